@@ -1,5 +1,5 @@
-//! The attackers of `--hostile`, in a process of their own: connections that are slow, silent or dropped, heads and bodies
-//! without end, one buyer on very many, strangers without number, and HTTP/2 floods.
+//! Runs the attackers of `--hostile`, in their own process: slow, silent or dropped connections,
+//! endless heads and bodies, and floods.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::SocketAddr;
@@ -29,7 +29,8 @@ const DROPS_PER_SECOND: u32 = 10_000;
 const BOMBERS: usize = 50;
 /// From one of a bomber's to its next.
 const BOMB_PAUSE: Duration = Duration::from_millis(100);
-/// Connections of those who were never seen before, requests at once on each, and the time to the next ones: 10,000 a second.
+/// Connections of new clients, requests at once on each, and the pause between: 10,000 requests a
+/// second.
 const STRANGERS: usize = 20;
 const STRANGERS_AT_ONCE: u32 = 10;
 const STRANGERS_PAUSE: Duration = Duration::from_millis(20);
@@ -37,7 +38,7 @@ const STRANGERS_PAUSE: Duration = Duration::from_millis(20);
 const DRIP: Duration = Duration::from_secs(1);
 /// A connection that can't be opened by then is given up.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// The attackers end by then, whatever happens to who started them.
+/// The attackers end by then, even if the bench is gone.
 const LIFE: Duration = Duration::from_secs(120);
 
 /// An attack that honest buyers are measured beside.
@@ -58,11 +59,11 @@ pub(crate) enum Attack {
     Heads,
     /// 50 at a time send bodies without end.
     Bodies,
-    /// One buyer who taps on 1,000 connections.
+    /// One buyer that taps on 1,000 connections.
     OneBuyer,
     /// 10,000 requests a second, each of a client address that was never seen before: a million in 100 s.
     Addresses,
-    /// 10,000 requests a second, each with another token that nobody has signed.
+    /// 10,000 requests a second, each with another forged token.
     Tokens,
     /// 50 at a time ask over HTTP/2 and take it back at once.
     RapidReset,
@@ -160,7 +161,7 @@ impl Attackers {
         timeout(PATIENCE, socket.connect(self.target)).await.map_err(|_| ErrorKind::TimedOut)?
     }
 
-    /// Opens so many, then says that it is ready; each goes on by itself.
+    /// Opens so many connections, then reports that it is ready; each runs alone.
     async fn each<F: Future<Output = ()> + 'static>(
         self: Rc<Self>,
         count: usize,
@@ -174,7 +175,7 @@ impl Attackers {
         std::future::pending().await
     }
 
-    /// Begins, and goes on drop by drop; whoever is cut off comes again.
+    /// Sends byte by byte; a closed connection is opened again.
     async fn slow(self: Rc<Self>, begin: &[u8], drop: &'static [u8]) -> Done {
         let begin: Rc<[u8]> = begin.into();
         self.each(SLOW, move |own, n, mut stream| {
@@ -215,8 +216,8 @@ impl Attackers {
         let mut due = Instant::now();
         for n in 0.. {
             drop(self.connect(n).await);
-            // One by one, as they would come over a network. Who had to give way does not catch up: that burst would come
-            // from this machine's having few cores. Nobody else runs on this thread.
+            // One by one, as over a network. A delayed sender does not catch up: such bursts would
+            // come only from this machine's few cores. It is alone on this thread.
             due = (due + Duration::from_secs(1) / DROPS_PER_SECOND).max(Instant::now());
             std::thread::sleep(due - Instant::now());
         }
@@ -253,7 +254,7 @@ impl Attackers {
         .await
     }
 
-    /// Requests that each come from somebody else, as many at once on each connection as its share of them.
+    /// Requests of a new client each, spread over the connections.
     async fn strangers(self: Rc<Self>, request: impl Fn(u32) -> String + 'static) -> Done {
         let request = Rc::new(request);
         self.each(STRANGERS, move |own, n, mut stream| {
@@ -310,7 +311,7 @@ async fn again(own: &Attackers, n: usize) -> TcpStream {
     }
 }
 
-/// Tells who has started this that the attack is at full strength.
+/// Reports to the bench that the attack is at full strength.
 fn ready() {
     print_line("ready");
     let _ = std::io::stdout().flush();

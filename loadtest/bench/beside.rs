@@ -1,13 +1,13 @@
-//! Whether `loadtest` can be believed, and what a core of it offers: reads of the sale's status at a fixed rate, by `loadtest look` and by
-//! wrk or h2load, in turn, on the same core, of the same gateway.
+//! Compares what `loadtest look` measures and costs at a fixed rate with wrk and h2load, in turn, on the same core.
 
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use loadtest::VerdictSummary;
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::cases::define;
 use crate::cpus::make_room;
@@ -16,15 +16,14 @@ use crate::report::{bracketed, write};
 use crate::servers::{Level, Place, Server, children_cpu};
 use crate::{Failure, Options, print_line};
 
-/// Who else reads at that rate.
+/// The other generator at the same rate.
 #[derive(Debug, Clone, Copy, Serialize)]
 enum Other {
-    /// wrk over one connection, which rests so many milliseconds after each answer: the rate is what comes of it. Each request is
-    /// sent by itself, as `loadtest` sends them, so that latencies can be compared.
+    /// wrk over one connection, which pauses so many milliseconds after each answer, and so sets the rate. Like `loadtest`, it
+    /// sends requests one by one, so that latencies compare.
     Wrk { pause_ms: u32 },
-    /// h2load, for what a request costs at a higher rate. It sends in bursts, 100 a second, in which one request waits for another
-    /// (over 50 connections: a mean of 0.5 ms) or follows it at once, and finds everything still in the caches: its latencies are of
-    /// another load.
+    /// h2load, for the cost of a request at a higher rate. It sends 100 bursts a second, in which requests wait for
+    /// each other (over 50 connections: a mean of 0.5 ms) or find warm caches: its latencies do not compare.
     H2load { rate: usize, connections: usize },
 }
 
@@ -35,10 +34,10 @@ const LASTS: Duration = Duration::from_secs(8);
 const LASTS_QUICK: Duration = Duration::from_secs(3);
 /// By how much their figures may differ.
 const TOLERANCE: f64 = 0.10;
-/// Offered to find out what a core of `loadtest` can start at most: more than it can.
+/// More than a core of `loadtest` can start: shows its maximum.
 const TOO_MANY: usize = 100_000;
 
-/// What a generator said, and what it cost.
+/// What a generator measured and cost.
 #[derive(Debug, Clone, Copy, Serialize)]
 struct Measurement {
     /// Answers a second.
@@ -53,13 +52,13 @@ struct Measurement {
 
 #[derive(Serialize)]
 struct Round {
-    /// Beside each other: `loadtest`, then that one.
+    /// `loadtest`, then the other generator.
     beside: Vec<[Measurement; 2]>,
-    /// Reads a second that `loadtest` started when it was asked for far too many.
+    /// Reads a second that `loadtest` started at a rate beyond its maximum.
     most: f64,
 }
 
-/// Measures all rounds and prints what was asked for.
+/// Measures all rounds and prints them.
 pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     make_room(1)?;
     let (rounds, lasts) = if options.quick { (1, LASTS_QUICK) } else { (options.rounds, LASTS) };
@@ -86,11 +85,11 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
         let most = loadtest(&place, &gateway, TOO_MANY, LASTS_QUICK)?.rate;
         measured.push(Round { beside, most });
     }
-    tell(&measured);
+    print(&measured);
     write(options, json!({ "others": OTHERS, "rounds": measured }))
 }
 
-/// One run of `loadtest look`, which must say PASS.
+/// Runs `loadtest look`, which must pass.
 fn loadtest(place: &Place, gateway: &Server, rate: usize, lasts: Duration) -> Result<Measurement, Failure> {
     let report = place.path("report");
     let ops = gateway.ops.ok_or_else(|| Failure::Outside("the gateway has no ops listener".into()))?;
@@ -101,7 +100,7 @@ fn loadtest(place: &Place, gateway: &Server, rate: usize, lasts: Duration) -> Re
     command.arg("--auth-secret-file").arg(place.path("secret"));
     command.arg("--ops-token-file").arg(place.path("ops"));
     command.args(["--arrivals", &format!("constant:{rate}/s:{}s", lasts.as_secs())]);
-    // What is late is what is measured.
+    // Late starts must not fail the run: they are measured.
     command.args(["--set", "generator = {late = \"60s\", late_share = 100, cpu = 100}"]);
     command.args(["--set", "verdict.thresholds = []"]);
     let done = command.output().map_err(Failure::outside("can't start loadtest"))?;
@@ -111,28 +110,27 @@ fn loadtest(place: &Place, gateway: &Server, rate: usize, lasts: Duration) -> Re
             String::from_utf8_lossy(&[done.stdout, done.stderr].concat()).into_owned(),
         ));
     }
-    let text = std::fs::read_to_string(report.join("verdict.json"));
-    let verdict: Value = serde_json::from_str(&text.map_err(Failure::outside("loadtest wrote no verdict"))?)
-        .map_err(Failure::outside("loadtest's verdict can't be read"))?;
-    let of = |name: &str| verdict["requests_ms"]["look at the sale"][name].as_f64().unwrap_or(f64::NAN);
-    // All are answered; the time that it took is as long as the last start was late.
-    let late = verdict["arrivals"]["lateness_ms"]["max"].as_f64().unwrap_or(0.0) / 1000.0;
+    let verdict =
+        VerdictSummary::read(&report).map_err(Failure::outside("loadtest's verdict can't be read"))?;
+    let reads = verdict.requests_ms.get("look at the sale").copied().unwrap_or_default();
+    // All requests are answered; the run is longer than planned by the lateness of the last start.
+    let late = verdict.arrivals.lateness_ms.max / 1000.0;
     Ok(Measurement {
-        rate: of("count") / (lasts.as_secs_f64() + late),
-        mean_us: of("mean") * 1000.0,
-        p50_us: of("p50") * 1000.0,
-        p90_us: of("p90") * 1000.0,
-        cpu_us: cpu.as_secs_f64() * 1e6 / of("count"),
+        rate: reads.count as f64 / (lasts.as_secs_f64() + late),
+        mean_us: reads.mean * 1000.0,
+        p50_us: reads.p50 * 1000.0,
+        p90_us: reads.p90 * 1000.0,
+        cpu_us: cpu.as_secs_f64() * 1e6 / reads.count as f64,
     })
 }
 
-/// One run of wrk that rests after each answer, and says by a script of ours what it measured.
+/// Runs wrk with a pause after each answer; a script prints what it measured.
 fn wrk(place: &Place, gateway: SocketAddr, pause_ms: u32, lasts: Duration) -> Result<Measurement, Failure> {
     let script = place.path("pause.lua");
     let lua = format!(
         "function delay() return {pause_ms} end\n\
          function done(all, latency)\n\
-         io.write(string.format('said %d %d %f %f %f\\n', all.requests, all.duration, latency.mean, \
+         io.write(string.format('measured %d %d %f %f %f\\n', all.requests, all.duration, latency.mean, \
          latency:percentile(50), latency:percentile(90)))\nend\n"
     );
     std::fs::write(&script, lua).map_err(Failure::outside("can't write wrk's script"))?;
@@ -143,16 +141,16 @@ fn wrk(place: &Place, gateway: SocketAddr, pause_ms: u32, lasts: Duration) -> Re
     let done = done.map_err(Failure::outside("can't start wrk"))?;
     let cpu = children_cpu().saturating_sub(before);
     let text = String::from_utf8_lossy(&done.stdout);
-    let measurement = said_by_wrk(&text);
+    let measurement = parse_wrk(&text);
     let [answers, lasted_us, mean_us, p50_us, p90_us] =
-        measurement.ok_or_else(|| Failure::Outside(format!("wrk told no latencies:\n{text}")))?;
+        measurement.ok_or_else(|| Failure::Outside(format!("wrk reported no latencies:\n{text}")))?;
     let rate = answers / (lasted_us / 1e6);
     Ok(Measurement { rate, mean_us, p50_us, p90_us, cpu_us: cpu.as_secs_f64() * 1e6 / answers })
 }
 
 /// Requests, duration, mean, p50 and p90, in µs.
-fn said_by_wrk(text: &str) -> Option<[f64; 5]> {
-    let line = text.lines().find_map(|line| line.strip_prefix("said "))?;
+fn parse_wrk(text: &str) -> Option<[f64; 5]> {
+    let line = text.lines().find_map(|line| line.strip_prefix("measured "))?;
     let numbers: Option<Vec<f64>> = line.split(' ').map(|number| number.parse().ok()).collect();
     numbers?.try_into().ok()
 }
@@ -200,13 +198,13 @@ fn times(log: &Path) -> Result<Vec<f64>, Failure> {
     Ok(times)
 }
 
-/// Its name, where it is, and whether both generators are asked to agree on it.
+/// Its name, its value, and whether both generators must agree on it.
 type Figure = (&'static str, fn(&Measurement) -> f64, bool);
 
-fn tell(rounds: &[Round]) {
+fn print(rounds: &[Round]) {
     print_line("");
     print_line(&format!(
-        "reads of the sale's status by loadtest and by another; medians of {} rounds, in brackets the least and the most",
+        "reads of the sale's status by loadtest and by another; medians of {} rounds, in brackets the minimum and the maximum",
         rounds.len()
     ));
     for (n, other) in OTHERS.iter().enumerate() {
@@ -225,7 +223,7 @@ fn tell(rounds: &[Round]) {
             }
         });
         for (name, figure, is_asked) in figures {
-            let of = |who: usize| Spread::of(rounds.iter().map(|round| figure(&round.beside[n][who])));
+            let of = |side: usize| Spread::of(rounds.iter().map(|round| figure(&round.beside[n][side])));
             let ratios = rounds.iter().map(|round| figure(&round.beside[n][0]) / figure(&round.beside[n][1]));
             let (Some(ours), Some(theirs), Some(ratio)) = (of(0), of(1), Spread::of(ratios)) else {
                 continue;
@@ -245,7 +243,7 @@ fn tell(rounds: &[Round]) {
     }
     if let Some(most) = Spread::of(rounds.iter().map(|round| round.most)) {
         print_line(&format!(
-            "asked for far too many, loadtest got {} answers a second on its core",
+            "at a rate beyond its maximum, loadtest got {} answers a second on its core",
             bracketed(most)
         ));
     }

@@ -1,4 +1,4 @@
-//! What is measured: the sales, the requests of each case, and which answers are right.
+//! Defines the cases: their sales, requests and right answers.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -27,9 +27,9 @@ const MIXED_WINS: usize = 100;
 pub(crate) enum Case {
     /// Every tap wins.
     Won,
-    /// The model was gone before; memory refuses.
+    /// The model is sold out; the read model refuses.
     SoldOut,
-    /// The sale opens later; memory refuses.
+    /// The sale opens later; the read model refuses.
     NotOpen,
     /// The taps that won, sent again.
     Replay,
@@ -39,11 +39,11 @@ pub(crate) enum Case {
     Mixed,
     /// Tokens that are not right: 401.
     Unauthenticated,
-    /// A buyer who asks too often: 429.
+    /// A buyer over the rate limit: 429.
     Limited,
     /// A body with a field that is not known: 400.
     Invalid,
-    /// More than is let in while the ledger stands still: 503.
+    /// Taps beyond the in-flight permits while Redis is stopped: 503.
     Shed,
 }
 
@@ -77,7 +77,8 @@ impl Case {
         }
     }
 
-    /// What the door refuses, and how: the case's own gateway has these options, and nearly every answer this status.
+    /// Refusals of admission: the options of the case's own gateway, and the status of nearly every
+    /// answer.
     pub(crate) fn at_the_door(self) -> Option<(&'static [&'static str], u16)> {
         match self {
             Self::Unauthenticated => Some((&[], 401)),
@@ -89,7 +90,7 @@ impl Case {
         }
     }
 
-    /// Whether memory refuses every tap.
+    /// Whether the read model refuses every tap.
     pub(crate) fn is_refusal(self) -> bool {
         matches!(self, Self::SoldOut | Self::NotOpen)
     }
@@ -130,7 +131,7 @@ impl Case {
     }
 }
 
-/// Buyers with their tokens, who tap.
+/// Buyers with their tokens.
 pub(crate) struct Buyers {
     tokens: Vec<String>,
 }
@@ -246,7 +247,7 @@ pub(crate) fn audit(place: &Place, redis: &Server, case: Case) -> Result<(), Fai
     place.run("gateway", &["audit", case.sale(), "--redis", &url(redis)]).map(drop)
 }
 
-/// Measures one load of a case against whoever serves it, and checks the answers.
+/// Measures one load of a case against a server, and checks the answers.
 pub(crate) fn measure(
     case: Case,
     servers: (&Server, Option<&Server>),

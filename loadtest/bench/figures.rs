@@ -26,7 +26,7 @@ pub(crate) struct Figures {
     pub(crate) redis_us: f64,
     /// Commands that Redis was sent, a request.
     pub(crate) redis_commands: f64,
-    /// By how much Redis's memory grew, a request.
+    /// By how much Redis's RAM grew, a request.
     pub(crate) redis_bytes: f64,
     /// Share of one core that the generator took: near 1, it was the limit.
     pub(crate) generator_busy: f64,
@@ -56,10 +56,10 @@ impl Figures {
     }
 }
 
-/// Who answers.
+/// The measured server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum Who {
+pub(crate) enum Side {
     /// Bare hyper.
     Floor,
     /// The gateway.
@@ -71,7 +71,7 @@ pub(crate) enum Who {
 /// What is measured: a row of the report.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Row {
-    pub(crate) who: Who,
+    pub(crate) side: Side,
     pub(crate) case: String,
     pub(crate) connections: usize,
     pub(crate) workers: usize,
@@ -86,7 +86,7 @@ pub(crate) struct Round {
     pub(crate) redis_floor: Vec<serde_json::Value>,
     /// What `recording` printed.
     pub(crate) recording: Option<serde_json::Value>,
-    /// Bytes of memory an idle connection.
+    /// Bytes of RAM an idle connection.
     pub(crate) idle_connection: Option<f64>,
     /// Likewise, of bare hyper.
     pub(crate) idle_connection_floor: Option<f64>,

@@ -1,6 +1,8 @@
-//! The load: one thread, requests made ahead, connections kept open. Closed loop, or at a constant rate measured from the intended instants.
+//! Generates the load: one thread, prepared requests, open connections; closed loop, or at a
+//! constant rate from the intended instants.
 //!
-//! It speaks just enough HTTP/1.1 to be cheaper than what it measures: whole requests out, one answer
+//! It speaks just enough HTTP/1.1 to be cheaper than what it measures: complete requests out, one
+//! answer
 //! with a Content-Length back.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -19,9 +21,9 @@ use crate::wire::Wire;
 
 /// The longest answer; the bench's own are below 1 KiB.
 const ANSWER_MAX: usize = 16 * 1024;
-/// Between two looks at what has come and what is due. It sleeps by the clock and not in epoll, so that
-/// no answer has to wake it: that would be charged to the server that writes it, and most to one whose
-/// generator sleeps often (a client of a real launch sleeps on a machine of its own).
+/// The pause between two polls. It sleeps by the clock, not in epoll, so that no answer has to wake
+/// it: that cost would be charged to the server that writes it, most to one whose generator sleeps
+/// often.
 const NAP: Duration = Duration::from_micros(50);
 /// A request that is sent so much after its intended instant counts as late.
 const LATE: Duration = Duration::from_millis(1);
@@ -210,7 +212,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Reads what is there; the status once the answer is whole, and since when it was waited for.
+    /// Reads available bytes; returns the status of a complete answer, and when its wait began.
     fn receive(&mut self) -> Result<Option<(u16, Instant)>, Failure> {
         let mut chunk = [0; ANSWER_MAX];
         loop {
@@ -218,7 +220,7 @@ impl Connection {
                 Ok(0) => return Err(Failure::Outside("the server closed a connection".into())),
                 Ok(read) => {
                     self.answer.extend_from_slice(&chunk[..read]);
-                    // There is no need to hear that there is no more.
+                    // The end of the stream does not matter here.
                     if self.stream.is_drained(read, chunk.len()) {
                         break;
                     }
@@ -239,7 +241,7 @@ impl Connection {
     }
 }
 
-/// Status and length of an answer, once it is whole.
+/// Status and length of an answer, once it is complete.
 fn parse(answer: &[u8]) -> Result<Option<(u16, usize)>, Failure> {
     let mut headers = [httparse::EMPTY_HEADER; 32];
     let mut response = httparse::Response::new(&mut headers);

@@ -1,4 +1,5 @@
-//! What attacks cost those who do no harm: 200 buyers undisturbed, and beside each attack, in one run.
+//! Measures what attacks cost honest buyers: 200 buyers undisturbed, and beside each attack, in one
+//! run.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
@@ -71,13 +72,14 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
         let scene = |tls| scene(&place, &buyers, count, tls, all);
         measured.push(Round { scenes: [scene(None)?, scene(Some(&certificate))?] });
     }
-    tell(&measured, all);
+    print(&measured, all);
     let ratios = all.iter().filter_map(|attack| Some((attack.name(), ratios(&measured, *attack)?)));
     let ratios: serde_json::Map<_, _> = ratios.map(|(name, ratio)| (name, json!(ratio))).collect();
     write(options, json!({ "rounds": measured, "p99_ratios": ratios }))
 }
 
-/// On one gateway: first nobody disturbs, then each attack in turn. Every tap is another buyer's, and must win.
+/// On one gateway: first undisturbed, then each attack in turn. Every tap is another buyer's, and
+/// must win.
 fn scene(
     place: &Place,
     buyers: &Buyers,
@@ -87,7 +89,8 @@ fn scene(
 ) -> Result<Scene, Failure> {
     let redis = place.redis(Level::None, 1)?;
     define(place, &redis, STORES, 0)?;
-    // Everybody comes through a proxy, so that attackers can say who they are; limits are as shipped.
+    // All clients come through a trusted proxy, so that attackers can choose their addresses;
+    // limits have their defaults.
     let mut options = vec!["--trusted-proxies", "127.0.0.0/8", "--limit-address", "2000:20000"];
     let files = tls.map(|files| [files.cert.to_string_lossy(), files.key.to_string_lossy()]);
     if let Some([cert, key]) = &files {
@@ -117,9 +120,8 @@ fn scene(
     Ok(Scene { undisturbed, attacks })
 }
 
-/// The attackers: a process of their own, with open files of its own, that runs only while nobody else wants the core: on
-/// the day they have machines of their own, and what is measured is the gateway, not who gets a core first. It ends
-/// with this.
+/// The attackers: a process with its own descriptors and the lowest priority, because on launch day
+/// they use other machines. It ends with this.
 struct Attackers(Child);
 
 impl Attackers {
@@ -139,18 +141,18 @@ impl Attackers {
         }
         command.args(["--target", &target.to_string()]).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut attackers = Self(command.spawn().map_err(Failure::outside("can't start chrt"))?);
-        // The tap of a buyer who has won already, for attacks that need one.
+        // The tap of a winner, for attacks that need one.
         let stdin = attackers.0.stdin.as_mut().ok_or_else(|| Failure::Outside("no stdin".into()))?;
         let tap = taps.get(0);
         let length = u32::try_from(tap.len()).unwrap_or_default().to_be_bytes();
         stdin
             .write_all(&[&length[..], tap].concat())
             .and_then(|()| stdin.flush())
-            .map_err(Failure::outside("can't tell the attackers"))?;
+            .map_err(Failure::outside("can't write to the attackers"))?;
         let stdout = attackers.0.stdout.take().ok_or_else(|| Failure::Outside("no stdout".into()))?;
         let mut line = String::new();
         let read = BufReader::new(stdout).read_line(&mut line);
-        read.map_err(Failure::outside("can't hear the attackers"))?;
+        read.map_err(Failure::outside("can't read from the attackers"))?;
         if line.is_empty() {
             return Err(Failure::Outside(format!("the attackers gave up: {}", attack.name())));
         }
@@ -169,7 +171,7 @@ fn ratios(rounds: &[Round], attack: Attack) -> Option<Spread> {
     Spread::of(rounds.iter().filter_map(|round| round.ratio(attack)))
 }
 
-fn tell(rounds: &[Round], all: &[Attack]) {
+fn print(rounds: &[Round], all: &[Attack]) {
     print_line("");
     print_line(&format!(
         "{HONEST} honest buyers, {RATE} taps a second; medians of {} rounds, in brackets the least and the most",

@@ -1,8 +1,8 @@
-//! Instructions of a tap by callgrind: a slow-down is noticed without a clock, on any machine.
+//! Counts the instructions of a tap with callgrind, which shows a slow-down on any machine.
 //!
-//! The real gateway runs under valgrind with one worker, and only what its thread executes for a load of some hundred
-//! requests is counted: the other threads work by the clock (the follower, the live page), so that they weigh more the
-//! slower a machine is. Valgrind knows no SHA instructions, so hashes weigh more here than on a CPU that has them.
+//! The gateway runs under valgrind with one worker. Only its worker thread counts: other threads (the journal
+//! consumer, the live page) work by the clock, and weigh more on a slow machine. Valgrind lacks SHA instructions, so
+//! hashes weigh more here than on a CPU that has them.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -20,7 +20,8 @@ const CASES: [Case; 3] = [Case::Won, Case::SoldOut, Case::Status];
 const CONNECTIONS: usize = 16;
 const WARM_UP: usize = 320;
 const COUNT: usize = 1_600;
-/// Threads of a gateway with one worker, at most: itself, the worker, the follower, the ledger's, and those that read files.
+/// The most threads of a gateway with one worker: main, worker, journal consumer, ledger, and file
+/// readers.
 const THREADS_MAX: usize = 99;
 
 /// Counts, prints, and compares with the committed figures.
@@ -114,7 +115,7 @@ fn read(file: &Path) -> Result<BTreeMap<String, u64>, Failure> {
     figures.collect::<Option<_>>().ok_or_else(wrong)
 }
 
-/// Tells the running callgrind something.
+/// Sends a command to the running callgrind.
 fn control(gateway: &Server, args: &[&str]) -> Result<(), Failure> {
     let output = Command::new("callgrind_control").args(args).arg(gateway.id().to_string()).output();
     let output = output.map_err(Failure::outside("can't start callgrind_control"))?;
@@ -132,7 +133,7 @@ struct Profile {
 }
 
 impl Profile {
-    /// Names stand in brackets as numbers after they were told once: `cfn=(7) name`, later `cfn=(7)`.
+    /// A name is a number in brackets after its first use: `cfn=(7) name`, later `cfn=(7)`.
     fn read(text: &str) -> Self {
         let mut profile = Self { instructions: 0, allocations: 0 };
         let mut allocators = std::collections::HashSet::new();

@@ -1,4 +1,5 @@
-//! The bench: what a reservation costs beside an empty answer and beside what people run today, side by side in one run.
+//! Measures what a reservation costs beside an empty answer and beside a common alternative, in one
+//! run.
 //!
 //! `scripts/bench` builds and starts it. Every round measures everything once, one after the other on
 //! the same machine, so that ratios within a round hold although the machine's speed changes.
@@ -37,40 +38,40 @@ use cases::Case;
 #[derive(Debug, Parser)]
 #[command(name = "bench", version)]
 pub(crate) struct Options {
-    /// Where gateway and examples/ are
+    /// The folder of gateway and examples/
     #[arg(long, value_name = "DIR")]
     bin: PathBuf,
-    /// Few requests, two rounds, only the base: a minute
+    /// Few requests, two rounds, only the base case: takes a minute
     #[arg(long)]
     quick: bool,
-    /// How often everything is measured
+    /// How many rounds to measure
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=100))]
     rounds: u16,
     /// Requests of each measurement
     #[arg(long, default_value_t = 60_000, value_parser = clap::value_parser!(u32).range(1_000..=1_000_000))]
     requests: u32,
-    /// The gateway's cases, all if left out
+    /// The gateway's cases [default: all]
     #[arg(long, value_delimiter = ',', value_name = "CASES")]
     cases: Vec<Case>,
-    /// Without nginx, and without what only compares with it
+    /// Without nginx and the cases that only compare with it
     #[arg(long)]
     no_peer: bool,
-    /// Instead: a reservation's cost with few and with very many reservations and stores
+    /// Instead: measure a reservation's cost with few and with very many reservations and stores
     #[arg(long, conflicts_with = "instructions")]
     growth: bool,
-    /// Instead: goodput and latencies at up to ten times what the ledger takes
+    /// Instead: measure goodput and latencies at up to ten times the ledger's capacity
     #[arg(long, conflicts_with_all = ["instructions", "growth"])]
     overload: bool,
-    /// Draws the overload as an SVG file
+    /// Draw the overload as an SVG file
     #[arg(long, value_name = "FILE", requires = "overload")]
     plot: Option<PathBuf>,
-    /// Instead: what honest buyers wait undisturbed, and beside each of several attacks
+    /// Instead: measure honest buyers' latency undisturbed, and beside each of several attacks
     #[arg(long, conflicts_with_all = ["instructions", "growth", "overload"])]
     hostile: bool,
-    /// Instead: what `loadtest` measures and costs at a fixed rate, beside wrk and h2load
+    /// Instead: compare what `loadtest` measures and costs at a fixed rate with wrk and h2load
     #[arg(long, conflicts_with_all = ["instructions", "growth", "overload", "hostile"])]
     loadtest: bool,
-    /// Instead: what a hundred open live pages cost a gateway
+    /// Instead: measure what a hundred open live pages cost a gateway
     #[arg(long, conflicts_with_all = ["instructions", "growth", "overload", "hostile", "loadtest"])]
     pages: bool,
     /// Only beside these attacks
@@ -79,22 +80,22 @@ pub(crate) struct Options {
     /// The attackers of --hostile, which starts them
     #[arg(long, hide = true, requires = "target")]
     attack: Option<attacks::Attack>,
-    /// Whom they attack
+    /// The target of the attackers
     #[arg(long, hide = true)]
     target: Option<std::net::SocketAddr>,
     /// The certificate of a target in TLS
     #[arg(long, hide = true, value_name = "FILE")]
     trust: Option<PathBuf>,
-    /// Instead: instructions of a tap by callgrind, compared with what is committed in this file
+    /// Instead: compare the instructions of a tap, by callgrind, with this committed file
     #[arg(long, value_name = "FILE")]
     instructions: Option<PathBuf>,
-    /// Writes the measured instructions into the file instead of comparing
+    /// Write the measured instructions into the file instead of comparing
     #[arg(long, requires = "instructions")]
     accept: bool,
-    /// Instead: what a reservation costs at each durability
+    /// Instead: measure what a reservation costs at each durability
     #[arg(long)]
     durability: bool,
-    /// Writes all figures as JSON, too
+    /// Also write all figures as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 }
@@ -116,7 +117,7 @@ fn main() -> ExitCode {
     } else if options.loadtest {
         beside::run(&options)
     } else {
-        rounds::run(&options).and_then(|rounds| report::tell(&options, &rounds, &targets::judge(&rounds)))
+        rounds::run(&options).and_then(|rounds| report::print(&options, &rounds, &targets::judge(&rounds)))
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -141,7 +142,7 @@ pub(crate) enum Failure {
     /// A file that the command line names can't be used.
     #[error("{0}")]
     Usage(String),
-    /// A server or this machine did not do its part.
+    /// A server or this machine failed.
     #[error("{0}")]
     Outside(String),
 }

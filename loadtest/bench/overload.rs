@@ -1,7 +1,8 @@
-//! More than can be decided: goodput and latencies at a multiple of what the ledger takes, as a table and a plot.
+//! Measures overload: goodput and latencies at multiples of the ledger's capacity, as a table and a
+//! plot.
 //!
-//! The ledger is the bottleneck, as it is on the day, when one Redis serves a whole fleet: here it stands at the other
-//! end of a slow link and takes small batches. The load is open: taps come at their instants, whatever is answered.
+//! Redis is the bottleneck, as on launch day, when one serves a whole fleet: here it is behind a slow link and gets
+//! small batches. The load is open: taps start at their instants, whatever the answers.
 
 use std::path::Path;
 use std::time::Duration;
@@ -42,7 +43,7 @@ struct Load {
     /// Won reservations a second.
     goodput: f64,
     won_p99_ms: f64,
-    /// 0 where nobody was refused.
+    /// 0 without a refusal.
     refused_p99_ms: f64,
     refused_share: f64,
     /// Share of taps that were sent more than a millisecond late: the generator, not the gateway.
@@ -118,7 +119,7 @@ fn judge(rounds: &[Vec<Load>]) {
         least(|load, loads| load.goodput / loads.iter().map(|l| l.goodput).fold(f64::MIN_POSITIVE, f64::max));
     let refused = least(|load, _| -load.refused_p99_ms);
     let grown = least(|load, loads| -(load.resident_mib / loads[0].resident_mib));
-    let tell = |name: &str, spread: Option<Spread>, bound: f64, sign: f64, unit: &str| {
+    let print = |name: &str, spread: Option<Spread>, bound: f64, sign: f64, unit: &str| {
         if let Some(spread) = spread {
             let [one, other] = [spread.least * sign, spread.most * sign];
             let spread = Spread { median: spread.median * sign, least: one.min(other), most: one.max(other) };
@@ -128,12 +129,12 @@ fn judge(rounds: &[Vec<Load>]) {
             print_line(&format!("{name:<58} {sign} {bound}{unit}  {}{unit} {met}", bracketed(spread)));
         }
     };
-    tell("goodput at 2, 5 and 10 times capacity ÷ its peak, the least", peak_share, 0.9, 1.0, "");
-    tell("p99 of refused taps at 2, 5 and 10 times, the most", refused, 250.0, -1.0, " ms");
-    tell("memory at 2, 5 and 10 times ÷ at half the capacity, the most", grown, 1.5, -1.0, "");
+    print("goodput at 2, 5 and 10 times capacity ÷ its peak, the least", peak_share, 0.9, 1.0, "");
+    print("p99 of refused taps at 2, 5 and 10 times, the most", refused, 250.0, -1.0, " ms");
+    print("memory at 2, 5 and 10 times ÷ at half the capacity, the most", grown, 1.5, -1.0, "");
 }
 
-/// All loads, each on a gateway and a Redis that have seen nothing before, so that memory can be compared.
+/// All loads, each on a new gateway and Redis, so that RAM can be compared.
 fn round(options: &Options) -> Result<Vec<Load>, Failure> {
     let place = Place::new(options.bin.clone())?;
     let redis = place.redis(Level::None, 1)?;
@@ -215,7 +216,7 @@ fn plot(file: &Path, loads: &[Load]) -> Result<(), Box<dyn std::error::Error>> {
         .legend(|(x, y)| PathElement::new([(x, y), (x + 20, y)], BLUE.stroke_width(3)));
     type Figure = fn(&Load) -> f64;
     let lines: [(&str, RGBColor, Figure); 2] =
-        [("p99 of who won", GREEN, |l| l.won_p99_ms), ("p99 of who was refused", RED, |l| l.refused_p99_ms)];
+        [("p99 of winners", GREEN, |l| l.won_p99_ms), ("p99 of refused taps", RED, |l| l.refused_p99_ms)];
     for (name, colour, figure) in lines {
         let points = loads.iter().filter(|l| figure(l) > 0.0).map(|l| (l.factor, figure(l).max(LEAST_MS)));
         chart

@@ -1,5 +1,5 @@
-//! What a hundred open live pages cost a gateway: its CPU while they watch, less its CPU while nobody does, in turn, under
-//! the same trickle of taps. Every page must have got its line every second.
+//! Measures what a hundred open live pages cost a gateway: its CPU with and without them, in turn,
+//! under the same few taps. Every page must get its line every second.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -19,11 +19,12 @@ use crate::report::{bracketed, write};
 use crate::servers::{Level, Place, Server};
 use crate::{Failure, Options, print_line};
 
-/// Pages that watch.
+/// Open pages.
 const PAGES: usize = 100;
 /// Stores of the sale: as many as the real launch has.
 const STORES: usize = 43_000;
-/// Taps a second: something new in every line, and few enough that the noise of their own cost does not hide the pages'.
+/// Taps a second: enough for news in every line, and so few that their own cost does not hide the
+/// pages'.
 const TAPS: usize = 50;
 /// Seconds of each measurement.
 const LASTS: usize = 15;
@@ -33,16 +34,16 @@ const TARGET: f64 = 2.0;
 /// What a reader takes for its own; it holds no more than this.
 const STACK: usize = 128 * 1024;
 
-/// Percent of a core, while nobody watches and while they all do.
+/// Percent of a core, without pages and with all of them.
 #[derive(Debug, Clone, Copy, Serialize)]
 struct Round {
     alone: f64,
     watched: f64,
-    /// Bytes of memory for each page.
+    /// Bytes of RAM for each page.
     memory: f64,
 }
 
-/// Measures all rounds, and says whether the target is met.
+/// Measures all rounds, and prints whether the target is met.
 pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     make_room(1)?;
     let (rounds, lasts) = if options.quick { (2, LASTS_QUICK) } else { (usize::from(options.rounds), LASTS) };
@@ -67,7 +68,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
         measured.push(Round { alone, watched, memory });
     }
     audit(&place, &redis, Case::Won)?;
-    tell(&measured);
+    print(&measured);
     write(options, json!({ "pages": PAGES, "stores": STORES, "taps_per_second": TAPS, "rounds": measured }))
 }
 
@@ -149,20 +150,20 @@ impl Pages {
 fn read(mut stream: TcpStream, lines: &AtomicU64) {
     const MARK: &[u8] = br#""kind":"now""#;
     let mut bytes = vec![0; 64 * 1024];
-    let mut kept = 0;
-    while let Ok(read @ 1..) = stream.read(&mut bytes[kept..]) {
-        let seen = &bytes[..kept + read];
+    let mut buffered = 0;
+    while let Ok(read @ 1..) = stream.read(&mut bytes[buffered..]) {
+        let seen = &bytes[..buffered + read];
         let found = seen.windows(MARK.len()).filter(|window| *window == MARK).count();
         lines.fetch_add(found as u64, Relaxed);
         // A mark may come in two pieces.
         let tail = seen.len().saturating_sub(MARK.len() - 1);
         let (from, to) = (tail, seen.len());
         bytes.copy_within(from..to, 0);
-        kept = to - from;
+        buffered = to - from;
     }
 }
 
-fn tell(rounds: &[Round]) {
+fn print(rounds: &[Round]) {
     let of = |figure: fn(&Round) -> f64| Spread::of(rounds.iter().map(figure));
     let (Some(alone), Some(watched), Some(cost), Some(memory)) = (
         of(|round| round.alone),
@@ -177,8 +178,8 @@ fn tell(rounds: &[Round]) {
         "a gateway under {TAPS} taps a second of a sale with {STORES} stores; medians of {} rounds, in brackets the least and the most",
         rounds.len()
     ));
-    print_line(&format!("  % of a core, nobody watches        {}", bracketed(alone)));
-    print_line(&format!("  % of a core, {PAGES} pages watch       {}", bracketed(watched)));
+    print_line(&format!("  % of a core, no open page          {}", bracketed(alone)));
+    print_line(&format!("  % of a core, {PAGES} open pages        {}", bracketed(watched)));
     print_line(&format!("  memory of a page, KiB              {}", bracketed(memory)));
     let met = if cost.median <= TARGET { "met" } else { "MISSED" };
     print_line(&format!(

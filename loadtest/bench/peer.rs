@@ -1,4 +1,4 @@
-//! The peer: what people run today. nginx with Lua, one script call a request over kept-alive connections to Redis.
+//! Starts the peer: nginx with Lua, one script call a request over kept-alive connections to Redis.
 //!
 //! It does the same job with the same effects, without checking the token: Debian has no module that
 //! does (it reads the buyer from the token's claims as if a module before it had checked them).

@@ -1,14 +1,14 @@
-//! The report: a table for people, JSON for programs.
+//! Prints the report: a table for people, JSON for programs.
 
 use serde_json::{Value, json};
 
 use crate::cases::BATCHES;
-use crate::figures::{Figures, Round, Row, Spread, Who};
+use crate::figures::{Figures, Round, Row, Side, Spread};
 use crate::targets::Target;
 use crate::{Failure, Options, print_line};
 
 /// Prints all figures, and writes them where that was asked for.
-pub(crate) fn tell(options: &Options, rounds: &[Round], targets: &[Target]) -> Result<(), Failure> {
+pub(crate) fn print(options: &Options, rounds: &[Round], targets: &[Target]) -> Result<(), Failure> {
     print_line("");
     print_line(&format!("medians of {} rounds; in brackets the least and the most of them", rounds.len()));
     print_line(
@@ -20,7 +20,7 @@ pub(crate) fn tell(options: &Options, rounds: &[Round], targets: &[Target]) -> R
     redis_floor(rounds);
     recording(rounds);
     idle_connections(rounds);
-    judgement(targets);
+    print_targets(targets);
     write(options, json!({ "rounds": rounds, "targets": targets }))
 }
 
@@ -51,14 +51,14 @@ fn line(rounds: &[Round], row: &Row) -> String {
         Spread::of(found.map(|(_, figures)| figure(figures)))
     };
     let median = |figure| of(figure).map_or(f64::NAN, |spread| spread.median);
-    let who = match row.who {
-        Who::Floor => "floor",
-        Who::Gateway => "gateway",
-        Who::Peer => "peer",
+    let side = match row.side {
+        Side::Floor => "floor",
+        Side::Gateway => "gateway",
+        Side::Peer => "peer",
     };
     let server = of(|f| f.server_us).map(bracketed).unwrap_or_default();
     format!(
-        "{who:<8} {:<18} {:>6} {:>7} {:<10} {:>11.0} {:>8.0} {:>8.0} {:>9.0}   {server:<22} {:>9.2} {:>9.2} {:>6.0} {:>9.0}%",
+        "{side:<8} {:<18} {:>6} {:>7} {:<10} {:>11.0} {:>8.0} {:>8.0} {:>9.0}   {server:<22} {:>9.2} {:>9.2} {:>6.0} {:>9.0}%",
         row.case,
         row.connections,
         row.workers,
@@ -114,7 +114,7 @@ fn idle_connections(rounds: &[Round]) {
     }
 }
 
-fn judgement(targets: &[Target]) {
+fn print_targets(targets: &[Target]) {
     print_line("");
     print_line("targets, as ratios within a round");
     for target in targets {

@@ -1,4 +1,4 @@
-//! One round after the other: which servers are started, in which order what is measured.
+//! Runs the rounds: starts the servers and measures in order.
 
 use testkit::Signal;
 
@@ -7,7 +7,7 @@ use crate::cases::{
     requests, warm,
 };
 use crate::cpus::make_room;
-use crate::figures::{Round, Row, Who};
+use crate::figures::{Round, Row, Side};
 use crate::generator::{Generator, Requests};
 use crate::servers::{Level, Place, Server, get, url, wrk};
 use crate::{Failure, Options, peer, print_line};
@@ -18,7 +18,7 @@ const MORE_CONNECTIONS: [usize; 2] = [1_000, MOST_CONNECTIONS];
 const PACE: f64 = 0.7;
 /// Stores of the sales.
 const STORES: usize = 10;
-/// Measurements of one gateway that need buyers who have not won yet.
+/// Measurements of one gateway that need buyers without a reservation.
 const FRESH_RANGES: usize = 5;
 
 /// Measures all rounds.
@@ -132,7 +132,7 @@ impl Bench<'_> {
         }
         for case in self.wanted.iter().copied() {
             if let Some((options, _)) = case.at_the_door() {
-                self.door(round, &stage, case, options, &requests(case, buyers, STORES))?;
+                self.measure_refusals(round, &stage, case, options, &requests(case, buyers, STORES))?;
             }
         }
         if !self.quick {
@@ -146,7 +146,7 @@ impl Bench<'_> {
                     self.case(round, &stage, Case::SoldOut, &gone, 0, connections, None)?;
                 }
             }
-            // New ones: memory that was used before would not be seen.
+            // A new gateway: RAM of earlier use would hide the growth.
             round.idle_connection =
                 Some(Self::idle(&self.place.gateway(stage.redis.address, 1, &[], &[])?)?);
             round.idle_connection_floor = Some(Self::idle(&self.place.floor(1, 500, 18)?)?);
@@ -163,7 +163,7 @@ impl Bench<'_> {
         let gateway = self.place.gateway(redis.address, workers, &[], &options)?;
         let page = get(gateway.address, "/v1/sales/won").unwrap_or_default();
         let page = page.split_once("\r\n\r\n").map_or(0, |(_, body)| body.len());
-        // The 201's length, from one that is like all others: the last buyer's, who never counts.
+        // The length of a 201, from the last buyer, which is not measured.
         let (body, location) = cases::sizes_of_a_win(buyers, gateway.address)?;
         let floor = self.place.floor(workers, body, location)?;
         let floor_get = self.place.floor(workers, page, 18)?;
@@ -183,7 +183,7 @@ impl Bench<'_> {
         warm(&mut generator, requests)?;
         let load = || generator.run(requests, WARM_UP, self.count, pace);
         let figures = measure_any((&stage.floor, None), load)?;
-        round.add(stage.row(Who::Floor, "POST", connections, pace), figures);
+        round.add(stage.row(Side::Floor, "POST", connections, pace), figures);
         Ok(())
     }
 
@@ -193,7 +193,7 @@ impl Bench<'_> {
         warm(&mut generator, &requests)?;
         let figures =
             measure_any((&stage.floor_get, None), || generator.run(&requests, 0, self.count, None))?;
-        round.add(stage.row(Who::Floor, "GET", CONNECTIONS, None), figures);
+        round.add(stage.row(Side::Floor, "GET", CONNECTIONS, None), figures);
         round.wrk_per_second = Some(wrk(stage.floor_get.address, "/v1/sales/won", CONNECTIONS)?);
         Ok(())
     }
@@ -211,14 +211,14 @@ impl Bench<'_> {
         pace: Option<f64>,
     ) -> Result<f64, Failure> {
         let mut generator = Generator::connect(stage.gateway.address, connections)?;
-        // Who won in the warm-up may not count as a winner again; it is a replay from the second time on.
+        // A winner of the warm-up must not count again: its next tap is a replay.
         if case != Case::Mixed {
             warm(&mut generator, requests)?;
         }
         let first = WARM_UP + range * self.count;
         let load = || generator.run(requests, first, self.count, pace);
         let measured = measure(case, (&stage.gateway, Some(&stage.redis)), load);
-        let row = stage.row(Who::Gateway, case.name(), connections, pace);
+        let row = stage.row(Side::Gateway, case.name(), connections, pace);
         let figures = measured.map_err(|failure| failure.of(&format!("{row:?}")))?;
         let per_second = figures.per_second;
         round.add(row, figures);
@@ -226,8 +226,9 @@ impl Bench<'_> {
         Ok(per_second)
     }
 
-    /// What the door refuses, by a gateway of its own beside the same Redis, which for the shed taps stands still.
-    fn door(
+    /// Measures refusals at a gateway of its own beside the same Redis, which is stopped for the
+    /// shed taps.
+    fn measure_refusals(
         &self,
         round: &mut Round,
         stage: &Stage,
@@ -242,12 +243,12 @@ impl Bench<'_> {
             stage.redis.signal(Signal::STOP);
         }
         let load = || generator.run(requests, WARM_UP, self.count, None);
-        // Redis can't be asked for its own figures while it stands still, and has nothing to do otherwise.
+        // A stopped Redis can't report its figures, and is otherwise idle.
         let figures = measure(case, (&gateway, None), load);
         if case == Case::Shed {
             stage.redis.signal(Signal::CONT);
         }
-        let row = stage.row(Who::Gateway, case.name(), CONNECTIONS, None);
+        let row = stage.row(Side::Gateway, case.name(), CONNECTIONS, None);
         round.add(row, figures?);
         audit(&self.place, &stage.redis, case)
     }
@@ -261,12 +262,12 @@ impl Bench<'_> {
         let load = || generator.run(requests, WARM_UP, self.count, None);
         let figures = measure(Case::Won, (&nginx, Some(&redis)), load)?;
         let row =
-            Row { who: Who::Peer, case: "won".into(), connections: CONNECTIONS, workers: 1, level: "none" };
+            Row { side: Side::Peer, case: "won".into(), connections: CONNECTIONS, workers: 1, level: "none" };
         round.add(row, figures);
         Ok(())
     }
 
-    /// Memory of connections that have had one answer each and say nothing any more.
+    /// RAM of idle connections that have had one answer each.
     fn idle(server: &Server) -> Result<f64, Failure> {
         let read = cases::status_read();
         Generator::connect(server.address, CONNECTIONS)?.run(&read, 0, WARM_UP, None)?;
@@ -301,8 +302,8 @@ impl Bench<'_> {
 }
 
 impl Stage {
-    fn row(&self, who: Who, case: &str, connections: usize, pace: Option<f64>) -> Row {
+    fn row(&self, side: Side, case: &str, connections: usize, pace: Option<f64>) -> Row {
         let case = if pace.is_some() { format!("{case} at 70 %") } else { case.to_owned() };
-        Row { who, case, connections, workers: self.workers, level: self.level }
+        Row { side, case, connections, workers: self.workers, level: self.level }
     }
 }

@@ -1,4 +1,5 @@
-//! The servers that are measured: real programs on loopback, pinned to CPUs, each in a directory of its own.
+//! Starts the measured servers: real programs on loopback, pinned to CPUs, each in its own
+//! directory.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -69,7 +70,7 @@ impl Server {
         self.program().cpu()
     }
 
-    /// Memory that is resident, in bytes.
+    /// Resident RAM, in bytes.
     pub(crate) fn resident(&self) -> u64 {
         self.program().resident()
     }
@@ -98,7 +99,8 @@ pub(crate) fn children_cpu() -> Duration {
     TICK * u32::try_from(ticks).unwrap_or_default()
 }
 
-/// How safe a change is before anybody is told of it: Redis is set so, and the gateway is told to see to it.
+/// The durability of a change before it is acknowledged: Redis and the gateway are configured for
+/// it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Level {
     /// In Redis's memory.
@@ -164,8 +166,8 @@ impl Place {
         if output.status.success() {
             return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
         }
-        let said = [output.stdout, output.stderr].concat();
-        Err(Failure::Wrong(format!("{name} {}: {}", args.join(" "), String::from_utf8_lossy(&said))))
+        let bytes = [output.stdout, output.stderr].concat();
+        Err(Failure::Wrong(format!("{name} {}: {}", args.join(" "), String::from_utf8_lossy(&bytes))))
     }
 
     /// A redis-server without snapshots, beside a server with so many workers.
@@ -173,7 +175,7 @@ impl Place {
         redis_with(level, workers, &[])
     }
 
-    /// A replica of one. Whoever waits for it waits until it is in step.
+    /// A replica, in step with its primary.
     pub(crate) fn replica(&self, of: &Server, workers: usize) -> Result<Server, Failure> {
         let (host, port) = (of.address.ip().to_string(), of.address.port().to_string());
         redis_with(Level::None, workers, &["--replicaof", &host, &port])
@@ -207,7 +209,7 @@ impl Place {
         Ok(Server::of_gateway(gateway))
     }
 
-    /// Bare hyper, whose answers have so many bytes.
+    /// Bare hyper with answers of this length.
     pub(crate) fn floor(&self, workers: usize, bytes: usize, header_bytes: usize) -> Result<Server, Failure> {
         let address = free_address();
         let mut command = under(&["taskset", "-c", &server_cpus(workers)], self.bin.join("examples/floor"));
@@ -273,5 +275,5 @@ pub(crate) fn wrk(address: SocketAddr, path: &str, connections: usize) -> Result
     let output = output.map_err(Failure::outside("can't start wrk"))?;
     let reply = String::from_utf8_lossy(&output.stdout);
     let rate = reply.lines().find_map(|line| line.strip_prefix("Requests/sec:")?.trim().parse().ok());
-    rate.ok_or_else(|| Failure::Outside(format!("wrk told no rate:\n{reply}")))
+    rate.ok_or_else(|| Failure::Outside(format!("wrk reported no rate:\n{reply}")))
 }

@@ -1,9 +1,9 @@
-//! The targets: each a ratio or a figure of one round, judged by the median of all rounds.
+//! Checks the targets: each a ratio or a figure of one round, judged by the median of all rounds.
 
 use serde::Serialize;
 
 use crate::cases::{CONNECTIONS, Case, MOST_CONNECTIONS};
-use crate::figures::{Figures, Round, Spread, Who};
+use crate::figures::{Figures, Round, Side, Spread};
 
 /// A target and what was measured.
 #[derive(Serialize)]
@@ -26,30 +26,30 @@ impl Target {
     }
 }
 
-/// The base: one worker, no file, 128 connections unless said otherwise.
-fn base<'a>(round: &'a Round, who: Who, case: &str, connections: usize) -> Option<&'a Figures> {
-    row(round, who, case, connections, "none")
+/// The base: one worker, no file, 128 connections by default.
+fn base<'a>(round: &'a Round, side: Side, case: &str, connections: usize) -> Option<&'a Figures> {
+    row(round, side, case, connections, "none")
 }
 
-fn row<'a>(round: &'a Round, who: Who, case: &str, connections: usize, level: &str) -> Option<&'a Figures> {
+fn row<'a>(round: &'a Round, side: Side, case: &str, connections: usize, level: &str) -> Option<&'a Figures> {
     let mut rows = round.rows.iter();
     let found = rows.find(|(row, _)| {
-        let here = (row.who, row.case.as_str(), row.connections, row.workers, row.level);
-        here == (who, case, connections, 1, level)
+        let here = (row.side, row.case.as_str(), row.connections, row.workers, row.level);
+        here == (side, case, connections, 1, level)
     });
     found.map(|(_, figures)| figures)
 }
 
 fn floor<'a>(round: &'a Round, case: &str) -> Option<&'a Figures> {
-    base(round, Who::Floor, case, CONNECTIONS)
+    base(round, Side::Floor, case, CONNECTIONS)
 }
 
 fn gateway<'a>(round: &'a Round, case: &str) -> Option<&'a Figures> {
-    base(round, Who::Gateway, case, CONNECTIONS)
+    base(round, Side::Gateway, case, CONNECTIONS)
 }
 
 fn peer(round: &Round) -> Option<&Figures> {
-    base(round, Who::Peer, "won", CONNECTIONS)
+    base(round, Side::Peer, "won", CONNECTIONS)
 }
 
 /// Gateway's CPU per request of a case ÷ the floor's.
@@ -67,7 +67,8 @@ fn redis_floor(round: &Round, batch: u64, figure: &str) -> Option<f64> {
 
 type Measure = fn(&Round) -> Option<f64>;
 
-/// What was asked for (issue 3, of refusals issue 4, of recording issue 6), in that order: name, bound, whether at least, and how it is measured.
+/// The targets (issue 3, of refusals issue 4, of recording issue 6): name, bound, whether at least,
+/// and the measurement.
 const TARGETS: &[(&str, f64, bool, Measure)] = &[
     ("gateway CPU per won reservation ÷ floor", 1.25, false, |r| above_floor(r, "won", "POST")),
     ("gateway CPU per refusal, sold out ÷ floor", 1.15, false, |r| above_floor(r, "sold out", "POST")),
@@ -80,7 +81,7 @@ const TARGETS: &[(&str, f64, bool, Measure)] = &[
         Some(both(gateway(r, "won")?) / both(peer(r)?))
     }),
     ("requests/s won with fsync ÷ peer without a file", 1.5, true, |r| {
-        let synced = row(r, Who::Gateway, "won", CONNECTIONS, "fsync")?;
+        let synced = row(r, Side::Gateway, "won", CONNECTIONS, "fsync")?;
         Some(synced.per_second / peer(r)?.per_second)
     }),
     ("Redis CPU per won reservation, µs", 4.5, false, |r| Some(gateway(r, "won")?.redis_us)),
@@ -94,7 +95,7 @@ const TARGETS: &[(&str, f64, bool, Measure)] = &[
         Some(won / floor(r, "POST at 70 %")?.p99_us as f64)
     }),
     ("p99 with 10,000 connections ÷ with 128, that rate", 2.0, false, |r| {
-        let many = base(r, Who::Gateway, "won at 70 %", MOST_CONNECTIONS)?.p99_us as f64;
+        let many = base(r, Side::Gateway, "won at 70 %", MOST_CONNECTIONS)?.p99_us as f64;
         Some(many / gateway(r, "won at 70 %")?.p99_us as f64)
     }),
     ("the dearest refusal ÷ won, gateway + Redis CPU", 1.0, false, |r| {

@@ -1,4 +1,4 @@
-//! What the bench's connections are made of: bytes as they are, or in TLS with a certificate that is only for the bench.
+//! Provides the bench's connections: plain, or TLS with the bench's own certificate.
 
 use std::io::{Read, Result, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -13,7 +13,7 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use crate::Failure;
 use crate::servers::Place;
 
-/// Whom the certificate is for.
+/// The name in the certificate.
 const HOST: &str = "localhost";
 const UNUSABLE: &str = "the certificate can't be used";
 
@@ -49,7 +49,7 @@ pub(crate) fn client(cert: &Path, protocol: &str) -> std::result::Result<Arc<Cli
     Ok(Arc::new(client))
 }
 
-/// Whom a client in TLS expects.
+/// The name that a TLS client expects.
 pub(crate) fn host() -> Result<ServerName<'static>> {
     ServerName::try_from(HOST).map_err(std::io::Error::other)
 }

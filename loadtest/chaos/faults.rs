@@ -1,4 +1,4 @@
-//! The faults there are, and what is promised when they happen: by which level of durability nothing may be lost.
+//! Lists the faults, and the levels of durability that lose nothing under each.
 
 use clap::ValueEnum;
 use serde::Serialize;
@@ -47,7 +47,7 @@ pub(crate) enum Fault {
     Maxmemory,
     /// `SCRIPT FLUSH`, again and again
     ScriptFlush,
-    /// The sentinels are told to fail over
+    /// The operator asks sentinels to fail over
     FailoverByHand,
     /// The primary gets SIGKILL, and comes back only after the sentinels have replaced it
     FailoverByVote,
@@ -90,7 +90,7 @@ impl Level {
         }
     }
 
-    /// How many replicas must have a change before anybody is told of it.
+    /// How many replicas must have a change before it is acknowledged.
     pub(crate) fn replicas(self) -> usize {
         match self {
             Self::Replica => 1,
@@ -142,7 +142,7 @@ impl Fault {
     pub(crate) fn is_void_at(self, level: Level) -> Option<&'static str> {
         match self {
             Self::DiskFull | Self::TailTruncated | Self::Rewrite if level == Level::None => {
-                Some("there is no file")
+                Some("this level has no append-only file")
             }
             // Sentinels name the primary itself, and not a link to it.
             Self::Delay if level.replicas() > 0 => Some("sentinels lead around the slow link"),
@@ -162,11 +162,11 @@ impl Fault {
         )
     }
 
-    /// Whether the level promises that nothing that was acknowledged is lost by it (gateway/docs/durability.md).
+    /// Whether this fault loses nothing acknowledged at the level (gateway/docs/durability.md).
     pub(crate) fn loses_nothing_at(self, level: Level) -> bool {
         match self {
-            // A former primary that lives goes on with the other replica until that one, too, is told to follow the new
-            // primary, which may not have what they agreed upon meanwhile.
+            // A live former primary continues with the other replica until that one follows the new
+            // primary, which may lack what they acknowledged meanwhile.
             Self::KillPrimary | Self::RestartPrimary | Self::StopPrimary if level == Level::Replica => false,
             Self::KillPrimary | Self::RestartPrimary => level != Level::None,
             // The disk does not keep what it has synced; it takes another Redis.
@@ -176,12 +176,13 @@ impl Fault {
         }
     }
 
-    /// Whether two ledgers may sell at the same time where no replica has to agree: gateway/docs/durability.md says so.
+    /// Whether two ledgers may sell at the same time without replica acknowledgements
+    /// (gateway/docs/durability.md).
     pub(crate) fn may_sell_twice_at(self, level: Level) -> bool {
         self == Self::CutPrimary && level.replicas() == 0
     }
 
-    /// Whether the journal's times are no more those of the buyers.
+    /// Whether the journal's clock departs from the buyers' clock.
     pub(crate) fn bends_time(self) -> bool {
         matches!(self, Self::ClockForward | Self::ClockBack)
     }

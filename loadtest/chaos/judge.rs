@@ -1,60 +1,60 @@
-//! The judgement of a launch: what every buyer was told against the ledger that is there when the fault is over. Pure.
+//! Checks a launch: what every buyer was acknowledged against the ledger after the fault. Pure.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use loadtest::{Exchange, Hold, Outcome, Rule, Step, TapHistory, VerdictSummary, Word};
 use serde::Serialize;
 
 use crate::ledger::Ledger;
-use crate::load::{Exchange, Hold, Step, TapHistory, Verdict};
 use crate::schedule::Launch;
 
-/// All that the judgement rests on.
+/// What the checks compare.
 pub(crate) struct JudgeInput<'a> {
     pub(crate) launch: &'a Launch,
     pub(crate) history: &'a [TapHistory],
-    /// What `loadtest` has found, where it could read the ledger.
-    pub(crate) verdict: Option<&'a Verdict>,
+    /// The verdict of `loadtest`, if it could read the ledger.
+    pub(crate) verdict: Option<&'a VerdictSummary>,
     pub(crate) ledger: &'a Ledger,
     /// Cars of each model.
     pub(crate) stock: &'a [(&'a str, u64)],
-    /// What `gateway audit` said, where it did not balance.
+    /// The output of `gateway audit`, if the audit does not balance.
     pub(crate) audit: Option<&'a str>,
-    /// Whether all gateways sell again; else what one says, in words.
-    pub(crate) well: &'a Result<(), String>,
+    /// Whether all gateways sell again; otherwise the problem of one.
+    pub(crate) serving: &'a Result<(), String>,
 }
 
 /// How a launch ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Ending {
-    /// All that anybody was told is in the ledger, and it sells.
+    /// The ledger has everything that was acknowledged, and the sale is open.
     Whole,
-    /// So, after something lost was put back.
+    /// Likewise, after a replay of lost changes.
     Replayed,
-    /// It sells nothing until somebody has looked.
-    StandsStill,
-    /// It sells, although something that was told is not in the ledger.
+    /// The sale is fenced until an operator acts.
+    Fenced,
+    /// The sale is open although the ledger lacks something acknowledged.
     WentOn,
 }
 
-/// What came of a launch.
+/// What the checks found in a launch.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct LaunchFindings {
     pub(crate) ending: Ending,
-    /// Changes that gateways have appended again.
+    /// Changes that gateways replayed.
     pub(crate) replayed: u64,
-    /// Reservations that somebody was told of.
+    /// Reservations that were acknowledged.
     pub(crate) acknowledged: u64,
-    /// Of these, how many the ledger does not have.
+    /// How many of these the ledger lacks.
     pub(crate) lost: u64,
-    /// Confirms, cancels and amendments that were acknowledged, and that the ledger does not have.
+    /// Acknowledged confirms, cancels and amendments that the ledger lacks.
     pub(crate) lost_changes: u64,
-    /// Cars that were promised beyond those that there are.
+    /// Cars acknowledged beyond the stock.
     pub(crate) beyond_stock: u64,
     pub(crate) observed: Observed,
-    /// Why it stands still.
+    /// Why it is fenced.
     pub(crate) problem: String,
-    /// Broken promises and rules; none in a good launch.
+    /// Broken guarantees and rules; empty in a good launch.
     pub(crate) broken: Vec<String>,
 }
 
@@ -63,61 +63,61 @@ pub(crate) struct LaunchFindings {
 pub(crate) struct Observed {
     /// Taps by outcome.
     pub(crate) outcomes: BTreeMap<String, u64>,
-    /// Taps that were told to come again at least once (503, certainly not taken).
+    /// Taps that were shed at least once (503, certainly not taken).
     pub(crate) put_off: u64,
     /// Taps of which an answer was lost, or was `outcome-unknown`.
     pub(crate) unsure: u64,
 }
 
-/// Rules of `loadtest` that can't hold when something acknowledged is gone: the loss is counted, and judged by the level.
-const FOLLOW_FROM_LOSS: [&str; 8] = [
-    "acknowledged-is-in-ledger",
-    "steps-as-acknowledged",
-    "amend-as-acknowledged",
-    "purchase-limit-was-true",
-    "sold-out-was-true",
-    "final-is-final",
-    "refused-holds-nothing",
-    "support-lookup-agrees",
+/// Rules of `loadtest` that a loss breaks, too: the loss itself is counted and judged by the level.
+const FOLLOW_FROM_LOSS: [Rule; 8] = [
+    Rule::AcknowledgedIsInLedger,
+    Rule::StepsAsAcknowledged,
+    Rule::AmendAsAcknowledged,
+    Rule::PurchaseLimitWasTrue,
+    Rule::SoldOutWasTrue,
+    Rule::FinalIsFinal,
+    Rule::RefusedHoldsNothing,
+    Rule::SupportLookupAgrees,
 ];
-/// And those that compare buyers' times with the journal's, which stand still when the clock was set back.
-const BY_THE_CLOCK: [&str; 4] =
-    ["sold-out-was-true", "final-is-final", "winner-never-lost", "not-expired-early"];
+/// Rules that compare buyers' times with the journal's clock, which does not advance after it was set back.
+const BY_THE_CLOCK: [Rule; 4] =
+    [Rule::SoldOutWasTrue, Rule::FinalIsFinal, Rule::WinnerNeverLost, Rule::NotExpiredEarly];
 /// Times are cut to milliseconds.
 const CUT_MS: f64 = 2.0;
 
 /// Judges a launch.
 pub(crate) fn judge(input: &JudgeInput<'_>) -> LaunchFindings {
-    let JudgeInput { launch, history, ledger, well, .. } = input;
+    let JudgeInput { launch, history, ledger, serving, .. } = input;
     let (lost, lost_changes) = (lost(history, ledger), lost_changes(history, ledger));
     let acknowledged: HashSet<&str> =
         history.iter().flat_map(|history| &history.holds).map(|h| h.id.as_str()).collect();
     let is_lossy = lost + lost_changes > 0;
-    let ending = match (well.is_ok(), is_lossy) {
+    let ending = match (serving.is_ok(), is_lossy) {
         (true, false) if ledger.replayed > 0 => Ending::Replayed,
         (true, false) => Ending::Whole,
         (true, true) => Ending::WentOn,
-        (false, _) => Ending::StandsStill,
+        (false, _) => Ending::Fenced,
     };
     let beyond_stock = beyond_stock(input);
     let mut broken = ledger.broken.clone();
     if is_lossy && launch.fault.loses_nothing_at(launch.level) {
         broken.push(format!(
-            "{lost} reservations and {lost_changes} changes that were acknowledged are not in the ledger, which the level promises"
+            "{lost} reservations and {lost_changes} changes that were acknowledged are not in the ledger, against the guarantee of the level"
         ));
     }
     if ending == Ending::WentOn && !launch.fault.may_sell_twice_at(launch.level) {
-        broken.push("it goes on without what was lost".to_owned());
+        broken.push("the sale is open without the lost changes".to_owned());
     }
     if beyond_stock > 0 && !launch.fault.may_sell_twice_at(launch.level) {
-        broken.push(format!("{beyond_stock} cars were promised beyond those that there are"));
+        broken.push(format!("{beyond_stock} cars were acknowledged beyond the stock"));
     }
-    if ending == Ending::StandsStill && !is_lossy {
-        broken.push("it stands still, although nothing is lost".to_owned());
+    if ending == Ending::Fenced && !is_lossy {
+        broken.push("the sale is fenced, although nothing is lost".to_owned());
     }
-    let unknown = history.iter().filter(|history| history.outcome.as_deref() == Some("unknown")).count();
-    if unknown > 0 && well.is_ok() {
-        broken.push(format!("{unknown} taps are not answered although everything is up again"));
+    let unknown = history.iter().filter(|history| history.outcome == Some(Outcome::Unknown)).count();
+    if unknown > 0 && serving.is_ok() {
+        broken.push(format!("{unknown} taps have no answer although all gateways serve again"));
     }
     if let Some(audit) = input.audit {
         broken.push(format!("gateway audit: {audit}"));
@@ -128,7 +128,7 @@ pub(crate) fn judge(input: &JudgeInput<'_>) -> LaunchFindings {
     match input.verdict {
         Some(verdict) => broken.extend(rules(verdict, is_lossy, ledger.has_gaps, launch.fault.bends_time())),
         None if is_lossy => {}
-        None => broken.push("loadtest came to no verdict".to_owned()),
+        None => broken.push("loadtest reached no verdict".to_owned()),
     }
     LaunchFindings {
         ending,
@@ -138,12 +138,12 @@ pub(crate) fn judge(input: &JudgeInput<'_>) -> LaunchFindings {
         lost_changes,
         beyond_stock,
         observed: observe(history),
-        problem: well.as_ref().err().cloned().unwrap_or_default(),
+        problem: serving.as_ref().err().cloned().unwrap_or_default(),
         broken,
     }
 }
 
-/// Acknowledged reservations that the ledger does not have.
+/// Counts acknowledged reservations that the ledger lacks.
 fn lost(history: &[TapHistory], ledger: &Ledger) -> u64 {
     let holds = history.iter().flat_map(|history| &history.holds);
     let has =
@@ -151,7 +151,7 @@ fn lost(history: &[TapHistory], ledger: &Ledger) -> u64 {
     holds.filter(|hold| !has(hold)).map(|hold| &hold.id).collect::<HashSet<_>>().len() as u64
 }
 
-/// Acknowledged changes of reservations that it has.
+/// Counts acknowledged changes that the ledger lacks, of reservations that it has.
 fn lost_changes(history: &[TapHistory], ledger: &Ledger) -> u64 {
     let mut lost = 0;
     for history in history {
@@ -168,8 +168,8 @@ fn lost_changes(history: &[TapHistory], ledger: &Ledger) -> u64 {
     lost
 }
 
-/// Cars that are promised at the end beyond the stock: those of the ledger, and those that it has lost; but not what was given back, by
-/// what its buyer was told, or may have been.
+/// Counts the cars beyond the stock: reserved in the ledger, or acknowledged and lost. Cars whose cancel was
+/// acknowledged, or may have been, do not count.
 fn beyond_stock(input: &JudgeInput<'_>) -> u64 {
     let holds =
         input.history.iter().flat_map(|history| history.holds.iter().map(move |hold| (history, hold)));
@@ -189,52 +189,53 @@ fn beyond_stock(input: &JudgeInput<'_>) -> u64 {
     input.stock.iter().map(|(model, stock)| of(model).saturating_sub(*stock)).sum()
 }
 
-/// Whoever was told his number before another asked has the lower one.
+/// A tap that is sent after another was acknowledged must have the higher number.
 fn out_of_order(history: &[TapHistory]) -> Vec<String> {
     let is_tap = |exchange: &&Exchange| exchange.request.contains("Idempotency-Key");
     let ms = |exchange: &Exchange| exchange.at.as_millisecond() as f64;
-    let mut stories = Vec::new();
+    let mut taps = Vec::new();
     for history in history {
         let Some(hold) = history.holds.first() else { continue };
-        let taps = || history.log.exchanges.iter().filter(is_tap);
-        let asked = taps().map(ms).reduce(f64::min);
-        let yes = taps().filter(|exchange| exchange.answer.starts_with("20"));
-        let heard = yes.map(|exchange| ms(exchange) + exchange.took_ms).reduce(f64::min);
-        if let (Some(asked), Some(heard)) = (asked, heard) {
-            stories.push((asked, heard, hold.number, &history.buyer));
+        let exchanges = || history.log.exchanges.iter().filter(is_tap);
+        let sent = exchanges().map(ms).reduce(f64::min);
+        let yes = exchanges().filter(|exchange| exchange.answer.starts_with("20"));
+        let acknowledged = yes.map(|exchange| ms(exchange) + exchange.took_ms).reduce(f64::min);
+        if let (Some(sent), Some(acknowledged)) = (sent, acknowledged) {
+            taps.push((sent, acknowledged, hold.number, &history.buyer));
         }
     }
-    let mut by_asking = stories.clone();
-    by_asking.sort_by(|one, other| one.0.total_cmp(&other.0));
-    stories.sort_by(|one, other| one.1.total_cmp(&other.1));
-    let (mut found, mut heard, mut most) = (Vec::new(), stories.iter().peekable(), None);
-    for (asked, _, number, buyer) in by_asking {
-        while let Some((_, _, earlier, who)) = heard.next_if(|story| story.1 + CUT_MS < asked) {
-            most = most.max(Some((*earlier, *who)));
+    let mut by_sending = taps.clone();
+    by_sending.sort_by(|one, other| one.0.total_cmp(&other.0));
+    taps.sort_by(|one, other| one.1.total_cmp(&other.1));
+    let (mut found, mut acknowledged, mut highest) = (Vec::new(), taps.iter().peekable(), None);
+    for (sent, _, number, buyer) in by_sending {
+        while let Some((_, _, earlier, owner)) = acknowledged.next_if(|tap| tap.1 + CUT_MS < sent) {
+            highest = highest.max(Some((*earlier, *owner)));
         }
-        if let Some((earlier, who)) = most.filter(|(earlier, _)| *earlier > number) {
+        if let Some((earlier, owner)) = highest.filter(|(earlier, _)| *earlier > number) {
             found.push(format!(
-                "{buyer} has number {number} and asked after {who} was told of number {earlier}"
+                "{buyer} has number {number}, but tapped after number {earlier} was acknowledged to {owner}"
             ));
         }
     }
     found
 }
 
-/// The rules that `loadtest` found broken, and that nothing explains.
-fn rules(verdict: &Verdict, is_lossy: bool, has_gaps: bool, bends_time: bool) -> Vec<String> {
-    let is_explained = |rule: &str| {
+/// Lists the broken rules that neither a loss nor the clock explains.
+fn rules(verdict: &VerdictSummary, is_lossy: bool, has_gaps: bool, bends_time: bool) -> Vec<String> {
+    let is_explained = |rule: Rule| {
         (is_lossy && FOLLOW_FROM_LOSS.contains(&rule))
             || (bends_time && BY_THE_CLOCK.contains(&rule))
-            || (has_gaps && rule == "numbers-in-order")
+            || (has_gaps && rule == Rule::NumbersInOrder)
     };
-    let unexplained = verdict.violations.iter().filter(|violation| !is_explained(&violation.rule));
-    let mut broken: Vec<String> =
-        unexplained.map(|v| format!("{} {}: {}", v.rule, v.buyer, v.what)).collect();
-    // It may have failed for another reason than a rule.
-    if verdict.verdict != "PASS" && verdict.violations.is_empty() && !is_lossy {
+    let unexplained = verdict.violations.iter().filter(|violation| !is_explained(violation.rule));
+    let mut broken: Vec<String> = unexplained
+        .map(|v| format!("{} {}: {}", v.rule.name(), v.buyer.as_deref().unwrap_or_default(), v.what))
+        .collect();
+    // A run can also fail without a broken rule.
+    if verdict.verdict != Word::Pass && verdict.violations.is_empty() && !is_lossy {
         broken.extend(
-            verdict.reasons.iter().map(|reason| format!("loadtest says {}: {reason}", verdict.verdict)),
+            verdict.reasons.iter().map(|reason| format!("loadtest: {}: {reason}", verdict.verdict.name())),
         );
     }
     broken
@@ -243,10 +244,8 @@ fn rules(verdict: &Verdict, is_lossy: bool, has_gaps: bool, bends_time: bool) ->
 fn observe(history: &[TapHistory]) -> Observed {
     let mut observed = Observed::default();
     for history in history {
-        *observed
-            .outcomes
-            .entry(history.outcome.clone().unwrap_or_else(|| "never came".into()))
-            .or_default() += 1;
+        *observed.outcomes.entry(history.outcome.map_or("no tap", Outcome::name).to_owned()).or_default() +=
+            1;
         let put_off = |exchange: &Exchange| exchange.answer.contains("temporary-reduced-capacity");
         observed.put_off += u64::from(history.log.exchanges.iter().any(put_off));
         observed.unsure += u64::from(history.log.lost > 0);

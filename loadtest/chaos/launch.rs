@@ -1,4 +1,4 @@
-//! One launch from its set-up to its judgement.
+//! Runs one launch from its set-up to its checks.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -15,9 +15,9 @@ use crate::stage::{PACKAGES, SALE, STOCK, STORES, Stage};
 use crate::strike::{is_well, play as strike, restore};
 use crate::{Failure, print_line};
 
-/// When everything is up again and a sale does not sell for so long, it stands still.
+/// A sale that does not open this long after everything is up counts as fenced.
 const STILL: Duration = Duration::from_secs(60);
-/// Gateways ask sentinels once a second: who sells for so long has seen what there is to see.
+/// Gateways poll sentinels once a second: a gateway that serves this long has seen the new primary.
 const STEADY: Duration = Duration::from_secs(3);
 /// Between two looks at it.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -49,33 +49,34 @@ fn played(stage: &mut Stage, launch: &Launch) -> Result<LaunchFindings, Failure>
     let struck = strike(stage, launch);
     restore(stage)?;
     struck?;
-    let well = settle(stage, &probe, &mut load)?;
-    let well = well.map_err(|said| stage.alarm().map_or(said.clone(), |alarm| format!("{said} ({alarm})")));
+    let serving = settle(stage, &probe, &mut load)?;
+    let serving = serving
+        .map_err(|problem| stage.alarm().map_or(problem.clone(), |alarm| format!("{problem} ({alarm})")));
     let mut history = load.history()?;
     let verdict = load.verdict(stage);
-    if well.is_ok() {
+    if serving.is_ok() {
         ask_again(stage, &mut history)?;
     }
     let ledger = stage.gateway(&["journal", SALE, "--redis", &stage.url])?;
     let audit = stage.gateway(&["audit", SALE, "--redis", &stage.url])?;
-    // Of a ledger that has lost the whole sale there is no journal to read.
+    // A ledger that lost the whole sale has no journal to read.
     let is_gone = !ledger.status.success();
     let journal = String::from_utf8_lossy(&ledger.stdout);
-    let said = [audit.stdout, audit.stderr].concat();
-    let said = String::from_utf8_lossy(&said);
+    let report = [audit.stdout, audit.stderr].concat();
+    let report = String::from_utf8_lossy(&report);
     Ok(judge(&JudgeInput {
         launch,
         history: &history,
         verdict: verdict.as_ref(),
         ledger: &Ledger::replay(&journal, &totals()),
         stock: &STOCK,
-        audit: (!is_gone && !audit.status.success()).then_some(said.trim()),
-        well: &well,
+        audit: (!is_gone && !audit.status.success()).then_some(report.trim()),
+        serving: &serving,
     }))
 }
 
-/// Waits until Redis and sentinels agree, every gateway sells, and the buyers have their answers. Who stands still is not waited for
-/// for ever.
+/// Waits until Redis and sentinels agree, every gateway serves, and the buyers have their answers. A fenced sale
+/// ends the wait after a while.
 fn settle(stage: &Stage, probe: &Probe, load: &mut Load) -> Result<Result<(), String>, Failure> {
     wait_for("one primary, and all others follow it", || stage.is_agreed().then_some(()))?;
     let began = Instant::now();

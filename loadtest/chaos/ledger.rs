@@ -1,4 +1,4 @@
-//! The ledger as `gateway journal` prints it, replayed entry by entry.
+//! Replays the output of `gateway journal` entry by entry.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -10,7 +10,7 @@ pub(crate) struct Ledger {
     pub(crate) reservations: HashMap<String, Reservation>,
     /// How many changes gateways have appended again.
     pub(crate) replayed: u64,
-    /// Whether there are entries in whose place something was that nobody knows of: numbers may jump there.
+    /// Whether the journal has `lost` entries, where numbers may jump.
     pub(crate) has_gaps: bool,
     /// In words.
     pub(crate) broken: Vec<String>,
@@ -50,7 +50,7 @@ impl Ledger {
                 last = line.number;
             }
             ledger.apply(line, &mut free);
-            // What one entry says happens at once.
+            // All changes of one entry happen at once.
             if lines.get(n + 1).is_none_or(|next| next.id != line.id) {
                 for (item, left) in free.iter().filter(|(_, left)| **left < 0) {
                     if below.insert(item.clone()) {
@@ -76,10 +76,8 @@ impl Ledger {
         };
         let before = self.reservations.get(&line.reservation);
         if (line.kind == "reserve") == before.is_some() || before.is_some_and(|before| !before.is_alive) {
-            self.broken.push(format!(
-                "{} of {} at {} is no step from where it was",
-                line.kind, line.reservation, line.id
-            ));
+            self.broken
+                .push(format!("{} of {} at {} is not an allowed step", line.kind, line.reservation, line.id));
             return;
         }
         let mut after = before.cloned().unwrap_or_else(|| Reservation {

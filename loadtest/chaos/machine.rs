@@ -1,4 +1,4 @@
-//! What this machine lets a fault do: drop packets, mount a small disk, lie about the time.
+//! Finds what this machine permits: drop packets, mount a small disk, fake the time.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -18,10 +18,12 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
-    /// Tries it. Packets are dropped and disks mounted only in namespaces of our own: nobody else shall miss them.
+    /// Tests what this machine can do. Packets are dropped and disks mounted only in own
+    /// namespaces, to disturb no other process.
     pub(crate) fn look(has_own_namespaces: bool) -> Self {
         let own = || {
-            let why = "there are no namespaces of its own (scripts/chaos makes them; it has to be root, or allowed to)";
+            let why =
+                "it has no namespaces of its own (scripts/chaos makes them, as root or with user namespaces)";
             if has_own_namespaces { Ok(()) } else { Err(why.to_owned()) }
         };
         let nft = own().and_then(|()| drop_packets(&[]).map_err(|failure| failure.to_string()));
@@ -87,8 +89,8 @@ pub(crate) fn mount(at: &Path, size: &str) -> Result<(), Failure> {
     Err(Failure::Outside(format!("mount: {}", String::from_utf8_lossy(&done.stderr).trim())))
 }
 
-/// What makes Redis take its time from this file. Its waits go by the monotonic clock, which stays as it is. It takes its memory
-/// from libc: jemalloc asks for the time before libfaketime can tell it, and both wait for ever.
+/// Makes Redis read its time from this file; its waits use the monotonic clock. It allocates
+/// through libc: jemalloc asks for the time before libfaketime can answer, and both deadlock.
 pub(crate) fn faketime(file: &Path) -> Result<Vec<(String, String)>, Failure> {
     let [faketime, libc] =
         libraries().ok_or_else(|| Failure::Outside("libfaketime is not installed".into()))?;

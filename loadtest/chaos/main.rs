@@ -1,9 +1,9 @@
-//! Chaos: a schedule of faults, made from a seed, against the real programs under load; then every promise is held against the ledger.
+//! Injects scheduled faults into the real programs under load, then checks every guarantee against the ledger.
 //!
-//! `scripts/chaos` builds and starts it. From the top: `schedule.rs` (what happens when) → `launch.rs` (one launch: `stage.rs`, `load.rs`,
-//! `strike.rs`) → `judge.rs` (pure: what was lost, what is broken) → `report.rs`.
+//! `scripts/chaos` builds and starts it. Call order: `schedule.rs` (when each fault strikes) → `launch.rs` (one launch:
+//! `stage.rs`, `load.rs`, `strike.rs`) → `judge.rs` (pure: losses and broken rules) → `report.rs`.
 
-#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that can't go on should say where"))]
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a panic shows where a test failed"))]
 
 mod faults;
 mod judge;
@@ -27,22 +27,22 @@ use faults::{Fault, Level};
 use machine::Machine;
 use report::Run;
 
-/// Breaks Redis, its hosts and gateways under load, by a schedule that is made from a seed, and proves afterwards that every promise was kept.
+/// Breaks Redis, its hosts and gateways under load, by a schedule from a seed, then checks every guarantee.
 ///
-/// Exit codes: 0 every promise was kept, 1 one was broken, 2 wrong usage, 3 something outside failed.
+/// Exit codes: 0 every guarantee held, 1 one was broken, 2 wrong usage, 3 something outside failed.
 #[derive(Debug, Parser)]
 #[command(name = "chaos", version)]
 struct Options {
-    /// Where gateway and loadtest are
+    /// The folder of the programs gateway and loadtest
     #[arg(long, value_name = "DIR")]
     bin: PathBuf,
-    /// What the schedule is made from [default: drawn]
+    /// The seed of the schedule [default: random]
     #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(..1 << 48))]
     seed: Option<u64>,
-    /// No launch begins after so many minutes; rounds go on until then
+    /// Start launches for M minutes, in as many rounds as fit
     #[arg(long, value_name = "M", value_parser = clap::value_parser!(u64).range(1..=10_000))]
     minutes: Option<u64>,
-    /// Only the first so many launches of the schedule
+    /// Only the first N launches of the schedule
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100_000))]
     launches: Option<u64>,
     /// Only these faults [default: all]
@@ -51,25 +51,25 @@ struct Options {
     /// Only at these levels of durability [default: all]
     #[arg(long, value_name = "LEVELS", value_delimiter = ',', hide_possible_values = true)]
     levels: Vec<Level>,
-    /// Only this round of the schedule: for a launch that failed in a later one than the first
+    /// Only this round of the schedule: to repeat a launch that failed in a later round
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100_000))]
     round: Option<u64>,
-    /// Instead: the schedule, and nothing is started
+    /// Instead: print the schedule, start nothing
     #[arg(long)]
     plan: bool,
-    /// Instead: all faults and levels
+    /// Instead: list all faults and levels
     #[arg(long)]
     list: bool,
-    /// Writes what came of each launch as JSON, too
+    /// Also write the findings as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Writes the tables as Markdown, too
+    /// Also write the tables as Markdown
     #[arg(long, value_name = "FILE")]
     markdown: Option<PathBuf>,
-    /// Keeps the files of launches that failed (logs, append-only files, histories) in this folder
+    /// Keep the files of failed launches (logs, append-only files, histories) in this folder
     #[arg(long, value_name = "DIR")]
     keep: Option<PathBuf>,
-    /// This process has namespaces of its own: packets may be dropped and disks mounted
+    /// This process has its own namespaces: it may drop packets and mount disks
     #[arg(long, hide = true)]
     own_namespaces: bool,
 }
@@ -97,14 +97,14 @@ fn main() -> ExitCode {
     }
 }
 
-/// Plays the schedule; the exit code.
+/// Runs the schedule and returns the exit code.
 fn run(options: &Options) -> Result<u8, Failure> {
     let seed = options.seed.unwrap_or_else(|| fastrand::u64(..1 << 32));
     let of_round = |round| schedule::round(seed, round, &options.faults, &options.levels);
     let first = options.round.unwrap_or(1);
     if of_round(first).is_empty() {
         return Err(Failure::Usage(
-            "none of these faults makes sense at these levels: --list tells why".into(),
+            "none of these faults applies at these levels: --list gives the reason".into(),
         ));
     }
     print_line(&format!("seed {seed}; the schedule of round {first}, in its order:"));
@@ -127,7 +127,7 @@ fn run(options: &Options) -> Result<u8, Failure> {
     let launches = launches.filter(|launch| machine.lacks(launch.fault).is_none());
     let most = usize::try_from(options.launches.unwrap_or(u64::MAX)).unwrap_or(usize::MAX);
     if run.skipped.len() == options.faults.len() {
-        return Err(Failure::Outside("none of these faults can be made on this machine".into()));
+        return Err(Failure::Outside("this machine can inject none of these faults".into()));
     }
     for launch in launches.take(most) {
         if ends.is_some_and(|ends| Instant::now() >= ends) {
@@ -135,17 +135,17 @@ fn run(options: &Options) -> Result<u8, Failure> {
         }
         match launch::play(&options.bin, &launch, options.keep.as_deref()) {
             Ok(findings) => {
-                report::tell(&launch, &findings);
+                report::print(&launch, &findings);
                 run.launches.push((launch, findings));
             }
-            // It says nothing of the others.
+            // One failed launch does not invalidate the others.
             Err(failure) => {
                 print_line(&format!("FAILED {failure}"));
                 run.failed += 1;
             }
         }
     }
-    run.tell();
+    run.print();
     if let Some(file) = &options.json {
         write(file, &run.json()?)?;
     }
@@ -155,7 +155,7 @@ fn run(options: &Options) -> Result<u8, Failure> {
     match run.failed {
         _ if run.is_broken() => Ok(1),
         0 => Ok(0),
-        failed => Err(Failure::Outside(format!("{failed} launches did not come to their end"))),
+        failed => Err(Failure::Outside(format!("{failed} launches did not finish"))),
     }
 }
 
@@ -163,18 +163,18 @@ fn write(file: &std::path::Path, text: &str) -> Result<(), Failure> {
     std::fs::write(file, text).map_err(Failure::outside(&format!("can't write {}", file.display())))
 }
 
-/// Prints a line. A reader that has gone away does not end the run.
+/// Prints a line. A closed standard output does not end the run.
 pub(crate) fn print_line(text: &str) {
     let _ = writeln!(std::io::stdout().lock(), "{text}");
 }
 
-/// Why the run did not come to its end.
+/// Why the run did not finish.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
-    /// What was asked for makes no sense.
+    /// The options contradict each other.
     #[error("{0}")]
     Usage(String),
-    /// A program or this machine did not do its part.
+    /// A program or this machine failed.
     #[error("{0}")]
     Outside(String),
 }

@@ -1,4 +1,4 @@
-//! What is printed and written: a paragraph a launch, and the tables fault × level.
+//! Prints a paragraph for each launch, and writes the tables of faults and levels.
 
 use std::collections::BTreeMap;
 
@@ -10,17 +10,17 @@ use crate::judge::{Ending, LaunchFindings};
 use crate::schedule::Launch;
 use crate::{Failure, print_line};
 
-/// Broken promises that are printed of one launch.
+/// How many broken guarantees of one launch are printed.
 const BROKEN_SHOWN: usize = 10;
 
-/// A whole run.
+/// A complete run.
 pub(crate) struct Run {
     seed: u64,
     minutes: Option<u64>,
     pub(crate) launches: Vec<(Launch, LaunchFindings)>,
-    /// How many did not come to their end.
+    /// How many did not finish.
     pub(crate) failed: usize,
-    /// Faults that could not be made here, and why.
+    /// Faults that this machine can't inject, and why.
     pub(crate) skipped: BTreeMap<Fault, String>,
 }
 
@@ -49,7 +49,7 @@ pub(crate) fn list() {
 }
 
 /// What came of a launch.
-pub(crate) fn tell(launch: &Launch, findings: &LaunchFindings) {
+pub(crate) fn print(launch: &Launch, findings: &LaunchFindings) {
     let word = if findings.broken.is_empty() { "ok    " } else { "BROKEN" };
     let outcomes = findings.observed.outcomes.iter().map(|(name, count)| format!("{count} {name}"));
     print_line(&format!(
@@ -82,13 +82,13 @@ pub(crate) fn tell(launch: &Launch, findings: &LaunchFindings) {
     }
 }
 
-/// How it ended, and what was lost.
+/// How the launch ended, and what was lost.
 fn in_words(findings: &LaunchFindings) -> String {
     let ending = match findings.ending {
         Ending::Whole => "whole".to_owned(),
         Ending::Replayed => format!("whole, {} replayed", findings.replayed),
-        Ending::StandsStill => "stands still".to_owned(),
-        Ending::WentOn => "went on".to_owned(),
+        Ending::Fenced => "fenced".to_owned(),
+        Ending::WentOn => "open with a loss".to_owned(),
     };
     let mut words = ending;
     if findings.lost > 0 {
@@ -113,12 +113,12 @@ impl Run {
     }
 
     /// The tables, and the end.
-    pub(crate) fn tell(&self) {
+    pub(crate) fn print(&self) {
         print_line(&format!("\n{}", self.markdown()));
         let broken = self.launches.iter().filter(|(_, findings)| !findings.broken.is_empty()).count();
         let skipped = self.skipped.len();
         print_line(&format!(
-            "seed {}: {} launches, {broken} with a broken promise, {skipped} faults skipped",
+            "seed {}: {} launches, {broken} with a broken guarantee, {skipped} faults skipped",
             self.seed,
             self.launches.len()
         ));
@@ -142,7 +142,7 @@ impl Run {
             format!("{put_off} + {unsure} of {taps}")
         };
         format!(
-            "{}\nTaps that were told to come again + taps whose answer was lost or unknown at first:\n\n{}",
+            "{}\nTaps that were shed at first + taps whose answer was lost or unknown at first:\n\n{}",
             self.table(lost),
             self.table(observed)
         )
@@ -179,7 +179,7 @@ impl Run {
         let launches: Vec<_> = self
             .launches
             .iter()
-            .map(|(launch, findings)| json!({"launch": launch, "judgement": findings}))
+            .map(|(launch, findings)| json!({"launch": launch, "findings": findings}))
             .collect();
         let skipped: BTreeMap<String, &String> =
             self.skipped.iter().map(|(fault, why)| (fault.name(), why)).collect();

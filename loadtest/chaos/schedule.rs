@@ -1,5 +1,5 @@
-//! The schedule: which fault at which level, when, for how long and to whom. Made from the seed alone. What a launch is like depends
-//! on the seed, the fault, the level and the round, and on nothing else that is run: one that failed can be run again by itself.
+//! Makes the schedule from the seed: fault, level, instant, duration and target. A launch depends
+//! only on seed, fault, level and round, so a failed one can be repeated alone.
 
 use clap::ValueEnum;
 use serde::Serialize;

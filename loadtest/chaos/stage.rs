@@ -1,5 +1,5 @@
-//! What a launch is played on: redis-servers, sentinels and gateways, each Redis with a loopback address of its own, so that it can be cut
-//! off like a host; and the sale.
+//! Starts what a launch needs: Redis, sentinels, gateways and the sale. Each Redis has its own
+//! loopback address, so that it can be cut off like a host.
 
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -43,7 +43,7 @@ pub(crate) struct Stage {
     pub(crate) sentinels: Vec<Sentinel>,
     /// The first was the primary at the start.
     pub(crate) redises: Vec<Redis>,
-    /// For `--redis` of whoever is no part of the launch.
+    /// The `--redis` of programs outside the launch.
     pub(crate) url: String,
     /// Where Redis reads how far its clock is off.
     pub(crate) clock: PathBuf,
@@ -227,7 +227,7 @@ impl Stage {
         block_on(self.gateways[gateway].is_ready())
     }
 
-    /// What gateways say is wrong, the worst, in words.
+    /// The gateways' worst alarm, as text.
     pub(crate) fn alarm(&self) -> Option<String> {
         let path = format!("/admin/v1/live?sale={SALE}");
         self.gateways.iter().find_map(|gateway| {
@@ -236,7 +236,7 @@ impl Stage {
         })
     }
 
-    /// The Redis that is the primary by what most sentinels say, or the only one.
+    /// The primary by the majority of the sentinels, or the only Redis.
     pub(crate) fn primary(&self) -> usize {
         let votes = self.votes();
         (0..votes.len()).rev().max_by_key(|n| votes[*n]).unwrap_or(0)
@@ -256,7 +256,7 @@ impl Stage {
         votes
     }
 
-    /// Whether there is one primary, all sentinels say so, and all others follow it.
+    /// Whether all sentinels name one primary, and all others follow it.
     pub(crate) fn is_agreed(&self) -> bool {
         let primary = self.primary();
         let agreed = self.votes()[primary] == self.sentinels.len();
@@ -274,7 +274,7 @@ impl Stage {
         Ok(path)
     }
 
-    /// Keeps the launch's files for whoever wants to look.
+    /// Copies the launch's files for later inspection.
     pub(crate) fn keep(mut self, to: &Path) -> Result<(), Failure> {
         self.gateways.clear();
         self.sentinels.clear();

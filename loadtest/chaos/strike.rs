@@ -1,4 +1,4 @@
-//! How each fault is made, and how it ends. What is dead or cut off afterwards is brought back by `restore`.
+//! Injects and ends each fault; `restore` restarts and reconnects what it left.
 
 use std::fs;
 use std::io::Write;
@@ -97,16 +97,16 @@ pub(crate) fn play(stage: &mut Stage, launch: &Launch) -> Result<(), Failure> {
             truncate(&stage.path("redis-1").join("appendonlydir"), launch.size)?;
             sleep(lasts);
         }
-        Fault::Rewrite => stage.redises[0].tell("BGREWRITEAOF")?,
+        Fault::Rewrite => stage.redises[0].send_command("BGREWRITEAOF")?,
         Fault::Maxmemory => {
-            stage.redises[0].tell("CONFIG SET maxmemory 1")?;
+            stage.redises[0].send_command("CONFIG SET maxmemory 1")?;
             sleep(lasts);
-            stage.redises[0].tell("CONFIG SET maxmemory 0")?;
+            stage.redises[0].send_command("CONFIG SET maxmemory 0")?;
         }
         Fault::ScriptFlush => {
             let began = Instant::now();
             while began.elapsed() < lasts {
-                stage.redises[0].tell("SCRIPT FLUSH SYNC")?;
+                stage.redises[0].send_command("SCRIPT FLUSH SYNC")?;
                 sleep(FLUSH_EVERY);
             }
         }
@@ -146,10 +146,10 @@ pub(crate) fn restore(stage: &mut Stage) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Whether every gateway is ready and answers a buyer of the sale; else what one of them says.
+/// Whether every gateway is ready and answers a buyer; otherwise the problem of one.
 pub(crate) fn is_well(stage: &Stage, probe: &load::Probe) -> Result<(), String> {
     (0..stage.gateways.len()).try_for_each(|n| {
-        probe.ask(stage.gateways[n].address()).map_err(|said| format!("gateway {}: {said}", n + 1))?;
+        probe.ask(stage.gateways[n].address()).map_err(|problem| format!("gateway {}: {problem}", n + 1))?;
         if stage.is_ready(n) { Ok(()) } else { Err(format!("gateway {} is not ready", n + 1)) }
     })
 }
@@ -187,10 +187,10 @@ fn fill(path: &Path) -> Result<(), Failure> {
 
 /// Cuts bytes off the end of the append-only file.
 fn truncate(dir: &Path, bytes: u64) -> Result<(), Failure> {
-    let files = fs::read_dir(dir).map_err(Failure::outside("there is no append-only file"))?;
+    let files = fs::read_dir(dir).map_err(Failure::outside("found no append-only file"))?;
     let last: Option<PathBuf> =
         files.flatten().map(|f| f.path()).filter(|f| f.to_string_lossy().ends_with(".incr.aof")).max();
-    let last = last.ok_or_else(|| Failure::Outside("there is no append-only file".into()))?;
+    let last = last.ok_or_else(|| Failure::Outside("found no append-only file".into()))?;
     let file = fs::OpenOptions::new().write(true).open(&last).map_err(Failure::outside("can't open it"))?;
     let len = file.metadata().map_err(Failure::outside("can't see it"))?.len();
     file.set_len(len.saturating_sub(bytes)).map_err(Failure::outside("can't cut it"))

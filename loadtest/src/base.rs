@@ -1,4 +1,4 @@
-//! What everything here stands on: scenarios, outcomes, time, and what is said to the user.
+//! Scenarios, outcomes, time, and output to the user: the basis of all other modules.
 
 pub(crate) mod clock;
 pub(crate) mod console;

@@ -1,4 +1,4 @@
-//! The command line: flags, their environment variables and what makes them invalid.
+//! Defines the command line: flags, their environment variables and their validity.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -48,15 +48,15 @@ pub(crate) fn parse() -> Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Everybody waits for the opening and taps at once
+    /// All buyers wait for the opening and tap at once
     Spike(RunOptions),
-    /// The whole day: buyers come, look, wait, tap, come back, give up
+    /// The whole day: buyers arrive, look, wait, tap, retry, give up
     Crowd(RunOptions),
-    /// Winners change their minds about store and packages, then they pay
+    /// Winners change store and packages, then pay
     Customise(RunOptions),
-    /// Holds run out and come back; a second wave gets them
+    /// Holds expire and their stock returns; a second wave gets it
     Abandon(RunOptions),
-    /// Impatient clients that give up after 300 ms and ask again
+    /// Impatient clients that give up after 300 ms and retry
     RetryStorm(RunOptions),
     /// Few accounts on many connections, with stale and forged tokens, too
     Bots(RunOptions),
@@ -64,13 +64,13 @@ pub(crate) enum Command {
     Soak(RunOptions),
     /// Only looks: one read of the sale's status an arrival
     Look(RunOptions),
-    /// Several of these at once, as the profile's `mix` says
+    /// Several scenarios at once, weighted by the profile's `mix`
     Mix(RunOptions),
-    /// Joins what several processes measured, proves it as a whole and judges it
+    /// Join the run records of several processes, prove and judge them together
     Merge(MergeOptions),
-    /// Finds the rate at which a threshold breaks, and says how many gateways a launch needs
+    /// Find the rate at which a threshold breaks, and how many gateways a launch needs
     Capacity(CapacityOptions),
-    /// Prints the built-in profile, to start one of your own from
+    /// Print the built-in profile, as a start for your own
     Profile,
 }
 
@@ -80,13 +80,13 @@ pub(crate) struct RunOptions {
     #[command(flatten)]
     pub(crate) target: Target,
 
-    /// How many buyers there are [default: as many as the arrivals want; or `interested` of a --profile; or 1000, or as many
-    /// as there are tokens]
+    /// How many buyers [default: as many as the arrivals need; or `interested` of a --profile; or
+    /// 1000, or as many as there are tokens]
     #[arg(long, value_name = "N", env = "LAUNCHGATE_BUYERS")]
     pub(crate) buyers: Option<usize>,
 
     /// When work starts, from the opening on, whatever the server does: at-once, constant:500/s:30s, ramp:0/s..500/s:30s,
-    /// step:100/s:10s,500/s:10s, poisson:200/s:60s, csv:FILE [default: as the scenario and the profile say]
+    /// step:100/s:10s,500/s:10s, poisson:200/s:60s, csv:FILE [default: from the scenario and the profile]
     #[arg(long, value_name = "SCHEDULE", value_parser = Arrivals::parse, env = "LAUNCHGATE_ARRIVALS")]
     pub(crate) arrivals: Option<Arrivals>,
 
@@ -97,7 +97,7 @@ pub(crate) struct RunOptions {
     #[command(flatten)]
     pub(crate) output: Output,
 
-    /// Leave goose's log of every request in the report's folder, too (requests.json, a line each)
+    /// Also write goose's log of every request to the report's folder (requests.json, a line each)
     #[arg(long, requires = "report", env = "LAUNCHGATE_REQUEST_LOG")]
     pub(crate) request_log: bool,
 
@@ -105,7 +105,7 @@ pub(crate) struct RunOptions {
     #[arg(long, value_name = "ADDR", env = "LAUNCHGATE_METRICS_LISTEN")]
     pub(crate) metrics_listen: Option<SocketAddr>,
 
-    /// Let others than this machine read them
+    /// Allow an address that other machines can reach
     #[arg(long, env = "LAUNCHGATE_METRICS_BEYOND_LOOPBACK")]
     pub(crate) metrics_beyond_loopback: bool,
 }
@@ -137,11 +137,11 @@ pub(crate) struct CapacityOptions {
     #[arg(long, value_name = "N", default_value_t = 500.0, env = "LAUNCHGATE_FROM")]
     pub(crate) from: f64,
 
-    /// No rate above this
+    /// The highest rate to try
     #[arg(long, value_name = "N", default_value_t = 200_000.0, env = "LAUNCHGATE_UP_TO")]
     pub(crate) up_to: f64,
 
-    /// How long each rate is held
+    /// How long to hold each rate
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = span::parse, env = "LAUNCHGATE_STEP")]
     pub(crate) step: Duration,
 
@@ -149,7 +149,7 @@ pub(crate) struct CapacityOptions {
     #[arg(long, value_name = "TAPS/TIME", default_value = "1200000/10s", value_parser = Launch::parse, env = "LAUNCHGATE_LAUNCH")]
     pub(crate) launch: Launch,
 
-    /// Where capacity.json goes; made if missing
+    /// The folder of capacity.json; created if missing
     #[arg(long, value_name = "DIR", env = "LAUNCHGATE_REPORT")]
     pub(crate) report: Option<PathBuf>,
 }

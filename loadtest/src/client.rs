@@ -1,4 +1,4 @@
-//! The asking of the gateways: one shared client, bounded in number, time and size.
+//! Sends requests to the gateways: one shared client, bounded in number, time and size.
 
 pub(crate) mod options;
 mod pool;
@@ -81,12 +81,12 @@ impl Request {
     }
 }
 
-/// An answer that arrived whole.
+/// A complete answer.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(crate) content_type: String,
-    /// Seconds, as `Retry-After` says.
+    /// The seconds of `Retry-After`.
     pub(crate) retry_after: Option<u64>,
     pub(crate) replayed: bool,
     pub(crate) location: Option<String>,
@@ -149,7 +149,7 @@ pub(crate) struct Turn<'a> {
     _permit: Option<SemaphorePermit<'a>>,
 }
 
-/// As all requests of this program say it.
+/// The User-Agent of all requests.
 pub(crate) const USER_AGENT: &str = "launchgate-loadtest";
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// For files, the admin API and goose.
@@ -163,7 +163,9 @@ impl Client {
         let tls = tls(&target.ledger)?;
         let resting_max = connections.div_ceil(gateways.len().max(1));
         let pool = |base: String| {
-            let failure = Failure::Usage(format!("--gateway {base:?} is no address of a gateway"));
+            let failure = Failure::Usage(format!(
+                "--gateway {base:?} is not a gateway's address: expected http://HOST:PORT or https://HOST:PORT"
+            ));
             Pool::new(base, tls.clone(), resting_max).ok_or(failure)
         };
         let gateways = gateways.into_iter().map(pool).collect::<Result<_, _>>()?;
@@ -244,7 +246,7 @@ impl Reply {
     }
 }
 
-/// An error with all its causes: "error sending request" alone helps nobody.
+/// Formats an error with its causes: "error sending request" alone does not help.
 pub(crate) fn causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();

@@ -1,4 +1,4 @@
-//! The life of a run: what is checked before anything is sent, the load, and the way to the verdict.
+//! Runs a load test: preparation, load, proof and verdict.
 
 mod ask;
 pub(crate) mod capacity;
@@ -27,7 +27,8 @@ use crate::proof::run_record::{Run, RunRecord};
 use crate::self_monitoring::SelfMonitor;
 use crate::verdict::Verdict;
 
-/// Two clocks that nobody sets drift apart by no more than this; read once, one is off by that much of a run's length.
+/// The drift between two unsynchronised clocks stays below this share of the time since the last
+/// reading.
 const CLOCK_DRIFT: f64 = 100e-6;
 const LEFT_EVERY: Duration = Duration::from_secs(1);
 
@@ -50,9 +51,9 @@ pub(crate) async fn run(command: &Command, options: &RunOptions) -> Result<Verdi
         Err((run, reason)) => return judge::close(Verdict::not_started(&run, reason), report),
     };
     let moments = Arc::new(Moments::new(load.clock));
-    moments.tell(Moment::Start, clock::now());
-    moments.tell(Moment::Opening, load.clock.at(load.moments.opening));
-    // Until the verdict: whoever scrapes it shall see the end, too.
+    moments.set(Moment::Start, clock::now());
+    moments.set(Moment::Opening, load.clock.at(load.moments.opening));
+    // It serves until the verdict, so that a scrape also sees the end.
     let _metrics = serve_metrics(options, &load, &moments).await?;
     let left = Arc::new(AtomicU64::new(u64::MAX));
     let asking = tokio::spawn(ask_what_is_left(Arc::clone(&admin), Arc::clone(&left)));
@@ -64,7 +65,7 @@ pub(crate) async fn run(command: &Command, options: &RunOptions) -> Result<Verdi
     });
     attack::run(&load, &users, &files).await?;
     asking.abort();
-    moments.tell(Moment::End, load.clock.at(Instant::now()));
+    moments.set(Moment::End, load.clock.at(Instant::now()));
     let run_record = gather(run, &load, monitor).await;
     if let Some(dir) = report {
         run_record.write(dir)?;
@@ -73,7 +74,7 @@ pub(crate) async fn run(command: &Command, options: &RunOptions) -> Result<Verdi
     live.finish();
     judge::judge(&run_record, &admin, &profile, baseline.as_ref(), report).await.map_err(|failure| match (failure, report) {
         (Failure::Outside(why), Some(dir)) => Failure::Outside(format!(
-            "{why}\nWhat buyers were told is kept: `loadtest merge {}` judges it when the ledger can be read again",
+            "{why}\nThe run record is complete: run `loadtest merge {}` when the ledger can be read again",
             dir.display()
         )),
         (failure, _) => failure,
@@ -101,7 +102,7 @@ async fn serve_metrics(
     Ok(Some(metrics))
 }
 
-/// What is left of the cars, once a second, for those who watch.
+/// Reads the remaining cars once a second, for the progress display.
 async fn ask_what_is_left(admin: Arc<Admin>, left: Arc<AtomicU64>) {
     loop {
         left.store(admin.cars_left().await.unwrap_or(u64::MAX), Relaxed);

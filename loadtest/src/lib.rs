@@ -1,6 +1,6 @@
 //! Reproduces launch day against a gateway and proves the ledger afterwards.
 
-#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that can't go on should say where"))]
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a panic shows where a test failed"))]
 
 mod base;
 mod cli;
@@ -24,15 +24,24 @@ mod verdict;
 
 use std::process::ExitCode;
 
+pub use base::failure::Failure;
+pub use base::outcome::Outcome;
+pub use base::scenario::Scenario;
+pub use load::history::{Amend, Exchange, ExchangeLog, Hold, SoldOut, Step, TapHistory};
+pub use plan::selection::Selection;
+pub use proof::reconcile::{Rule, Violation};
+pub use proof::run_record::RunRecord;
+pub use verdict::{Arrived, Quantiles, VerdictSummary, Word};
+
 use base::{console, signals};
 use cli::Command;
 use launch::{capacity, judge};
 use plan::profile;
 
-/// As the shell shows a command that SIGPIPE has ended.
+/// What a shell reports for a command that SIGPIPE ended.
 const EXIT_READER_GONE: u8 = 128 + 13;
 
-/// Reads the command line, does what it says, and says how it ended.
+/// Parses the command line, runs the command and returns its exit code.
 pub async fn run() -> ExitCode {
     let command = cli::parse().command;
     let unknown = cli::unknown_variables();

@@ -1,4 +1,4 @@
-//! The progress that is shown while a load runs: once a second, redrawn in place on a terminal, else as plain lines.
+//! Shows progress once a second: redrawn in place on a terminal, otherwise as plain lines.
 
 mod frame;
 pub(crate) mod metrics;
@@ -20,7 +20,7 @@ use crate::base::console;
 use crate::figures::Figures;
 
 const DRAW_EVERY: Duration = Duration::from_secs(1);
-/// When neither the terminal nor `COLUMNS` says how wide it is.
+/// The width if neither the terminal nor `COLUMNS` gives one.
 const WIDTH_DEFAULT: usize = 80;
 
 /// What is shown.
@@ -28,11 +28,11 @@ pub(crate) struct View {
     pub(crate) figures: Arc<Mutex<Figures>>,
     /// The opening on this machine's clock.
     pub(crate) opening: Instant,
-    /// What is left of the stock, if anybody knows; it is asked once a second and must not take long.
+    /// Returns the remaining stock, if known; called once a second, so it must be fast.
     pub(crate) stock_left: Option<Box<dyn Fn() -> Option<u64> + Send>>,
 }
 
-/// Shows progress on stdout until it is finished, or dropped. Nobody else should print meanwhile.
+/// Shows progress on stdout until it is finished or dropped; no other code may print meanwhile.
 pub(crate) struct Live {
     /// Dropping it ends the drawing.
     stop: Option<Sender<()>>,
@@ -55,7 +55,7 @@ impl Live {
     fn start_on(view: View, screen: Screen, out: impl Write + Send + 'static) -> Live {
         let (stop, stopped) = channel();
         let draw = move || draw(&view, screen, out, &stopped);
-        // Without a thread there is no progress to be seen; the load does not depend on it.
+        // Without a thread there is no progress display; the load does not depend on it.
         let drawing = std::thread::Builder::new().name("live".to_owned()).spawn(draw).ok();
         Live { stop: Some(stop), drawing }
     }
@@ -83,7 +83,7 @@ fn draw(view: &View, mut screen: Screen, mut out: impl Write, stopped: &Receiver
         let over = stopped.recv_timeout(DRAW_EVERY) != Err(RecvTimeoutError::Timeout);
         let (now, snapshot) = (Instant::now(), view.snapshot());
         let frame = Frame {
-            // A rest of the last second is not blown up to a whole one.
+            // A fraction of the last second is not scaled up.
             took: now.duration_since(since).max(DRAW_EVERY),
             since_opening: since_opening(now, view.opening),
             stock_left: view.stock_left.as_ref().and_then(|stock_left| stock_left()),

@@ -1,4 +1,4 @@
-//! What all buyers of a run share: the way to the gateways, the moments, what they choose from, and what is measured.
+//! Holds what all buyers of a run share: client, moments, catalogue and figures.
 
 pub(crate) mod answer;
 pub(crate) mod attack;
@@ -41,7 +41,7 @@ pub(crate) struct Load {
     pub(crate) tries: u32,
     pub(crate) profile: Profile,
     pub(crate) catalogue: Catalogue,
-    /// Each is locked by his own journey only.
+    /// Only its own session locks a buyer.
     pub(crate) buyers: Vec<tokio::sync::Mutex<Buyer>>,
     pub(crate) queues: Vec<Queue>,
     /// See [`crate::plan::Plan::second_wave_us`].
@@ -54,9 +54,9 @@ pub(crate) struct Load {
 /// The moments of the run, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RunInstants {
-    /// The journeys begin to be started.
+    /// When the sessions begin to start.
     pub(crate) launch: Instant,
-    /// From here to `burst` those who wait for the opening look at the sale, each at a moment of his own.
+    /// From here to `burst` the waiting buyers read the sale, each at its own moment.
     pub(crate) warm_from: Instant,
     /// They all ask for the time at once: as many connections open as the taps will need.
     pub(crate) burst: Instant,
@@ -66,14 +66,14 @@ pub(crate) struct RunInstants {
     pub(crate) deadline: Instant,
 }
 
-/// How many journeys are started a second.
+/// How many sessions start a second.
 pub(crate) const LAUNCHES_PER_SECOND: usize = 5_000;
 /// How many warming requests two shared cores answer a second without queueing.
 const WARMING_PER_SECOND: f64 = 4_000.0;
 
 impl RunInstants {
-    /// The taps are at the opening or, where that is too near or over, as soon as the ones who wait for it are
-    /// warm; `None` when the deadline is before that.
+    /// When the taps start: at the opening or, if that is too near or past, as soon as the waiting
+    /// buyers are warm; `None` if the deadline is before that.
     pub(crate) fn new(
         now: Instant,
         opening: Instant,
@@ -86,11 +86,11 @@ impl RunInstants {
         let opening = opening.max(now + launching + 2 * warming);
         let burst = opening.checked_sub(warming)?;
         let warm_from = burst.checked_sub(warming)?;
-        // Whoever comes long before the opening has to be there by then.
+        // Buyers that arrive long before the opening must be connected by then.
         (opening < deadline).then_some(RunInstants { launch: now, warm_from, burst, opening, deadline })
     }
 
-    /// How early before the opening somebody may come.
+    /// The earliest arrival before the opening.
     pub(crate) fn lead_max(&self, users: usize) -> Duration {
         let launching = Duration::from_secs_f64(0.5 + users as f64 / LAUNCHES_PER_SECOND as f64);
         self.opening.saturating_duration_since(self.launch + launching)
@@ -119,7 +119,7 @@ impl Queue {
 
 impl Load {
     pub(crate) fn figures(&self) -> MutexGuard<'_, Figures> {
-        // Counts are whole after every line of a recorder; one that panicked took none of them away.
+        // A recorder leaves the counts consistent after every line, even if it panics.
         self.figures.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

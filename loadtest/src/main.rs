@@ -1,8 +1,9 @@
-//! The program.
+//! Starts the program.
 
 use std::process::ExitCode;
 
-/// The system's gave memory back and took it again at every second request (3,550 `mprotect` in 2,000 reads, by strace).
+/// The system's allocator returned and requested RAM at every second request (3,550 `mprotect` in
+/// 2,000 reads, by strace).
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -20,9 +20,9 @@ use profile::Profile;
 pub(crate) struct Plan {
     /// Everybody of this process, numbered as in the whole run.
     pub(crate) people: Vec<Person>,
-    /// Who starts when, one line a scenario, each in the order of the starts.
+    /// The starts of each scenario, in order.
     pub(crate) lines: Vec<ScenarioStarts>,
-    /// Who of `abandon` starts from then on is of the second wave, in µs after the opening.
+    /// The start of the second wave of `abandon`, in µs after the opening.
     pub(crate) second_wave_us: Option<i64>,
     /// Of all shards together.
     pub(crate) people_of_all: usize,
@@ -34,7 +34,7 @@ pub(crate) struct Person {
     /// In the whole run, all shards together.
     pub(crate) number: usize,
     pub(crate) scenario: Scenario,
-    /// Whose token he has: his own number, but for bots, who share accounts.
+    /// The account of the token: the buyer's own number; bots share accounts.
     pub(crate) account: usize,
 }
 
@@ -54,7 +54,7 @@ pub(crate) struct Start {
 }
 
 impl Start {
-    /// Who starts with the opening or soon after it got ready before; who starts later comes as he is.
+    /// Buyers that start at or soon after the opening prepare before it; later ones do not.
     pub(crate) fn is_ready(self) -> bool {
         self.at_us < READY_FOR_US
     }
@@ -71,7 +71,7 @@ pub(crate) struct Shard {
 pub(crate) const AT_ONCE_MAX: usize = 50_000;
 const LOOKS_AT_ONCE_MAX: usize = 2_000;
 const SOAKS_AT_ONCE_MAX: usize = 5_000;
-/// In a whole run: more are another day.
+/// The most buyers of a run.
 pub(crate) const PEOPLE_MAX: usize = 5_000_000;
 /// A second.
 const READY_FOR_US: i64 = 1_000_000;
@@ -110,11 +110,11 @@ pub(crate) struct PlanRequest<'a> {
     pub(crate) arrivals: Option<&'a Arrivals>,
     pub(crate) shard: Shard,
     pub(crate) seed: u64,
-    /// How long before the opening somebody may come at the earliest.
+    /// The earliest arrival before the opening.
     pub(crate) lead_max: Duration,
     /// From a hold's beginning until it has run out and its stock is free: the second wave comes then.
     pub(crate) hold_lasts: Duration,
-    /// Where neither the command line nor the arrivals say how many.
+    /// How many buyers, if neither the command line nor the arrivals set it.
     pub(crate) buyers_default: usize,
 }
 
@@ -150,7 +150,9 @@ impl PlanRequest<'_> {
             }
         }
         if plan.people.is_empty() {
-            return Err(Failure::Usage("nobody comes: raise --buyers, the rate, or the weights".to_owned()));
+            return Err(Failure::Usage(
+                "the plan has no buyer: raise --buyers, the rate, or the weights".to_owned(),
+            ));
         }
         Ok(plan)
     }
@@ -181,7 +183,7 @@ impl PlanRequest<'_> {
             return Some(arrivals.scaled(own as f64 / all.max(1) as f64));
         }
         let arrivals = self.profile.arrivals(scenario)?;
-        // A steady load is what it says, whoever many were interested.
+        // A steady load does not depend on the number of interested buyers.
         if scenario == Scenario::Soak {
             return Some(arrivals.clone());
         }
@@ -193,7 +195,7 @@ impl PlanRequest<'_> {
         Rng::with_seed(self.seed ^ (0xA11 + scenario as u64))
     }
 
-    /// The ones who wait come ever denser towards the opening; the others afterwards, ever fewer.
+    /// Arrivals grow denser towards the opening, and thin out after it.
     fn crowd(&self, own: usize, rng: &mut Rng) -> Vec<i64> {
         let crowd = &self.profile.crowd;
         let lead = crowd.lead.0.min(self.lead_max).as_secs_f64();
@@ -213,7 +215,8 @@ impl PlanRequest<'_> {
         offsets
     }
 
-    /// The first wave comes as the arrivals say, the second when the first one's holds have run out.
+    /// The first wave follows the arrivals; the second comes when the first wave's holds have
+    /// expired.
     fn two_waves(&self, own: usize, all: usize) -> [Vec<i64>; 2] {
         let mut rng = self.rng(Scenario::Abandon);
         let second = own * self.profile.abandon.second_wave as usize / 100;
@@ -247,7 +250,8 @@ impl PlanRequest<'_> {
                     if scenario == Scenario::Bots { from + (number - from) / bots } else { number },
                 )
             })
-            // By account: whoever shares one is proved in one process.
+            // Split by account: buyers of one account must be in one process, which proves them
+            // together.
             .filter(|(_, _, account)| self.shard.has(*account))
             .map(|(at_us, number, account)| {
                 people.push(Person { number, scenario, account });
@@ -262,7 +266,7 @@ impl Plan {
     /// Goose users that are needed, by scenario: as many as may be at work at the same time.
     pub(crate) fn users(&self) -> impl Iterator<Item = (Scenario, usize)> {
         self.lines.iter().map(|line| {
-            // Who only looks is gone in an instant; in a steady load the ones go when the others come.
+            // A reader ends at once; in a steady load buyers leave as others arrive.
             let at_once_max = match line.scenario {
                 Scenario::Look => LOOKS_AT_ONCE_MAX,
                 Scenario::Soak => SOAKS_AT_ONCE_MAX,
@@ -272,7 +276,7 @@ impl Plan {
         })
     }
 
-    /// Those who wait for the opening, with the app open and a warm connection.
+    /// Buyers that wait for the opening with a warm connection.
     pub(crate) fn waiting(&self) -> usize {
         let lines = self.lines.iter().filter(|line| line.scenario.waits_for_the_opening());
         lines.flat_map(|line| &line.starts).filter(|start| start.is_ready()).count()

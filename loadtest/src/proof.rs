@@ -1,4 +1,4 @@
-//! The proof against the ledger: what buyers were told, held against what the journal has.
+//! Proves the run: compares what buyers were acknowledged with the journal.
 
 pub(crate) mod admin;
 pub(crate) mod ledger;

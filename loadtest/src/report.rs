@@ -120,14 +120,14 @@ fn ms(ms: f64) -> String {
 impl Quantiles {
     fn words(&self) -> String {
         if self.count == 0 {
-            return "– (nobody)".to_owned();
+            return "– (none)".to_owned();
         }
         format!("p50 {}, p99 {}, p99.9 {}, max {}", ms(self.p50), ms(self.p99), ms(self.p999), ms(self.max))
     }
 }
 
-/// The first of each rule. A buyer's story comes with the first that is printed of his, also when an earlier one, with which it is
-/// kept, is not.
+/// The first violations of each rule. A buyer's history comes with the first printed violation,
+/// even if an unprinted one precedes it.
 fn to_be_printed(violations: &[ViolationReport]) -> Vec<String> {
     let mut buyer_histories: HashMap<&str, &ViolationReport> = HashMap::new();
     for history in
@@ -151,16 +151,16 @@ fn to_be_printed(violations: &[ViolationReport]) -> Vec<String> {
 }
 
 impl ViolationReport {
-    /// The broken rule, and all that its buyer was told and the ledger has of him.
+    /// The broken rule, with the buyer's exchanges and ledger entries.
     fn text(&self) -> String {
         self.head() + &self.buyer_history()
     }
 
     fn head(&self) -> String {
         let Violation { rule, buyer, reservation, what } = &self.violation;
-        let who =
+        let subject =
             [buyer, reservation].into_iter().flatten().map(|name| format!(" {name}")).collect::<String>();
-        format!("violation {}{who}: {what}\n", rule.name())
+        format!("violation {}{subject}: {what}\n", rule.name())
     }
 
     fn buyer_history(&self) -> String {

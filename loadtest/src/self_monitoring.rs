@@ -1,4 +1,4 @@
-//! The load generator's watch on itself: was this machine the limit, rather than the gateway?
+//! Monitors the load generator itself: whether this machine, not the gateway, was the limit.
 
 mod health;
 mod machine;
@@ -20,11 +20,11 @@ use crate::base::failure::Failure;
 pub(crate) use health::{Health, Limits};
 pub(crate) use machine::descriptors_limit;
 
-/// How often CPU, descriptors and memory are looked at.
+/// How often CPU, descriptors and RAM are read.
 const SAMPLE_EVERY: Duration = Duration::from_secs(1);
 /// How often a timer of the runtime is tried.
 const TIMER_EVERY: Duration = Duration::from_millis(10);
-/// The kernel counts CPU in ticks of 10 ms: a rest that is shorter than this says nothing.
+/// The kernel counts CPU in ticks of 10 ms: a shorter remainder means nothing.
 const REST_MIN: Duration = Duration::from_millis(100);
 
 /// Watches this process until it is finished, or dropped.
@@ -36,7 +36,7 @@ pub(crate) struct SelfMonitor {
     sampler: Option<std::thread::JoinHandle<()>>,
 }
 
-/// What the watch sees at present. It is cheap to clone, for those who report to it and those who show it.
+/// The present measurements; cheap to clone for writers and readers.
 #[derive(Clone, Debug)]
 pub(crate) struct Gauges(Arc<MonitorState>);
 
@@ -57,7 +57,7 @@ pub(crate) struct Reading {
 }
 
 impl SelfMonitor {
-    /// Starts to watch, from within the runtime that carries the load: its timers are tried.
+    /// Starts self-monitoring within the load's runtime, whose timers it tests.
     /// The rest has a thread of its own, so that a busy runtime delays no sample and no sample the load.
     pub(crate) fn start(limits: Limits) -> Result<SelfMonitor, Failure> {
         let totals = UsageTotals::new(machine::cores(), limits, machine::descriptors_limit());
@@ -78,7 +78,7 @@ impl SelfMonitor {
         Ok(SelfMonitor { gauges, timers, stop: Some(stop), sampler: Some(sampler) })
     }
 
-    /// For those who report to the watch, or show what it sees.
+    /// A handle for writers and readers of the measurements.
     pub(crate) fn gauges(&self) -> Gauges {
         self.gauges.clone()
     }

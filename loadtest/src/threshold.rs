@@ -1,4 +1,4 @@
-//! What the verdict asks for: thresholds, how they are written and whether a run's figures meet them.
+//! Parses thresholds, and checks a run's figures against them.
 
 mod syntax;
 #[cfg(test)]
@@ -15,7 +15,7 @@ use crate::figures::{Figures, Latency};
 
 pub(crate) use syntax::request;
 
-/// One thing that is asked for. Its parts fit together: [`Threshold::parse`] says how.
+/// A condition on a figure; [`Threshold::parse`] describes the syntax.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Threshold {
     subject: Subject,
@@ -60,8 +60,8 @@ enum Ask {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stat {
-    /// In thousandths of a percent, up to 100 %: 99.9 / 100 is more than 0.999 in binary, which of 1,000 values asks for
-    /// one too many.
+    /// In thousandths of a percent, up to 100 %: in binary 99.9 / 100 exceeds 0.999, which would
+    /// need one more of 1,000 values.
     Quantile(u64),
     Max,
     Mean,
@@ -147,7 +147,7 @@ impl Stat {
 
 impl Threshold {
     /// Reads `[SCENARIO/]NAME[.STAT] OP VALUE`, like `won.p99 < 250ms`, `bots/limited > 90%` or `wrong < 1`:
-    /// - NAME is an outcome, `winners` (all outcomes that hold), `losers` (who were told no): of the scenario, or of all
+    /// - NAME is an outcome, `winners` (all outcomes that hold), `losers` (all refusals): of the scenario, or of all
     ///   honest scenarios together. Or, for the run as a whole, bots included: `t0_skew`, `late`, `unsent`, `retries`,
     ///   `request` (all), `request:reserve`, `request:"look at the sale"`
     /// - STAT is `p50`, `p99.9`, `max`, `mean`, and VALUE then a time, like `250ms`. `late.p99` is of how late all starts
@@ -159,8 +159,8 @@ impl Threshold {
         syntax::read(text.trim()).map_err(|error| format!("the threshold {text:?}: {error}"))
     }
 
-    /// What the figures say. Where no tap, start or request was of the kind, nothing is judged: a scenario that did not
-    /// run has not failed.
+    /// Checks the figures. A threshold without samples is not judged: a scenario that did not run
+    /// has not failed.
     pub(crate) fn judge(&self, figures: &Figures) -> Judged {
         let (measured, met) = match self.ask {
             Ask::Time(stat, limit) => match self.time(figures, stat) {

@@ -1,10 +1,10 @@
-//! The verdict: how it is come to, what verdict.json says and the exit code. Its members are described in loadtest/docs/report.md.
+//! Decides the verdict, its exit code and verdict.json; loadtest/docs/report.md describes the members.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::base::clock::now;
 use crate::base::failure::Failure;
@@ -21,10 +21,12 @@ use crate::threshold::Judged;
 use baseline::Difference;
 
 /// How the run ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub(crate) enum Word {
+pub enum Word {
+    /// Every rule and threshold holds.
     Pass,
+    /// A rule is broken or a threshold missed.
     Fail,
     /// The run proves nothing: the generator was the limit, or nothing was decided.
     Invalid,
@@ -36,7 +38,7 @@ pub(crate) struct Verdict {
     pub(crate) verdict: Word,
     /// Why it is not PASS.
     pub(crate) reasons: Vec<String>,
-    /// What to know before believing the figures.
+    /// Limits of the figures that a reader must know.
     pub(crate) notes: Vec<String>,
     pub(crate) scenario: String,
     pub(crate) sale: String,
@@ -62,7 +64,7 @@ pub(crate) struct Verdict {
     /// Requests without an answer, by why.
     pub(crate) lost: BTreeMap<String, u64>,
     pub(crate) thresholds: Vec<Judged>,
-    /// How this machine fared; absent when nothing was sent.
+    /// The state of this machine; absent when nothing was sent.
     pub(crate) generator: Option<Health>,
     pub(crate) items: Vec<AuditItem>,
     pub(crate) stores: Option<StoreFigures>,
@@ -72,25 +74,31 @@ pub(crate) struct Verdict {
     pub(crate) baseline: Vec<Difference>,
 }
 
-/// Milliseconds, and of how many.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
-pub(crate) struct Quantiles {
-    pub(crate) count: u64,
-    pub(crate) mean: f64,
-    pub(crate) p50: f64,
-    pub(crate) p90: f64,
+/// Quantiles in milliseconds.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub struct Quantiles {
+    /// How many samples.
+    pub count: u64,
+    /// Their mean.
+    pub mean: f64,
+    /// The median.
+    pub p50: f64,
+    /// The 90th percentile.
+    pub p90: f64,
     pub(crate) p99: f64,
     pub(crate) p999: f64,
-    pub(crate) max: f64,
+    /// The longest.
+    pub max: f64,
 }
 
-/// The starts of work, beside what was intended.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
-pub(crate) struct Arrived {
+/// How many arrivals started in time, late or not at all.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub struct Arrived {
     pub(crate) intended: u64,
     pub(crate) late: u64,
     pub(crate) unsent: u64,
-    pub(crate) lateness_ms: Quantiles,
+    /// How late the starts were.
+    pub lateness_ms: Quantiles,
 }
 
 /// The taps that were meant for the opening.
@@ -118,7 +126,7 @@ pub(crate) struct StoreFigures {
     pub(crate) unlimited_drift: i64,
 }
 
-/// A violation with everything that its buyer was told and what the ledger says of him.
+/// A violation with the exchanges and the ledger entries of its buyer.
 #[derive(Debug, Serialize)]
 pub(crate) struct ViolationReport {
     #[serde(flatten)]
@@ -129,20 +137,21 @@ pub(crate) struct ViolationReport {
     pub(crate) ledger: Vec<String>,
 }
 
-/// What the judges found.
+/// What the checks found.
 pub(crate) struct Findings {
     pub(crate) violations: Vec<Violation>,
     pub(crate) unknown_held: u64,
     pub(crate) thresholds: Vec<Judged>,
     /// Why the generator, not the server, was the limit.
-    pub(crate) complaints: Vec<String>,
+    pub(crate) generator: Vec<String>,
     pub(crate) baseline: Vec<Difference>,
     pub(crate) notes: Vec<String>,
 }
 
-/// Beyond this more violations of one rule tell nothing new, and would hide those of another.
+const VERDICT: &str = "verdict.json";
+/// More violations of one rule add nothing, and would hide those of another.
 const PER_RULE_MAX: usize = 10;
-/// So many buyers' histories are shown.
+/// How many buyers' histories the report shows.
 const HISTORIES_MAX: usize = 20;
 
 impl Verdict {
@@ -169,12 +178,12 @@ impl Verdict {
         verdict
     }
 
-    /// The verdict on a run that was not worth starting.
+    /// The verdict on a run that did not start.
     pub(crate) fn not_started(run: &Run, reason: String) -> Verdict {
         Verdict::of(run, &Figures::default(), None, Word::Invalid, vec![reason])
     }
 
-    /// The verdict when the ledger does not have the sale any more, which it had before the run.
+    /// The verdict when the ledger has lost the sale since the start of the run.
     pub(crate) fn ledger_lost(run_record: &RunRecord, why: String) -> Verdict {
         let acknowledged = run_record.history.iter().filter(|history| !history.holds.is_empty()).count();
         let reason = format!(
@@ -257,15 +266,41 @@ impl Verdict {
 
     /// Writes verdict.json.
     pub(crate) fn write(&self, dir: &Path) -> Result<(), Failure> {
-        let path = dir.join("verdict.json");
+        let path = dir.join(VERDICT);
         let text = serde_json::to_string_pretty(self).map_err(|error| Failure::Outside(error.to_string()))?;
         std::fs::write(&path, text + "\n")
             .map_err(|error| Failure::Outside(format!("{}: {error}", path.display())))
     }
 }
 
+/// The members of verdict.json that other programs read.
+#[derive(Debug, Deserialize)]
+pub struct VerdictSummary {
+    /// How the run ended.
+    pub verdict: Word,
+    /// Why it is not PASS.
+    pub reasons: Vec<String>,
+    /// Broken rules.
+    pub violations: Vec<Violation>,
+    /// Time from sending to the answer, by the request's name.
+    pub requests_ms: BTreeMap<String, Quantiles>,
+    /// The starts of work.
+    pub arrivals: Arrived,
+}
+
+impl VerdictSummary {
+    /// Reads verdict.json in a report's folder.
+    pub fn read(dir: &Path) -> Result<VerdictSummary, Failure> {
+        let path = dir.join(VERDICT);
+        let wrong = |error: String| Failure::Usage(format!("{}: {error}", path.display()));
+        let text = std::fs::read(&path).map_err(|error| wrong(error.to_string()))?;
+        serde_json::from_slice(&text).map_err(|error| wrong(error.to_string()))
+    }
+}
+
 impl Word {
-    pub(crate) fn name(self) -> &'static str {
+    /// Its name in verdict.json.
+    pub fn name(self) -> &'static str {
         match self {
             Word::Pass => "PASS",
             Word::Fail => "FAIL",
@@ -290,8 +325,7 @@ impl Quantiles {
     }
 }
 
-/// A broken rule is a broken rule, however tired the generator was. A missed threshold is the server's fault only
-/// if it was not.
+/// A broken rule fails the run even if the generator was overloaded; a missed threshold fails it only otherwise.
 fn judge(run: &Run, figures: &Figures, findings: &Findings) -> (Word, Vec<String>) {
     if !findings.violations.is_empty() {
         let mut rules = BTreeMap::<_, usize>::new();
@@ -299,26 +333,26 @@ fn judge(run: &Run, figures: &Figures, findings: &Findings) -> (Word, Vec<String
         return (Word::Fail, rules.into_iter().map(|(rule, n)| format!("{} {n}×", rule.name())).collect());
     }
     if let Some(missing) = &run.missing {
-        return (Word::Invalid, vec![format!("{missing}: what the others were told is not proved")]);
+        return (Word::Invalid, vec![format!("{missing}: the answers of the missing parts are not proved")]);
     }
-    if !findings.complaints.is_empty() {
-        return (Word::Invalid, findings.complaints.clone());
+    if !findings.generator.is_empty() {
+        return (Word::Invalid, findings.generator.clone());
     }
     let of = |wanted: fn(Outcome) -> bool| figures.latency(|_, outcome| wanted(outcome)).count();
     if run.taps && of(Outcome::decided) == 0 {
-        return (Word::Invalid, vec!["no tap was ever decided".to_owned()]);
+        return (Word::Invalid, vec!["no tap was decided".to_owned()]);
     }
     if run.taps && of(Outcome::holds) + findings.unknown_held == 0 {
-        return (Word::Invalid, vec!["nobody won anything".to_owned()]);
+        return (Word::Invalid, vec!["no buyer got a reservation".to_owned()]);
     }
     if !run.taps && figures.requests.is_empty() {
-        return (Word::Invalid, vec!["nothing was ever answered".to_owned()]);
+        return (Word::Invalid, vec!["no request was answered".to_owned()]);
     }
     let missed: Vec<String> = findings
         .thresholds
         .iter()
         .filter(|judged| judged.met == Some(false))
-        .map(|judged| format!("{} was asked for, it was {}", judged.threshold, judged.measured))
+        .map(|judged| format!("{} expected, measured {}", judged.threshold, judged.measured))
         .collect();
     if missed.is_empty() { (Word::Pass, missed) } else { (Word::Fail, missed) }
 }
@@ -345,14 +379,14 @@ fn sum(stores: &[AuditItem]) -> Option<StoreFigures> {
     (!stores.is_empty()).then_some(sum)
 }
 
-/// With the whole history of the buyers in question: of all keys that they used.
+/// Adds the histories of the buyers in question, with all their keys.
 fn with_histories(
     violations: Vec<Violation>,
     history: &[TapHistory],
     changes: &[Change],
 ) -> Vec<ViolationReport> {
     let mut of_rule = BTreeMap::<_, usize>::new();
-    let kept: Vec<Violation> = violations
+    let listed: Vec<Violation> = violations
         .into_iter()
         .filter(|violation| {
             let n = of_rule.entry(violation.rule).or_default();
@@ -360,14 +394,14 @@ fn with_histories(
             *n <= PER_RULE_MAX
         })
         .collect();
-    let named: HashSet<&str> = kept.iter().filter_map(|violation| violation.buyer.as_deref()).collect();
+    let named: HashSet<&str> = listed.iter().filter_map(|violation| violation.buyer.as_deref()).collect();
     let mut by_buyer: HashMap<&str, Vec<Exchange>> = HashMap::new();
     for history in history.iter().filter(|history| named.contains(history.buyer.as_str())) {
         by_buyer.entry(&history.buyer).or_default().extend(history.log.exchanges.iter().cloned());
     }
     let mut shown = HashSet::new();
-    let mut reports = Vec::with_capacity(kept.len());
-    for violation in &kept {
+    let mut reports = Vec::with_capacity(listed.len());
+    for violation in &listed {
         let buyer = violation.buyer.as_deref().unwrap_or_default();
         // A buyer's history is shown once, with the first of his violations.
         let first = !buyer.is_empty() && shown.len() < HISTORIES_MAX && shown.insert(buyer.to_owned());

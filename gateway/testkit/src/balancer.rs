@@ -1,4 +1,4 @@
-//! The real nginx and the real HAProxy in front of gateways. Each ends with its owner.
+//! Starts nginx and HAProxy in front of gateways; each ends when it is dropped.
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -40,7 +40,7 @@ impl Balancer {
              fastcgi_temp_path {at}/fastcgi; uwsgi_temp_path {at}/uwsgi; scgi_temp_path {at}/scgi;\n\
              upstream gateways {{ {servers} keepalive 32; }}\n\
              server {{ listen {listen}; proxy_http_version 1.1; proxy_set_header Connection \"\";\n\
-             # Larger than what a test reads: what is not to be collected must say so.\n\
+             # Larger than what a test reads: an answer that must not be buffered needs its own header.\n\
              proxy_buffer_size 1m; proxy_buffers 4 1m; proxy_busy_buffers_size 2m;\n\
              location / {{ proxy_pass http://gateways; }}\n\
              location /admin/ {{ proxy_pass http://{ops}; }} }}\n\

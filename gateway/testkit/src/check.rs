@@ -1,4 +1,4 @@
-//! What every refusal has, what a refusal leaves behind (nothing), and when memory has caught up.
+//! Checks refusals, balance after them, and whether the read model is up to date.
 
 use serde_json::Value;
 
@@ -7,14 +7,14 @@ use crate::gateway::{Gateway, Reply};
 
 /// Asserts that an answer is this refusal: RFC 9457 with exactly these members besides the four that all have.
 pub fn refused<'a>(reply: &'a Reply, status: u16, name: &str, members: &[&str]) -> &'a Value {
-    let told = format!("{} {}", reply.status, reply.text);
-    assert_eq!((reply.status, reply.problem()), (status, name), "{told}");
-    assert_eq!(reply.header("content-type"), "application/problem+json", "{told}");
-    assert_eq!(reply.header("cache-control"), "no-store", "{told}");
+    let shown = format!("{} {}", reply.status, reply.text);
+    assert_eq!((reply.status, reply.problem()), (status, name), "{shown}");
+    assert_eq!(reply.header("content-type"), "application/problem+json", "{shown}");
+    assert_eq!(reply.header("cache-control"), "no-store", "{shown}");
     let object = reply.json.as_object().unwrap();
-    assert_eq!(object["status"], status, "{told}");
+    assert_eq!(object["status"], status, "{shown}");
     for text in ["title", "detail"] {
-        assert!(object[text].as_str().is_some_and(|t| !t.is_empty()), "{told}");
+        assert!(object[text].as_str().is_some_and(|t| !t.is_empty()), "{shown}");
     }
     let mut found: Vec<&str> = object
         .keys()
@@ -24,16 +24,16 @@ pub fn refused<'a>(reply: &'a Reply, status: u16, name: &str, members: &[&str]) 
     let mut wanted = members.to_vec();
     found.sort_unstable();
     wanted.sort_unstable();
-    assert_eq!(found, wanted, "{told}");
+    assert_eq!(found, wanted, "{shown}");
     let waits = members.contains(&"retry_after_ms");
     assert_eq!(
         reply.headers.contains_key("retry-after"),
         waits,
-        "Retry-After and retry_after_ms go together: {told}"
+        "Retry-After and retry_after_ms go together: {shown}"
     );
     if waits {
         let ms = reply.json["retry_after_ms"].as_u64().unwrap();
-        assert_eq!(reply.header("retry-after"), ms.div_ceil(1000).to_string(), "{told}");
+        assert_eq!(reply.header("retry-after"), ms.div_ceil(1000).to_string(), "{shown}");
     }
     &reply.json
 }
@@ -46,10 +46,10 @@ pub async fn balanced(gateway: &Gateway) -> u64 {
     audit["sequence"].as_u64().unwrap()
 }
 
-/// Waits until this gateway's memory of `small` is as new as the ledger is now.
+/// Waits until this gateway's read model of `small` has the ledger's present sequence.
 pub async fn settled(gateway: &Gateway) {
     let sequence = balanced(gateway).await;
-    eventually("memory has caught up", || async {
+    eventually("the read model is up to date", || async {
         let text = gateway.ops_get("/metrics").await.text;
         let known = text.lines().find_map(|line| {
             let rest = line.strip_prefix("launchgate_ledger_sequence{sale=\"small\"} ")?;

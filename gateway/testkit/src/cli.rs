@@ -1,4 +1,4 @@
-//! The binary's commands: run to the end, or read line by line while they go on.
+//! Runs commands of the binary to their end, or reads their output line by line.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};

@@ -1,4 +1,4 @@
-//! A Redis Cluster of a test's own: three masters, a replica of each.
+//! Starts a Redis Cluster for a test: three masters with a replica each.
 
 use gateway::store::keys::{SLOTS, slot_of};
 use redis::FromRedisValue;
@@ -62,7 +62,7 @@ impl Cluster {
         let hosts: Vec<String> = ports.iter().map(|(port, _)| format!("{HOST}:{port}")).collect();
         let url = format!("{scheme}://{}", hosts.join(","));
         let cluster = Self { nodes, ports: ports.iter().map(|(port, _)| *port).collect(), url };
-        eventually("all nodes know each other", || async {
+        eventually("all nodes see each other", || async {
             cluster.all(|node| node.run::<String>("CLUSTER NODES").lines().count() == 6)
         })
         .await;
@@ -83,7 +83,7 @@ impl Cluster {
         })
         .await;
         cluster.is_well().await;
-        eventually("all know who is whose replica", || async {
+        eventually("all nodes see each replica's master", || async {
             cluster.all(|node| node.run::<String>("CLUSTER NODES").matches("slave ").count() == 3)
         })
         .await;
@@ -144,7 +144,7 @@ impl Cluster {
         keys.len()
     }
 
-    /// From now on the slot is there, for all who hear of it.
+    /// Assigns the slot to this node; the others learn it by gossip.
     pub fn end_move(&self, slot: u16, from: usize, to: usize) {
         let id: String = self.nodes[to].run("CLUSTER MYID");
         for n in [to, from] {
@@ -152,7 +152,7 @@ impl Cluster {
         }
     }
 
-    /// Whether a node is a `master`, or a `slave`, by what it says.
+    /// Whether a node reports the role `master`, or `slave`.
     pub fn is(&self, n: usize, role: &str) -> bool {
         self.ask::<String>(n, "INFO replication").contains(&format!("role:{role}"))
     }

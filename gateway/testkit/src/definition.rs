@@ -1,4 +1,4 @@
-//! Definitions of sales: the one of the tests as JSON, to be changed by each test, and as the files that `sale apply` reads.
+//! Provides definitions of sales: as JSON, which tests change, and as files for `sale apply`.
 
 use std::path::{Path, PathBuf};
 
@@ -45,7 +45,7 @@ pub async fn apply(gateway: &Gateway, definition: &Value) -> Reply {
     gateway.ops(Method::PUT, &format!("/admin/v1/sales/{id}"), definition).await
 }
 
-/// Applies a definition that must be taken, and waits until this gateway knows the sale at that revision.
+/// Applies a valid definition, and waits until this gateway serves that revision.
 pub async fn open(gateway: &Gateway, definition: &Value) {
     let reply = apply(gateway, definition).await;
     assert_eq!(reply.status, 200, "{}", reply.text);
@@ -53,7 +53,7 @@ pub async fn open(gateway: &Gateway, definition: &Value) {
     known(gateway, id).await;
 }
 
-/// Waits until a gateway knows a sale.
+/// Waits until a gateway serves a sale.
 pub async fn known(gateway: &Gateway, id: &str) {
     let path = format!("/v1/sales/{id}");
     eventually("the sale is known", || async { (gateway.get(&path).await.status == 200).then_some(()) })

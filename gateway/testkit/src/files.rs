@@ -16,12 +16,12 @@ pub fn write_secret(path: &Path, text: &str) -> Result<(), Failed> {
     written.map_err(Failed::to(&format!("write {}", path.display())))
 }
 
-/// A port of 127.0.0.1 that is free at the moment, for programs that can't say which one they have chosen.
+/// A free port of 127.0.0.1, for programs that can't report a port of their choice.
 pub fn free_port() -> u16 {
     free_address(Ipv4Addr::LOCALHOST.into()).port()
 }
 
-/// An address of this host that is free at the moment. Its port is below those that the kernel gives to clients: it stays free
+/// A free address of this host. Its port is below the kernel's range for clients, so it stays free
 /// while a program restarts.
 pub fn free_address(host: IpAddr) -> SocketAddr {
     free_addresses(host, 1)[0]

@@ -150,7 +150,7 @@ pub fn request<'a>(method: &'a str, path: &'a str) -> Vec<(&'a str, &'a str)> {
     vec![(":method", method), (":scheme", "https"), (":authority", "localhost"), (":path", path)]
 }
 
-/// The block of a tap on the sale `small` by alice, whose body is JSON.
+/// The header block of a tap by alice on the sale `small`, with a JSON body.
 pub fn tap_block() -> Vec<u8> {
     let bearer = format!("Bearer {}", token("alice"));
     let mut head = request("POST", "/v1/sales/small/reservations");

@@ -1,4 +1,4 @@
-//! The real gateway binary on free ports, and how tests call it.
+//! Starts the gateway binary on free ports, and calls it.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -46,7 +46,7 @@ pub struct Setup<'a> {
     pub has_own_secrets: bool,
 }
 
-/// What every gateway of the kit has, unless its options say otherwise.
+/// The default options of a gateway.
 const USUAL: [(&str, &str); 7] = [
     ("--listen", "127.0.0.1:0"),
     ("--ops-listen", "127.0.0.1:0"),
@@ -159,7 +159,7 @@ impl Gateway {
         gateway
     }
 
-    /// Starts one on this Redis whose host's clock is this far from the right time, such as `-10s`, and waits until it is ready.
+    /// Starts a ready gateway whose clock is off by this much, such as `-10s`.
     pub async fn start_off(redis: &Redis, offset: &str) -> Self {
         let envs = [
             ("LD_PRELOAD", "/usr/$LIB/faketime/libfaketimeMT.so.1"),
@@ -338,7 +338,7 @@ impl Gateway {
         .await
     }
 
-    /// Pulls a lever of the sale `small`, or restocks it.
+    /// Runs an operator action on the sale `small`.
     pub async fn action(&self, word: &str, body: &Value) -> Reply {
         self.ops(Method::POST, &format!("/admin/v1/sales/small/{word}"), body).await
     }

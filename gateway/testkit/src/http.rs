@@ -32,7 +32,7 @@ impl Raw {
         Self { stream: socket.connect(address).await.unwrap() }
     }
 
-    /// Sends; a server that has already answered and closed is no failure.
+    /// Sends; a server that already answered and closed does not count as a failure.
     pub async fn send(&mut self, bytes: impl AsRef<[u8]>) -> &mut Self {
         let _ = self.stream.write_all(bytes.as_ref()).await;
         self
@@ -78,7 +78,7 @@ impl Raw {
     pub async fn rest(&mut self) -> Vec<u8> {
         let mut bytes = Vec::new();
         let mut part = [0; 4096];
-        // After a refused request whose rest was not read the end may come as a reset.
+        // After a refused request with an unread rest, the connection may end with a reset.
         while let Ok(n @ 1..) = self.stream.read(&mut part).await {
             bytes.extend_from_slice(&part[..n]);
         }

@@ -1,4 +1,4 @@
-//! A gateway in this process, with scripts of the test's choice.
+//! Runs a gateway in this process, with scripts of the test's choice.
 
 use gateway::config::{CommonOptions, ServeOptions, Settings};
 use gateway::serve::Gateway;

@@ -1,4 +1,4 @@
-//! The journal of a sale, read as `gateway journal` prints it.
+//! Parses the journal of a sale as `gateway journal` prints it.
 
 use serde::Deserialize;
 
@@ -25,7 +25,7 @@ pub struct Line {
     pub replayed: serde_json::Value,
 }
 
-/// All lines of a sale's journal; the error is what `gateway journal` says.
+/// All lines of a sale's journal; the error is the output of `gateway journal`.
 pub fn read(sale: &str, redis_url: &str) -> Result<Vec<Line>, String> {
     let done = run(&["journal", sale, "--redis", redis_url]);
     if done.code != 0 {

@@ -43,7 +43,7 @@ impl Key {
         Self { kid, end: None, pair }
     }
 
-    /// One that ends in so many seconds, by what its set says.
+    /// A key that expires in so many seconds, by the `exp` of its set.
     pub fn ending_in(kid: &'static str, seconds: u64) -> Self {
         Self { end: Some(now() + seconds), ..Self::new(kid) }
     }

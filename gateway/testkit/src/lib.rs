@@ -1,7 +1,7 @@
 //! Starts the real programs that tests, benches and chaos runs use, and talks to them. They end with their owner by default.
 
-#![allow(clippy::unwrap_used, reason = "a test fails this way, and says where")]
-#![allow(missing_docs, reason = "this crate is not published; names say what they do")]
+#![allow(clippy::unwrap_used, reason = "a panic shows where a test failed")]
+#![allow(missing_docs, reason = "this crate is not published; its names are clear")]
 
 pub mod balancer;
 pub mod check;

@@ -1,4 +1,4 @@
-//! A link between two programs that can be slow, stalled, cut, closed, or lead elsewhere: a TCP port before a port or a unix socket.
+//! Links two programs through a TCP port that can be slow, stalled, cut, closed or redirected.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -31,13 +31,13 @@ const PIECES_MAX: usize = 1_024;
 pub enum Fault {
     /// Everything passes.
     None,
-    /// Answers are kept back; what is sent still arrives.
+    /// Answers are held; requests still arrive.
     StallAnswers,
-    /// What is sent is kept back; answers still arrive.
+    /// Requests are held; answers still arrive.
     StallRequests,
-    /// Everything is kept back.
+    /// Both directions are held.
     Stall,
-    /// Everything is kept back on connections that were open before, for good; new ones pass.
+    /// Existing connections are held for good; new ones pass.
     StallOld,
     /// Every connection ends, also new ones.
     Cut,
@@ -134,7 +134,7 @@ impl Link {
         self.shared.change(|state| state.delay = delay);
     }
 
-    /// New connections lead there from now on, as those of a name that has another address now; others stay as they are.
+    /// Redirects new connections, as a name with a new address does; existing ones stay.
     pub fn lead_to(&self, target: impl Into<Target>) {
         self.shared.change(|state| state.to = target.into());
     }

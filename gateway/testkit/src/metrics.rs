@@ -1,4 +1,4 @@
-//! What `/metrics` of a gateway says, as numbers.
+//! Parses a gateway's `/metrics` into numbers.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! A real program: started, signalled, measured, restarted, and ended by its id.
+//! Starts, signals, measures, restarts and ends a program by its id.
 
 use std::ffi::OsStr;
 use std::fmt::Display;
@@ -40,7 +40,7 @@ pub struct Program {
 }
 
 impl Program {
-    /// One that is not started yet. Its output goes where the command says.
+    /// A program that is not started yet, with the command's output.
     pub fn new(name: &str, command: Command) -> Self {
         let (name, command) = (name.to_owned(), Some(command));
         Self { name, command, log: None, ends_gently: false, pid_file: None, child: None }
@@ -174,7 +174,7 @@ impl Program {
         children.map(|child| cpu_of(&child)).sum::<Duration>() + cpu_of(&own)
     }
 
-    /// Memory that is resident, in bytes.
+    /// Resident RAM, in bytes.
     pub fn resident(&self) -> u64 {
         let status = self.process().and_then(|process| process.status());
         status.ok().and_then(|status| status.vmrss).unwrap_or_default() * 1024

@@ -12,7 +12,7 @@ use crate::program::Program;
 use crate::redis::Redis;
 use crate::{Failed, block_on};
 
-/// Whom Prometheus scrapes and tells.
+/// The targets and the Alertmanager of Prometheus.
 pub struct Setup<'a> {
     /// `dashboards/prometheus` of the repository.
     pub configuration: &'a Path,

@@ -1,4 +1,4 @@
-//! A redis-server in a directory of its own: always on a unix socket, and at an address where others must reach it.
+//! Starts a redis-server in its own directory, on a unix socket and optionally at an address.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -160,7 +160,7 @@ impl Redis {
     }
 
     /// One command over its address, which must be carried out.
-    pub fn tell(&self, words: &str) -> Result<(), Failed> {
+    pub fn send_command(&self, words: &str) -> Result<(), Failed> {
         match self.ask(words) {
             Some(answer) if answer.starts_with('-') || answer.is_empty() => {
                 Err(Failed(format!("{words}: {}", answer.trim())))

@@ -1,4 +1,4 @@
-//! Three sentinels that watch one primary and agree by two.
+//! Starts three sentinels that monitor one primary with a quorum of two.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use crate::redis::ask;
 use crate::tls::Certificate;
 use crate::{Failed, wait_for};
 
-/// The name under which they watch the primary.
+/// The name of the monitored primary.
 const NAME: &str = "ledger";
 
 /// What sentinels are started with.
@@ -42,7 +42,7 @@ pub struct Sentinels {
 }
 
 impl Sentinels {
-    /// On this host, watching the primary at this port of 127.0.0.1.
+    /// A sentinel on this host that monitors the primary.
     pub fn of(primary: u16) -> Self {
         Self::local(primary, None)
     }
@@ -71,7 +71,7 @@ impl Sentinels {
 }
 
 impl Setup<'_> {
-    /// Starts them, and waits until they know each other and two replicas.
+    /// Starts the sentinels, and waits until they see each other and two replicas.
     pub fn start(&self) -> Result<Sentinels, Failed> {
         let own_dir = if self.dir.is_none() {
             Some(tempfile::tempdir().map_err(Failed::to("make a directory"))?)
@@ -93,10 +93,10 @@ impl Setup<'_> {
             let is_good = |node: &Sentinel| node.ask(words).is_some_and(|answer| is_good(&answer));
             sentinels.nodes.iter().all(is_good).then_some(())
         };
-        wait_for("the sentinels know each other", || {
+        wait_for("the sentinels see each other", || {
             all(&format!("CKQUORUM {NAME}"), |answer| answer.starts_with("+OK 3"))
         })?;
-        wait_for("the sentinels know both replicas", || {
+        wait_for("the sentinels see both replicas", || {
             all(&format!("REPLICAS {NAME}"), |answer| answer.matches("\nrunid\r").count() == 2)
         })?;
         Ok(sentinels)

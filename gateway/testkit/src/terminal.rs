@@ -1,4 +1,4 @@
-//! The binary at a real pseudo-terminal, which `script` of util-linux makes: somebody reads, and types.
+//! Runs the binary at a pseudo-terminal of util-linux's `script`, to read its output and type.
 
 use std::io::{Read, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};

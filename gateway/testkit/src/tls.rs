@@ -104,7 +104,7 @@ impl Certificate {
     }
 }
 
-/// As those do who renew certificates: nobody sees half a file.
+/// Replaces a file atomically, like tools that renew certificates.
 fn replace(path: PathBuf, text: &str) {
     let new = path.with_extension("new");
     std::fs::write(&new, text).unwrap();
@@ -227,7 +227,7 @@ fn broken(why: &str) -> Reply {
     Reply { status: 0, headers: Default::default(), text: why.to_owned(), json: Default::default() }
 }
 
-/// Opens `small`, or a sale that is like it, on a gateway whose public listener has TLS.
+/// Opens `small`, or a similar sale, on a gateway with TLS on its public listener.
 pub async fn open(gateway: &Gateway, h2: &H2, definition: &serde_json::Value) {
     let applied = apply(gateway, definition).await;
     assert_eq!(applied.status, 200, "{}", applied.text);

@@ -1,4 +1,4 @@
-//! Who gets in: tokens, subjects, limits, shedding, refusals from the read model.
+//! Tests admission: tokens, subjects, limits, shedding, refusals by the read model.
 
 pub mod fleet;
 pub mod limits;

@@ -1,4 +1,4 @@
-//! The public contract: what every call takes and answers, on both listeners and the command line.
+//! Tests the contract of every call on both listeners and of the command line.
 
 pub mod admin;
 pub mod browsers;

@@ -1,4 +1,4 @@
-//! Redis, its links, its files and its clients fail; nothing that was acknowledged is lost.
+//! Tests faults of Redis, its links, its files and its clients: nothing acknowledged is lost.
 
 pub mod callers;
 pub mod cluster;

@@ -61,7 +61,7 @@ impl Stage {
         let socket = TcpSocket::new_v4().unwrap();
         socket.set_reuseaddr(true).unwrap();
         socket.bind(([127, 0, 1, (n % 200 + 1) as u8], 0).into()).unwrap();
-        // Who does not read is to notice it soon.
+        // A slow reader must be ended soon.
         socket.set_recv_buffer_size(8 * 1024).unwrap();
         socket.connect(self.address()).await.unwrap()
     }

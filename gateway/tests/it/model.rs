@@ -1,4 +1,4 @@
-//! The property: over thousands of random histories the ledger answers, counts and audits as a small model does.
+//! Compares the ledger with a small model over thousands of random histories.
 
 mod call;
 pub mod crash;
@@ -26,7 +26,7 @@ pub use world::World;
 
 type Outcome = Result<(), TestCaseError>;
 
-/// Gateways that read the sale now and then, so that what they know is outdated between.
+/// Gateways read the sale only at times, so that their read models are outdated between.
 #[test]
 fn the_ledger_does_what_the_model_does() {
     property("the-ledger", 2_000, false, Troubles::default());
@@ -41,25 +41,26 @@ fn gateways_that_follow_do_what_the_model_does() {
 /// Redis forgets the last changes, and gets them back from what gateways have read of its journal.
 #[test]
 fn a_ledger_recovered_from_read_entries_does_what_the_model_does() {
-    property("healed-from-read", 150, true, Troubles { crashes: true, ..Troubles::default() });
+    property("recovered-from-read", 150, true, Troubles { crashes: true, ..Troubles::default() });
 }
 
 /// Redis forgets the last changes, and gets them back from nothing but the answers that gateways gave.
 #[test]
 fn a_ledger_recovered_from_acknowledged_changes_does_what_the_model_does() {
-    property("healed-from-told", 600, false, Troubles { crashes: true, ..Troubles::default() });
+    property("recovered-from-acknowledged", 600, false, Troubles { crashes: true, ..Troubles::default() });
 }
 
-/// Calls and answers are lost, late or doubled between gateways and Redis: what was done is done once, and asking again tells it.
+/// Calls and answers are lost, late or doubled between gateways and Redis: each change happens
+/// once, and a retry shows it.
 #[test]
 fn a_ledger_whose_answers_are_lost_does_what_the_model_does() {
     property("answers-lost", 600, false, Troubles { faults: true, ..Troubles::default() });
 }
 
-/// Both at once: what nobody was told is gone with Redis, and comes back from who had read it.
+/// Both at once: Redis loses unacknowledged changes, and a gateway that had read them replays them.
 #[test]
 fn a_ledger_recovered_without_unacknowledged_changes_does_what_the_model_does() {
-    property("answers-lost-and-healed", 150, true, Troubles { crashes: true, faults: true, pairs: false });
+    property("answers-lost-and-recovered", 150, true, Troubles { crashes: true, faults: true, pairs: false });
 }
 
 /// Whatever two gateways do at once, it is as if one had been first.
@@ -78,8 +79,8 @@ fn a_patch_to_an_item_that_is_newer_than_the_gateway_waits_for_it() {
         let mut definition = simple(&sale);
         ledger.set_time(START).await;
         ledger.apply(&definition).await;
-        let gate = ledger.following_gate(0, &sale).await;
-        gate.reserve(&[tap("ada", "k0")], false).await;
+        let instance = ledger.following_instance(0, &sale).await;
+        instance.reserve(&[tap("ada", "k0")], false).await;
         let id = reservation_id(&sale, "ada", "k0");
         for n in 0..20 {
             let new = format!("new-{n}");
@@ -87,7 +88,9 @@ fn a_patch_to_an_item_that_is_newer_than_the_gateway_waits_for_it() {
             definition.packages.push(Package { id: new.clone(), ..package });
             assert_eq!(ledger.apply(&definition).await, ApplyOutcome::Updated(n + 2));
             let wanted = Amendment { packages: Some(vec![new.clone()]), ..Amendment::default() };
-            match changes::amend(&gate.redis_connection, &gate.sale, &id, Requester::Service, &wanted).await {
+            match changes::amend(&instance.redis_connection, &instance.sale, &id, Requester::Service, &wanted)
+                .await
+            {
                 Change::Done(r, _) => assert_eq!(r.packages, [new]),
                 other => panic!("{other:?}"),
             }
@@ -106,17 +109,17 @@ pub fn tap(buyer: &'static str, key: &'static str) -> Tap {
     Tap { buyer, key, model: "m1", packages: Vec::new(), store: "s1", partial: false }
 }
 
-/// Gateways follow the journal, or read the sale now and then. `PROPTEST_CASES` sets the number of histories; what fails is shrunk,
-/// and its seed kept in `regressions-*.txt`.
+/// Gateways consume the journal, or read the sale at times. `PROPTEST_CASES` sets the number of
+/// histories; a failing one is shrunk, and its seed stored in `regressions-*.txt`.
 fn property(name: &str, cases: u32, following: bool, troubles: Troubles) {
     let mut config = Config::default();
     if std::env::var_os("PROPTEST_CASES").is_none() {
         config.cases = cases;
     }
     config.max_shrink_iters = 3_000;
-    let kept: &'static str =
+    let retained: &'static str =
         format!("{}/tests/it/model/regressions-{name}.txt", env!("CARGO_MANIFEST_DIR")).leak();
-    config.failure_persistence = Some(Box::new(FileFailurePersistence::Direct(kept)));
+    config.failure_persistence = Some(Box::new(FileFailurePersistence::Direct(retained)));
     let world = World::start();
     let (lived, met) = (Cell::new(0_u64), Met::default());
     let outcome = TestRunner::new(config).run(&histories(5..40, troubles), |history| {

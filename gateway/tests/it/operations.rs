@@ -1,4 +1,4 @@
-//! What operators see and do: actions, roles, the archive, doctor, metrics, the live page, the process.
+//! Tests operations: actions, roles, the archive, doctor, metrics, the live page, the process.
 
 pub mod archive;
 pub mod doctor;

@@ -1,4 +1,4 @@
-//! The floors of `ARCHITECTURE.md`: a file imports from its own room and from lower floors, and from nowhere else.
+//! Checks the layers of `ARCHITECTURE.md`: a file imports only from its own module and from lower layers.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -6,18 +6,18 @@ use std::path::Path;
 
 const PAGE: &str = include_str!("../../ARCHITECTURE.md");
 
-/// The floor of each room, 0 the lowest, as the table below this heading has it: `| 3 | `store` | … |`.
-fn floors<'p>(page: &'p str, heading: &str) -> BTreeMap<&'p str, usize> {
-    let mut floors = BTreeMap::new();
+/// The layer of each module, 0 the lowest, from the table below this heading: `| 3 | `store` | … |`.
+fn layers<'p>(page: &'p str, heading: &str) -> BTreeMap<&'p str, usize> {
+    let mut layers = BTreeMap::new();
     let (_, section) = page.split_once(&format!("### `{heading}`\n")).expect("a heading");
     for line in section.lines().take_while(|line| !line.starts_with('#')) {
         let cells: Vec<&str> = line.split('|').map(str::trim).collect();
-        let [_, floor, room, _, _] = cells[..] else { continue };
-        let (Ok(floor), Some(room)) = (floor.parse(), room.strip_prefix('`')) else { continue };
-        let twice = floors.insert(room.trim_end_matches('`'), floor);
-        assert_eq!(twice, None, "{room} has two floors");
+        let [_, layer, module, _, _] = cells[..] else { continue };
+        let (Ok(layer), Some(module)) = (layer.parse(), module.strip_prefix('`')) else { continue };
+        let twice = layers.insert(module.trim_end_matches('`'), layer);
+        assert_eq!(twice, None, "{module} has two layers");
     }
-    floors
+    layers
 }
 
 /// Every Rust file below a folder: its path from there, and its text.
@@ -39,13 +39,13 @@ fn sources(folder: &Path) -> Vec<(String, String)> {
     found
 }
 
-/// The room of a file: `store/connection.rs` and `store.rs` are of `store`.
-fn room(file: &str) -> &str {
+/// The top-level module of a file: `store` for `store/connection.rs` and `store.rs`.
+fn module_of(file: &str) -> &str {
     let end = file.find(['/', '.']).unwrap_or(file.len());
     &file[..end]
 }
 
-/// The rooms that a line of this file names: after `crate::`, or after as many `super::` as lead to the root of the crate.
+/// The modules that a line of this file names: after `crate::`, or after enough `super::` to reach the crate's root.
 fn named<'l>(file: &str, line: &'l str) -> Vec<&'l str> {
     let depth = file.matches('/').count() + 1;
     let to_root = "super::".repeat(depth);
@@ -53,28 +53,28 @@ fn named<'l>(file: &str, line: &'l str) -> Vec<&'l str> {
         let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
         &rest[..end]
     };
-    let mut rooms = Vec::new();
+    let mut modules = Vec::new();
     for start in ["crate::", &to_root] {
         for (at, _) in line.match_indices(start) {
             let is_path_start = !line[..at].ends_with(|c: char| c.is_alphanumeric() || c == ':' || c == '_');
             let rest = &line[at + start.len()..];
             match rest.strip_prefix('{') {
-                Some(list) if is_path_start => rooms.extend(list.split(',').map(|one| word(one.trim()))),
-                None if is_path_start => rooms.push(word(rest)),
+                Some(list) if is_path_start => modules.extend(list.split(',').map(|one| word(one.trim()))),
+                None if is_path_start => modules.push(word(rest)),
                 _ => {}
             }
         }
     }
-    rooms
+    modules
 }
 
-/// What is wrong with these files, a line each.
-fn offences(files: &[(String, String)], floors: &BTreeMap<&str, usize>) -> String {
+/// Lists the forbidden imports of these files, one a line.
+fn offences(files: &[(String, String)], layers: &BTreeMap<&str, usize>) -> String {
     let mut offences = String::new();
     for (file, text) in files {
-        let from = room(file);
-        let Some(floor) = floors.get(from) else {
-            let _ = writeln!(offences, "{file}: the room `{from}` has no floor");
+        let from = module_of(file);
+        let Some(layer) = layers.get(from) else {
+            let _ = writeln!(offences, "{file}: the module `{from}` has no layer");
             continue;
         };
         for (line, number) in text.lines().zip(1..) {
@@ -82,10 +82,9 @@ fn offences(files: &[(String, String)], floors: &BTreeMap<&str, usize>) -> Strin
                 let _ = writeln!(offences, "{file}:{number}: import from one module a line");
             }
             for to in named(file, line) {
-                if to != from && floors.get(to).is_some_and(|other| other >= floor) {
+                if to != from && layers.get(to).is_some_and(|other| other >= layer) {
                     let line = line.trim();
-                    let _ =
-                        writeln!(offences, "{file}:{number}: `{from}` does not stand above `{to}`: {line}");
+                    let _ = writeln!(offences, "{file}:{number}: `{from}` is not above `{to}`: {line}");
                 }
             }
         }
@@ -94,27 +93,27 @@ fn offences(files: &[(String, String)], floors: &BTreeMap<&str, usize>) -> Strin
 }
 
 #[test]
-fn every_room_imports_from_lower_floors_only() {
+fn every_module_imports_from_lower_layers_only() {
     for folder in ["gateway/src", "loadtest/src"] {
-        let floors = floors(PAGE, folder);
+        let layers = layers(PAGE, folder);
         let files = sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(folder));
-        let offences = offences(&files, &floors);
-        assert!(offences.is_empty(), "{folder}, see the floors in ARCHITECTURE.md:\n{offences}");
-        // Every room that has a floor is there.
-        let is_gone = |name: &&&str| files.iter().all(|(file, _)| room(file) != **name);
-        let gone: Vec<_> = floors.keys().filter(is_gone).collect();
-        assert!(gone.is_empty(), "ARCHITECTURE.md has floors of {folder} for {gone:?}");
+        let offences = offences(&files, &layers);
+        assert!(offences.is_empty(), "{folder}, see the layers in ARCHITECTURE.md:\n{offences}");
+        // Every module in the table exists.
+        let is_gone = |name: &&&str| files.iter().all(|(file, _)| module_of(file) != **name);
+        let gone: Vec<_> = layers.keys().filter(is_gone).collect();
+        assert!(gone.is_empty(), "ARCHITECTURE.md has layers of {folder} for missing modules {gone:?}");
     }
 }
 
 #[test]
 fn an_upward_import_and_a_circle_are_found() {
-    let table = "### `src`\n\n| floor | room | |\n| --- | --- | --- |\n| 3 | `api` | a |\n| 2 | `fleet` | b |\n| 2 | `http` | c |";
+    let table = "### `src`\n\n| layer | module | |\n| --- | --- | --- |\n| 3 | `api` | a |\n| 2 | `fleet` | b |\n| 2 | `http` | c |";
     let page = format!("{table}\n| 1 | `store` | d |\n\n### `other`\n\n| 9 | `store` | e |\n");
-    let floors = floors(&page, "src");
-    assert_eq!(floors.len(), 4);
+    let layers = layers(&page, "src");
+    assert_eq!(layers.len(), 4);
     let found =
-        |file: &str, line: &str| offences(&[(file.to_owned(), format!("//! A file.\n{line}\n"))], &floors);
+        |file: &str, line: &str| offences(&[(file.to_owned(), format!("//! A file.\n{line}\n"))], &layers);
     for (file, fine) in [
         ("api/route.rs", "use crate::store::keys::Keys;"),
         ("api/route.rs", "use super::view::View;"),
@@ -128,24 +127,24 @@ fn an_upward_import_and_a_circle_are_found() {
         ("store/connection.rs", "use crate::api::route::Route;"),
         ("store.rs", "    pub(crate) fn f(of: &crate::http::Peer) {"),
         ("store/connection.rs", "use super::super::http::Peer;"),
-        ("store/lane/tests.rs", "use super::super::super::{keys, api};"),
+        ("store/link/tests.rs", "use super::super::super::{keys, api};"),
         ("store/connection.rs", "use crate::{domain, http::Peer};"),
     ] {
         let found = found(file, upward);
-        assert!(found.starts_with(&format!("{file}:2: `store` does not stand above")), "{upward}: {found:?}");
+        assert!(found.starts_with(&format!("{file}:2: `store` is not above")), "{upward}: {found:?}");
     }
     assert_eq!(
         found("store/connection.rs", "use crate::{"),
         "store/connection.rs:2: import from one module a line\n"
     );
-    // On one floor nobody stands above anybody, so that two rooms can't import each other.
+    // Modules on one layer cannot import each other.
     let circle = [
         ("fleet.rs".to_owned(), "use crate::http::peer::Peer;".to_owned()),
         ("http/peer.rs".to_owned(), "use crate::fleet::Members;".to_owned()),
-        ("cellar.rs".to_owned(), String::new()),
+        ("loose.rs".to_owned(), String::new()),
     ];
-    let expected = "fleet.rs:1: `fleet` does not stand above `http`: use crate::http::peer::Peer;\n\
-                    http/peer.rs:1: `http` does not stand above `fleet`: use crate::fleet::Members;\n\
-                    cellar.rs: the room `cellar` has no floor\n";
-    assert_eq!(offences(&circle, &floors), expected);
+    let expected = "fleet.rs:1: `fleet` is not above `http`: use crate::http::peer::Peer;\n\
+                    http/peer.rs:1: `http` is not above `fleet`: use crate::fleet::Members;\n\
+                    loose.rs: the module `loose` has no layer\n";
+    assert_eq!(offences(&circle, &layers), expected);
 }

@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn an_answer_counts_once_it_is_whole() {
+fn an_answer_counts_once_it_is_complete() {
     let answer = b"HTTP/1.1 201 Created\r\nContent-Length: 5\r\n\r\nhello";
     for cut in 0..answer.len() {
         assert!(matches!(parse(&answer[..cut]), Ok(None)), "{cut}");

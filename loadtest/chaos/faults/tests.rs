@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn every_fault_has_a_name_and_says_what_it_is() {
+fn every_fault_has_a_name_and_a_description() {
     for fault in Fault::value_variants() {
         assert!(!fault.about().is_empty(), "{}", fault.name());
     }
@@ -9,7 +9,7 @@ fn every_fault_has_a_name_and_says_what_it_is() {
 }
 
 #[test]
-fn a_safer_level_promises_no_less() {
+fn a_safer_level_guarantees_no_less() {
     for fault in Fault::value_variants() {
         let promised: Vec<bool> = [Level::None, Level::Aof, Level::Fsync, Level::Replicas]
             .map(|level| fault.loses_nothing_at(level))

@@ -30,7 +30,7 @@ fn a_good_journal_has_nothing_broken() {
 fn stock_below_zero_is_seen_although_it_comes_back() {
     let lines = [line(2, "reserve", "a", 1), line(3, "reserve", "b", 2), line(4, "cancel", "a", 1)];
     assert_eq!(replay(&lines, 1).broken, ["model:white is -1 at 3-0"]);
-    // Within one entry nobody sees it.
+    // Within one entry it is not visible.
     let lines = [line(2, "reserve", "a", 1), line(3, "reserve", "b", 2), line(3, "cancel", "a", 1)];
     assert!(replay(&lines, 1).broken.is_empty());
 }

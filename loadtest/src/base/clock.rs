@@ -1,4 +1,4 @@
-//! The server's clock as this machine sees it: the offset is estimated from round trips.
+//! Estimates the server's clock from round trips.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! What the program prints: the report goes to stdout, problems to stderr.
+//! Prints the report to stdout, problems to stderr.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
@@ -10,8 +10,8 @@ use rustix::stdio::dup2_stdout;
 /// The program's own stdout, once goose's has been taken from it.
 static STDOUT: OnceLock<File> = OnceLock::new();
 
-/// Keeps stdout for what is printed here, and leaves goose one that goes nowhere: it prints a line when all users have set out,
-/// panics where nothing reads it any more, and waits where nothing reads it just now.
+/// Reserves stdout for this program and gives goose a null one: goose prints a line when all users
+/// have started, panics if no reader is left, and blocks on a slow one.
 pub(crate) fn keep_stdout() -> io::Result<()> {
     let own = io::stdout().as_fd().try_clone_to_owned()?;
     dup2_stdout(OpenOptions::new().write(true).open("/dev/null")?)?;

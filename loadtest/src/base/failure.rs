@@ -1,15 +1,15 @@
-//! Why a load test did not come to a verdict.
+//! Defines why a load test ends without a verdict.
 
-/// As it is said to the user.
+/// Why a load test ends without a verdict, as the user reads it.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Failure {
+pub enum Failure {
     /// The command line, a file it names or a token in it is wrong.
     #[error("{0}")]
     Usage(String),
-    /// What was asked for is not there.
+    /// The named sale, file or directory does not exist.
     #[error("{0}")]
     NotFound(String),
-    /// The gateway, its ops listener or this machine did not do its part.
+    /// The gateway, its ops listener or this machine failed.
     #[error("{0}")]
     Outside(String),
 }

@@ -1,12 +1,12 @@
-//! The outcomes: how a tap can end, as a buyer sees it. Status codes say less: most 409s are good answers.
+//! Defines how a tap can end, as its buyer sees it; a 409 is often a right answer, so status codes do not suffice.
 
 use serde::{Deserialize, Serialize};
 
-/// How a buyer's tap ended. Of two fingers with one key the first in this order counts.
+/// How a buyer's tap ended. Of two sessions with one key, the first in this order counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Outcome {
-    /// 201: a hold of his own.
+pub enum Outcome {
+    /// 201: a new hold.
     Won,
     /// 200: a second tap with the same key showed the hold.
     Replayed,
@@ -14,11 +14,13 @@ pub(crate) enum Outcome {
     Resolved,
     /// An answer that the contract does not allow.
     Wrong,
-    /// Nobody knows until the ledger is read.
+    /// Only the ledger shows it: every answer was lost.
     Unknown,
+    /// 409 `sold-out`.
     SoldOut,
+    /// 409 `purchase-limit`.
     PurchaseLimit,
-    /// Closed, paused or not open until the tries were used up; a token that was rightly turned down.
+    /// Closed, paused or not open until the tries were used up; or an invalid token that was rejected.
     Refused,
     /// 429 until the tries were used up.
     Limited,
@@ -41,7 +43,7 @@ impl Outcome {
     ];
 
     /// Its name in reports, thresholds and verdict.json.
-    pub(crate) fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Outcome::Won => "won",
             Outcome::Replayed => "replayed",
@@ -56,7 +58,8 @@ impl Outcome {
         }
     }
 
-    pub(crate) fn named(name: &str) -> Option<Outcome> {
+    /// The outcome of this name.
+    pub fn named(name: &str) -> Option<Outcome> {
         Outcome::ALL.into_iter().find(|outcome| outcome.name() == name)
     }
 
@@ -65,12 +68,12 @@ impl Outcome {
         matches!(self, Outcome::Won | Outcome::Replayed | Outcome::Resolved)
     }
 
-    /// A loser: he was told no.
+    /// A loser: the gateway refused the tap.
     pub(crate) fn lost(self) -> bool {
         matches!(self, Outcome::SoldOut | Outcome::PurchaseLimit | Outcome::Refused)
     }
 
-    /// Whether the gateway said yes or no, rather than "later" or nothing.
+    /// Whether the gateway decided the tap, rather than shed it or lost the answer.
     pub(crate) fn decided(self) -> bool {
         self.holds() || matches!(self, Outcome::SoldOut | Outcome::PurchaseLimit)
     }

@@ -1,4 +1,4 @@
-//! The names under which requests are counted.
+//! Lists the names under which requests are counted.
 
 /// All requests that a run may make, by the names that they are counted under.
 pub(crate) const REQUESTS: &[&str] =

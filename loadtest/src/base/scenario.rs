@@ -1,4 +1,4 @@
-//! The list of scenarios.
+//! Lists the scenarios.
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
@@ -6,16 +6,16 @@ use serde::{Deserialize, Serialize};
 /// What a share of the buyers does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum Scenario {
-    /// Everybody waits for the opening and taps at once.
+pub enum Scenario {
+    /// All buyers wait for the opening and tap at once.
     Spike,
-    /// The whole day: buyers come, look, wait, tap, come back, give up.
+    /// The whole day: buyers arrive, look, wait, tap, retry, give up.
     Crowd,
-    /// Winners change their minds: store, packages, then they pay.
+    /// Winners change store and packages, then pay.
     Customise,
-    /// Holds run out and come back; a second wave gets them.
+    /// Holds expire and their stock returns; a second wave gets it.
     Abandon,
-    /// Impatient clients that give up after 300 ms and ask again.
+    /// Impatient clients that give up after 300 ms and retry.
     RetryStorm,
     /// Few accounts on many connections, with stale and forged tokens, too.
     Bots,
@@ -55,7 +55,7 @@ impl Scenario {
         Scenario::ALL.into_iter().find(|scenario| scenario.name() == name)
     }
 
-    /// Bots are no buyers: what they wait, or are refused, is in no threshold that does not name them.
+    /// Bots are not buyers: a threshold counts their waits and refusals only if it names them.
     pub(crate) fn is_honest(self) -> bool {
         self != Scenario::Bots
     }

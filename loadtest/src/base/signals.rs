@@ -1,4 +1,5 @@
-//! The signals besides Ctrl-C, which goose has: SIGTERM and SIGHUP end a load as Ctrl-C does, so that it is judged.
+//! Handles SIGTERM and SIGHUP like Ctrl-C, which goose handles: they end a load, which is then
+//! judged.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -24,8 +25,8 @@ impl Drop for Loading {
     }
 }
 
-/// Catches them from now on. The first one during a load ends the load; any other one ends the program, as it would without this.
-/// SIGUSR1 and SIGUSR2 mean nothing and are ignored.
+/// Catches the signals from now on. The first one during a load ends the load; any other one ends
+/// the program. SIGUSR1 and SIGUSR2 are ignored.
 pub(crate) fn listen() -> io::Result<()> {
     for kind in [SignalKind::terminate(), SignalKind::hangup()] {
         let mut signals = signal(kind)?;

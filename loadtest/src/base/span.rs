@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// Reads one, or says how to write it.
+/// Parses a span; the error shows how to write one.
 pub(crate) fn parse(text: &str) -> Result<Duration, String> {
     if let Ok(seconds) = text.parse::<u64>() {
         return Ok(Duration::from_secs(seconds));

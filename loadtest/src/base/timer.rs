@@ -1,5 +1,5 @@
-//! The exact instants of an open loop. The runtime's timers go by whole milliseconds, rounded up: what a gateway answers in
-//! 0.3 ms would look like 1.5 ms when it is counted from the intended instant.
+//! Wakes tasks at exact instants of an open loop. The runtime's timers round up to milliseconds: an
+//! answer after 0.3 ms would count as 1.5 ms from the intended instant.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -13,7 +13,7 @@ use crate::base::failure::Failure;
 /// So long before its instant a waiter leaves the runtime's timers: longer than they are coarse.
 const COARSE: Duration = Duration::from_millis(3);
 
-/// Wakes tasks at their instants, from a thread of its own that sleeps by the kernel's timers (50 µs fine by default, see
+/// Wakes tasks from a thread that sleeps by the kernel's timers (50 µs fine by default, see
 /// `timerslack` in proc(5)).
 pub(crate) struct Timer {
     shared: Arc<TimerQueue>,
@@ -81,7 +81,7 @@ impl Timer {
         }
         let (wake, woken) = oneshot::channel();
         self.shared.wake_at(Waiter { at, wake });
-        // The timer outlives all who wait; and without it one would be early, not lost.
+        // The timer outlives all waiters; without it a waiter would be early, not lost.
         let _ = woken.await;
     }
 }
@@ -118,7 +118,7 @@ impl TimerQueue {
             let now = Instant::now();
             while due.waiters.peek().is_some_and(|Reverse(next)| next.at <= now) {
                 if let Some(Reverse(waiter)) = due.waiters.pop() {
-                    // Who has gone away needs no waking.
+                    // A dropped waiter needs no waking.
                     let _ = waiter.wake.send(());
                 }
             }

@@ -1,4 +1,4 @@
-//! The tests of the command line.
+//! Tests the command line.
 
 use clap::CommandFactory;
 
@@ -87,7 +87,7 @@ fn a_launch_to_plan_for_is_read() {
 }
 
 #[test]
-fn every_variable_of_an_option_stands_where_the_gateway_looks_for_it() {
+fn every_variable_of_an_option_is_documented_for_the_gateway() {
     let sources =
         [include_str!("../cli.rs"), include_str!("../load/output.rs"), include_str!("../client/options.rs")]
             .concat();

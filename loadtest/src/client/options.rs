@@ -1,4 +1,4 @@
-//! The options that say which gateways, ledger and tokens are meant.
+//! Defines the options for gateways, ops listener and tokens.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -15,7 +15,7 @@ pub(crate) struct Ledger {
     #[arg(long, value_name = "URL", env = "LAUNCHGATE_OPS")]
     pub(crate) ops: String,
 
-    /// The sale to be stormed; its definition must say `rehearsal = true`
+    /// The sale under test; its definition must have `rehearsal = true`
     #[arg(long, value_name = "ID", env = "LAUNCHGATE_SALE")]
     pub(crate) sale: String,
 
@@ -27,7 +27,7 @@ pub(crate) struct Ledger {
     #[arg(long, value_name = "FILE", env = "LAUNCHGATE_CA_FILE")]
     pub(crate) ca_file: Option<PathBuf>,
 
-    /// Which of the ops tokens to use [default: the first that may do everything]
+    /// The ops token to use [default: the first with every permission]
     #[arg(long, value_name = "NAME", env = "LAUNCHGATE_OPS_TOKEN_NAME")]
     pub(crate) ops_token_name: Option<String>,
 }
@@ -35,16 +35,18 @@ pub(crate) struct Ledger {
 /// How a launch goes and what is asked of it.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Manners {
-    /// How buyers behave and what the verdict asks for, TOML [default: the launch of the national good car, see `loadtest profile`]
+    /// Behaviour of buyers and thresholds of the verdict, TOML [default: the launch of the national
+    /// good car, see `loadtest profile`]
     #[arg(long, value_name = "FILE", env = "LAUNCHGATE_PROFILE")]
     pub(crate) profile: Option<PathBuf>,
 
-    /// Changes a value of the profile, as in `buyers.twice=100` or `verdict.thresholds=["won.p99 < 1s"]`; may be repeated
+    /// Set a value of the profile, as in `buyers.twice=100` or `verdict.thresholds=["won.p99 <
+    /// 1s"]`; may be repeated
     #[arg(long, value_name = "KEY=VALUE", env = "LAUNCHGATE_SET")]
     pub(crate) set: Vec<String>,
 }
 
-/// Whom to send load to, and as whom.
+/// The gateways under test, and the buyers' tokens.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Target {
     /// A gateway's public listener; give it several times to spread the buyers
@@ -57,7 +59,7 @@ pub(crate) struct Target {
     #[command(flatten)]
     pub(crate) manners: Manners,
 
-    /// The gateway's secret, to mint the buyers' tokens with (HS256)
+    /// The gateway's secret (HS256), to mint the buyers' tokens
     #[arg(
         long,
         value_name = "FILE",
@@ -67,7 +69,7 @@ pub(crate) struct Target {
     )]
     pub(crate) auth_secret_file: Option<PathBuf>,
 
-    /// A file with one buyer's token a line, where the secret is not at hand
+    /// A file with one buyer's token a line, in place of the secret
     #[arg(long, value_name = "FILE", env = "LAUNCHGATE_TOKENS")]
     pub(crate) tokens: Option<PathBuf>,
 
@@ -80,7 +82,7 @@ pub(crate) struct Target {
     )]
     pub(crate) service_token_file: Option<PathBuf>,
 
-    /// Send load to a sale that is no rehearsal
+    /// Send load to a sale that is not a rehearsal
     #[arg(long, env = "LAUNCHGATE_I_MEAN_IT")]
     pub(crate) i_mean_it: bool,
 
@@ -94,15 +96,16 @@ pub(crate) struct Target {
     #[arg(long, value_name = "N", env = "LAUNCHGATE_CONNECTIONS")]
     pub(crate) connections: Option<usize>,
 
-    /// How often one request is tried before its outcome is called unknown
+    /// How often to try a request before its outcome counts as unknown
     #[arg(long, value_name = "N", default_value_t = 10, env = "LAUNCHGATE_TRIES")]
     pub(crate) tries: u32,
 
-    /// How long one answer is waited for
+    /// How long to wait for an answer
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = span::parse, env = "LAUNCHGATE_TIMEOUT")]
     pub(crate) timeout: Duration,
 
-    /// Bound of the whole load, the wait for the opening included [default: an hour, or ten minutes more than it is meant to last]
+    /// Bound of the whole load, including the wait for the opening [default: an hour, or ten
+    /// minutes more than planned]
     #[arg(long, value_name = "TIME", value_parser = span::parse, env = "LAUNCHGATE_DEADLINE")]
     pub(crate) deadline: Option<Duration>,
 }

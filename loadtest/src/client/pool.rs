@@ -1,5 +1,5 @@
-//! The connections to one gateway: made when one is needed, kept while they rest, and worked by the task that
-//! waits for the answer. In a task of its own, as general clients have it, every answer would cost two switches of tasks.
+//! Pools the connections to one gateway. The task that waits for the answer drives its connection:
+//! a task for each connection, as in general clients, costs two task switches an answer.
 
 use std::error::Error;
 use std::future::{Future, poll_fn};
@@ -25,7 +25,7 @@ use tower_service::Service;
 use crate::client::Reply;
 use crate::client::stamp::{Stamped, Stamps};
 
-/// A request whose body is there.
+/// A request with its complete body.
 pub(super) type Whole = Request<Full<Bytes>>;
 type Stream = Stamped<MaybeHttpsStream<TokioIo<TcpStream>>>;
 type Broken = Box<dyn Error + Send + Sync>;
@@ -84,8 +84,8 @@ impl Pool {
         self.host.as_str()
     }
 
-    /// Sends it and takes the answer in. It was sent when its first byte went out, or, where a connection had to be made,
-    /// when that was begun; with both instants.
+    /// Sends a request and reads the answer; returns both instants. It is sent when its first byte
+    /// leaves or, with a new connection, when the connect begins.
     pub(super) async fn exchange(&self, mut request: Whole) -> Result<(Reply, Instant, Instant), Broken> {
         debug_assert!(request.headers().contains_key(HOST));
         let begun = Instant::now();
@@ -173,7 +173,7 @@ impl Link {
         .await
     }
 
-    /// Takes in what has come of it while it rested.
+    /// Checks what happened to the connection while it was idle.
     async fn is_open(&mut self) -> bool {
         poll_fn(|cx| {
             self.turn(cx);
@@ -183,7 +183,7 @@ impl Link {
         !self.ended && self.sender.is_ready()
     }
 
-    /// What went wrong is told by what waits for the connection.
+    /// The waiting request reports the error.
     fn turn(&mut self, cx: &mut std::task::Context<'_>) {
         self.ended = self.ended || Pin::new(&mut self.connection).poll(cx).is_ready();
     }

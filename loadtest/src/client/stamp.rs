@@ -1,5 +1,5 @@
-//! The instants of an exchange, taken at the socket: what is told as the gateway's time has nothing in it of what
-//! this program does before it writes and after it has read.
+//! Takes the instants of an exchange at the socket, so that a gateway's time excludes the work of
+//! this program before the write and after the read.
 
 use std::io;
 use std::pin::Pin;

@@ -1,4 +1,4 @@
-//! The tokens: the buyers', the payment service's and the operator's. None is ever printed.
+//! Mints and reads the tokens of buyers, payment service and operator; none is ever printed.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -13,10 +13,10 @@ use serde::{Deserialize, Serialize};
 use crate::base::failure::Failure;
 use crate::client::options::{Ledger, Target};
 
-/// A buyer as the gateway knows him.
+/// A buyer as the gateway identifies him.
 #[derive(Clone)]
 pub(crate) struct BuyerToken {
-    /// Until when it is good, in Unix seconds; a token that does not say is the gateway's to judge.
+    /// The token's expiry in Unix seconds; without one, the gateway decides.
     expires: Option<i64>,
     /// The token's `sub`.
     pub(crate) sub: String,
@@ -31,7 +31,7 @@ impl BuyerToken {
     }
 }
 
-/// Everybody who takes part.
+/// All buyers of the run.
 pub(crate) struct Tokens {
     pub(crate) buyers: Vec<BuyerToken>,
     /// The payment service's `Authorization`; without it nothing can be confirmed.
@@ -68,8 +68,8 @@ pub(crate) fn at_hand(options: &Target) -> Result<Option<usize>, Failure> {
     }
 }
 
-/// Mints the tokens of these accounts, or reads them, as the options say. Those that are minted are good for as long as the load may
-/// last, those that are read must be for as long as it `works`.
+/// Mints the accounts' tokens, valid for the longest possible load, or reads them; those must be
+/// valid for as long as it `works`.
 pub(crate) fn gather(
     options: &Target,
     seed: u64,
@@ -128,7 +128,8 @@ fn outlived(expires: i64, good_until: i64) -> String {
     )
 }
 
-/// Finds the operator's token in lines of `NAME TOKEN [ROLE]`: the one of that name, or the first that may do everything.
+/// Finds the operator's token in lines of `NAME TOKEN [ROLE]`: the named one, or the first with
+/// every permission.
 pub(crate) fn operator(options: &Ledger) -> Result<String, Failure> {
     let text = read(&options.ops_token_file, "--ops-token-file")?;
     ops_token(&text, options.ops_token_name.as_deref()).map(|token| format!("Bearer {token}")).ok_or_else(
@@ -154,7 +155,7 @@ fn ops_token<'a>(text: &'a str, name: Option<&str>) -> Option<&'a str> {
 }
 
 impl Forger {
-    /// An `Authorization` whose token was good until an hour ago.
+    /// An `Authorization` with a token that expired an hour ago.
     pub(crate) fn stale(&self, sub: &str) -> String {
         let exp = jiff::Timestamp::now().as_second() - STALE_S;
         let signed = self.key.as_ref().and_then(|key| {
@@ -205,7 +206,7 @@ fn from_lines(text: &str) -> Result<Vec<BuyerToken>, Failure> {
         let number = index + 1;
         let Payload { sub, exp } = payload(token)
             .ok_or_else(|| Failure::Usage(format!("--tokens, line {number}: not a JWT with a sub")))?;
-        // Two journeys of one buyer would be told different things, and both rightly.
+        // Two sessions of one buyer would get different answers, and both would be right.
         if !seen.insert(sub.clone()) {
             return Err(Failure::Usage(format!("--tokens, line {number}: {sub:?} is there already")));
         }
@@ -217,14 +218,14 @@ fn from_lines(text: &str) -> Result<Vec<BuyerToken>, Failure> {
     Ok(buyers)
 }
 
-/// What a JWT says, as far as it matters here.
+/// The claims of a JWT that matter here.
 #[derive(Deserialize)]
 struct Payload {
     sub: String,
     exp: Option<i64>,
 }
 
-/// Unverified: only the gateway can tell whether the token is good.
+/// Not verified: only the gateway can check the signature.
 fn payload(token: &str) -> Option<Payload> {
     let payload = token.split('.').nth(1)?;
     let payload = URL_SAFE_NO_PAD.decode(payload.trim_end_matches('=')).ok()?;

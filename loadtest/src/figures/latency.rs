@@ -1,4 +1,4 @@
-//! A distribution of latencies: an HDR histogram that is cheap while it is empty, adds up and can be written.
+//! Records latencies in an HDR histogram that is cheap while empty, adds up and can be written.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What is asked of the gateways before anything is sent: the clock, the sale, its stores, and whether the tokens are good.
+//! Queries the gateways before the load: clock, sale, stores, and validity of the tokens.
 
 use std::time::{Duration, Instant};
 
@@ -57,7 +57,7 @@ pub(super) async fn read_clock(client: &Client) -> Result<ServerClock, Failure> 
         let direction = if off.is_negative() { "behind" } else { "ahead of" };
         let off = off.abs().round(Unit::Second).unwrap_or(off);
         return Err(Failure::Outside(format!(
-            "this machine's clock says {}, which is {off:#} {direction} the server's: set it right (NTP) first, since tokens and reports go by it",
+            "this machine's clock shows {}, {off:#} {direction} the server's: synchronise it (NTP) first, since tokens and reports depend on it",
             clock::to_the_ms(ours),
         )));
     }
@@ -87,7 +87,7 @@ pub(super) async fn wait_until_shown(
             Ok(_) | Err(Failure::Usage(_)) if Instant::now() < limit => {}
             Ok(shown) => {
                 return Err(Failure::Outside(format!(
-                    "{} shows an opening at {}, the definition says otherwise",
+                    "{} shows an opening at {}, but the definition has another one",
                     client.gateway(gateway),
                     shown.opens_at
                 )));
@@ -116,13 +116,13 @@ pub(super) async fn read_stores(client: &Client, sale: &str) -> Result<Vec<Store
     Ok(stores)
 }
 
-/// A buyer's and the service's token are tried before any load: a run of nothing but 401 would say little.
+/// Checks a buyer's and the service's token before any load: a run of 401 answers shows nothing.
 pub(super) async fn check_tokens(client: &Client, target: &Target, tokens: &Tokens) -> Result<(), Failure> {
     let source = if target.tokens.is_some() { "--tokens" } else { "--auth-secret-file" };
     let service = if target.tokens.is_some() { "--service-token-file" } else { source };
     let buyer = tokens.buyers.first().map(|token| (&token.bearer, source, "a buyer's"));
     let service = tokens.service.as_ref().map(|bearer| (bearer, service, "the payment service's"));
-    for (bearer, source, whose) in buyer.into_iter().chain(service) {
+    for (bearer, source, owner) in buyer.into_iter().chain(service) {
         let path = format!("/v1/sales/{}/reservations/none", target.ledger.sale);
         let request = Request::get(path).with_bearer(bearer);
         let limit = Instant::now() + PREPARING_TIMEOUT;
@@ -131,7 +131,7 @@ pub(super) async fn check_tokens(client: &Client, target: &Target, tokens: &Toke
         let reply = answer.reply.map_err(|lost| Failure::Outside(format!("{gateway}: {lost}")))?;
         if matches!(reply.status, 401 | 403) {
             return Err(Failure::Usage(format!(
-                "{gateway} does not accept {whose} token: is {source} the gateway's?"
+                "{gateway} rejects {owner} token: check that {source} belongs to this gateway"
             )));
         }
     }

@@ -91,19 +91,19 @@ pub(crate) async fn run(options: &CapacityOptions) -> Result<u8, Failure> {
             return Err(Failure::Outside("it was ended by hand, before the knee was found".to_owned()));
         }
         if step.end == End::Broke {
-            // Once more: on a shared machine a moment's pause is no knee.
+            // Repeat the step: on a shared machine one pause does not show the knee.
             console::line(&step.line());
             steps.push(step);
             step = self::step(options, &admin, rate).await?;
         }
         console::line(&step.line());
-        search.heard(rate, step.end);
+        search.record(rate, step.end);
         steps.push(step);
     }
     let audit = admin.audit().await?;
     if audit.verdict != "balanced" {
         return Err(Failure::Outside(format!(
-            "the audit after it says {}: see `gateway audit {}`",
+            "the audit afterwards is {}: see `gateway audit {}`",
             audit.verdict, ledger.sale
         )));
     }
@@ -140,7 +140,7 @@ async fn step(options: &CapacityOptions, admin: &Admin, rate: f64) -> Result<Cap
     attack::run(&load, &users, &Files::default()).await?;
     let run_record = launch::gather(run, &load, monitor).await;
     let figures = &run_record.figures;
-    let complaints = run_record.health.complaints(figures, &profile.generator.limits());
+    let findings = run_record.health.findings(figures, &profile.generator.limits());
     let missed: Vec<String> = profile
         .thresholds()
         .iter()
@@ -148,8 +148,8 @@ async fn step(options: &CapacityOptions, admin: &Admin, rate: f64) -> Result<Cap
         .filter(|judged| judged.met == Some(false))
         .map(|judged| format!("{}: {}", judged.threshold, judged.measured))
         .collect();
-    let (end, why) = match (complaints.is_empty(), missed.is_empty()) {
-        (false, _) => (End::Invalid, complaints),
+    let (end, why) = match (findings.is_empty(), missed.is_empty()) {
+        (false, _) => (End::Invalid, findings),
         (true, false) => (End::Broke, missed),
         (true, true) => (End::Held, Vec::new()),
     };
@@ -200,7 +200,7 @@ impl Search {
         (!is_known).then_some(self.next)
     }
 
-    fn heard(&mut self, rate: f64, end: End) {
+    fn record(&mut self, rate: f64, end: End) {
         match end {
             End::Held => self.held = Some(self.held.map_or(rate, |held| held.max(rate))),
             end => {
@@ -276,7 +276,7 @@ fn assumptions(step: &CapacityStep, gateways: usize) -> Vec<String> {
             "each gateway does as much as each of the {gateways} that were measured: the same cores and network, nothing else on them"
         ),
         format!("the same mix: {won:.0} % of the taps won; a refusal costs less than a reservation"),
-        "Redis is not the limit: all gateways share one, which decides the taps that memory can't refuse"
+        "Redis is not the limit: all gateways share one, which decides the taps that no read model can refuse"
             .to_owned(),
         "taps come evenly within that time; the first second of a launch has more: plan with its rate"
             .to_owned(),

@@ -1,5 +1,5 @@
-//! The judgement: what buyers were told is held against the ledger, what was measured against the thresholds and an earlier
-//! run; then the verdict is told and written.
+//! Compares the histories with the ledger and the figures with thresholds and an earlier run, then
+//! writes the verdict.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
@@ -20,7 +20,7 @@ use crate::proof::run_record::RunRecord;
 use crate::report;
 use crate::verdict::{Findings, Verdict, baseline};
 
-/// So many unknown outcomes are looked up at the support desk.
+/// How many unknown outcomes the support lookup resolves at most.
 const SUPPORT_LOOKUPS_MAX: usize = 200;
 
 /// Judges a run. The audit comes first: the journal that is read after it has everything that the audit counted.
@@ -74,7 +74,7 @@ pub(crate) async fn judge(
     }
     if found.foreign_reservations > 0 && run.shards.is_empty() {
         notes.push(format!(
-            "{} reservations of the time are of buyers who are not of this run",
+            "{} reservations during the run belong to buyers of no history here",
             found.foreign_reservations
         ));
     }
@@ -100,7 +100,7 @@ pub(crate) async fn judge(
             .iter()
             .map(|threshold| threshold.judge(&run_record.figures))
             .collect(),
-        complaints: run_record.health.complaints(&run_record.figures, &profile.generator.limits()),
+        generator: run_record.health.findings(&run_record.figures, &profile.generator.limits()),
         baseline: baseline.map(|before| baseline::compare(before, &run_record.figures)).unwrap_or_default(),
         notes,
     };
@@ -118,7 +118,7 @@ pub(crate) async fn judge(
     close(verdict, report)
 }
 
-/// Tells the verdict, and writes it.
+/// Prints and writes the verdict.
 pub(crate) fn close(verdict: Verdict, report: Option<&Path>) -> Result<Verdict, Failure> {
     verdict.print();
     if let Some(dir) = report {
@@ -134,7 +134,7 @@ pub(crate) async fn merge(options: &MergeOptions) -> Result<Verdict, Failure> {
     let wanted = options.output.report.as_deref();
     if let Some(part) = wanted.and_then(|dir| options.parts.iter().find(|part| is_same(part, dir))) {
         return Err(Failure::Usage(format!(
-            "--report {} is one of the parts, whose evidence would be overwritten: name another folder",
+            "--report {} is one of the parts; the merge would overwrite its run record: name another folder",
             part.display()
         )));
     }
@@ -145,7 +145,7 @@ pub(crate) async fn merge(options: &MergeOptions) -> Result<Verdict, Failure> {
     let run_record = RunRecord::merge(parts)?;
     if run_record.run.sale != options.ledger.sale {
         return Err(Failure::Usage(format!(
-            "the parts are of {:?}, --sale says otherwise",
+            "the parts are of sale {:?}, but --sale names another one",
             run_record.run.sale
         )));
     }
@@ -172,7 +172,7 @@ fn lost_note(figures: &Figures) -> Option<String> {
     (count > 0).then(|| format!("{count} requests got no answer: {}", lost.join(", ")))
 }
 
-/// Payments that came too late, and the like: a winner who was refused his confirm is to have his money back.
+/// Counts refused confirms, such as late payments: these buyers are due a refund.
 fn refused_note(history: &[TapHistory]) -> Option<String> {
     let mut refused = BTreeMap::<&str, usize>::new();
     for history in history {
@@ -185,7 +185,7 @@ fn refused_note(history: &[TapHistory]) -> Option<String> {
     (count > 0).then(|| format!("{count} confirms were refused: {}", whys.join(", ")))
 }
 
-/// Whether there were about as many taps a car as the profile says.
+/// Notes a run whose taps for each car differ much from the profile.
 fn stock_note(
     run_record: &RunRecord,
     profile: &Profile,

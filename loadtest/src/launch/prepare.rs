@@ -1,4 +1,4 @@
-//! What happens before anything is sent: whatever can be known to be wrong by then is told by then.
+//! Prepares a run and reports every detectable mistake before the first request.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -49,7 +49,7 @@ const DEADLINE_DEFAULT: Duration = Duration::from_secs(3600);
 /// What follows the last start: thinking, paying, retries.
 const TAIL: Duration = Duration::from_secs(600);
 const BUYERS_DEFAULT: usize = 1000;
-/// So long that whoever watches should know of it.
+/// A wait that is worth a message.
 const LONG: Duration = Duration::from_secs(20);
 
 /// Why a run is not worth starting, beside what it would have been.
@@ -63,7 +63,7 @@ struct Sight {
     catalogue: Catalogue,
 }
 
-/// Who comes when.
+/// The plan of arrivals.
 struct RunCourse {
     plan: Plan,
     /// `None`: the opening is after the deadline.
@@ -90,7 +90,7 @@ pub(crate) async fn prepare(
     let taps = plan.lines.iter().any(|line| line.scenario != Scenario::Look);
     if taps && !sight.catalogue.has_stores() {
         return Err(Failure::Usage(format!(
-            "{} has no store, so that nobody can reserve anything: apply it with some under [stores]",
+            "{} has no store, so that no tap can win: apply a definition with [stores]",
             target.ledger.sale
         )));
     }
@@ -165,7 +165,7 @@ async fn look(target: &Target, admin: &Admin, probe: &Client, profile: &Profile)
     Ok(Sight { sale, shown, clock, catalogue })
 }
 
-/// Makes the plan twice: how early somebody may come depends on how many there are to be got ready.
+/// Makes the plan twice: the earliest arrival depends on how many buyers need preparation.
 fn plan_it(
     wanted: &Wanted<'_>,
     profile: &Profile,
@@ -237,7 +237,7 @@ fn refuse_unless_rehearsal(target: &Target, sale: &AdminSale) -> Result<(), Fail
         return Ok(());
     }
     Err(Failure::Usage(format!(
-        "{} is no rehearsal: its buyers are real. Say --i-mean-it if that is meant",
+        "{} is not a rehearsal: its buyers are real. Add --i-mean-it if you intend this",
         target.ledger.sale
     )))
 }
@@ -276,12 +276,12 @@ fn notes(
     let waiting = plan.waiting();
     if client.connections < waiting {
         notes.push(format!(
-            "{waiting} buyers who tap at once shared {} connections: the rest queued in the load generator",
+            "{waiting} simultaneous buyers shared {} connections: the rest queued in the load generator",
             client.connections
         ));
     }
     if !confirms && profile.buyers.confirm > 0 {
-        notes.push("nothing is confirmed: there is no --service-token-file".to_owned());
+        notes.push("no reservation is confirmed: --service-token-file is missing".to_owned());
     }
     notes
 }

@@ -1,4 +1,4 @@
-//! What one second of progress says: the figures' difference to the second before, in words.
+//! Formats one second of progress: the difference to the previous second.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use crate::base::outcome::Outcome;
 use crate::base::span;
 use crate::figures::{Figures, Latency};
 
-/// What of the figures is shown, all since the start. Bots are no buyers: they have a count of their own.
+/// The shown figures, since the start. Bots are not buyers: they have their own count.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Snapshot {
     outcomes: BTreeMap<Outcome, u64>,

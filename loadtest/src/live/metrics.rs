@@ -1,4 +1,4 @@
-//! The listener from which Prometheus scrapes the load generator itself. It is off unless it is given an address.
+//! Serves the load generator's own metrics to Prometheus, if it has an address.
 
 mod moments;
 mod render;
@@ -30,7 +30,7 @@ pub(crate) use moments::{Moment, Moments};
 
 /// A Prometheus has one. What comes beyond that is closed, so that scrapes never take the load's descriptors.
 const CONNECTIONS_MAX: usize = 16;
-/// From the connection to the request's whole head.
+/// From the connection to the complete request head.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
 /// From the connection to the last byte of the answer: one is answered, then the connection ends.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(20);
@@ -45,7 +45,7 @@ const OPEN_METRICS: HeaderValue =
 pub(crate) struct Listen {
     /// Port 0 takes a free one.
     pub(crate) address: SocketAddr,
-    /// There is neither TLS nor a token: whoever reaches the address reads how the load test goes.
+    /// There is neither TLS nor a token: any client that reaches the address can read the metrics.
     pub(crate) allow_beyond_loopback: bool,
 }
 
@@ -80,7 +80,7 @@ impl Metrics {
         let asked = listen.address;
         if !asked.ip().to_canonical().is_loopback() && !listen.allow_beyond_loopback {
             return Err(Failure::Usage(format!(
-                "--metrics-listen {asked}: everybody who reaches this address could read the metrics, without a \
+                "--metrics-listen {asked}: any client that reaches this address could read the metrics, without a \
                  token: use 127.0.0.1:{}, or allow it with --metrics-beyond-loopback",
                 asked.port()
             )));
@@ -118,7 +118,7 @@ async fn serve(listener: TcpListener, sources: Sources, header_timeout: Duration
             tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
-        // Closed, not left waiting: who is one too many hears of it.
+        // Close surplus connections, so that their clients notice.
         let Ok(place) = free.clone().try_acquire_owned() else { continue };
         let sources = sources.clone();
         connections.spawn(async move {

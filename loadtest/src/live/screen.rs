@@ -1,4 +1,4 @@
-//! How a frame gets onto stdout: in place on a terminal, line by line into a file or a pipe.
+//! Writes a frame to stdout: in place on a terminal, line by line into a file or a pipe.
 
 use crate::live::frame::Frame;
 
@@ -17,7 +17,7 @@ pub(super) enum Screen {
     },
 }
 
-/// What a plain line was about, but for the clock: a line that tells the time alone is not worth it.
+/// The last plain line without its clock: a line that differs only by the clock is not printed.
 type Said = ((u64, [u64; 4]), Option<u64>, bool);
 
 impl Screen {
@@ -42,18 +42,19 @@ impl Screen {
                 text
             }
             Screen::Plain { last } => {
-                let said = Some((frame.now.sums(), frame.stock_left, frame.since_opening.is_negative()));
-                if *last == said {
+                let printed = Some((frame.now.sums(), frame.stock_left, frame.since_opening.is_negative()));
+                if *last == printed {
                     return String::new();
                 }
-                *last = said;
+                *last = printed;
                 format!("{}\n", frame.line())
             }
         }
     }
 }
 
-/// A line that wrapped would take two rows, and the cursor would not find back. All that is shown is ASCII, one column each.
+/// Cuts a line that would wrap: the cursor would not return to its row. All text is ASCII, one
+/// column each.
 fn cut(line: &str, width: usize) -> &str {
     line.char_indices().nth(width).map_or(line, |(end, _)| &line[..end])
 }

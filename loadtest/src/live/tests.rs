@@ -1,4 +1,4 @@
-//! The tests of the progress: made-up figures as the text that a person, or a log, would see.
+//! Tests the progress text of made-up figures.
 
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
@@ -37,7 +37,7 @@ fn frame<'a>(earlier: &'a Snapshot, now: &'a Snapshot) -> Frame<'a> {
 }
 
 #[test]
-fn a_line_tells_the_difference_to_the_second_before() {
+fn a_line_shows_the_difference_to_the_previous_second() {
     let [earlier, now] = two_seconds();
     assert_eq!(
         Screen::plain().draw(&frame(&earlier, &now)),
@@ -144,7 +144,7 @@ fn the_end_is_drawn_in_any_case() {
 #[test]
 fn a_closed_stdout_ends_the_drawing_and_nothing_else() {
     let figures = Arc::<Mutex<Figures>>::default();
-    // Nobody says stop: that it could not be written is what ends it.
+    // The failed write alone ends it.
     let (_stop, stopped) = channel();
     draw(&view(&figures), Screen::plain(), Closed, &stopped);
     Live::start_on(view(&figures), Screen::terminal(Box::new(|| WIDTH_DEFAULT)), Closed).finish();

@@ -1,4 +1,4 @@
-//! The reading of answers: which decision a reply carries, and where it strays from the contract.
+//! Parses answers: the decision in a reply, and its deviations from the contract.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ pub(crate) enum Decision {
     Later,
     Limited,
     Shed,
-    /// Perhaps taken, perhaps not: only the same key can tell.
+    /// Possibly taken: only a retry with the same key shows it.
     Unknown,
     Wrong,
 }
@@ -42,8 +42,8 @@ impl Decision {
         }
     }
 
-    /// What the tap is called when there is no further try. `Unknown` sticks: a later
-    /// 429 or 503 says nothing about the request before it.
+    /// The outcome without a further try. `Unknown` stays: a later 429 or 503 does not decide the
+    /// earlier request.
     pub(crate) fn gives_up_as(&self, unknown_before: bool) -> Outcome {
         match self {
             _ if unknown_before => Outcome::Unknown,
@@ -64,7 +64,7 @@ pub(crate) struct AnswerReading<D> {
     /// How long the gateway wants to be left alone.
     pub(crate) retry_after: Option<Duration>,
     /// Where the reply strays from the contract.
-    pub(crate) complaints: Vec<String>,
+    pub(crate) findings: Vec<String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -101,29 +101,29 @@ pub(crate) fn to_tap(reply: &Result<Reply, Lost>) -> AnswerReading<Decision> {
     let Ok(reply) = reply else {
         return lost(Decision::Unknown);
     };
-    let mut complaints = Vec::new();
+    let mut findings = Vec::new();
     if matches!(reply.status, 200 | 201) {
         let (decision, word) = match serde_json::from_str::<Hold>(&reply.body) {
             Err(error) => {
-                complaints.push(format!("{} without a readable reservation: {error}", reply.status));
+                findings.push(format!("{} without a readable reservation: {error}", reply.status));
                 (Decision::Wrong, "wrong")
             }
             Ok(hold) if reply.status == 201 => {
                 if reply.location.is_none() {
-                    complaints.push("201 without Location".to_owned());
+                    findings.push("201 without Location".to_owned());
                 }
                 (Decision::Won(hold), "won")
             }
             Ok(hold) => {
                 if !reply.replayed {
-                    complaints.push("200 without Idempotency-Replayed: true".to_owned());
+                    findings.push("200 without Idempotency-Replayed: true".to_owned());
                 }
                 (Decision::Replayed(hold), "replayed")
             }
         };
-        return AnswerReading { decision, word, retry_after: None, complaints };
+        return AnswerReading { decision, word, retry_after: None, findings };
     }
-    let (name, problem) = read_problem(reply, &mut complaints);
+    let (name, problem) = read_problem(reply, &mut findings);
     let (decision, word) = match (reply.status, name.as_str()) {
         (409, "sold-out") => (Decision::SoldOut { items: problem.items, last: problem.r#final }, "sold-out"),
         (409, "purchase-limit") => (Decision::PurchaseLimit, "purchase-limit"),
@@ -136,15 +136,15 @@ pub(crate) fn to_tap(reply: &Result<Reply, Lost>) -> AnswerReading<Decision> {
         // Whatever stands between us and the gateway may not have passed the tap on, or may have.
         (502..=504, _) => (Decision::Unknown, "unknown"),
         (status, name) => {
-            complaints.push(format!("{status} {name:?} to a tap that was all right"));
+            findings.push(format!("{status} {name:?} to a tap that was all right"));
             (Decision::Wrong, "wrong")
         }
     };
     if matches!(decision, Decision::Later | Decision::Limited | Decision::Shed) && reply.retry_after.is_none()
     {
-        complaints.push(format!("{} {name} without Retry-After", reply.status));
+        findings.push(format!("{} {name} without Retry-After", reply.status));
     }
-    AnswerReading { decision, word, retry_after: pause(reply, problem.retry_after_ms), complaints }
+    AnswerReading { decision, word, retry_after: pause(reply, problem.retry_after_ms), findings }
 }
 
 /// Reads the answer to a confirm, a cancel or an amendment.
@@ -152,7 +152,7 @@ pub(crate) fn to_change(reply: &Result<Reply, Lost>, expect: Expect) -> AnswerRe
     let Ok(reply) = reply else {
         return lost(ChangeAnswer::Unknown);
     };
-    let mut complaints = Vec::new();
+    let mut findings = Vec::new();
     if reply.status == 200 {
         let hold = serde_json::from_str::<Hold>(&reply.body);
         let state = match expect {
@@ -161,19 +161,17 @@ pub(crate) fn to_change(reply: &Result<Reply, Lost>, expect: Expect) -> AnswerRe
         };
         match &hold {
             Ok(hold) if hold.state == state => {}
-            Ok(hold) => {
-                complaints.push(format!("200, but the state is {:?} instead of {state:?}", hold.state))
-            }
-            Err(error) => complaints.push(format!("200 without a readable reservation: {error}")),
+            Ok(hold) => findings.push(format!("200, but the state is {:?} instead of {state:?}", hold.state)),
+            Err(error) => findings.push(format!("200 without a readable reservation: {error}")),
         }
         return AnswerReading {
             decision: ChangeAnswer::Done(hold.ok()),
             word: "done",
             retry_after: None,
-            complaints,
+            findings,
         };
     }
-    let (name, problem) = read_problem(reply, &mut complaints);
+    let (name, problem) = read_problem(reply, &mut findings);
     let (decision, word) = match (reply.status, name.as_str()) {
         (409, "reservation-not-held" | "reservation-changed" | "payment-conflict") => {
             (ChangeAnswer::Refused(name.to_owned()), "refused")
@@ -183,16 +181,16 @@ pub(crate) fn to_change(reply: &Result<Reply, Lost>, expect: Expect) -> AnswerRe
         (503, "temporary-reduced-capacity") => (ChangeAnswer::Again("shed"), "shed"),
         (502..=504, _) => (ChangeAnswer::Unknown, "unknown"),
         (status, name) => {
-            complaints
+            findings
                 .push(format!("{status} {name:?} to {}, which the contract does not allow", expect.words()));
-            // After a 500 nobody can be sure.
+            // After a 500 the result is unknown.
             (
                 if status >= 500 { ChangeAnswer::Unknown } else { ChangeAnswer::Refused(name.to_owned()) },
                 "wrong",
             )
         }
     };
-    AnswerReading { decision, word, retry_after: pause(reply, problem.retry_after_ms), complaints }
+    AnswerReading { decision, word, retry_after: pause(reply, problem.retry_after_ms), findings }
 }
 
 impl Expect {
@@ -205,21 +203,21 @@ impl Expect {
 }
 
 fn lost<D>(decision: D) -> AnswerReading<D> {
-    AnswerReading { decision, word: "lost", retry_after: None, complaints: Vec::new() }
+    AnswerReading { decision, word: "lost", retry_after: None, findings: Vec::new() }
 }
 
 /// The problem's name (`sold-out`) and members.
-fn read_problem(reply: &Reply, complaints: &mut Vec<String>) -> (String, Problem) {
+fn read_problem(reply: &Reply, findings: &mut Vec<String>) -> (String, Problem) {
     // 502 and 504 are not the gateway's own: something stands before it.
     if !matches!(reply.status, 502 | 504) && !reply.content_type.starts_with("application/problem+json") {
-        complaints.push(format!("{} with content type {:?}", reply.status, reply.content_type));
+        findings.push(format!("{} with content type {:?}", reply.status, reply.content_type));
     }
     let problem: Problem = serde_json::from_str(&reply.body).unwrap_or_default();
     let name = problem.r#type.rsplit('/').next().unwrap_or_default().to_owned();
     (name, problem)
 }
 
-/// The finer of the two says more; without either the caller chooses.
+/// Prefers the finer of the two; without either, the caller chooses.
 fn pause(reply: &Reply, retry_after_ms: Option<u64>) -> Option<Duration> {
     retry_after_ms.map(Duration::from_millis).or(reply.retry_after.map(Duration::from_secs))
 }

@@ -1,10 +1,9 @@
-//! Goose: its users go through the scenarios' queues, one journey after the other; its reports are written, its prints are not.
+//! Runs the load in goose: each user takes sessions from its scenario's queue; goose writes its reports.
 //!
-//! Goose judges a request by its status code and would call every "sold out" a failure, and correcting it afterwards
-//! (`set_success`) defeats its batching; it starts a user's next round when the last one is over, which is a closed loop. So a user
-//! here takes the next start from its scenario's queue, whatever the server does, the requests are sent by our own client, and
-//! goose is handed them as custom requests that have been judged by the contract. What goose measures is what it always
-//! does: each request from being sent to its answer. What is counted from the intended instant is in our own figures.
+//! Goose judges by status code and would count every "sold out" as a failure; correcting that later (`set_success`)
+//! defeats its batching. It also starts a user's next round after the last one, which is a closed loop. So users here
+//! take starts from a queue, our own client sends, and goose gets custom requests judged by the contract. Goose
+//! measures from sending to the answer; our own figures count from the intended instant.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -48,9 +47,9 @@ impl Note {
     }
 }
 
-/// Goose names what is no request of its own by a label.
+/// Goose labels requests that are not its own.
 const LABEL: &str = "API";
-/// Of more people only the ends of their stories are kept: a soak of hours has to fit in memory.
+/// Beyond this many buyers the logs are shortened: a soak of hours must fit in RAM.
 const WHOLE_STORIES_MAX: usize = 50_000;
 /// Goose polls twice a second for users that are done, and then writes its report.
 const GOOSE_SPARE: Duration = Duration::from_secs(30);
@@ -73,12 +72,12 @@ impl Files {
     }
 }
 
-/// Sends everybody on their journeys and waits until they are back.
+/// Starts all sessions and waits for their end.
 pub(crate) async fn run(load: &Arc<Load>, users: &[usize], files: &Files) -> Result<(), Failure> {
     let broken = |error: String| Failure::Outside(format!("goose: {error}"));
     let mut attack = GooseAttack::initialize_with_config(configuration(load, users.iter().sum(), files)?)
         .and_then(|attack| {
-            // A client a user would cost more than the journeys do.
+            // A client for each user would cost more than the sessions.
             attack.set_client_builder_without_cookies(GooseClientBuilder::new().without_cookies())
         })
         .map_err(|error| broken(error.to_string()))?;
@@ -113,7 +112,7 @@ fn configuration(load: &Load, users: usize, files: &Files) -> Result<GooseConfig
         .map_err(|error| Failure::Outside(format!("goose does not take its options: {error}")))
 }
 
-/// What a goose user does: one journey after the other, until the queue is empty.
+/// What a goose user does: one session after the other, until the queue is empty.
 fn journeys(load: &Arc<Load>, queue: usize) -> Transaction {
     let load = Arc::clone(load);
     Transaction::new(Arc::new(move |user| {
@@ -130,11 +129,11 @@ fn journeys(load: &Arc<Load>, queue: usize) -> Transaction {
 
 async fn journey(load: &Load, start: Start, user: &mut GooseUser) {
     let mut buyer = load.buyers[start.person].lock().await;
-    let (notes, mut heard) = unbounded_channel();
+    let (notes, mut received) = unbounded_channel();
     let scenario = buyer.scenario;
     let session = scenario.run_session(Session::new(load, &mut buyer, notes), start);
     let listening = async {
-        while let Some(note) = heard.recv().await {
+        while let Some(note) = received.recv().await {
             record(user, &note).await;
         }
     };

@@ -1,4 +1,4 @@
-//! A buyer: who he is, how he decides, and what he was told.
+//! Holds a buyer's identity, random decisions and histories.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ pub(crate) struct Buyer {
     /// He taps twice with one key.
     pub(crate) twice: bool,
     pub(crate) rng: Rng,
-    /// What he knows of the server's clock.
+    /// The buyer's estimate of the server's clock.
     trips: Vec<RoundTrip>,
     key_prefix: String,
     keys: usize,

@@ -1,4 +1,4 @@
-//! What each buyer was told: the one side of the proof. The other is the ledger.
+//! Records what each buyer was acknowledged; the proof compares it with the ledger.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -9,70 +9,88 @@ use crate::plan::selection::Selection;
 
 /// A reservation as a 200 or 201 showed it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Hold {
-    pub(crate) id: String,
-    pub(crate) number: u64,
-    pub(crate) version: u64,
-    pub(crate) state: String,
-    pub(crate) model: String,
-    pub(crate) packages: Vec<String>,
-    pub(crate) store: Option<String>,
+pub struct Hold {
+    /// The reservation's id.
+    pub id: String,
+    /// Its number in the sale's order.
+    pub number: u64,
+    /// How often it was changed, from 1.
+    pub version: u64,
+    /// `held`, `confirmed`, …
+    pub state: String,
+    /// The reserved model.
+    pub model: String,
+    /// The reserved packages.
+    pub packages: Vec<String>,
+    /// The chosen store.
+    pub store: Option<String>,
+    /// Packages that were left out.
     #[serde(default)]
-    pub(crate) unavailable: Vec<String>,
+    pub unavailable: Vec<String>,
 }
 
 /// What became of a confirm, a cancel or an amendment.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Step {
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Step {
+    /// The session did not send it.
+    #[default]
     NotTried,
+    /// The gateway acknowledged it.
     Done,
-    /// Refused by the problem of this name, or never let in: nothing may have changed.
+    /// The gateway refused it with this problem, or shed it: the ledger must not have changed.
     Refused(String),
+    /// The answer was lost.
     Unknown,
 }
 
-/// A "sold out" as it was told.
+/// A `sold-out` answer.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct SoldOut {
+pub struct SoldOut {
     pub(crate) items: Vec<String>,
-    /// `final`: nothing can come back by itself.
+    /// `final`: no outstanding hold can return stock.
     pub(crate) last: bool,
-    /// When it was asked and when it was told, by the server's clock as it was estimated.
+    /// When the request left and when the answer came, by the estimate of the server's clock.
     pub(crate) asked: Timestamp,
     pub(crate) answered: Timestamp,
 }
 
 /// An amendment and its answer.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Amend {
-    pub(crate) reservation: String,
-    pub(crate) step: Step,
+pub struct Amend {
+    /// The reservation's id.
+    pub reservation: String,
+    /// What became of it.
+    pub step: Step,
     /// The reservation as the answer showed it, when it is done.
-    pub(crate) shown: Option<Hold>,
+    pub shown: Option<Hold>,
 }
 
 /// One request and its answer.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Exchange {
+pub struct Exchange {
     /// When it was sent, by the server's clock.
-    pub(crate) at: Timestamp,
-    pub(crate) took_ms: f64,
-    pub(crate) request: String,
-    pub(crate) answer: String,
+    pub at: Timestamp,
+    /// Milliseconds to the answer or to the failure.
+    pub took_ms: f64,
+    /// The request's method, path, idempotency key and body.
+    pub request: String,
+    /// The answer's status and body, or why there is none.
+    pub answer: String,
 }
 
-/// A buyer's requests and answers; the first and the latest are kept.
+/// A buyer's requests and answers: the first and the latest.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub(crate) struct ExchangeLog {
-    pub(crate) exchanges: Vec<Exchange>,
+pub struct ExchangeLog {
+    /// In the order of sending.
+    pub exchanges: Vec<Exchange>,
     pub(crate) left_out: usize,
-    /// How many answers were lost on the way, those that are left out among them.
-    pub(crate) lost: usize,
+    /// How many answers were lost, including those of exchanges that are left out.
+    pub lost: usize,
 }
 
 const EXCHANGES_MAX: usize = 24;
 const TEXT_MAX: usize = 500;
-/// Of either end, of a story that was shortened.
+/// Exchanges that remain at either end of a shortened log.
 const SHORT: usize = 2;
 
 impl ExchangeLog {
@@ -81,7 +99,7 @@ impl ExchangeLog {
         self.keep(exchange);
     }
 
-    /// Adds another finger's.
+    /// Adds the exchanges of another session with the same key.
     pub(crate) fn join(&mut self, other: ExchangeLog) {
         self.lost += other.lost;
         self.left_out += other.left_out;
@@ -91,7 +109,7 @@ impl ExchangeLog {
         all.into_iter().for_each(|exchange| self.keep(exchange));
     }
 
-    /// Keeps the first ones and the last ones only, of a story that is over and that nobody will ask for, most likely.
+    /// Drops all but the first and the last exchanges of a session that ended well: reports rarely show them.
     pub(crate) fn shorten(&mut self) {
         let len = self.exchanges.len();
         if len > 2 * SHORT {
@@ -111,7 +129,7 @@ impl ExchangeLog {
 }
 
 impl Exchange {
-    /// No answer that says what became of the request: it may have been done, or be done yet.
+    /// Whether no answer shows the result: the change may have happened, or may still happen.
     fn is_lost(&self) -> bool {
         let status = self.answer.split(' ').next().unwrap_or_default();
         match status {
@@ -130,30 +148,38 @@ pub(crate) fn clip(text: &str) -> String {
     }
 }
 
-/// All that one buyer was told of one tap: of one key. A buyer who taps anew with another key has several.
+/// What one buyer was acknowledged for one idempotency key. A buyer with several keys has several.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct TapHistory {
-    pub(crate) buyer: String,
-    pub(crate) key: String,
+pub struct TapHistory {
+    /// The buyer's id.
+    pub buyer: String,
+    /// The idempotency key.
+    pub key: String,
     pub(crate) scenario: Scenario,
-    pub(crate) selection: Selection,
-    /// `None`: the buyer never came to tap.
-    pub(crate) outcome: Option<Outcome>,
+    /// What the buyer asked for.
+    pub selection: Selection,
+    /// `None`: the buyer never tapped.
+    pub outcome: Option<Outcome>,
     /// Every 200 and 201 to the tap, in the order of arrival.
-    pub(crate) holds: Vec<Hold>,
+    pub holds: Vec<Hold>,
     pub(crate) sold_out: Vec<SoldOut>,
-    pub(crate) amends: Vec<Amend>,
-    pub(crate) confirm: Step,
-    pub(crate) cancel: Step,
+    /// Amendments, in the order of sending.
+    pub amends: Vec<Amend>,
+    /// What became of the confirm.
+    pub confirm: Step,
+    /// What became of the cancel.
+    pub cancel: Step,
     /// The payment's reference, as the confirm gave it.
     pub(crate) payment: String,
-    /// Where an answer strayed from the contract.
-    pub(crate) complaints: Vec<String>,
-    pub(crate) log: ExchangeLog,
+    /// Answers that the contract does not allow.
+    pub(crate) findings: Vec<String>,
+    /// Requests and answers.
+    pub log: ExchangeLog,
 }
 
 impl TapHistory {
-    pub(crate) fn new(buyer: String, key: String, scenario: Scenario, selection: Selection) -> TapHistory {
+    /// An empty history of a buyer with a key.
+    pub fn new(buyer: String, key: String, scenario: Scenario, selection: Selection) -> TapHistory {
         TapHistory {
             payment: format!("pay-{key}"),
             buyer,
@@ -166,7 +192,7 @@ impl TapHistory {
             amends: Vec::new(),
             confirm: Step::NotTried,
             cancel: Step::NotTried,
-            complaints: Vec::new(),
+            findings: Vec::new(),
             log: ExchangeLog::default(),
         }
     }

@@ -1,4 +1,4 @@
-//! The report's folder: what a run leaves in it, and that nothing of an earlier one is taken for it.
+//! Manages the report's folder, and removes files of an earlier run from it.
 
 use std::path::{Path, PathBuf};
 
@@ -17,11 +17,12 @@ pub(crate) const REQUEST_LOG: &str = "requests.json";
 /// What is left behind.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct Output {
-    /// Where report.html, report.md, verdict.json, run-record.json and goose's own report go; made if missing
+    /// The folder of report.html, report.md, verdict.json, run-record.json and goose's report;
+    /// created if missing
     #[arg(long, value_name = "DIR", env = "LAUNCHGATE_REPORT")]
     pub(crate) report: Option<PathBuf>,
 
-    /// The report's folder of an earlier run: what got worse beyond noise is told
+    /// The report's folder of an earlier run: report what became worse beyond noise
     #[arg(long, value_name = "DIR", env = "LAUNCHGATE_BASELINE")]
     pub(crate) baseline: Option<PathBuf>,
 }
@@ -45,8 +46,8 @@ pub(crate) fn is_same(one: &Path, other: &Path) -> bool {
 }
 
 impl Output {
-    /// The folder, made if it is missing. What an earlier run left in it goes: an old PASS beside a run that failed would
-    /// be taken for its verdict.
+    /// Creates the folder if missing and removes an earlier run's files: an old PASS beside a
+    /// failed run would be taken for its verdict.
     pub(crate) fn folder(&self) -> Result<Option<&Path>, Failure> {
         let Some(dir) = self.report.as_deref() else { return Ok(None) };
         let wrong = |error: std::io::Error| Failure::Usage(format!("--report {}: {error}", dir.display()));

@@ -1,4 +1,4 @@
-//! The journeys of the scenarios. Each one's story is a file of its own in `scenario/`.
+//! Selects the session of each scenario; `scenario/` has a file for each.
 
 mod abandon;
 mod bots;
@@ -14,12 +14,12 @@ use crate::load::session::Session;
 use crate::plan::Start;
 
 impl Scenario {
-    /// Those who wait for the opening instant have an open connection each, and must all be there at once.
+    /// Buyers that wait for the opening each hold an open connection, all at once.
     pub(crate) fn waits_for_the_opening(self) -> bool {
         matches!(self, Scenario::Spike | Scenario::RetryStorm)
     }
 
-    /// One buyer's journey.
+    /// Runs one buyer's session.
     pub(crate) async fn run_session(self, session: Session<'_>, start: Start) {
         match self {
             Scenario::Spike => spike::run_session(session, start).await,

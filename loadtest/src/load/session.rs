@@ -1,5 +1,5 @@
-//! A journey's verbs, which the scenarios are told in: look, ask for the time, browse, think.
-//! The tap itself is in `session/tap.rs`, what winners do in `session/settle.rs`.
+//! Provides the steps of a session: look, synchronise the clock, browse, think. `session/tap.rs`
+//! has the tap, `session/settle.rs` what winners do.
 
 mod settle;
 mod tap;
@@ -68,9 +68,9 @@ struct ListedStore {
     id: String,
 }
 
-/// After it somebody who waits looks whether the run is still on.
+/// How often a waiting session checks whether the run continues.
 const LONG_WAIT: Duration = Duration::from_secs(1);
-/// What is waited before a retry when the gateway does not say.
+/// The pause before a retry without `Retry-After`.
 const PAUSE_FIRST: Duration = Duration::from_millis(100);
 const DOUBLINGS_MAX: u32 = 5;
 /// A gateway that asks for more is not obeyed: the run has to end.
@@ -86,8 +86,8 @@ impl<'a> Session<'a> {
         Session { load, buyer, notes, turn: None, page: None }
     }
 
-    /// The opening by the buyer's own estimate of the server's clock, or what stands for it. An estimate's doubt is waited
-    /// out: a tap that is early by the server's clock is refused.
+    /// The opening, or the start in its place, by the buyer's estimate of the server's clock plus
+    /// its error: a tap before the server's opening is refused.
     pub(crate) fn opening(&self) -> Instant {
         match (self.load.opens_at, self.buyer.clock()) {
             (Some(opens_at), Some(clock)) => clock.instant_of(opens_at) + clock.error,
@@ -95,7 +95,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// So many µs after the opening as this buyer knows it.
+    /// Microseconds after the opening, by this buyer's estimate of the server's clock.
     pub(crate) fn instant(&self, at_us: i64) -> Instant {
         after(self.opening(), at_us)
     }
@@ -103,7 +103,7 @@ impl<'a> Session<'a> {
     /// Waits for an instant; false if the run is over before.
     pub(crate) async fn until(&self, instant: Instant) -> bool {
         let instant = instant.min(self.load.moments.deadline);
-        // In steps: whoever ends the run by hand does not wait for those who wait.
+        // Sleep in steps, so that an interrupted run ends soon.
         while Instant::now() + LONG_WAIT < instant && !self.load.is_over() {
             sleep(LONG_WAIT).await;
         }
@@ -118,19 +118,19 @@ impl<'a> Session<'a> {
         may_wait(self.load, pause).await
     }
 
-    /// Thinks, as long as the profile says that people do.
+    /// Pauses for a think time of the profile.
     pub(crate) async fn think(&mut self) -> bool {
         let pause = self.buyer.think(&self.load.profile.buyers);
         self.pause(pause).await
     }
 
-    /// How he taps who is patient: with one finger, or with two.
+    /// The tap policy of a patient buyer: one session, or two at once.
     pub(crate) fn policy(&self) -> TapPolicy {
         if self.buyer.twice { TapPolicy::Two } else { TapPolicy::Polite }
     }
 
-    /// Waits for the instant at which his work is meant to start, and returns it; `None` if the run is over before. His first request
-    /// comes next, and has its turn: what has to wait here for a connection is late.
+    /// Waits for the intended start and returns it; `None` if the run ends before. The first
+    /// request follows at once: a wait for a connection counts as lateness.
     pub(crate) async fn begins(&mut self, start: Start) -> Option<Instant> {
         let intended = self.instant(start.at_us);
         if !self.until(intended).await {
@@ -144,8 +144,8 @@ impl<'a> Session<'a> {
         Some(intended)
     }
 
-    /// Gets ready as an app does that waits for the opening: looks at the sale at a moment of his own, asks for the time,
-    /// and once more when everybody does, so that there is a connection for each tap. Who starts later comes as he is.
+    /// Prepares like a waiting app: reads the sale at its own moment, synchronises the clock, and
+    /// again when all do, so that each tap has a connection. Later buyers do not prepare.
     pub(crate) async fn get_ready(&mut self, start: Start) {
         if !start.is_ready() {
             return;
@@ -195,7 +195,7 @@ impl<'a> Session<'a> {
         self.page.as_ref().map(|(page, _)| page.clone())
     }
 
-    /// A look without anything in hand, which counts twice: from being sent, and from the instant for which it was intended.
+    /// Reads the sale; counts twice, from sending and from the intended instant.
     pub(crate) async fn look_since(&mut self, intended: Instant) {
         let request = Request::get(format!("/v1/sales/{}", self.load.sale));
         let answer = self.send(&request).await;
@@ -229,20 +229,18 @@ impl<'a> Session<'a> {
                 self.buyer.selection.clone(),
             );
             history.outcome = Some(outcome);
-            history
-                .complaints
-                .push("a token that had expired, or that nobody signed, was not turned down".to_owned());
+            history.findings.push("an expired or forged token was accepted".to_owned());
             history.log.push(exchange(load, self.buyer.number, request, &answer));
             self.buyer.history.push(history);
         }
     }
 
-    /// Keeps of what bots were told only what the proof needs: "come again later" has left nothing, and who it was
-    /// told to is known from their other keys.
+    /// Keeps of a bot's histories what the proof needs: a limited or shed tap left no trace, and
+    /// the other keys name the account.
     pub(crate) fn drop_last_if_uninformative(&mut self) {
         let history = &mut self.buyer.history;
         let is_uninformative = |history: &TapHistory| {
-            matches!(history.outcome, Some(Outcome::Limited | Outcome::Shed)) && history.complaints.is_empty()
+            matches!(history.outcome, Some(Outcome::Limited | Outcome::Shed)) && history.findings.is_empty()
         };
         if history.len() > 1 && history.last().is_some_and(is_uninformative) {
             history.pop();
@@ -299,7 +297,7 @@ impl<'a> Session<'a> {
         self.note(name, if limited { " (limited)" } else { "" }, answer, seen || limited);
     }
 
-    /// Counts a request that is no tap.
+    /// Counts a request other than a tap.
     fn note(&self, name: &str, word: &str, answer: &Answer, good: bool) {
         note(self.load, &self.notes, self.buyer.scenario, name, word, answer, good, false);
     }
@@ -329,7 +327,7 @@ fn note(
         }
     }
     drop(figures);
-    // The journey may be gone already when the run is cut short.
+    // The session may have ended already when the run is cut short.
     let _ = notes.send(Note::new(&format!("{name}{word}"), answer, good));
 }
 

@@ -1,5 +1,5 @@
-//! When work starts: an open-loop schedule, counted from the sale's opening. It goes on whether or not answers come, for
-//! buyers don't wait for each other: a slow gateway must not make its own load lighter.
+//! Parses open-loop schedules, counted from the opening. They do not depend on answers: a slow
+//! gateway must not make its own load lighter.
 
 mod curve;
 mod table;
@@ -20,7 +20,7 @@ const RATE_MAX: f64 = 1_000_000.0;
 /// No schedule goes on for longer; of one without an end, what would start later is left out.
 const HORIZON: Duration = Duration::from_secs(1000 * 24 * 3600);
 
-/// A schedule of starts. [`Arrivals::parse`] says how to write one.
+/// A schedule of starts; [`Arrivals::parse`] describes the syntax.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Arrivals(Form);
 
@@ -53,7 +53,7 @@ enum Form {
 
 impl Arrivals {
     /// Reads a schedule:
-    /// - `at-once`: everybody in the instant of the opening
+    /// - `at-once`: all buyers at the opening
     /// - `constant:500/s`, `constant:500/s:30s`: evenly; without a time until the buyers are used up
     /// - `ramp:0/s..500/s:30s`: the rate goes up, or down, evenly
     /// - `step:100/s:10s,500/s:10s`: steps one after the other
@@ -84,7 +84,7 @@ impl Arrivals {
                 "csv:FILE or 0.5*csv:FILE, with lines like `-2.5,100` (second and rate) in the file",
             ),
             _ => (
-                Err("there is no such schedule".to_owned()),
+                Err("unknown schedule".to_owned()),
                 "at-once, constant:500/s:30s, ramp:0/s..500/s:30s, step:100/s:10s,500/s:10s, poisson:200/s:60s or \
                  csv:FILE",
             ),
@@ -95,7 +95,7 @@ impl Arrivals {
             if !curve.is_within(HORIZON) {
                 Err(format!("goes on for more than {} s", HORIZON.as_secs()))
             } else if curve.is_flat_zero() {
-                Err("nobody ever starts: a rate must be above 0".to_owned())
+                Err("no start: a rate must be above 0".to_owned())
             } else {
                 Ok(arrivals)
             }

@@ -20,7 +20,7 @@ use crate::threshold::Threshold;
 /// The built-in profile; `loadtest profile` prints it.
 pub(crate) const BUILT_IN: &str = include_str!("../../profiles/national-good-car.toml");
 
-/// Tables whose keys are names: one that is given replaces the built-in one as a whole.
+/// Tables with names as keys: a given one replaces the built-in one entirely.
 const TABLES_OF_NAMES: [&str; 4] = ["mix", "packages", "cities", "models"];
 /// A profile is written by hand.
 const BYTES_MAX: u64 = 1 << 20;
@@ -137,28 +137,28 @@ impl Profile {
         let wrong = |error: String| Failure::Usage(format!("--profile {}: {error}", path.display()));
         let size = std::fs::metadata(path).map_err(|error| wrong(error.to_string()))?.len();
         if size > BYTES_MAX {
-            return Err(wrong(format!("{size} bytes are no profile, {BYTES_MAX} are the limit")));
+            return Err(wrong(format!("found {size} bytes, expected at most {BYTES_MAX}")));
         }
         let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
         Profile::parse(&text, changes).map_err(wrong)
     }
 
-    /// Reads a profile; everything that is wrong in it is told at once.
+    /// Reads a profile; the error lists all mistakes.
     fn parse(text: &str, changes: toml::Table) -> Result<Profile, String> {
-        // By itself first: its mistakes are told with the lines that it has.
+        // Parse the file alone first, so that errors carry its line numbers.
         let own: toml::Table = toml::from_str(text).map_err(|error| error.to_string())?;
         let mut whole: toml::Table = toml::from_str(BUILT_IN).map_err(|error| error.to_string())?;
         lay_over(&mut whole, own);
         lay_over(&mut whole, changes);
         let mut profile: Profile =
             serde_path_to_error::deserialize(toml::Value::Table(whole)).map_err(|error| {
-                // Which key of a table of names it is, the words say.
+                // The message names the key of a table of names.
                 let (line, what) = (line_of(text, error.path()), error.inner().message());
                 let place = error.path().to_string();
                 let place = place.trim_end_matches(".?");
                 match line {
                     Some(line) => format!("line {line}, {place}: {what}"),
-                    // It is not in the file, so that somebody has set it.
+                    // It is not in the file, so it comes from `--set`.
                     None => format!("--set {place}: {what}"),
                 }
             })?;
@@ -226,18 +226,19 @@ impl Profile {
         &self.thresholds
     }
 
-    /// When this scenario's work starts, if the profile says so.
+    /// When this scenario's work starts, if the profile sets it.
     pub(crate) fn arrivals(&self, scenario: Scenario) -> Option<&Arrivals> {
         self.schedules.get(&scenario)
     }
 }
 
-/// In words that there is no such request.
+/// The message for an unknown request.
 fn unknown_request(name: &str) -> Option<String> {
     let known: Vec<&str> = REQUESTS.iter().chain([&FROM_ITS_INSTANT, &BAD_TOKEN]).copied().collect();
     let honest = name.strip_suffix(OF_BOTS).unwrap_or(name);
-    (!known.contains(&honest))
-        .then(|| format!("verdict.thresholds: there is no request {name:?}, but {}", known.join(", ")))
+    (!known.contains(&honest)).then(|| {
+        format!("verdict.thresholds: unknown request {name:?}, expected one of {}", known.join(", "))
+    })
 }
 
 /// Reads `--set KEY=VALUE`: a line of TOML, whose value may also be a bare word.

@@ -1,4 +1,4 @@
-//! What buyers want: model, packages and store, chosen from what the sale offers.
+//! Chooses what buyers want: model, packages and store, from what the sale offers.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -22,7 +22,7 @@ pub(crate) struct Definition {
 /// The sale's own part of the definition.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct SaleTerms {
-    /// Only a rehearsal may be stormed without a further word.
+    /// A sale that is not a rehearsal needs an explicit option.
     #[serde(default)]
     pub(crate) rehearsal: bool,
     #[serde(default = "one")]
@@ -31,8 +31,8 @@ pub(crate) struct SaleTerms {
     /// All that a buyer can ever start.
     #[serde(default = "five")]
     pub(crate) attempts: u64,
-    /// How long a hold lasts, and how long after that it can still be paid. A gateway always tells them; without them
-    /// nothing is claimed about expiries.
+    /// How long a hold lasts, and how long after that it can still be paid. A gateway always reports them;
+    /// without them no rule checks expiries.
     #[serde(default, deserialize_with = "crate::base::span::text::deserialize")]
     pub(crate) hold: Duration,
     #[serde(default, deserialize_with = "crate::base::span::text::deserialize")]
@@ -48,8 +48,8 @@ fn five() -> u64 {
 }
 
 impl SaleTerms {
-    /// So long after it was taken a hold may be over: Redis's `TIME` is never slower than the sale clock. A millisecond less,
-    /// as both instants are cut to milliseconds.
+    /// The shortest time from reservation to expiry: Redis's `TIME` is never slower than the sale
+    /// clock. One millisecond less, because both instants are cut to milliseconds.
     pub(crate) fn lapses_after_ms(&self) -> i64 {
         let after = (self.hold + self.grace).as_millis();
         i64::try_from(after).unwrap_or(i64::MAX).saturating_sub(1)
@@ -77,8 +77,8 @@ impl Definition {
 }
 
 /// The body of a reservation request.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Selection {
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Selection {
     pub(crate) model: String,
     pub(crate) packages: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -86,7 +86,7 @@ pub(crate) struct Selection {
     pub(crate) accept_partial: bool,
 }
 
-/// What there is to choose from.
+/// What a buyer chooses from.
 #[derive(Clone, Debug)]
 pub(crate) struct Catalogue {
     /// Model and weight; never empty, the weights add up to more than nothing.
@@ -111,8 +111,8 @@ const PACKAGES_MAX: usize = 16;
 const WANTED_DEFAULT: u32 = 30;
 
 impl Catalogue {
-    /// A model is wanted as often as the profile says or in proportion to its stock, so that all run out at about
-    /// the same time.
+    /// A model's weight is the profile's, or its stock, so that all models sell out at about the
+    /// same time.
     pub(crate) fn new(
         definition: &Definition,
         behaviour: &Behaviour,
@@ -151,12 +151,12 @@ impl Catalogue {
             })
             .filter(|(_, weight)| *weight > 0)
             .collect();
-        // A hash map's order is another one each time; the seed decides.
+        // A hash map's order differs from run to run; the order must follow from the seed.
         cities.sort();
         Ok(Catalogue { models, packages, cities, stores: by_city })
     }
 
-    /// One buyer's wish.
+    /// Chooses one buyer's selection.
     pub(crate) fn choose(&self, rng: &mut Rng, accept_partial: u32) -> Selection {
         let model = pick(&self.models, rng).cloned().unwrap_or_default();
         let packages = self.choose_packages(&model, rng);
@@ -172,12 +172,12 @@ impl Catalogue {
         !self.stores.is_empty()
     }
 
-    /// Where somebody looks for a store.
+    /// Chooses the city in which a buyer looks for stores.
     pub(crate) fn choose_city(&self, rng: &mut Rng) -> Option<&str> {
         pick(&self.cities, rng).map(String::as_str)
     }
 
-    /// Packages that somebody might want instead of those that he wished for.
+    /// Chooses packages that a buyer wants instead of those in `selection`.
     pub(crate) fn other_packages(&self, selection: &Selection, rng: &mut Rng) -> Vec<String> {
         self.choose_packages(&selection.model, rng)
     }

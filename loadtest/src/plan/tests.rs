@@ -29,7 +29,7 @@ fn a_mix_shares_the_buyers_out() {
 }
 
 #[test]
-fn shards_make_up_the_whole() {
+fn shards_add_up_to_the_run() {
     let profile = Profile::load(None, &[]).unwrap();
     let mix = BTreeMap::from([(Scenario::Crowd, 3), (Scenario::Bots, 1)]);
     let numbers = |plan: &Plan| -> Vec<(usize, i64, usize)> {
@@ -59,11 +59,11 @@ fn the_second_wave_comes_when_the_first_ones_holds_are_over() {
     let gap = starts.windows(2).map(|pair| pair[1].at_us - pair[0].at_us).max();
     assert!(gap >= Some(20_000_000), "{gap:?}");
     let second = starts.iter().filter(|start| Some(start.at_us) >= plan.second_wave_us).count();
-    assert_eq!(second, 50, "half of them, as the profile says");
+    assert_eq!(second, 50, "half of them, as in the profile");
 }
 
 #[test]
-fn a_schedule_says_how_many_come() {
+fn a_schedule_sets_the_number_of_buyers() {
     let profile = Profile::load(None, &[]).unwrap();
     let mix = BTreeMap::from([(Scenario::Spike, 1)]);
     let arrivals = Arrivals::parse("constant:50/s:10s").unwrap();

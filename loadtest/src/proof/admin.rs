@@ -1,4 +1,4 @@
-//! The calls to the admin API: definition, audit, journal and the support desk's view.
+//! Calls the admin API: definition, audit, journal and support lookup.
 
 use std::time::Duration;
 
@@ -51,14 +51,14 @@ pub(crate) struct AuditItem {
     pub(crate) drift: Option<i64>,
 }
 
-/// What the support desk sees of a buyer.
+/// The support lookup of a buyer.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct SupportLookup {
     #[serde(default)]
     pub(crate) reservations: Vec<SupportReservation>,
 }
 
-/// A reservation as the support desk sees it.
+/// A reservation in the support lookup.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct SupportReservation {
     pub(crate) id: String,
@@ -112,7 +112,7 @@ impl Admin {
         self.get_json(&["buyers", buyer], &[]).await
     }
 
-    /// The whole journal, in order.
+    /// The complete journal, in order.
     pub(crate) async fn journal(&self) -> Result<Journal, Failure> {
         let limit = JOURNAL_PAGE.to_string();
         let mut journal = Journal::default();
@@ -139,7 +139,7 @@ impl Admin {
         Err(Failure::Outside(format!("the journal has no end within {JOURNAL_PAGES_MAX} pages")))
     }
 
-    /// The cars that are free, as the gateway's metrics say; without an answer, or where a model has no limit, nobody knows.
+    /// Free cars by the gateway's metrics; `None` without an answer, or if a model has no limit.
     pub(crate) async fn cars_left(&self) -> Option<u64> {
         let url = self.base.join("/metrics").ok()?;
         let (status, body) = self.get_once(url).await.ok()?;
@@ -189,7 +189,7 @@ impl Admin {
                 Ok((status, body)) if status == StatusCode::OK => return Ok(body),
                 Ok((StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, _)) => {
                     return Err(Failure::Usage(format!(
-                        "{url} does not accept the ops token: is --ops-token-file the gateway's?"
+                        "{url} rejects the ops token: check that --ops-token-file belongs to this gateway"
                     )));
                 }
                 Ok((StatusCode::NOT_FOUND, _)) => {
@@ -215,7 +215,7 @@ impl Admin {
             }
             body.extend_from_slice(&chunk);
         }
-        String::from_utf8(body).map(|body| (status, body)).map_err(|_| "the answer is no UTF-8".to_owned())
+        String::from_utf8(body).map(|body| (status, body)).map_err(|_| "the answer is not UTF-8".to_owned())
     }
 }
 

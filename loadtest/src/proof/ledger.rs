@@ -1,5 +1,5 @@
-//! The journal's lines: changes to reservations and levers, as the admin API tells them. What they add up to is in
-//! `ledger/book.rs`.
+//! Parses the journal's lines of the admin API: changes to reservations and operator actions.
+//! `ledger/book.rs` adds them up.
 
 mod book;
 #[cfg(test)]
@@ -29,7 +29,7 @@ pub(crate) struct Change {
     /// `<sequence>-0`.
     pub(crate) id: String,
     pub(crate) kind: Kind,
-    /// Redis's `TIME`, kept from running backwards.
+    /// Redis's `TIME`, made monotonic.
     pub(crate) at: Timestamp,
     pub(crate) reservation: String,
     pub(crate) buyer: String,
@@ -43,7 +43,7 @@ pub(crate) struct Change {
     pub(crate) payment: Option<String>,
 }
 
-/// A journal line about the sale itself: a definition, a restock, a lever.
+/// A journal line about the sale: a definition, a restock, an operator action.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct OperatorAction {
     /// `<sequence>-0`.
@@ -56,7 +56,7 @@ pub(crate) struct OperatorAction {
     pub(crate) was: Option<u64>,
 }
 
-/// A whole journal, its two kinds of lines apart, each in order.
+/// A complete journal, its two kinds of lines apart, each in order.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Journal {
     pub(crate) changes: Vec<Change>,
@@ -123,7 +123,7 @@ impl OperatorAction {
         sequence(&self.id)
     }
 
-    /// A definition: it may have changed totals, but its line does not say which.
+    /// A definition: it may have changed totals, but its line does not list them.
     pub(crate) fn defines(&self) -> bool {
         self.kind == "define"
     }
@@ -134,7 +134,7 @@ fn sequence(id: &str) -> u64 {
 }
 
 impl Journal {
-    /// Takes in one line; returns the cursor behind it.
+    /// Adds one line; returns the cursor behind it.
     pub(crate) fn read_line(&mut self, line: &str) -> Result<String, serde_json::Error> {
         #[derive(Deserialize)]
         struct Head {
@@ -153,7 +153,8 @@ impl Journal {
                 self.changes.push(serde_json::from_str(line)?)
             }
             "restock" => self.operator_actions.push(serde_json::from_str(line)?),
-            // Other levers may have members of the same names that are no stock: `adopt` says which Redis it `was`.
+            // Other lines may have members of these names that are not stock: the `was` of `adopt`
+            // is an epoch.
             _ => {
                 let Pulled { id, kind, at } = serde_json::from_str(line)?;
                 self.operator_actions.push(OperatorAction {

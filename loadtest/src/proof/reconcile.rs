@@ -1,10 +1,10 @@
-//! The proof: what each buyer was told against what the ledger says. Pure; every rule has a test that breaks it, and a
-//! rule never fires on a gateway that keeps the contract: where something may be innocent, it counts as innocent.
+//! Checks every history against the ledger. Pure. Each rule has a test that breaks it; a rule never
+//! fires on a gateway that keeps the contract, so a doubtful case passes.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use stock::Times;
 
 use crate::load::history::TapHistory;
@@ -36,7 +36,7 @@ pub(crate) struct ReconcileInput<'a> {
     pub(crate) changes: &'a [Change],
     pub(crate) operator_actions: &'a [OperatorAction],
     pub(crate) history: &'a [TapHistory],
-    /// What the support desk sees of buyers whose outcome is unknown: ids of reservations.
+    /// Reservation ids that the support lookup shows for buyers with an unknown outcome.
     pub(crate) support: &'a HashMap<String, Vec<String>>,
 }
 
@@ -44,19 +44,19 @@ pub(crate) struct ReconcileInput<'a> {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Found {
     pub(crate) violations: Vec<Violation>,
-    /// Reservations of this run by buyers of whom nothing is known here.
+    /// Reservations of this run by buyers without a history here.
     pub(crate) foreign_reservations: usize,
 }
 
 /// The rule that a violation breaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum Rule {
-    /// The audit says balanced, without drift, with nothing below zero or above the total.
+pub enum Rule {
+    /// The audit is balanced, without drift, with no item below zero or above its total.
     AuditBalanced,
     /// The audit's numbers are what the journal adds up to at the audit's sequence.
     AuditIsTheJournal,
-    /// No item was ever taken more often than there was of it.
+    /// No item was ever reserved beyond its stock.
     NotOversold,
     /// Numbers go 1, 2, 3 … in the journal's order.
     NumbersInOrder,
@@ -68,57 +68,61 @@ pub(crate) enum Rule {
     PerBuyer,
     /// One key buys once.
     BoughtOnce,
-    /// A 201 or 200 is in the ledger, for that buyer, as it was told.
+    /// A 201 or 200 is in the ledger, for that buyer, as the answer showed it.
     AcknowledgedIsInLedger,
-    /// What the buyer got is what he asked for, less what he was ready to do without.
-    AsWished,
+    /// The reservation is what the buyer requested, less the packages that `accept_partial` leaves out.
+    AsRequested,
     /// Every answer to one key shows the same reservation.
     SameAgain,
-    /// Who was refused holds nothing.
+    /// A refused key holds no reservation.
     RefusedHoldsNothing,
-    /// A key that had won was told no.
+    /// A key with a reservation is not refused.
     WinnerNeverLost,
-    /// `sold-out` with `final` was told while no hold was outstanding.
+    /// `sold-out` with `final` is answered only while no hold is outstanding.
     FinalIsFinal,
-    /// What was called sold out was, at some moment from the request to its answer.
+    /// An item reported sold out was so at some moment between request and answer.
     SoldOutWasTrue,
-    /// Who was told of a purchase limit had reached one.
+    /// A buyer refused by a purchase limit had reached it.
     PurchaseLimitWasTrue,
-    /// Confirmed and cancelled are those that were told so, and no others.
-    StepsAsTold,
-    /// Amendments are as they were told, and no others.
-    AmendAsTold,
-    /// The support desk sees what the journal says.
-    DeskSeesTheSame,
+    /// The ledger has the acknowledged confirms and cancels, and no others.
+    StepsAsAcknowledged,
+    /// The ledger has the acknowledged amendments, and no others.
+    AmendAsAcknowledged,
+    /// The support lookup agrees with the journal.
+    SupportLookupAgrees,
     /// Answers are those that the contract allows.
     Contract,
 }
 
 impl Rule {
-    /// As it is written.
-    pub(crate) fn name(self) -> String {
+    /// Its name in verdict.json.
+    pub fn name(self) -> String {
         let name = serde_json::to_value(self).ok();
         name.and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default()
     }
 }
 
 /// A rule that was broken.
-#[derive(Clone, Debug, Serialize)]
-pub(crate) struct Violation {
-    pub(crate) rule: Rule,
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Violation {
+    /// The broken rule.
+    pub rule: Rule,
+    /// The buyer in question.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) buyer: Option<String>,
+    pub buyer: Option<String>,
+    /// The reservation in question.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) reservation: Option<String>,
-    pub(crate) what: String,
+    pub reservation: Option<String>,
+    /// What was found and what was expected.
+    pub what: String,
 }
 
-/// A gateway's own estimate of Redis's clock is late by a round trip to Redis, which may be slow under load; times are cut
-/// to milliseconds besides.
+/// A gateway's estimate of Redis's clock is late by a round trip, which may be slow under load;
+/// times are also cut to milliseconds.
 const GATEWAY_CLOCK_MS: i64 = 50;
 
 impl<'a> ReconcileInput<'a> {
-    /// What was pulled while the run went on.
+    /// The operator actions during the run.
     fn actions_of_the_run(&self) -> impl Iterator<Item = &'a OperatorAction> + use<'a> {
         let started_after = self.started_after;
         self.operator_actions.iter().filter(move |action| action.sequence() > started_after)

@@ -1,5 +1,4 @@
-//! What a process leaves behind for the proof and the verdict: who was told what, what was measured, and what the ledger
-//! was before. Written as run-record.json; several of them are judged as one.
+//! Reads and writes run-record.json: histories, figures, and the ledger before the run; merges the parts of one run.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -15,13 +14,14 @@ use crate::self_monitoring::Health;
 
 /// One process's part of a run, or all parts together.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct RunRecord {
-    /// Of this format; another one is refused.
+pub struct RunRecord {
+    /// The format; `read` refuses another one.
     version: u32,
     pub(crate) run: Run,
     pub(crate) health: Health,
     pub(crate) figures: Figures,
-    pub(crate) history: Vec<TapHistory>,
+    /// One entry for each idempotency key.
+    pub history: Vec<TapHistory>,
 }
 
 /// What the run was, apart from how it went.
@@ -38,23 +38,24 @@ pub(crate) struct Run {
     pub(crate) buyers_of_all: usize,
     /// Which parts are missing, in words.
     pub(crate) missing: Option<String>,
-    /// Whether it taps at all; one that only looks has no winners.
+    /// Whether any scenario taps; a run that only looks has no winners.
     pub(crate) taps: bool,
-    /// The opening, or what stood for it, by the server's clock.
+    /// The opening, or the start in its place, by the server's clock.
     pub(crate) opening: Timestamp,
     pub(crate) started_at: Timestamp,
     pub(crate) finished_at: Timestamp,
     /// How far the estimate of the server's clock may be off, in ms.
     pub(crate) clock_error_ms: f64,
-    /// The ledger's sequence before the first tap: what it held then is not this run's.
+    /// The ledger's sequence before the first tap: earlier entries are not of this run.
     pub(crate) started_after: u64,
     /// Each item's stock before the run; `None`: without a limit.
     pub(crate) totals_before: BTreeMap<String, Option<u64>>,
-    /// What to know before believing the figures.
+    /// Limits of the figures that a reader must know.
     pub(crate) notes: Vec<String>,
 }
 
 const VERSION: u32 = 1;
+
 impl RunRecord {
     pub(crate) fn new(run: Run, health: Health, figures: Figures, history: Vec<TapHistory>) -> RunRecord {
         RunRecord { version: VERSION, run, health, figures, history }
@@ -69,15 +70,18 @@ impl RunRecord {
         std::io::Write::flush(&mut file).map_err(|error| outside(error.to_string()))
     }
 
-    /// Reads what a run left in its report's folder.
-    pub(crate) fn read(dir: &Path) -> Result<RunRecord, Failure> {
+    /// Reads run-record.json in a report's folder.
+    pub fn read(dir: &Path) -> Result<RunRecord, Failure> {
         let path = dir.join(RUN_RECORD);
         let wrong = |error: String| Failure::Usage(format!("{}: {error}", path.display()));
         let bytes = std::fs::read(&path).map_err(|error| wrong(error.to_string()))?;
         let run_record: RunRecord =
             serde_json::from_slice(&bytes).map_err(|error| wrong(error.to_string()))?;
         if run_record.version != VERSION {
-            return Err(wrong(format!("is of version {}, this program reads {VERSION}", run_record.version)));
+            return Err(wrong(format!(
+                "found version {}, expected {VERSION}: use the loadtest that wrote it",
+                run_record.version
+            )));
         }
         Ok(run_record)
     }
@@ -87,7 +91,7 @@ impl RunRecord {
         let mut parts = parts.into_iter();
         let mut whole = parts
             .next()
-            .ok_or_else(|| Failure::Usage("there is nothing to merge: name the parts' folders".to_owned()))?;
+            .ok_or_else(|| Failure::Usage("nothing to merge: name the folders of the parts".to_owned()))?;
         let mut health = vec![whole.health.clone()];
         for part in parts {
             let run = &mut whole.run;
@@ -101,7 +105,7 @@ impl RunRecord {
             }
             if part.run.shards.is_empty() || run.shards.iter().any(|shard| part.run.shards.contains(shard)) {
                 return Err(Failure::Usage(format!(
-                    "{} is there twice, or is a whole run: each part must be there once",
+                    "{} is there twice, or is a complete run: each part must be there once",
                     part.run.shards.join(" and ")
                 )));
             }

@@ -17,7 +17,7 @@ pub(crate) type Stock = BTreeMap<String, Vec<(i64, i64)>>;
 
 /// A linear scale would leave nothing of the usual rate beside one that is so many times as high.
 const RUSH: f64 = 20.0;
-/// A quantile of a moment with two taps says nothing: moments are joined until there are no more than these.
+/// A quantile of two taps means nothing: moments are joined until at most these remain.
 const MOMENTS_MAX: i64 = 120;
 /// Items with a line of their own; the others are one line.
 const ITEMS_MAX: usize = 8;
@@ -175,7 +175,7 @@ fn stock_left(time: &TimeLine, stock: &Stock) -> Option<Chart> {
     let instants = || items.iter().flat_map(|(_, points)| points.iter()).map(|(at, _)| *at);
     let (first, last) = (instants().min()?, instants().max()?);
     let slot = time.slot_seconds as i64 * 1000;
-    // Stock may come back after the run; what was before it only says how it began.
+    // Stock may return after the run; entries before the run only set the start.
     let (from, to) = ends(time).map_or((first, last), |(from, to)| (from * slot, last.max((to + 1) * slot)));
     let instants: Vec<i64> = (0..=PARTS).map(|n| from + (to - from).max(PARTS) * n / PARTS).collect();
 

@@ -9,8 +9,7 @@ use crate::report::html::escaped;
 /// Goose's own title; what is added stands under it.
 const TITLE: &str = "<h1>Goose Attack Report</h1>";
 
-/// Goose's charts are drawn by a script that its page loads from the network. Without it the boxes
-/// stay empty: they are taken away, and the reader is told.
+/// Removes goose's charts, which need a script from the network, and notes this for the reader.
 const WITHOUT_CHARTS: &str = r#"<script>
 if (typeof echarts === "undefined") {
     document.querySelectorAll(".graph").forEach((box) => { box.style.display = "none"; });
@@ -45,7 +44,7 @@ fn dressed(page: &str, verdict: &str) -> Option<String> {
     Some(format!(
         "{head}{TITLE}\n<p><b>{}</b></p>\n<p>This is the view of the load generator alone. The outcomes, the \
          ledger's equations and each broken rule are in report.html and verdict.json beside this page. A refusal that \
-         the contract allows is no failure here.</p>\n\
+         the contract allows is not a failure here.</p>\n\
          <p id=\"no-charts\" hidden>The charts need the network, which is not there; the tables have all figures, and \
          report.html has charts of its own.</p>\
          {body}{WITHOUT_CHARTS}</body>{tail}",

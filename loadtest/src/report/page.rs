@@ -11,7 +11,7 @@ use crate::report::{ViolationReport, equation, goose, met, ms, stores_equation};
 use crate::verdict::baseline::Difference;
 use crate::verdict::{Quantiles, Verdict};
 
-/// Of the histories of broken rules; all that were kept are in verdict.json.
+/// How many histories of broken rules are shown; verdict.json has the others.
 const HISTORIES_MAX: usize = 20;
 const TIMES: [&str; 5] = ["p50", "p90", "p99", "p99.9", "max"];
 

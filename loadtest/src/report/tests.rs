@@ -39,7 +39,7 @@ fn labels(chart: &Value) -> Vec<&str> {
     chart["series"].as_array().unwrap().iter().map(|series| series["label"].as_str().unwrap()).collect()
 }
 
-/// The page without what its scripts say, and how many scripts it has.
+/// The page without the contents of its scripts, and the number of scripts.
 fn without_scripts(html: &str) -> (String, usize) {
     let mut parts = html.split("<script");
     let mut rest = parts.next().unwrap().to_owned();
@@ -47,7 +47,7 @@ fn without_scripts(html: &str) -> (String, usize) {
     (rest, scripts)
 }
 
-/// Stands for what an HTML parser says: every tag that is opened is closed, in order.
+/// Instead of an HTML parser: checks that every opened tag is closed in order.
 fn assert_balanced(html: &str) {
     const VOID: [&str; 4] = ["meta", "link", "!DOCTYPE", "!--"];
     let mut open = Vec::new();
@@ -64,7 +64,7 @@ fn assert_balanced(html: &str) {
 }
 
 #[test]
-fn a_full_page_is_whole_and_asks_for_nothing() {
+fn a_full_page_needs_no_other_file() {
     let html = full().1.html();
     assert!(html.contains(html::UPLOT) && !html.contains("{{"));
     let (page, scripts) = without_scripts(&html);
@@ -153,7 +153,7 @@ fn each_colour_is_there_for_light_and_for_dark_surroundings() {
 }
 
 #[test]
-fn both_files_say_what_verdict_json_says() {
+fn both_files_agree_with_verdict_json() {
     let (verdict, page) = full();
     let (html, markdown) = (page.html(), page.markdown());
     assert!(
@@ -214,7 +214,7 @@ fn charts_have_a_heading_and_a_summary_in_both_files() {
 }
 
 #[test]
-fn nothing_measured_is_no_chart() {
+fn without_measurements_there_is_no_chart() {
     let mut figures = Figures::default();
     figures.opening.sent = vec![0; OPENING_BINS];
     assert!(charts(&figures, &Stock::new()).is_empty());
@@ -307,7 +307,7 @@ fn a_buyer_history_is_printed_with_the_first_violation_of_its_buyer() {
 }
 
 #[test]
-fn the_stores_equation_adds_up_and_unlimited_ones_stand_apart() {
+fn the_stores_equation_leaves_out_unlimited_stores() {
     let stores = StoreFigures {
         total: 105,
         free: 39,

@@ -1,4 +1,4 @@
-//! The verdict on the load generator: whether what it measured was the gateway, or itself.
+//! Judges the load generator: whether its figures show the gateway, or its own limits.
 
 use std::time::Duration;
 
@@ -50,7 +50,7 @@ const NO_DESCRIPTOR: &str = "no free descriptor";
 
 impl Health {
     /// Why the run is invalid, each reason with what to do; none if this machine was not the limit.
-    pub(crate) fn complaints(&self, figures: &Figures, limits: &Limits) -> Vec<String> {
+    pub(crate) fn findings(&self, figures: &Figures, limits: &Limits) -> Vec<String> {
         [
             self.too_busy(limits),
             self.late(figures, limits),
@@ -82,7 +82,7 @@ impl Health {
         let share = 100.0 * figures.late as f64 / intended.max(1) as f64;
         (share > limits.late_share).then(|| {
             let lag = span::words(Duration::from_secs_f64(self.timer_lag_max_ms.max(0.0) / 1000.0));
-            // Who can't wake up in time has too little CPU, even if it was others who used it up.
+            // A late wake-up means too little CPU, even if other processes used it up.
             let what_to_do = if self.timer_lag_max_ms >= limits.late.as_secs_f64() * 1000.0 {
                 format!(
                     "timers were up to {lag} late, too, so that this machine was too busy: use a faster one, keep \

@@ -1,11 +1,11 @@
-//! What the system says of this process. What it does not say is `None`, or zero: Linux says it all.
+//! Reads this process's resources from Linux. Unavailable values are `None`, or zero.
 
 use std::time::Duration;
 
 /// `USER_HZ`: what /proc counts CPU in is fixed, whatever the kernel's own tick is (proc(5), `stat`).
 const TICKS_PER_SECOND: u64 = 100;
 
-/// Resident memory at present, and at most so far.
+/// Resident RAM now, and its maximum so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Memory {
     pub(super) rss_kib: u64,
@@ -31,8 +31,8 @@ pub(crate) fn descriptors_limit() -> Option<u64> {
     descriptors_limit_in(&read("/proc/self/limits")?)
 }
 
-/// How many are open. Linux tells the number as the folder's size from 6.2 on; before that they are counted,
-/// which takes milliseconds when there are tens of thousands.
+/// How many are open: the folder's size from Linux 6.2 on; before that they are counted, which
+/// takes milliseconds for tens of thousands.
 pub(super) fn descriptors() -> Option<u64> {
     let folder = "/proc/self/fd";
     let size = std::fs::metadata(folder).ok()?.len();

@@ -1,4 +1,5 @@
-//! The tests of the watch: each complaint with a run that earns it and one that does not, and the sums behind them.
+//! Tests self-monitoring: each finding with a run that causes it and one that does not, and the
+//! sums.
 
 use super::*;
 use crate::figures::Figures;
@@ -31,15 +32,15 @@ fn starts(punctual: u64, late: u64) -> Figures {
     figures
 }
 
-/// The only complaint that there is.
-fn complaint(health: &Health, figures: &Figures) -> String {
-    let mut complaints = health.complaints(figures, &LIMITS);
-    assert_eq!(complaints.len(), 1, "{complaints:?}");
-    complaints.remove(0)
+/// The only finding.
+fn finding(health: &Health, figures: &Figures) -> String {
+    let mut findings = health.findings(figures, &LIMITS);
+    assert_eq!(findings.len(), 1, "{findings:?}");
+    findings.remove(0)
 }
 
 fn nothing_is_wrong(health: &Health, figures: &Figures) {
-    assert_eq!(health.complaints(figures, &LIMITS), [""; 0]);
+    assert_eq!(health.findings(figures, &LIMITS), [""; 0]);
 }
 
 #[test]
@@ -52,23 +53,23 @@ fn a_run_within_all_limits_earns_no_complaint() {
 fn a_busy_cpu_is_reported_with_its_cores_and_seconds() {
     let busy = Health { cpu_percent_busiest: 97.2, cpu_busy_seconds: 7.1, ..well() };
     assert_eq!(
-        complaint(&busy, &Figures::default()),
+        finding(&busy, &Figures::default()),
         "more than 90 % of its 2 cores were used for 7 s (97 % on average over the busiest five): use a faster \
          machine, or several processes with --shard, each with cores of its own"
     );
-    // Single busy seconds that five make up for are no limit.
+    // Single busy seconds do not count if their five-second mean is low.
     nothing_is_wrong(&Health { cpu_busy_seconds: 7.1, ..well() }, &Figures::default());
 }
 
 #[test]
-fn late_starts_are_told_with_their_likely_cause() {
-    let waiting = complaint(&well(), &starts(97, 3));
+fn late_starts_are_reported_with_their_likely_cause() {
+    let waiting = finding(&well(), &starts(97, 3));
     assert!(
         waiting.starts_with("3.0 % of 100 starts were more than 250 ms late (1 % may be): "),
         "{waiting}"
     );
     assert!(waiting.contains("9.0 ms late at most") && waiting.contains("--connections"), "{waiting}");
-    let starved = complaint(&Health { timer_lag_max_ms: 400.0, ..well() }, &starts(97, 3));
+    let starved = finding(&Health { timer_lag_max_ms: 400.0, ..well() }, &starts(97, 3));
     assert!(starved.contains("400 ms late, too") && starved.contains("--shard"), "{starved}");
 }
 
@@ -81,8 +82,8 @@ fn late_timers_alone_are_no_complaint() {
 fn starts_that_never_happened_are_reported() {
     let mut figures = starts(9, 0);
     figures.unsent(0);
-    let told = complaint(&well(), &figures);
-    assert!(told.starts_with("1 of 10 starts never happened") && told.contains("--deadline"), "{told}");
+    let found = finding(&well(), &figures);
+    assert!(found.starts_with("1 of 10 starts never happened") && found.contains("--deadline"), "{found}");
 }
 
 #[test]
@@ -90,14 +91,17 @@ fn unsent_starts_count_among_those_that_were_meant() {
     // Two late of a hundred that were made are too many, of two hundred that were meant they are not.
     let mut figures = starts(98, 2);
     (0..100).for_each(|_| figures.unsent(0));
-    assert!(complaint(&well(), &figures).contains("never happened"));
+    assert!(finding(&well(), &figures).contains("never happened"));
 }
 
 #[test]
 fn descriptors_at_their_limit_are_reported() {
     let full = Health { descriptors_peak: 985, ..well() };
-    let told = complaint(&full, &Figures::default());
-    assert!(told.starts_with("985 of 1000 descriptors were open: ") && told.contains("ulimit -n"), "{told}");
+    let found = finding(&full, &Figures::default());
+    assert!(
+        found.starts_with("985 of 1000 descriptors were open: ") && found.contains("ulimit -n"),
+        "{found}"
+    );
     nothing_is_wrong(&Health { descriptors_limit: None, ..full }, &Figures::default());
 }
 
@@ -106,16 +110,16 @@ fn requests_without_a_descriptor_are_reported_whatever_was_sampled() {
     let mut figures = Figures::default();
     figures.errors.insert("no free descriptor".to_owned(), 3);
     figures.errors.insert("connection reset".to_owned(), 5);
-    let told = complaint(&Health { descriptors_peak: 20, ..well() }, &figures);
-    assert!(told.contains("and 3 requests found none"), "{told}");
+    let found = finding(&Health { descriptors_peak: 20, ..well() }, &figures);
+    assert!(found.contains("and 3 requests found none"), "{found}");
 }
 
 #[test]
 fn exhausted_ports_are_reported() {
-    let told = complaint(&Health { ports_exhausted: 1, ..well() }, &Figures::default());
+    let found = finding(&Health { ports_exhausted: 1, ..well() }, &Figures::default());
     assert!(
-        told.starts_with("1 connect found no free local port: ") && told.contains("ip_local_port_range"),
-        "{told}"
+        found.starts_with("1 connect found no free local port: ") && found.contains("ip_local_port_range"),
+        "{found}"
     );
 }
 
@@ -142,13 +146,13 @@ fn of_several_processes_the_worst_counts() {
         ..well()
     };
     assert_eq!(merged, expected);
-    assert!(merged.complaints(&Figures::default(), &LIMITS)[0].contains("a process's 2 cores"));
+    assert!(merged.findings(&Figures::default(), &LIMITS)[0].contains("a process's 2 cores"));
     assert_eq!(Health::merge([]), None);
     assert_eq!(Health::merge([well()]), Some(well()));
 }
 
 #[test]
-fn health_is_read_as_it_was_written() {
+fn health_survives_a_round_trip() {
     let text = serde_json::to_string(&well()).unwrap();
     assert_eq!(serde_json::from_str::<Health>(&text).unwrap(), well());
 }
@@ -181,7 +185,7 @@ fn a_run_shorter_than_five_seconds_is_judged_as_a_whole() {
 }
 
 #[test]
-fn peaks_stay_and_what_is_unknown_changes_nothing() {
+fn peaks_stay_and_unknown_values_change_nothing() {
     let mut totals = tally_of(&[50]);
     totals.looked(Some(700), Some(Memory { rss_kib: 1024, peak_kib: 2048 }));
     totals.looked(Some(20), None);

@@ -1,4 +1,4 @@
-//! The sums of what the watch sees, from which its health is told.
+//! Adds up the measurements of self-monitoring into the health of the run.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -79,7 +79,7 @@ impl UsageTotals {
         self.lag_before = std::mem::take(&mut self.lag_now);
     }
 
-    /// What was open, and what memory was taken. What the system does not tell changes nothing.
+    /// Records open descriptors and RAM; unavailable values change nothing.
     pub(super) fn looked(&mut self, descriptors: Option<u64>, memory: Option<Memory>) {
         self.descriptors = descriptors.unwrap_or(self.descriptors);
         self.descriptors_peak = self.descriptors_peak.max(self.descriptors);

@@ -1,4 +1,4 @@
-//! How thresholds are written: `[SCENARIO/]NAME[.STAT] OP VALUE`.
+//! Parses and formats thresholds: `[SCENARIO/]NAME[.STAT] OP VALUE`.
 
 use std::fmt;
 
@@ -57,7 +57,7 @@ fn read_left(text: &str) -> Result<(Subject, Option<Stat>), String> {
 fn read_scenario(name: &str) -> Result<Scenario, String> {
     Scenario::named(name).ok_or_else(|| {
         let names = Scenario::ALL.map(Scenario::name).join(", ");
-        format!("there is no scenario {name:?}; there are: {names}")
+        format!("unknown scenario {name:?}, expected one of {names}")
     })
 }
 
@@ -76,7 +76,7 @@ fn read_name(name: &str, scenario: Option<Scenario>) -> Result<Subject, String> 
             None => {
                 let names = Outcome::ALL.map(Outcome::name).join(", ");
                 return Err(format!(
-                    "there is no {name:?}; there are: {names}, winners, losers, t0_skew, late, unsent, retries, \
+                    "unknown figure {name:?}, expected one of {names}, winners, losers, t0_skew, late, unsent, retries, \
                      request, request:NAME"
                 ));
             }
@@ -127,7 +127,7 @@ fn read_stat(text: &str) -> Result<Stat, String> {
             .and_then(|percent| read_fixed(percent, QUANTILE_PLACES))
             .filter(|quantile| (1..WHOLE_QUANTILE).contains(quantile))
             .map(Stat::Quantile)
-            .ok_or_else(|| format!("there is no .{text}; write .p50, .p99, .p99.9, .max or .mean")),
+            .ok_or_else(|| format!("unknown statistic .{text}, expected .p50, .p99, .p99.9, .max or .mean")),
     }
 }
 
@@ -168,7 +168,7 @@ fn read_ask(subject: &Subject, stat: Option<Stat>, value: &str) -> Result<Ask, S
     }
 }
 
-/// A bare number would be seconds, and whoever writes `won.p99 < 250` means something else.
+/// A bare number is refused: it would mean seconds, and `won.p99 < 250` means milliseconds.
 fn read_time(value: &str, stat: Stat) -> Result<Ask, String> {
     match span::parse(value) {
         Ok(_) if value.parse::<u64>().is_ok() => {

@@ -1,4 +1,4 @@
-//! What is asked of thresholds: that they are read and written, what they measure, and when they judge nothing.
+//! Tests thresholds: parsing, formatting, measurement, and those without samples.
 
 use super::*;
 
@@ -17,8 +17,8 @@ fn met(text: &str, figures: &Figures) -> Option<bool> {
     judge(text, figures).1
 }
 
-/// 100 honest taps: of the crowd 10 won after 10 to 100 ms and 83 were sold out, 7 of the spike were shed. Bots apart: 50
-/// were limited, one won. 2 starts of 160 were late, 9 never came. 30 retries.
+/// 100 honest taps: in `crowd` 10 won after 10 to 100 ms and 83 were sold out, in `spike` 7 were
+/// shed. Bots: 50 limited, one won. 2 of 160 starts were late, 9 unsent, 30 retries.
 fn figures() -> Figures {
     let mut figures = Figures::default();
     let mut end = |scenario, outcome, ms: std::ops::Range<u64>| {
@@ -81,21 +81,24 @@ fn canonical_text_is_what_was_written() {
 }
 
 #[test]
-fn mistakes_say_what_there_is_and_how_to_write_it() {
+fn mistakes_are_reported_with_the_valid_names() {
     for (text, parts) in [
         ("", ["the threshold \"\"", "won.p99 < 250ms"]),
         ("won.p99 = 250ms", ["one of < <= > >= is missing", "won.p99 < 250ms"]),
         (
             "lost < 1",
-            ["no \"lost\"; there are: won, replayed", "wrong, winners, losers, t0_skew, late, unsent"],
+            [
+                "unknown figure \"lost\", expected one of won, replayed",
+                "wrong, winners, losers, t0_skew, late, unsent",
+            ],
         ),
-        ("rush/won < 1", ["no scenario \"rush\"; there are: spike, crowd", "retry-storm, bots"]),
+        ("rush/won < 1", ["unknown scenario \"rush\", expected one of spike, crowd", "retry-storm, bots"]),
         ("spike/late < 1", ["late is of the whole run", "without a scenario"]),
         ("spike/request:reserve < 1", ["request:reserve is of the whole run", "without a scenario"]),
-        ("won.p100 < 1s", ["no .p100", ".p99.9, .max or .mean"]),
-        ("won.p0 < 1s", ["no .p0", ".p50"]),
-        ("won.p99.9999 < 1s", ["no .p99.9999", ".p50"]),
-        ("won.avg < 1s", ["no .avg", ".mean"]),
+        ("won.p100 < 1s", ["unknown statistic .p100", ".p99.9, .max or .mean"]),
+        ("won.p0 < 1s", ["unknown statistic .p0", ".p50"]),
+        ("won.p99.9999 < 1s", ["unknown statistic .p99.9999", ".p50"]),
+        ("won.avg < 1s", ["unknown statistic .avg", ".mean"]),
         ("won.p99 < 250", ["\"250\" has no unit", "250ms or 250s"]),
         ("won.p99 < 1%", ["\"1%\" must be a time", "90s, 2m or 500ms"]),
         ("t0_skew < 1%", ["\"1%\" must be a time", "500ms"]),

@@ -1,14 +1,13 @@
-//! The comparison of two runs: what became worse or better beyond noise, and why that can be said.
+//! Compares two runs: finds what became worse or better beyond noise.
 //!
-//! Two rules must hold before a difference counts, one of chance and one of size:
-//! - A quantile differs when the 95 % confidence intervals of the two runs don't overlap (they come from order statistics,
-//!   so nothing is assumed of how latencies are distributed), and when it changed by more than 10 %.
-//! - A share differs when a two-proportion z-test says so at 95 %, and when it changed by half a percentage point or more.
+//! A difference counts only by two rules, one of chance and one of size:
+//! - A quantile differs if the 95 % confidence intervals of the two runs don't overlap (from order statistics, for any
+//!   distribution of latencies), and if it changed by more than 10 %.
+//! - A share differs if a two-proportion z-test finds so at 95 %, and if it changed by half a percentage point or more.
 //!
-//! The rules of chance take each sample for independent of the others. Those of one run are not: one stall of a disk or a
-//! neighbour on the machine delays thousands of taps at once, so two runs of the same program differ by more than their
-//! intervals say, and with 100,000 taps the intervals are so narrow that anything would be a finding. The rules of size are for
-//! that. Whoever wants to prove a smaller change compares many runs, not longer ones.
+//! The rules of chance assume independent samples, but one stall delays thousands of taps of a run at once: two runs of
+//! the same program differ by more than their intervals. With 100,000 taps these are so narrow that any difference
+//! would count, hence the rules of size. To prove a smaller change, compare many runs, not longer ones.
 
 mod interval;
 #[cfg(test)]
@@ -34,11 +33,11 @@ const SHARE_CHANGE_MIN: f64 = 0.005;
 /// A normal approximation of fewer expected cases than these is none.
 const EXPECTED_MIN: f64 = 5.0;
 
-/// What is compared of each distribution. The tail beyond is too thin in most runs, and the first to be shaken by a stall.
+/// The compared quantiles. The tail beyond has too few samples in most runs, and a stall changes it
+/// first.
 const QUANTILES: [(&str, f64); 2] = [("p50", 0.5), ("p99", 0.99)];
 
-/// Outcomes of which more is worse. Of the others, who is sold out, at the purchase limit or taps twice is up to the sale and
-/// its buyers.
+/// Outcomes of which more is worse. The shares of the others depend on the sale and its buyers.
 const WORSE_WITH_MORE: [Outcome; 6] =
     [Outcome::Resolved, Outcome::Limited, Outcome::Shed, Outcome::Unknown, Outcome::Refused, Outcome::Wrong];
 
@@ -68,7 +67,7 @@ impl Direction {
             Direction::Worse => "WORSE",
             Direction::Better => "better",
             Direction::Same => "no change that counts",
-            Direction::TooFew => "too few to say",
+            Direction::TooFew => "too few samples",
         }
     }
 }
@@ -80,12 +79,12 @@ pub(crate) enum Direction {
     Better,
     /// No change that counts: not a proof that there is none.
     Same,
-    /// Too few samples in one of the runs to say.
+    /// One of the runs has too few samples.
     TooFew,
 }
 
 /// Compares two runs of the same plan: their quantiles first, then their shares. Taps are those of honest buyers. What
-/// neither run has is left out, and so are the quantiles of an outcome that in one of them hardly anybody had.
+/// neither run has is left out, and so are the quantiles of an outcome that is rare in one of them.
 pub(crate) fn compare(before: &Figures, now: &Figures) -> Vec<Difference> {
     let mut differences = quantiles(before, now);
     differences.extend(opening(before, now));
@@ -169,8 +168,8 @@ fn change(before: Duration, now: Duration) -> (Direction, String) {
     }
 }
 
-/// The taps of the opening. How far the first is from the last is an extreme, one a run, of which there is no interval: it
-/// counts as changed only where the 99th percentile of the skew changed beyond noise, too, and in the same direction.
+/// The taps of the opening. Their spread is one extreme a run, without an interval: it counts as
+/// changed only if the 99th percentile of the skew changed beyond noise in the same direction.
 fn opening(before: &Figures, now: &Figures) -> Vec<Difference> {
     let [old, new] = [before, now].map(|figures| &figures.opening);
     let mut found = latencies("t0_skew", &old.skew, &new.skew);
@@ -210,7 +209,8 @@ fn shares(before: &Figures, now: &Figures) -> Vec<Difference> {
     found
 }
 
-/// A share before and now, each as a part and its whole; `None` where neither run has the part. `more` is what more of it is.
+/// A share before and now, each as a part and its whole; `None` if neither run has the part. `more`
+/// tells whether more is worse.
 fn share(what: &str, parts: [(u64, u64); 2], more: Direction) -> Option<Difference> {
     if parts.iter().all(|(part, _)| *part == 0) {
         return None;

@@ -1,4 +1,4 @@
-//! The tests of the verdict: which word it comes to, and that verdict.json has what was promised.
+//! Tests the verdict and the members of verdict.json.
 
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ fn findings() -> Findings {
         violations: Vec::new(),
         unknown_held: 0,
         thresholds: Vec::new(),
-        complaints: Vec::new(),
+        generator: Vec::new(),
         baseline: Vec::new(),
         notes: Vec::new(),
     }
@@ -61,7 +61,7 @@ const WON: &[(Outcome, u64)] = &[(Outcome::SoldOut, 9), (Outcome::Won, 1)];
 #[test]
 fn a_violation_fails_whatever_else_there_is() {
     let broken =
-        || Findings { violations: vec![violation()], complaints: vec!["tired".to_owned()], ..findings() };
+        || Findings { violations: vec![violation()], generator: vec!["tired".to_owned()], ..findings() };
     assert_eq!(word(WON, broken()), Word::Fail);
     assert_eq!(word(&[], broken()), Word::Fail);
 }
@@ -79,7 +79,7 @@ fn a_run_without_decisions_or_winners_is_invalid() {
 fn a_missed_threshold_fails_unless_the_generator_was_the_limit() {
     let missed = || Findings { thresholds: vec![judged(Some(true)), judged(Some(false))], ..findings() };
     assert_eq!(word(WON, missed()), Word::Fail);
-    assert_eq!(word(WON, Findings { complaints: vec!["late".to_owned()], ..missed() }), Word::Invalid);
+    assert_eq!(word(WON, Findings { generator: vec!["late".to_owned()], ..missed() }), Word::Invalid);
     assert_eq!(word(WON, Findings { thresholds: vec![judged(None)], ..findings() }), Word::Pass);
 }
 
@@ -97,13 +97,13 @@ fn many_violations_of_one_rule_do_not_hide_another() {
     let mut many: Vec<_> = (0..500).map(|_| violation()).collect();
     let other = Violation { rule: Rule::AcknowledgedIsInLedger, ..violation() };
     many.push(other);
-    let kept = with_histories(many, &[], &[]);
-    assert_eq!(kept.len(), PER_RULE_MAX + 1);
-    assert!(kept.iter().any(|kept| kept.violation.rule == Rule::AcknowledgedIsInLedger));
+    let shown = with_histories(many, &[], &[]);
+    assert_eq!(shown.len(), PER_RULE_MAX + 1);
+    assert!(shown.iter().any(|shown| shown.violation.rule == Rule::AcknowledgedIsInLedger));
 }
 
 #[test]
-fn a_verdict_has_the_members_that_were_promised() {
+fn a_verdict_has_the_documented_members() {
     let audited = |item: &str| AuditItem {
         item: item.to_owned(),
         total: Some(3),

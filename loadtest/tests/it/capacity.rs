@@ -1,4 +1,4 @@
-//! The knee that `capacity` finds, and the metrics that a run serves of itself.
+//! Tests the knee that `capacity` finds, and the run's own metrics.
 
 use std::io::{BufRead, BufReader};
 
@@ -9,7 +9,7 @@ use testkit::wait_for;
 
 use crate::stage::{Stage, definition};
 
-/// Winners do nothing more, and whoever can't have all takes the car.
+/// Winners do nothing more, and all buyers accept a partial reservation.
 const IDLE: [&str; 4] = ["--set", "buyers={confirm=0,cancel=0}", "--set", "buyers.accept_partial=100"];
 
 #[test]
@@ -18,21 +18,21 @@ fn capacity_finds_the_rate_at_which_a_threshold_breaks() {
     stage.apply(
         &definition(-60, true).replace("stock = 60", "stock = 60000").replace("stock = 40", "stock = 40000"),
     );
-    // A rate that breaks, whatever this machine does: who comes at 50 a second for a second is one too many at 51.
+    // A rate that breaks on any machine: 50 taps a second pass, the 51st is too many.
     let thresholds = "verdict.thresholds=[\"winners <= 50\"]";
     let line = ["--from", "40", "--step", "1s", "--launch", "1000/10s", "--set", thresholds];
     let run = stage.run("capacity", &stage.gateways(), &[&line[..], &IDLE].concat());
     assert_eq!(run.code, 0, "{}", run.text);
-    let told: Value = serde_json::from_str(&run.report("capacity.json")).unwrap();
-    let (held, broke) = (told["held"].as_f64().unwrap(), told["broke"].as_f64().unwrap());
-    assert!(held <= 50.0 && 50.0 < broke && broke <= held * 1.05, "{told}");
-    assert_eq!(told["needed"]["gateways"], 2, "100 taps a second, of which one takes half: {told}");
+    let capacity: Value = serde_json::from_str(&run.report("capacity.json")).unwrap();
+    let (held, broke) = (capacity["held"].as_f64().unwrap(), capacity["broke"].as_f64().unwrap());
+    assert!(held <= 50.0 && 50.0 < broke && broke <= held * 1.05, "{capacity}");
+    assert_eq!(capacity["needed"]["gateways"], 2, "100 taps a second, of which one takes half: {capacity}");
     for words in ["the knee is between", "100 taps a second need 2 gateway(s)", "assumed"] {
         assert!(run.text.contains(words), "{words} is missing in {}", run.text);
     }
-    let steps = told["steps"].as_array().unwrap();
+    let steps = capacity["steps"].as_array().unwrap();
     let broken = steps.iter().filter(|step| step["end"] == "broke").count();
-    assert!(broken >= 2 && broken.is_multiple_of(2), "each broken rate was tried twice: {told}");
+    assert!(broken >= 2 && broken.is_multiple_of(2), "each broken rate was tried twice: {capacity}");
 }
 
 #[test]
@@ -44,7 +44,7 @@ fn a_run_serves_its_metrics_while_it_lasts() {
     let mut lines = BufReader::new(run.stdout().unwrap()).lines();
     let address = lines.find_map(|line| Some(line.unwrap().split_once("metrics at http://")?.1.to_owned()));
     let address = address.expect("the address of the metrics is printed").replace("/metrics", "");
-    // Goose says a line of its own; nobody else reads them.
+    // Goose prints a line of its own, which no test reads.
     std::thread::spawn(move || lines.for_each(drop));
     let metric = |text: &str, name: &str| {
         text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<f64>().ok())

@@ -1,4 +1,5 @@
-//! What must not be taken for a verdict: a ledger that is gone, tokens that run out, sales in which nothing can be reserved.
+//! Tests runs without a valid result: a lost ledger, expiring tokens, sales in which no tap can
+//! win.
 
 use testkit::wait_for;
 
@@ -11,7 +12,7 @@ fn a_ledger_that_is_lost_during_the_run_fails_it() {
     let run = std::thread::scope(|scope| {
         let running =
             scope.spawn(|| stage.spike(&["--buyers", "60", "--set", "buyers.think=[\"3s\",\"4s\"]"]));
-        // The first of them have won; nobody has paid yet.
+        // The first buyers have won; none has paid yet.
         wait_for("reservations are taken", || (stage.journal_entries() > 1).then_some(())).unwrap();
         for key in ["state", "stock", "records", "journal", "taken", "totals", "definition"] {
             stage.redis::<()>(&["DEL", &format!("lg:{{small}}:{key}")]);
@@ -54,14 +55,14 @@ fn a_sale_without_stores_is_not_stormed() {
 fn an_earlier_verdict_does_not_outlive_a_run_that_failed() {
     let stage = Stage::set(1);
     stage.apply(&definition(-60, true));
-    let dir = stage.file("kept");
+    let dir = stage.file("earlier");
     let dir = dir.to_str().unwrap();
     stage.run("look", &stage.gateways(), &["--arrivals", "constant:50/s:1s", "--report", dir]);
-    assert!(stage.file("kept/verdict.json").exists());
+    assert!(stage.file("earlier/verdict.json").exists());
     let over = stage.run("look", &stage.gateways(), &["--buyers", "1", "--report", dir, "--baseline", dir]);
     assert_eq!(over.code, 2, "{}", over.text);
-    assert!(stage.file("kept/verdict.json").exists(), "a refusal leaves what it was about to compare with");
+    assert!(stage.file("earlier/verdict.json").exists(), "a refusal keeps the earlier report");
     let away = stage.run("look", &crate::stage::away(), &["--buyers", "1", "--report", dir]);
     assert_eq!(away.code, 3, "{}", away.text);
-    assert!(!stage.file("kept/verdict.json").exists());
+    assert!(!stage.file("earlier/verdict.json").exists());
 }

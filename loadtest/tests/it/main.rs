@@ -1,7 +1,7 @@
-//! The real `loadtest` against the real gateway on a real redis-server: what it proves, how it ends and what it refuses.
+//! Tests `loadtest` against a real gateway and redis-server.
 
 #![allow(missing_docs, reason = "tests are named for what they show")]
-#![allow(clippy::unwrap_used, reason = "a test that can't go on should say where")]
+#![allow(clippy::unwrap_used, reason = "a panic shows where a test failed")]
 
 mod capacity;
 mod lost;

@@ -1,4 +1,4 @@
-//! The program as a process: a stdout that is closed or blocked, signals, variables.
+//! Tests the process: a closed or blocked stdout, signals, environment variables.
 
 use testkit::program::Program;
 use testkit::{Signal, wait_for};
@@ -31,7 +31,7 @@ fn a_closed_stdout_ends_no_load_and_is_quiet() {
 }
 
 #[test]
-fn a_blocked_stdout_holds_up_no_load_and_what_it_was_answered_is_kept() {
+fn a_blocked_stdout_delays_no_load_and_loses_no_answer() {
     let stage = Stage::set(1);
     stage.apply(&definition(3, true));
     // The first lines find room, the progress does not.

@@ -1,5 +1,5 @@
-//! The proof with real programs: each rule is broken on purpose, by a proxy that makes a broken gateway of a good one or by somebody who
-//! edits the ledger, and `loadtest` must say FAIL, why, and to whom it happened. What is nobody's fault must PASS.
+//! Tests the proof with real programs: a proxy or an edited ledger breaks each rule, and `loadtest`
+//! must report FAIL, the rule and the buyer. Innocent faults must PASS.
 
 mod answers;
 mod changes;
@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use crate::proxy::{Answer, Behind, Proxy, Request};
 use crate::stage::{Run, Stage};
 
-/// Nobody thinks, pays, cancels or taps twice, so that what is found is the fault's alone.
+/// Buyers do not think, pay, cancel or tap twice, so that only the fault is found.
 const PLAIN: [&str; 8] = [
     "--set",
     "buyers.think=[\"0s\",\"0s\"]",
@@ -32,7 +32,8 @@ where
     stage.run(scenario, &proxy.url(), &[&PLAIN, more].concat())
 }
 
-/// The run failed for these rules and no others, says so in these words, and tells the whole story of whom it happened to.
+/// Checks that the run failed for these rules only, with these words, and shows the buyer's
+/// history.
 fn assert_caught(stage: &Stage, run: &Run, rules: &[&str], words: &[&str]) {
     let text = &run.text;
     assert_eq!(run.code, 1, "{text}");
@@ -47,17 +48,17 @@ fn assert_caught(stage: &Stage, run: &Run, rules: &[&str], words: &[&str]) {
         assert!(text.contains(words), "{words:?} is missing in {text}");
     }
     if let Some(report) = reports.iter().find(|report| report["buyer"].is_string()) {
-        let history = report["history"].as_array().expect("what the buyer asked and was told");
+        let history = report["history"].as_array().expect("the buyer's exchanges");
         for exchange in history {
             let member = |name: &str| exchange[name].as_str().unwrap();
             let took = exchange["took_ms"].as_f64().unwrap();
-            let story = format!(
+            let history_text = format!(
                 "    {} {}\n        after {took:.1} ms {}\n",
                 member("at"),
                 member("request"),
                 member("answer")
             );
-            assert!(text.contains(&story), "{story:?} is missing in {text}");
+            assert!(text.contains(&history_text), "{history_text:?} is missing in {text}");
         }
         for line in report["ledger"].as_array().into_iter().flatten() {
             let line = format!("    ledger {}\n", line.as_str().unwrap());

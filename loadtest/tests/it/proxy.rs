@@ -1,5 +1,5 @@
-//! A proxy between `loadtest` and a gateway. Its rule may change, forge or lose what passes: seen through it, a good gateway is a
-//! broken one. HTTP/1.1 with `Content-Length`, as both speak it, a thread a connection.
+//! Proxies between `loadtest` and a gateway. Its rule may change, forge or lose messages, which
+//! makes a good gateway a broken one. HTTP/1.1 with `Content-Length`, one thread a connection.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -52,7 +52,8 @@ impl Count {
 }
 
 impl Proxy {
-    /// Starts one before this gateway. The rule answers each request; with `None` the connection is closed without an answer.
+    /// Starts a proxy before this gateway. The rule answers each request; `None` closes the
+    /// connection.
     pub(crate) fn before<R>(gateway: &str, rule: R) -> Proxy
     where
         R: Fn(&Request, &Behind) -> Option<Answer> + Send + Sync + 'static,
@@ -180,7 +181,7 @@ impl Request {
 }
 
 impl Answer {
-    /// A 201 to this tap, with a reservation that nobody made.
+    /// A 201 to this tap, with a reservation that the ledger lacks.
     pub(crate) fn made_up(tap: &Request) -> Answer {
         let mut hold = tap.json();
         hold.as_object_mut().unwrap().remove("accept_partial");

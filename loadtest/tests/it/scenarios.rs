@@ -1,4 +1,5 @@
-//! Each scenario against gateways that keep the contract: PASS, and what its story is about did happen.
+//! Tests each scenario against gateways that keep the contract: PASS, and the scenario's events
+//! happened.
 
 use std::collections::HashSet;
 use std::sync::Mutex;
@@ -7,7 +8,7 @@ use std::time::Duration;
 use crate::proxy::Proxy;
 use crate::stage::{Run, Stage, definition};
 
-/// Nobody thinks for long.
+/// Short think times.
 const BRISK: [&str; 2] = ["--set", "buyers.think=[\"0s\",\"100ms\"]"];
 
 fn stage(gateways: usize, opens_in_s: i64) -> Stage {
@@ -127,7 +128,7 @@ fn bots_are_refused_and_limited() {
     assert!(run.outcome_of("bots", "limited") > 0, "{}", run.text);
     let won = run.outcome_of("bots", "won");
     assert!((1..=2).contains(&won), "two accounts, each may have one: {}", run.text);
-    assert_eq!(run.outcome("won"), 0, "they are no honest buyers: {}", run.text);
+    assert_eq!(run.outcome("won"), 0, "bots are not honest buyers: {}", run.text);
 }
 
 #[test]
@@ -137,7 +138,7 @@ fn a_soak_gives_back_what_it_takes() {
     for name in ["look at the sale", "amend", "confirm", "cancel"] {
         assert!(run.answered(name) > 0, "{name}: {}", run.text);
     }
-    assert_eq!(confirmed(&run), 0, "who had paid was given his money back: {}", run.text);
+    assert_eq!(confirmed(&run), 0, "a paid reservation was cancelled: {}", run.text);
 }
 
 #[test]

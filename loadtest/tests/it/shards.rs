@@ -36,7 +36,7 @@ fn two_processes_are_judged_as_one() {
     );
 
     let half = stage.merge(&[two], &[]);
-    assert_eq!(half.code, 4, "what the other part was told is not proved: {}", half.text);
+    assert_eq!(half.code, 4, "the other part's answers are not proved: {}", half.text);
     assert!(half.text.contains("INVALID: only 1 of 2 parts are here"), "{}", half.text);
 
     let twice = stage.merge(&[one, two, one], &[]);
@@ -74,7 +74,7 @@ fn parts_that_do_not_belong_together_are_refused() {
         [scope.spawn(part("1", "1/2")), scope.spawn(part("2", "2/2"))].map(|running| running.join().unwrap())
     });
     for (parts, words) in
-        [(vec![&one, &other], "not parts of one run"), (vec![&one], "--sale says otherwise")]
+        [(vec![&one, &other], "not parts of one run"), (vec![&one], "--sale names another one")]
     {
         let more: &[&str] = if parts.len() == 1 { &["--sale", "other"] } else { &[] };
         let refused = stage.merge(&parts, more);

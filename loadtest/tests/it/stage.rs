@@ -1,4 +1,4 @@
-//! What the tests start: a redis-server and gateways of their own. Everything ends with its owner.
+//! Starts a redis-server and gateways for a test; each ends when it is dropped.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

@@ -1,4 +1,4 @@
-//! Runs tests that wait more than they work side by side. Each has a thread of its name: a panic says whose it is.
+//! Runs tests that mostly wait side by side, each in a thread of its name, which a panic shows.
 
 use std::thread::{Builder, JoinHandle};
 

@@ -1,5 +1,4 @@
-//! The exit codes, each when it must come and with words that say what to do; what can be known to be wrong beforehand is told before
-//! anything is sent.
+//! Tests each exit code and its message; detectable mistakes are reported before any request.
 
 use std::io::Write;
 use std::process::Command;
@@ -17,7 +16,7 @@ fn open() -> Stage {
     stage
 }
 
-/// It ended with this code and said so, and nothing was sent.
+/// Checks the exit code and the message, and that nothing was sent.
 fn assert_refused(stage: &Stage, run: &Run, code: i32, words: &[&str]) {
     assert_eq!(run.code, code, "{}", run.text);
     for words in words {
@@ -49,10 +48,10 @@ fn a_missed_threshold_fails_the_run() {
     assert_eq!(run.code, 1, "{}", run.text);
     let verdict = run.verdict();
     assert_eq!((&verdict["verdict"], &verdict["violations_total"]), (&"FAIL".into(), &0.into()));
-    assert_eq!(verdict["reasons"].as_array().unwrap(), &["won < 1 was asked for, it was 6"]);
+    assert_eq!(verdict["reasons"].as_array().unwrap(), &["won < 1 expected, measured 6"]);
     let met: Vec<_> = verdict["thresholds"].as_array().unwrap().iter().map(|judged| &judged["met"]).collect();
     assert_eq!(met, [false, true]);
-    assert!(run.text.lines().any(|line| line == "FAIL: won < 1 was asked for, it was 6"), "{}", run.text);
+    assert!(run.text.lines().any(|line| line == "FAIL: won < 1 expected, measured 6"), "{}", run.text);
 }
 
 #[test]
@@ -78,7 +77,7 @@ fn too_few_connections_prove_nothing() {
     let more = [&STRICT[..], &["--buyers", "12", "--connections", "1", "--set", "buyers.twice=0"]].concat();
     let run = stage.run("spike", &slow.url(), &more);
     assert_invalid(&run, &["were more than 200 ms late"]);
-    assert!(run.notes().contains("12 buyers who tap at once shared 1 connections"), "{}", run.text);
+    assert!(run.notes().contains("12 simultaneous buyers shared 1 connections"), "{}", run.text);
 }
 
 #[test]
@@ -128,11 +127,11 @@ fn wrong_tokens_are_refused() {
     let write = |name: &str, text: &str| stage.write(name, text);
     let ops = write("wrong-ops", "ops fedcba9876543210fedcba9876543210\n");
     let run = stage.spike(&["--buyers", "5", "--ops-token-file", &ops]);
-    assert_refused(&stage, &run, 2, &["does not accept the ops token", "--ops-token-file"]);
+    assert_refused(&stage, &run, 2, &["rejects the ops token", "--ops-token-file"]);
 
     let secret = write("wrong-secret", "another secret of the tests, of 32 bytes");
     let run = stage.spike(&["--buyers", "5", "--auth-secret-file", &secret]);
-    assert_refused(&stage, &run, 2, &["does not accept a buyer's token", "--auth-secret-file"]);
+    assert_refused(&stage, &run, 2, &["rejects a buyer's token", "--auth-secret-file"]);
 
     let minted = stage.tokens("3");
     let lines: Vec<&str> = minted.lines().collect();
@@ -153,7 +152,11 @@ fn wrong_tokens_are_refused() {
     let run = stage.spike(&["--tokens", &tokens]);
     run.assert_passed();
     assert_eq!(run.outcome("won"), 3, "{}", run.text);
-    assert!(run.notes().contains("nothing is confirmed: there is no --service-token-file"), "{}", run.text);
+    assert!(
+        run.notes().contains("no reservation is confirmed: --service-token-file is missing"),
+        "{}",
+        run.text
+    );
 }
 
 #[test]
@@ -161,7 +164,7 @@ fn what_it_does_not_storm() {
     let stage = Stage::set(1);
     stage.apply(&definition(-60, false));
     let run = stage.spike(&["--buyers", "5"]);
-    assert_refused(&stage, &run, 2, &["small is no rehearsal", "--i-mean-it"]);
+    assert_refused(&stage, &run, 2, &["small is not a rehearsal", "--i-mean-it"]);
     let run = stage.spike(&["--buyers", "5", "--sale", "large"]);
     assert_refused(&stage, &run, 2, &["large", "--sale"]);
     let run = stage.spike(&["--buyers", "5", "--i-mean-it", "--shard", "1/2"]);
@@ -169,18 +172,18 @@ fn what_it_does_not_storm() {
     let run = stage.spike(&["--buyers", "5", "--i-mean-it", "--seed", "1", "--shard", "1/2"]);
     assert_refused(&stage, &run, 2, &["the parts of a run meet at the opening"]);
 
-    let nobody = away();
-    let run = stage.run("spike", &nobody, &["--buyers", "5", "--i-mean-it"]);
-    assert_refused(&stage, &run, 3, &[&nobody, "refused"]);
-    let run = stage.spike(&["--buyers", "5", "--i-mean-it", "--ops", &nobody]);
-    assert_refused(&stage, &run, 3, &[&nobody, "refused"]);
+    let unused = away();
+    let run = stage.run("spike", &unused, &["--buyers", "5", "--i-mean-it"]);
+    assert_refused(&stage, &run, 3, &[&unused, "refused"]);
+    let run = stage.spike(&["--buyers", "5", "--i-mean-it", "--ops", &unused]);
+    assert_refused(&stage, &run, 3, &[&unused, "refused"]);
 }
 
 #[test]
 fn a_clock_that_is_wrong_is_refused() {
     let has = Command::new("faketime").arg("--version").output().is_ok_and(|done| done.status.success());
     if !has {
-        // Not by a macro, whose output the test runner would keep to itself.
+        // Not by a macro: the test runner captures its output.
         let skipped = "SKIPPED a_clock_that_is_wrong_is_refused: apt-get install faketime\n";
         std::io::stderr().write_all(skipped.as_bytes()).unwrap();
         return;
@@ -190,6 +193,6 @@ fn a_clock_that_is_wrong_is_refused() {
         // Timers of the kernel's don't believe in another monotonic time.
         let under = ["faketime", "--exclude-monotonic", "-f", off];
         let run = stage.run_under(&under, "spike", &stage.gateways(), &["--buyers", "5"]);
-        assert_refused(&stage, &run, 3, &["this machine's clock says", "which is 1h ", words, "NTP"]);
+        assert_refused(&stage, &run, 3, &["this machine's clock shows", ", 1h ", words, "NTP"]);
     }
 }

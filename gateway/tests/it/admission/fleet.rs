@@ -1,4 +1,4 @@
-//! What gateways share: who lives, ceilings, and the rates that ops set.
+//! Tests what gateways share: membership, ceilings, and rate-limit overrides.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -89,7 +89,7 @@ async fn a_gateway_reports_its_answers_to_the_fleet() {
     assert_eq!(gateway.reserve("alice", "k", &white()).await.status, 201);
     // A report is of one second, so it is asked for until the one with the tap has come by.
     let mut n = 0;
-    eventually("a report tells of a tap", || {
+    eventually("a report counts a tap", || {
         n += 1;
         let (gateway, buyer) = (&gateway, format!("buyer-{n}"));
         async move {
@@ -113,11 +113,11 @@ async fn while_redis_is_away_the_last_share_stays() {
     let _second = Gateway::start_with(&redis, &options).await;
     in_force(&first, "gateway", "1:100").await;
     redis.kill();
-    let mut told = Vec::new();
+    let mut answered = Vec::new();
     for _ in 0..3 {
-        told.push(first.get("/v1/time").await.status);
+        answered.push(first.get("/v1/time").await.status);
     }
-    assert_eq!(told, [200, 429, 429]);
+    assert_eq!(answered, [200, 429, 429]);
 }
 
 #[tokio::test]
@@ -168,7 +168,7 @@ async fn ops_set_rates_for_all_gateways_and_they_outlive_a_restart() {
     assert_eq!((&policy(&back.json, "buyer")["set"], &back.json["revision"]), (&json!(null), &json!(2)));
     in_force(&first, "buyer", "20:100").await;
     in_force(&first, "address", "off").await;
-    // What somebody wrote into Redis by hand and makes no sense changes nothing.
+    // An invalid override written into Redis by hand changes nothing.
     redis.run::<i64>("HSET lg:limits buyer many");
     redis.run::<i64>("HSET lg:limits address 7:7");
     let reply = first.ops_get("/admin/v1/limits").await;
@@ -187,7 +187,7 @@ async fn the_rate_limit_override_is_set_from_the_command_line_too() {
     assert_eq!(set.code, 0, "{}", set.err);
     assert_eq!(set.json()["set"], json!({"buyer": "3:9", "sale": "off"}));
     in_force(&gateway, "buyer", "3:9").await;
-    for (bad, told) in [
+    for (bad, answered) in [
         (&["set", "sale=1:1", "buyer=x"][..], "RATE:BURST"),
         (&["set", "buyer"], "buyer=10:20"),
         (&["set", "buyer=1:1", "buyer=2:2"], "twice"),
@@ -195,7 +195,7 @@ async fn the_rate_limit_override_is_set_from_the_command_line_too() {
         (&["set"], "POLICY=RATE"),
     ] {
         let ended = limits(bad);
-        assert_eq!((ended.code, ended.err.contains(told)), (2, true), "{bad:?}: {}", ended.err);
+        assert_eq!((ended.code, ended.err.contains(answered)), (2, true), "{bad:?}: {}", ended.err);
     }
     let shown = limits(&["show", "--json"]);
     assert_eq!(shown.json()["set"], json!({"buyer": "3:9", "sale": "off"}));

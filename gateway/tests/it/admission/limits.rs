@@ -1,4 +1,4 @@
-//! The limits of one gateway, as clients meet them.
+//! Tests the rate limits of one gateway.
 
 use reqwest::Method;
 use serde_json::json;
@@ -10,7 +10,7 @@ use testkit::gateway::{Gateway, Reply, send, service_token, token};
 use testkit::keys::{Key, write_keys};
 use testkit::redis::Redis;
 
-/// Says what a 429 must say: policy, quota and window, and that no retry comes before there is enough again.
+/// Checks a 429: policy, quota, window, and a `Retry-After` that lasts until units suffice again.
 fn limited(reply: &Reply, policy: &str, quota_window: &str, least_s: u64) {
     let problem = refused(reply, 429, "quota-exceeded", &["violated-policies", "retry_after_ms"]);
     assert_eq!(problem["violated-policies"], json!([policy]));
@@ -56,26 +56,25 @@ async fn a_buyer_over_his_limit_waits_and_no_other_buyer_does() {
 async fn calls_without_a_token_count_against_their_address() {
     let redis = Redis::start();
     let gateway = Gateway::start_with(&redis, &["--limit-address", "1:300", "--cost-status", "100"]).await;
-    known_to_buyers(&gateway).await;
-    let mut told = Vec::new();
-    while told.last() != Some(&429) && told.len() < 20 {
+    open_for_buyers(&gateway).await;
+    let mut answered = Vec::new();
+    while answered.last() != Some(&429) && answered.len() < 20 {
         let paths = ["/v1/sales/small", "/v1/sales/small/stores", "/v1/time", "/problems/sold-out"];
-        let reply = gateway.get(paths[told.len() % paths.len()]).await;
-        told.push(reply.status);
+        let reply = gateway.get(paths[answered.len() % paths.len()]).await;
+        answered.push(reply.status);
         if reply.status == 429 {
             limited(&reply, "address", "q=3;w=300", 1);
         }
     }
-    assert!(told.len() <= 4, "{told:?}");
-    // Who has a token is not his address.
+    assert!(answered.len() <= 4, "{answered:?}");
+    // A buyer with a token does not count for the address.
     for n in 0..10 {
         assert_eq!(gateway.reserve(&format!("buyer-{n}"), "k", &white()).await.status, 201);
     }
 }
 
-/// Opens `small`, and waits for it as a buyer: the page of a sale that is not known yet would cost the
-/// address units.
-async fn known_to_buyers(gateway: &Gateway) {
+/// Opens `small`, and waits for it as a buyer: the page of a sale that is not known yet would cost the address units.
+async fn open_for_buyers(gateway: &Gateway) {
     assert_eq!(apply(gateway, &small()).await.status, 200);
     eventually("the sale is known", || async {
         (gateway.get_as("waits", "/v1/sales/small/reservations").await.status == 200).then_some(())
@@ -88,8 +87,8 @@ async fn refusals_cost_units_too() {
     let redis = Redis::start();
     let options = ["--limit-address", "1:300", "--cost-status", "100", "--limit-buyer", "1:300"];
     let gateway = Gateway::start_with(&redis, &[&options[..], &["--cost-read", "100"]].concat()).await;
-    known_to_buyers(&gateway).await;
-    // Without a token: of the address, whatever is wrong. It is said all the same, also when nothing is left.
+    open_for_buyers(&gateway).await;
+    // Without a token the address pays. The problem keeps its own status even without units.
     for (method, path, status) in [
         (Method::GET, "/v1/nowhere", 404),
         (Method::DELETE, "/v1/time", 405),
@@ -128,7 +127,7 @@ async fn refusals_cost_units_too() {
     }
 }
 
-/// A token that looks right and was signed by nobody.
+/// A well-formed token with an invalid signature.
 fn forged(key: &Key, n: usize) -> String {
     let token = key.sign(&json!({"sub": format!("forger-{n}")}));
     let (message, signature) = token.rsplit_once('.').unwrap();
@@ -152,9 +151,8 @@ async fn wrong_tokens_from_an_address_of_many_refuse_none_of_the_others() {
     assert_eq!(own(&gateway, token("newcomer")).await.status, 200);
     assert_eq!(gateway.confirm(&held.id(), "pay", 1).await.status, 200);
 
-    // With public keys a wrong signature costs more than its refusal: the address has twenty at this
-    // rate, and a hundred are kept for tokens that were never seen. Neither is exhausted by what can be
-    // refused without looking at the signature.
+    // With public keys a wrong signature costs more than its refusal: the address has twenty at
+    // this rate, and new tokens share a hundred. Refusals without a signature check use up neither.
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("jwks.json");
     let (users, services, stranger) = (Key::new("users"), Key::new("services"), Key::new("stranger"));
@@ -191,7 +189,7 @@ async fn wrong_tokens_from_an_address_of_many_refuse_none_of_the_others() {
     })
     .await;
     limited(&refused, "unverified", "q=20;w=100", 1);
-    assert_eq!(own(&gateway, known_before).await.status, 200, "who was here before is known");
+    assert_eq!(own(&gateway, known_before).await.status, 200, "a verified token is still accepted");
     // The sale's page needs no token.
     assert_eq!(gateway.get("/v1/sales/small").await.status, 200);
 }
@@ -245,19 +243,19 @@ async fn a_sale_and_a_gateway_have_a_ceiling() {
     let options = ["--limit-sale", "1:2000", "--cost-reserve", "400", "--limit-gateway", "1:1000000"];
     let gateway = Gateway::start_with(&redis, &options).await;
     open(&gateway, &small()).await;
-    let mut told = Vec::new();
+    let mut answered = Vec::new();
     for n in 0..8 {
-        told.push(gateway.reserve(&format!("buyer-{n}"), "k", &white()).await);
+        answered.push(gateway.reserve(&format!("buyer-{n}"), "k", &white()).await);
     }
-    let won = told.iter().filter(|reply| reply.status == 201).count();
+    let won = answered.iter().filter(|reply| reply.status == 201).count();
     assert_eq!(won, 5);
-    limited(&told[7], "sale", "q=5;w=2000", 300);
+    limited(&answered[7], "sale", "q=5;w=2000", 300);
     // It is the sale's: its page and the buyers' own calls go on.
     assert_eq!(gateway.get_as("buyer-0", "/v1/sales/small/reservations").await.status, 200);
 
-    let patched =
+    let rate_override =
         gateway.ops(Method::PATCH, "/admin/v1/limits", &json!({"gateway": "1:1", "sale": "off"})).await;
-    assert_eq!(patched.status, 200, "{}", patched.text);
+    assert_eq!(rate_override.status, 200, "{}", rate_override.text);
     // What costs more than the burst costs the burst.
     let statuses = [gateway.get("/v1/time").await, gateway.reserve("late", "k", &white()).await];
     limited(&statuses[1], "gateway", "q=1;w=1", 1);

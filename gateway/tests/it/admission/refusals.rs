@@ -14,10 +14,10 @@ use testkit::gateway::Gateway;
 use testkit::redis::Redis;
 
 use crate::launch::spike::balanced;
-use crate::model::world::{Gate, ops};
+use crate::model::world::{Instance, ops};
 use crate::model::{Fault, START, World, simple, tap};
 
-/// Buyers who win at one gateway and ask at the other at once.
+/// Buyers that win at one gateway and tap at the other at once.
 const BUYERS: usize = 150;
 
 fn black() -> Value {
@@ -37,14 +37,14 @@ async fn sold_out(gateway: &Gateway, sub: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_buyer_who_was_acknowledged_is_never_refused_at_another_gateway() {
+async fn an_acknowledged_buyer_is_never_refused_at_another_gateway() {
     let redis = Redis::start();
     let a = Gateway::start(&redis).await;
     let b = Gateway::start(&redis).await;
     open(&a, &with(small(), "/model/0/stock", json!(1))).await;
     known(&b, "small").await;
     let a = Arc::new(a);
-    // Others change the sale all the while, so that what gateways know of it is always a little old.
+    // Other buyers change the sale meanwhile, so that every read model lags a little.
     let changing = tokio::spawn({
         let a = a.clone();
         async move {
@@ -82,7 +82,7 @@ async fn what_came_back_before_the_request_is_had_at_another_gateway() {
         won = b.reserve(&format!("buyer-{n}"), "k", &white()).await;
         assert_eq!(won.status, 201, "buyer {n}: {}", won.text);
     }
-    // A lever, too, holds from its answer on.
+    // An operator action, too, holds from its answer on.
     assert_eq!(a.action("pause", &json!({})).await.status, 200);
     assert_eq!(b.reserve("late", "k", &black()).await.problem(), "sale-paused");
     assert_eq!(a.action("resume", &json!({})).await.status, 200);
@@ -133,18 +133,19 @@ async fn while_a_sale_is_fenced_nothing_is_refused_from_the_read_model() {
     }
 }
 
-/// What the read model says to a tap of a buyer who has nothing.
+/// The read model's decision on a tap of a buyer without a reservation.
 fn refusal(sale: &Arc<Sale>, arrived: std::time::Instant) -> Option<Decision> {
-    let wish = AdmissionRequest { model: "m1", packages: &[] as &[&str], store: "s1", accept_partial: false };
+    let request =
+        AdmissionRequest { model: "m1", packages: &[] as &[&str], store: "s1", accept_partial: false };
     let sub = "eve".into();
-    TapAdmission::new(sale, &sub, "k", wish, arrived)
+    TapAdmission::new(sale, &sub, "k", request, arrived)
         .admit(std::time::Instant::now())
         .err()
         .map(|(refusal, _)| refusal)
 }
 
 #[test]
-fn a_round_says_what_is_complete_as_of_its_beginning_not_of_its_answer() {
+fn a_round_is_complete_as_of_its_start_not_its_answer() {
     let world = World::start();
     let ledger = world.ledger.clone();
     world.run(async move {
@@ -152,16 +153,16 @@ fn a_round_says_what_is_complete_as_of_its_beginning_not_of_its_answer() {
         // Well past the opening, outside of the margin of the clock.
         ledger.set_time(START + 60_000).await;
         ledger.apply(&simple(&sale)).await;
-        let here = ledger.gate(0, &sale).await;
+        let here = ledger.instance(0, &sale).await;
         for (buyer, key) in [("ada", "k0"), ("bob", "k0"), ("cyd", "k0")] {
             here.reserve(&[tap(buyer, key)], false).await;
         }
-        // A gateway that knows the sale as it is now, and learns nothing more.
-        let (here, there) = (ledger.gate(0, &sale).await, ledger.gate(1, &sale).await);
+        // A gateway with the present sale and no journal consumer.
+        let (here, there) = (ledger.instance(0, &sale).await, ledger.instance(1, &sale).await);
         here.read_clock().await;
         let sales = Sales::default();
-        let round = |gate: &Gate| {
-            let (redis_connection, sale) = (gate.redis_connection.clone(), gate.sale.clone());
+        let round = |instance: &Instance| {
+            let (redis_connection, sale) = (instance.redis_connection.clone(), instance.sale.clone());
             let sales = &sales;
             async move { make_round(&redis_connection, sales, &sale).await }
         };

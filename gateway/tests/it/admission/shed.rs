@@ -14,25 +14,25 @@ use testkit::redis::Redis;
 
 use crate::faults::callers::{far, stock};
 use crate::faults::link::{PATIENT, still_waits};
-use crate::launch::spike::{balanced, told};
+use crate::launch::spike::{balanced, reserve_until_answered};
 
 /// A gateway of one worker behind a link, with a sale of so many white cars, one of which alice holds.
 async fn behind(proxy: &Link, options: &[&str], white: u64) -> (Gateway, String) {
     let gateway = Gateway::start_at(proxy.url(), &[PATIENT, options].concat()).await;
     open(&gateway, &stock(white)).await;
-    let held = told(&gateway, "alice", "k", &far()).await;
+    let held = reserve_until_answered(&gateway, "alice", "k", &far()).await;
     assert_eq!(held.status, 201, "{}", held.text);
     (gateway, held.id())
 }
 
-/// How many the gateway says it has turned away for these reasons, and for no others.
+/// Checks the gateway's counts of shed requests by reason.
 async fn counted(gateway: &Gateway, reasons: &[&str]) -> f64 {
     let samples = gateway.metrics().await;
-    let told = samples.sum("requests_total", &[("outcome", "temporary-reduced-capacity")]);
-    assert_eq!(samples.sum("shed_total", &[]), told);
+    let answered = samples.sum("requests_total", &[("outcome", "temporary-reduced-capacity")]);
+    assert_eq!(samples.sum("shed_total", &[]), answered);
     let of = |reason| samples.of(&format!("shed_total{{reason=\"{reason}\"}}"));
     let shed: f64 = reasons.iter().map(of).sum();
-    assert_eq!(shed, told);
+    assert_eq!(shed, answered);
     shed
 }
 
@@ -56,7 +56,7 @@ async fn a_tap_that_waits_too_long_is_not_sent_and_the_one_before_it_is_not_lost
         early = &mut sent => panic!("{}", early.text),
         () = decided(&redis, 2) => {}
     }
-    // They wait behind his batch, and are told while he still waits for his answer.
+    // They queue behind the first batch, and are shed while it still waits for its answer.
     let turned_away = join_all((0..20).map(|n| {
         let (gateway, body) = (&gateway, &body);
         async move { gateway.reserve(&format!("late-{n}"), "k", body).await }
@@ -77,14 +77,14 @@ async fn a_tap_that_waits_too_long_is_not_sent_and_the_one_before_it_is_not_lost
     // They were certainly not taken.
     let audit = balanced(&gateway).await;
     assert_eq!(audit["reservations"]["held"], 2, "{audit}");
-    assert_eq!(told(&gateway, "late-0", "k", &far()).await.status, 201);
+    assert_eq!(reserve_until_answered(&gateway, "late-0", "k", &far()).await.status, 201);
 }
 
 #[tokio::test]
 async fn a_tap_with_a_predicted_wait_over_the_limit_is_refused_at_once() {
     let redis = Redis::start();
     let proxy = Link::to(&redis);
-    // Half a minute is what anybody may expect to wait for.
+    // Half a minute is the longest accepted wait.
     let (gateway, _) = behind(&proxy, &["--batch-max", "1", "--queue-delay-max-ms", "60000"], 200).await;
     let body = far();
     // Three batches of at least a second: by then the average is more than half a second.
@@ -108,8 +108,8 @@ async fn a_tap_with_a_predicted_wait_over_the_limit_is_refused_at_once() {
         (shed + samples.of("requests_in_flight") == 100.0).then_some((shed, samples))
     })
     .await;
-    // Behind the one that is on its way at most 52 batches of 0.58 s, the average by now, fit into half a minute; fewer where
-    // the machine made the slow ones slower.
+    // Behind the batch in flight at most 52 batches of 0.58 s, the present average, fit into half a
+    // minute; fewer if the machine slowed them down.
     let in_flight = samples.of("requests_in_flight");
     assert!((1.0..=53.0).contains(&in_flight), "{in_flight}");
     assert_eq!(samples.of("taps_waiting"), in_flight - 1.0);
@@ -121,7 +121,7 @@ async fn a_tap_with_a_predicted_wait_over_the_limit_is_refused_at_once() {
     }
     assert!(refusals.len() as f64 >= shed, "{} {shed}", refusals.len());
     let won = replies.iter().filter(|reply| reply.status == 201).count();
-    assert!(won > 0, "nobody was let in");
+    assert!(won > 0, "no request was admitted");
     let audit = balanced(&gateway).await;
     assert_eq!(audit["reservations"]["held"], 4 + won, "{audit}");
 }
@@ -139,7 +139,7 @@ async fn requests_in_flight_are_capped_and_payments_and_pages_still_get_through(
         Box::pin(async move { gateway.reserve(&format!("b-{n}"), "k", body).await })
     });
     let mut waiting: Vec<_> = taps.collect();
-    // Nine are let in; the others are told at once.
+    // Nine are admitted; the others are shed at once.
     let mut shed = 0;
     while waiting.len() > 9 {
         let (reply, _, rest) = select_all(waiting).await;
@@ -148,7 +148,7 @@ async fn requests_in_flight_are_capped_and_payments_and_pages_still_get_through(
         waiting = rest;
     }
     assert_eq!(shed, 21);
-    // The page needs no place, and there is one left for who pays.
+    // The page needs no permit, and one permit is reserved for payments.
     assert_eq!(gateway.get("/v1/sales/small").await.status, 200);
     let mut paid = pin!(gateway.confirm(&held, "pay-1", 1));
     still_waits(&gateway, &mut paid).await;

@@ -1,4 +1,5 @@
-//! Buyers as real identity providers name them: blanks between words, up to 255 characters, and what looks like something else.
+//! Tests subjects of real identity providers: spaces, up to 255 characters, and lookalikes of other
+//! keys.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -11,8 +12,8 @@ use testkit::redis::Redis;
 
 use crate::contract::admin::SALE;
 use crate::faults::callers::{brief, far, stock};
-use crate::launch::spike::{journal, told};
-use crate::recovery::failover::{Forgetful, healed};
+use crate::launch::spike::{journal, reserve_until_answered};
+use crate::recovery::failover::{Forgetful, wait_until_recovered};
 
 /// Subjects, each with no second meaning.
 fn subjects() -> Vec<String> {
@@ -27,7 +28,7 @@ fn escaped(sub: &str) -> String {
     sub.bytes().map(|byte| format!("%{byte:02x}")).collect()
 }
 
-/// What the support desk sees of him: his name, and the kinds of his changes.
+/// The support lookup of a buyer: the name, and the kinds of the changes.
 async fn seen(gateway: &Gateway, sub: &str) -> (Value, Vec<Value>) {
     let seen = gateway.ops_get(&format!("{SALE}/buyers/{}", escaped(sub))).await;
     assert_eq!(seen.status, 200, "{}", seen.text);
@@ -108,19 +109,19 @@ async fn holds_of_buyers_of_any_name_are_swept() {
 }
 
 #[tokio::test]
-async fn what_buyers_of_any_name_were_acknowledged_comes_back_after_a_failover() {
+async fn acknowledged_changes_of_buyers_of_any_name_return_after_a_failover() {
     let mut redis = Forgetful(Redis::start());
     let gateway = Gateway::start(&redis.0).await;
     open(&gateway, &stock(20)).await;
     redis.remember();
     let mut first = Vec::new();
     for sub in subjects() {
-        first.push(told(&gateway, &sub, "k", &far()).await.id());
+        first.push(reserve_until_answered(&gateway, &sub, "k", &far()).await.id());
     }
     redis.forget();
-    assert_eq!(healed(&gateway).await["lost"], 0);
+    assert_eq!(wait_until_recovered(&gateway).await["lost"], 0);
     for (sub, id) in subjects().iter().zip(&first) {
-        let again = told(&gateway, sub, "k", &far()).await;
+        let again = reserve_until_answered(&gateway, sub, "k", &far()).await;
         assert_eq!((again.status, &again.id()), (200, id), "{sub:?}: {}", again.text);
         assert_eq!(seen(&gateway, sub).await, (json!(sub), vec![json!("reserve")]));
     }

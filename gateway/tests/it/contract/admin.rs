@@ -1,4 +1,5 @@
-//! The ops listener: who may, levers, the support desk's view, metrics; nothing done by a refusal.
+//! Tests the ops listener: roles, operator actions, support lookup, metrics; a refusal changes
+//! nothing.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -10,7 +11,7 @@ use testkit::redis::Redis;
 
 pub const SALE: &str = "/admin/v1/sales/small";
 
-/// The journal of `small` as the ops listener tells it.
+/// The journal of `small` from the ops listener.
 pub async fn journal(gateway: &Gateway) -> Vec<Value> {
     let reply = gateway.ops_get(&format!("{SALE}/journal")).await;
     assert_eq!(reply.status, 200, "{}", reply.text);
@@ -57,7 +58,7 @@ async fn only_an_ops_token_opens_the_admin_calls() {
         }
     }
     assert_eq!(balanced(&gateway).await, before);
-    // Health, metrics and the page, which asks for a token, are for whoever reaches the listener.
+    // Health, metrics and the page need no token; the page asks for one.
     for (path, status) in [("/livez", 200), ("/readyz", 200), ("/metrics", 200), ("/", 200)] {
         let get = client.get(format!("{}{path}", gateway.ops_url));
         assert_eq!(send(get).await.status, status, "{path}");
@@ -153,8 +154,8 @@ async fn an_operator_action_returns_the_new_state_and_is_journalled_with_name_an
         }
         let last = journal(&gateway).await.pop().unwrap();
         assert_eq!((&last["kind"], &last["who"]), (&json!(word), &json!("ops")));
-        let told = reason["reason"].as_str().map_or(Value::Null, |r| json!(r));
-        assert_eq!(last.get("reason").cloned().unwrap_or_default(), told);
+        let answered = reason["reason"].as_str().map_or(Value::Null, |r| json!(r));
+        assert_eq!(last.get("reason").cloned().unwrap_or_default(), answered);
     }
     // Without any body, as with `curl -X POST`.
     let head =
@@ -190,8 +191,8 @@ async fn the_support_desk_sees_a_buyer_and_ops_see_the_sale() {
         assert_eq!(kinds, ["reserve", "amend", "cancel"]);
         assert!(seen.json["journal"].as_array().unwrap().iter().all(|l| l["buyer"] == buyer));
     }
-    let nobody = gateway.ops_get(&format!("{SALE}/buyers/nobody")).await;
-    assert_eq!((&nobody.json["reservations"], &nobody.json["journal"]), (&json!([]), &json!([])));
+    let absent = gateway.ops_get(&format!("{SALE}/buyers/absent")).await;
+    assert_eq!((&absent.json["reservations"], &absent.json["journal"]), (&json!([]), &json!([])));
     refused(&gateway.ops_get(&format!("{SALE}/buyers/%ff")).await, 404, "not-found", &[]);
 
     assert_eq!(gateway.reserve("bob", "k", &white()).await.status, 201);

@@ -118,8 +118,8 @@ async fn apps_in_a_web_view_previews_and_further_headers_pass_their_preflight() 
     }
 }
 
-/// What the page does: a tap with the headers that tracing of browsers adds, then one with a header that is not listed. It
-/// reports to its own server.
+/// The page taps with the headers of browser tracing, then with an unlisted header, and reports to
+/// its own server.
 const PAGE: &str = r#"<!doctype html><script>
 const tap = async (key, more) => {
   try {
@@ -153,7 +153,7 @@ impl Drop for Browser {
     }
 }
 
-/// Answers one request of the browser: with the page, or with nothing to a report, which is kept.
+/// Answers one request of the browser: the page, or an empty answer to a report, which it stores.
 async fn serve(mut stream: TcpStream, page: Arc<String>, reports: Arc<Mutex<Vec<Value>>>) {
     let mut bytes = Vec::new();
     let (head, length) = loop {
@@ -197,10 +197,10 @@ async fn a_page_of_a_listed_origin_may_call_with_listed_headers_only() {
     let values = format!("const GATEWAY = {}, TOKEN = {};\n", json!(gateway.url), json!(token("alice")));
     let page = Arc::new(PAGE.replace("<script>", &format!("<script>{values}")));
     let reports = Arc::new(Mutex::new(Vec::new()));
-    let kept = reports.clone();
+    let retained = reports.clone();
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            tokio::spawn(serve(stream, page.clone(), kept.clone()));
+            tokio::spawn(serve(stream, page.clone(), retained.clone()));
         }
     });
     let profiles = tempfile::tempdir().unwrap();

@@ -1,4 +1,5 @@
-//! `gateway sale`, `audit` and `journal`, and their exit codes: 0 done, 1 the answer is no, 2 wrong usage or bad input, 3 something outside failed.
+//! Tests `gateway sale`, `audit` and `journal` with their exit codes: 0 done, 1 refused or
+//! unbalanced, 2 wrong usage or bad input, 3 something outside failed.
 
 use std::path::Path;
 
@@ -100,7 +101,7 @@ async fn a_sale_is_defined_and_steered_from_the_command_line() {
         assert_eq!(done.json(), json!({"item": "model:white", "total": 70, "free": 69}));
     }
     let before = balanced(&gateway).await;
-    // The answer is no.
+    // The command is refused.
     ended(&restock("90", "60"), 1, "", "stock-changed");
     ended(&restock("0", "70"), 1, "", "stock-taken");
     std::fs::write(&file, TOML.replace("4999900", "1")).unwrap();
@@ -151,7 +152,7 @@ impl WithTimeOf for Value {
 }
 
 #[tokio::test]
-async fn an_audit_says_by_its_exit_code_whether_it_balances() {
+async fn the_exit_code_of_an_audit_shows_whether_it_balances() {
     let redis = Redis::start();
     let gateway = Gateway::start(&redis).await;
     let url = redis.url();
@@ -165,7 +166,7 @@ async fn an_audit_says_by_its_exit_code_whether_it_balances() {
     ended(&report, 0, "", "");
     assert_eq!(report.json(), gateway.audit().await);
     ended(&audit(&["none"]), 2, "", "no such sale");
-    // A counter that somebody touched.
+    // A counter that was edited by hand.
     redis.run::<i64>("HINCRBY lg:{small}:stock model:white 1");
     let drift = audit(&["small", "--json"]);
     ended(&drift, 1, "", "model:white");
@@ -200,7 +201,7 @@ async fn the_journal_can_be_read_on_from_any_place() {
     assert!(numbers.is_sorted());
     numbers.dedup();
     assert_eq!(numbers.len(), 20);
-    // From every cursor exactly the rest comes; from an id, what follows its whole entry.
+    // From every cursor exactly the rest comes; from an id, what follows its entry.
     for (n, line) in all.iter().enumerate() {
         let rest = journal(&["--from", line["cursor"].as_str().unwrap()]);
         assert_eq!(rest.lines(), all[n + 1..], "{line}");
@@ -215,7 +216,7 @@ async fn the_journal_can_be_read_on_from_any_place() {
     }
     ended(&run(&["journal", "none", "--redis", &url]), 2, "", "no such sale");
 
-    // Following goes on where it was told to, and sees what comes.
+    // `--follow` continues at `--from`, and prints new entries.
     let last = all[20]["cursor"].as_str().unwrap();
     let middle = all[18]["cursor"].as_str().unwrap();
     let follower = Running::start(&["journal", "small", "--follow", "--from", middle, "--redis", &url]);

@@ -64,12 +64,12 @@ async fn a_restock_pressed_twice_is_done_once() {
 async fn a_definition_applied_again_changes_only_what_changed_in_it() {
     let redis = Redis::start();
     let gateway = Gateway::start(&redis).await;
-    let said = |reply: &Reply| (reply.json["outcome"].clone(), reply.json["revision"].clone());
+    let output = |reply: &Reply| (reply.json["outcome"].clone(), reply.json["revision"].clone());
     let first = apply(&gateway, &small()).await;
     assert_eq!(first.status, 200, "{}", first.text);
     assert_eq!(first.json, json!({"sale": "small", "revision": 1, "outcome": "created"}));
     let again = apply(&gateway, &small()).await;
-    assert_eq!(said(&again), (json!("unchanged"), json!(1)), "{}", again.text);
+    assert_eq!(output(&again), (json!("unchanged"), json!(1)), "{}", again.text);
     open(&gateway, &small()).await;
     assert_eq!(balanced(&gateway).await, 1);
     assert_eq!(gateway.reserve("alice", "k", &white()).await.status, 201);
@@ -77,16 +77,16 @@ async fn a_definition_applied_again_changes_only_what_changed_in_it() {
     // A restock stays, whether nothing else changes or the same item does.
     let more = json!({"item": "model:white", "total": 100, "was": 60});
     assert_eq!(gateway.action("restock", &more).await.status, 200);
-    assert_eq!(said(&apply(&gateway, &small()).await), (json!("unchanged"), json!(1)));
+    assert_eq!(output(&apply(&gateway, &small()).await), (json!("unchanged"), json!(1)));
     assert_eq!(free(&gateway, "model:white").await, Some(99));
     let renamed = with(small(), "/sale/name", json!("Smaller"));
-    assert_eq!(said(&apply(&gateway, &renamed).await), (json!("updated"), json!(2)));
+    assert_eq!(output(&apply(&gateway, &renamed).await), (json!("updated"), json!(2)));
     assert_eq!(free(&gateway, "model:white").await, Some(99));
     let five_more = with(renamed.clone(), "/model/0/stock", json!(65));
-    assert_eq!(said(&apply(&gateway, &five_more).await), (json!("updated"), json!(3)));
+    assert_eq!(output(&apply(&gateway, &five_more).await), (json!("updated"), json!(3)));
     assert_eq!(free(&gateway, "model:white").await, Some(104));
     // And back, which takes away five.
-    assert_eq!(said(&apply(&gateway, &renamed).await), (json!("updated"), json!(4)));
+    assert_eq!(output(&apply(&gateway, &renamed).await), (json!("updated"), json!(4)));
     assert_eq!(free(&gateway, "model:white").await, Some(99));
 
     // A limit that goes and comes; an item that comes and goes.
@@ -106,7 +106,7 @@ async fn a_definition_applied_again_changes_only_what_changed_in_it() {
     assert_eq!(free(&gateway, "package:mats").await, Some(7));
     settled(&gateway).await;
     let mats = json!({"model": "black", "packages": ["mats"], "store": "gz-1"});
-    assert_eq!(apply(&gateway, &limited).await.status, 200, "nobody ever took mats");
+    assert_eq!(apply(&gateway, &limited).await.status, 200, "no reservation has mats");
     settled(&gateway).await;
     let reply = gateway.reserve("bob", "k", &mats).await;
     assert_eq!(refused(&reply, 422, "unknown-item", &["items"])["items"], json!(["package:mats"]));
@@ -163,7 +163,7 @@ async fn terms_that_buyers_have_seen_are_locked_and_nothing_is_half_applied() {
     assert_eq!(balanced(&gateway).await, before);
     assert_eq!(free(&gateway, "model:white").await, Some(59));
 
-    // What is not locked may change: names, the end, attempts, stock, stores that nobody chose.
+    // Unlocked members may change: names, the end, attempts, stock, stores without a reservation.
     let mut other = with(small(), "/sale/name", json!("Other"));
     for (pointer, value) in [
         ("/sale/closes_at", json!("2099-01-01T00:00:00Z")),
@@ -207,8 +207,8 @@ async fn every_mistake_of_a_definition_is_reported_at_once() {
     for pointer in
         ["/sale/hold", "/sale/currency", "/model/0/price", "/package/0/models", "/stores/1", "/stores/2/id"]
     {
-        let told = |m: &Value| m["pointer"].as_str().unwrap().starts_with(pointer);
-        assert!(mistakes.iter().any(told), "{pointer}: {problem}");
+        let answered = |m: &Value| m["pointer"].as_str().unwrap().starts_with(pointer);
+        assert!(mistakes.iter().any(answered), "{pointer}: {problem}");
     }
     let put = async |path: &str, text: String, kind: &str| {
         let request = reqwest::Client::new()
@@ -231,7 +231,7 @@ async fn every_mistake_of_a_definition_is_reported_at_once() {
     refused(&reply, 413, "body-too-large", &[]);
     let sales = gateway.ops_get("/admin/v1/sales").await;
     assert_eq!(sales.json, json!({"sales": [], "unreadable": []}), "nothing was defined");
-    // What gateways say of themselves is no part of it.
+    // It leaves out the gateways' heartbeats.
     let keys: Vec<String> = redis.run("KEYS *");
     let keys: Vec<String> = keys.into_iter().filter(|key| key != "lg:fleet").collect();
     assert_eq!(keys, [""; 0]);

@@ -1,4 +1,4 @@
-//! What a tap may take: `accept_partial`, the purchase limit, the attempts.
+//! Tests what a tap may reserve: `accept_partial`, the purchase limit, the attempts.
 
 use serde_json::{Value, json};
 use testkit::check::{balanced, refused, settled};
@@ -13,32 +13,32 @@ async fn with_accept_partial_the_model_alone_decides() {
     let definition = with(small(), "/package/0/stock", json!(1));
     let definition = with(definition, "/stores/1/capacity", json!(1));
     open(&gateway, &with(definition, "/model/0/stock", json!(3))).await;
-    let wish = |partial: bool| json!({"model": "white", "packages": ["cover", "care"], "store": "gz-2", "accept_partial": partial});
+    let request = |partial: bool| json!({"model": "white", "packages": ["cover", "care"], "store": "gz-2", "accept_partial": partial});
 
     // While all is there, partial takes all.
-    let first = gateway.reserve("first", "k", &wish(true)).await;
+    let first = gateway.reserve("first", "k", &request(true)).await;
     assert_eq!(first.status, 201, "{}", first.text);
     assert_eq!((&first.json["unavailable"], &first.json["store"]), (&json!([]), &json!("gz-2")));
     settled(&gateway).await;
     let before = balanced(&gateway).await;
-    let refusal = gateway.reserve("second", "k", &wish(false)).await;
+    let refusal = gateway.reserve("second", "k", &request(false)).await;
     let problem = refused(&refusal, 409, "sold-out", &["items", "final"]);
     assert_eq!(problem["items"], json!(["package:cover", "store:gz-2"]));
     assert_eq!(problem["final"], false);
     assert_eq!(balanced(&gateway).await, before);
 
-    // "All or nothing" refused that key, so it is free for another wish.
-    let second = gateway.reserve("second", "k", &wish(true)).await;
+    // The refusal without `accept_partial` leaves the key free for another body.
+    let second = gateway.reserve("second", "k", &request(true)).await;
     assert_eq!(second.status, 201, "{}", second.text);
     assert_eq!(second.json["packages"], json!(["care"]));
     assert_eq!(second.json["store"], Value::Null);
     assert_eq!(second.json["unavailable"], json!(["package:cover", "store:gz-2"]));
     assert_eq!(second.json["price"]["total"], 4_999_900 + 59_900);
-    let again = gateway.reserve("second", "k", &wish(true)).await;
+    let again = gateway.reserve("second", "k", &request(true)).await;
     assert_eq!((again.status, again.id()), (200, second.id()));
 
     // It can be paid for without a store, or get one.
-    let third = gateway.reserve("third", "k", &wish(true)).await;
+    let third = gateway.reserve("third", "k", &request(true)).await;
     assert_eq!(third.status, 201, "{}", third.text);
     let paid = gateway.confirm(&third.id(), "pay-3", 1).await;
     assert_eq!((paid.status, &paid.json["store"]), (200, &Value::Null), "{}", paid.text);
@@ -47,13 +47,14 @@ async fn with_accept_partial_the_model_alone_decides() {
     assert_eq!(chosen.json["store"], "gz-1");
     assert_eq!(chosen.json["unavailable"], json!(["package:cover"]));
 
-    // The model is gone now: partial is told of the model only, by memory and by Redis alike.
+    // The model is sold out now: a partial request is refused for the model only, by read model and
+    // Redis alike.
     assert_eq!(gateway.cancel("first", &first.id()).await.status, 200);
     settled(&gateway).await;
     assert_eq!(gateway.reserve("fourth", "k", &white()).await.status, 201);
     settled(&gateway).await;
     for (buyer, key) in [("stranger", "k"), ("first", "k2")] {
-        let reply = gateway.reserve(buyer, key, &wish(true)).await;
+        let reply = gateway.reserve(buyer, key, &request(true)).await;
         let problem = refused(&reply, 409, "sold-out", &["items", "final"]);
         assert_eq!(problem["items"], json!(["model:white"]), "{buyer}");
     }

@@ -1,4 +1,5 @@
-//! Every method on every call of both listeners, over plain HTTP/1.1, HTTP/1.1 in TLS, and HTTP/2: the three answer alike.
+//! Tests every method on every call of both listeners: HTTP/1.1, HTTP/1.1 in TLS and HTTP/2 answer
+//! alike.
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -119,7 +120,7 @@ async fn every_method_on_every_call_is_answered_alike_over_all_protocols() {
     let alice = token("alice");
     let held = plain.reserve("alice", "k", &white()).await;
     let own = format!("/v1/sales/small/reservations/{}", held.id());
-    testkit::eventually("the gateway with TLS knows the sale", || async {
+    testkit::eventually("the gateway with TLS serves the sale", || async {
         let request = || testkit::tls::get("/v1/sales/small");
         (public.0[2].1.send(request()).await.status == 200).then_some(())
     })

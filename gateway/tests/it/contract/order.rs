@@ -1,4 +1,5 @@
-//! The order of answers to a tap: the first gate that a request fails decides, at memory and at Redis alike.
+//! Tests the order of checks on a tap: the first failed check decides, in the read model and in
+//! Redis alike.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -18,8 +19,8 @@ fn plain(reply: &Reply) -> Value {
     json
 }
 
-/// Asks as a buyer of whom memory knows nothing (it may answer) and as one who has a cancelled
-/// reservation (Redis must be asked), and wants the same answer.
+/// Taps as a buyer unknown to the read model, which may answer, and as one with a cancelled
+/// reservation, which needs Redis; both answers must be the same.
 async fn alike(gateway: &Gateway, body: &Value) -> Reply {
     settled(gateway).await;
     let stranger = gateway.reserve("stranger", "new", body).await;
@@ -92,7 +93,7 @@ async fn closed_then_not_open_then_paused() {
     let wait = problem["retry_after_ms"].as_i64().unwrap();
     assert!((2_700_000..=3_600_000).contains(&wait), "{problem}");
     assert_eq!(action("close").await["phase"], "closed");
-    testkit::eventually("memory has seen the close", || async {
+    testkit::eventually("the read model shows the close", || async {
         (gateway.get("/v1/sales/later").await.json["phase"] == "closed").then_some(())
     })
     .await;

@@ -1,4 +1,5 @@
-//! What everybody may read: sale, stores, time, the pages of the problems; caching, HEAD, CORS, wrong paths and methods.
+//! Tests public reads: sale, stores, time, problem pages; caching, HEAD, CORS, wrong paths and
+//! methods.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -28,10 +29,10 @@ async fn the_sale_shows_its_terms_and_availability() {
     assert_eq!(sale.status, 200, "{}", sale.text);
     assert_eq!(sale.header("content-type"), "application/json");
     assert_eq!(sale.header("cache-control"), "public, max-age=1");
-    let mut told = sale.json.clone();
-    instant(&told["server_time"].take());
+    let mut answered = sale.json.clone();
+    instant(&answered["server_time"].take());
     assert_eq!(
-        told,
+        answered,
         json!({"id": "small", "name": "Small", "phase": "open", "opens_at": "2026-01-01T00:00:00.000Z",
             "closes_at": "2100-01-01T00:00:00.000Z", "hold_seconds": 900.0, "per_buyer": 1, "poll_after_ms": 1000,
             "models": [
@@ -233,7 +234,7 @@ async fn stores_come_in_pages_by_city_and_by_what_is_left() {
         assert_eq!((seen.len(), &seen), (wanted, &sorted), "{query}");
     }
     assert_eq!(ids(&page("?limit=500").await).len(), 120);
-    assert_eq!(ids(&first).len(), 50, "a page's size when nothing is said");
+    assert_eq!(ids(&first).len(), 50, "the default size of a page");
     for bad in [
         "limit=0",
         "limit=501",

@@ -1,4 +1,4 @@
-//! A request has one id: in its answer, in every line of the log that is written for it, and in a 500's body; and one trace.
+//! Tests that a request has one id, in its answer, its log lines and a 500's body, and one trace.
 
 use std::collections::BTreeSet;
 use std::rc::Rc;
@@ -68,7 +68,7 @@ async fn every_answer_of_both_listeners_has_an_id_of_its_own() {
         let id = reply.header("x-request-id");
         assert!(is_own(id), "{reply:?}");
         assert!(ids.insert(id.to_owned()), "{id} is there twice");
-        assert_eq!(reply.header("traceresponse"), "", "nobody has asked");
+        assert_eq!(reply.header("traceresponse"), "", "the request has no traceparent");
     }
     let allowed = replies[9].header("access-control-allow-headers").to_lowercase();
     assert!(allowed.contains("traceparent") && allowed.contains("tracestate"), "{allowed}");
@@ -146,7 +146,7 @@ async fn every_line_of_a_request_has_its_id_and_no_other_line_has_one() {
     })
     .await;
     open(&gateway, &small()).await;
-    // An ops call writes a line: who has pulled which lever.
+    // An operator action writes a line with its author.
     let action = gateway.action("resume", &json!({"reason": "a test"})).await;
     let is_action =
         |line: &Value| line["fields"]["message"] == "operator action done" && line["fields"]["who"] == "ops";
@@ -162,10 +162,10 @@ async fn every_line_of_a_request_has_its_id_and_no_other_line_has_one() {
         line["trace_id"] == TRACE && line["fields"]["message"] == "a buyer's reservations could not be read"
     };
     logged_once(&log, failed.header("x-request-id"), is_read).await;
-    // Everything else belongs to nobody: the follower, the reaper, the start.
+    // Lines of the journal consumer, the sweeper and the start have no id.
     let all = lines(&log);
     let known = [action.header("x-request-id"), failed.header("x-request-id")];
-    let of_nobody = |message: &str| {
+    let of_absent = |message: &str| {
         let found =
             all.iter().find(|line| line["fields"]["message"].as_str().is_some_and(|m| m.contains(message)));
         assert_eq!(
@@ -174,8 +174,8 @@ async fn every_line_of_a_request_has_its_id_and_no_other_line_has_one() {
             "{message}"
         );
     };
-    of_nobody("listening");
-    of_nobody("following");
+    of_absent("listening");
+    of_absent("following");
     let mine = all.iter().filter(|line| known.iter().any(|id| line["request_id"] == *id));
     let strangers = mine.filter(|line| line["target"].as_str().is_some_and(|t| t.contains("sweeper")));
     assert_eq!(strangers.count(), 0);
@@ -209,8 +209,8 @@ async fn a_line_of_text_has_it_at_its_end() {
     let line = text.lines().find(|line| line.contains("operator action done")).unwrap();
     assert!(line.ends_with(&format!(" request_id={id} trace_id={TRACE}")), "{line}");
     assert!(!text.contains("not-from-a-proxy"));
-    let of_nobody = text.lines().find(|line| line.contains("listening")).unwrap();
-    assert!(!of_nobody.contains("request_id"), "{of_nobody}");
+    let of_absent = text.lines().find(|line| line.contains("listening")).unwrap();
+    assert!(!of_absent.contains("request_id"), "{of_absent}");
 }
 
 /// A handler with a bug.

@@ -1,4 +1,5 @@
-//! The calls on one reservation: list, read, PATCH, confirm, cancel; who may, when, and what a refusal changes (nothing).
+//! Tests the calls on one reservation: list, read, PATCH, confirm, cancel; permissions, deadlines,
+//! and refusals, which change nothing.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -51,7 +52,8 @@ async fn a_buyer_reads_his_own_and_a_service_reads_all() {
     }
 }
 
-/// For every call on a reservation: what no token, a wrong sale, a wrong id and somebody else's reservation get.
+/// Checks every call on a reservation without a token, with a wrong sale, a wrong id, or another
+/// buyer's reservation.
 #[tokio::test]
 async fn a_buyer_neither_sees_nor_changes_reservations_of_others() {
     let redis = Redis::start();
@@ -71,8 +73,8 @@ async fn a_buyer_neither_sees_nor_changes_reservations_of_others() {
         (Method::POST, "/confirm", Some(confirm.clone())),
     ] {
         let path = |sale: &str, id: &str| format!("/v1/sales/{sale}/reservations/{id}{suffix}");
-        let nobody = gateway.request(method.clone(), &path("small", &id));
-        let reply = send(nobody).await;
+        let absent = gateway.request(method.clone(), &path("small", &id));
+        let reply = send(absent).await;
         refused(&reply, 401, "unauthenticated", &[]);
         let services_only = suffix == "/confirm";
         let owner = if services_only { service_token() } else { token("alice") };
@@ -88,7 +90,7 @@ async fn a_buyer_neither_sees_nor_changes_reservations_of_others() {
                 refused(&reply, 404, "reservation-not-found", &[]);
             }
         }
-        // Somebody else's is not there; only a service confirms, whatever the id.
+        // Another buyer's is 404; only a service confirms, whatever the id.
         let reply = ask(token("bob"), path("small", &id)).await;
         if services_only {
             refused(&reply, 403, "forbidden", &[]);
@@ -149,8 +151,8 @@ async fn a_patch_changes_all_of_it_or_nothing() {
         assert_eq!(problem["items"], items);
     }
     // One of three is gone: the other two do not move either.
-    let wish = json!({"model": "black", "packages": [], "store": "gz-2"});
-    let reply = gateway.amend("alice", &id, &wish).await;
+    let amendment = json!({"model": "black", "packages": [], "store": "gz-2"});
+    let reply = gateway.amend("alice", &id, &amendment).await;
     let problem = refused(&reply, 409, "sold-out", &["items", "final"]);
     assert_eq!((&problem["items"], &problem["final"]), (&json!(["store:gz-2"]), &json!(false)));
     // What changes nothing leaves the version, and nothing behind.
@@ -160,12 +162,12 @@ async fn a_patch_changes_all_of_it_or_nothing() {
     }
     assert_eq!(balanced(&gateway).await, before);
 
-    let wish = json!({"model": "black", "packages": [], "store": "sh-1"});
-    let changed = gateway.amend("alice", &id, &wish).await;
+    let amendment = json!({"model": "black", "packages": [], "store": "sh-1"});
+    let changed = gateway.amend("alice", &id, &amendment).await;
     assert_eq!((changed.status, &changed.json["version"]), (200, &json!(2)), "{}", changed.text);
     assert_eq!(changed.json["price"]["total"], 5_099_900);
-    for kept in ["id", "number", "held_at", "expires_at", "state"] {
-        assert_eq!(changed.json[kept], hold.json[kept], "{kept}");
+    for retained in ["id", "number", "held_at", "expires_at", "state"] {
+        assert_eq!(changed.json[retained], hold.json[retained], "{retained}");
     }
     assert_eq!(balanced(&gateway).await, before + 1);
     assert_eq!(free(&gateway, "model:black").await, Some(0));
@@ -194,10 +196,10 @@ async fn a_patch_is_judged_by_what_it_changes() {
     let one = format!("{PATH}/{paid}");
     let moved = call(&gateway, &service_token(), Method::PATCH, &one, Some(json!({"store": "gz-2"}))).await;
     assert_eq!((moved.status, &moved.json["store"]), (200, &json!("gz-2")), "{}", moved.text);
-    for wish in [json!({"store": "gz-2"}), json!({"packages": ["care", "cover"]})] {
-        let kept = gateway.amend("bob", &held, &wish).await;
-        assert_eq!(kept.status, 200, "{}", kept.text);
-        assert!(kept.json["packages"].as_array().unwrap().contains(&json!("cover")), "{}", kept.text);
+    for amendment in [json!({"store": "gz-2"}), json!({"packages": ["care", "cover"]})] {
+        let retained = gateway.amend("bob", &held, &amendment).await;
+        assert_eq!(retained.status, 200, "{}", retained.text);
+        assert!(retained.json["packages"].as_array().unwrap().contains(&json!("cover")), "{}", retained.text);
     }
     let other = gateway.amend("bob", &held, &json!({"model": "black"})).await;
     assert_eq!(other.status, 200, "{}", other.text);
@@ -313,7 +315,7 @@ async fn a_cancel_ends_it_and_gives_the_stock_back_once() {
     let after = balanced(&gateway).await;
     assert_eq!(gateway.cancel("alice", &held).await.status, 200);
     assert_eq!(service_cancel(&held).await.status, 200);
-    // Over is over: no PATCH, no confirm, whoever asks; the reservation stays readable.
+    // An ended reservation stays readable, but no caller can PATCH or confirm it.
     let gone = ["state", "version"];
     let reply = gateway.confirm(&held, "late", 1).await;
     assert_eq!(refused(&reply, 409, "reservation-not-held", &gone)["state"], "cancelled");

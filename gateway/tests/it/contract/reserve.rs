@@ -1,4 +1,5 @@
-//! `POST …/reservations`: what a winner is told, what is refused and how, and that a refusal leaves nothing behind.
+//! Tests `POST …/reservations`: the winner's answer, each refusal, and that a refusal changes
+//! nothing.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -24,9 +25,9 @@ async fn a_new_reservation_shows_every_member_of_the_contract() {
     assert_eq!(won.header("idempotency-replayed"), "");
     let location = format!("{PATH}/{}", won.id());
     assert_eq!(won.header("location"), location);
-    let mut told = won.json.clone();
+    let mut answered = won.json.clone();
     let mut time = |name: &str| {
-        let text = told[name].take();
+        let text = answered[name].take();
         let text = text.as_str().unwrap();
         assert_eq!(text.len(), "2026-11-09T20:00:00.000Z".len(), "{text}");
         text.parse::<jiff::Timestamp>().unwrap()
@@ -36,12 +37,12 @@ async fn a_new_reservation_shows_every_member_of_the_contract() {
     assert!(held <= now && now < expires);
     let price = json!({"currency": "CNY", "total": 4_999_900 + 29_900 + 59_900, "deposit": 99_900});
     assert_eq!(
-        told,
+        answered,
         json!({"id": won.id(), "sale": "small", "number": 1, "version": 1, "state": "held", "model": "white",
             "packages": ["cover", "care"], "store": "gz-1", "unavailable": [], "price": price,
             "held_at": null, "expires_at": null, "server_time": null})
     );
-    // The location is good, and says the same.
+    // The location is valid, and shows the same reservation.
     let read = gateway.get_as("alice", &location).await;
     assert_eq!((read.status, read.id()), (200, won.id()), "{}", read.text);
     assert_eq!(read.json["expires_at"], won.json["expires_at"]);
@@ -215,9 +216,9 @@ async fn a_retry_finds_its_reservation_and_another_body_is_refused() {
         let again = gateway.reserve("alice", "k1", &same).await;
         assert_eq!(again.status, 200, "{}", again.text);
         assert_eq!(again.header("idempotency-replayed"), "true");
-        let mut told = again.json.clone();
-        told["server_time"] = won.json["server_time"].clone();
-        assert_eq!(told, won.json);
+        let mut answered = again.json.clone();
+        answered["server_time"] = won.json["server_time"].clone();
+        assert_eq!(answered, won.json);
     }
     for other in [
         json!({"model": "black", "packages": ["care"], "store": "gz-1"}),
@@ -241,7 +242,7 @@ async fn a_retry_finds_its_reservation_and_another_body_is_refused() {
 }
 
 #[tokio::test]
-async fn what_is_unknown_or_does_not_fit_is_named() {
+async fn unknown_or_invalid_members_are_named() {
     let redis = Redis::start();
     let gateway = Gateway::start(&redis).await;
     open(&gateway, &small()).await;

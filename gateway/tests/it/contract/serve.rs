@@ -1,4 +1,4 @@
-//! `gateway serve`, `token` and `config`: what they need, and how they say that they do not have it.
+//! Tests what `gateway serve`, `token` and `config` need, and their errors.
 
 use serde_json::json;
 use testkit::cli::{end, run};
@@ -58,7 +58,7 @@ async fn tokens_that_the_cli_mints_are_good() {
 }
 
 #[tokio::test]
-async fn a_gateway_that_can_not_serve_says_why_by_its_exit_code() {
+async fn a_gateway_that_can_not_serve_exits_with_the_documented_code() {
     let redis = Redis::start();
     let gateway = Gateway::start(&redis).await;
     let url = redis.url();
@@ -83,7 +83,7 @@ async fn a_gateway_that_can_not_serve_says_why_by_its_exit_code() {
     let (short, bad_ops) = (text(dir.path(), "short"), text(dir.path(), "bad-ops"));
     std::fs::write(&short, "0123456789").unwrap();
     std::fs::write(&bad_ops, "me\n").unwrap();
-    for (further, told) in [
+    for (further, answered) in [
         (&[][..], "--ops-token-file"),
         (&["--ops-token-file", &ops], "auth"),
         (&["--ops-token-file", &ops, "--auth-secret-file", "/nowhere"], "/nowhere"),
@@ -93,12 +93,12 @@ async fn a_gateway_that_can_not_serve_says_why_by_its_exit_code() {
         (&["--ops-token-file", &ops, "--auth-secret-file", &secret, "--colour", "red"], "--colour"),
         (&["--config", "/nowhere.toml"], "/nowhere.toml"),
     ] {
-        ended(&serve(free, free, further), 2, "", told);
+        ended(&serve(free, free, further), 2, "", answered);
     }
     // Every mistake at once.
     let both = serve("here", "there", &["--ops-token-file", &ops]);
-    for told in ["--listen", "--ops-listen"] {
-        ended(&both, 2, "", told);
+    for answered in ["--listen", "--ops-listen"] {
+        ended(&both, 2, "", answered);
     }
     // Redis out of reach: a command fails, a bad URL is bad input.
     for (redis, code) in [("unix:/nowhere/s", 3), ("redis://127.0.0.1:1", 3), ("http://x", 2), ("", 2)] {

@@ -1,4 +1,4 @@
-//! The first thing that must work: one buyer, one car, the same answer twice, and a balanced ledger.
+//! Tests the basics: one buyer, one car, the same answer twice, and a balanced ledger.
 
 use testkit::definition::{open, small, white};
 use testkit::gateway::Gateway;

@@ -1,4 +1,4 @@
-//! Gateways and callers that go away at the worst moment.
+//! Tests gateways and callers that vanish at the worst moment.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ use testkit::redis::Redis;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-use crate::launch::spike::{Spike, balanced, ready, told};
+use crate::launch::spike::{Spike, balanced, ready, reserve_until_answered};
 
 /// A white car at a store without a limit.
 pub fn far() -> Value {
@@ -45,7 +45,7 @@ async fn a_gateway_killed_in_mid_spike_loses_nothing() {
 }
 
 #[tokio::test]
-async fn a_tap_whose_caller_hangs_up_is_decided_once_and_a_retry_tells() {
+async fn a_tap_whose_caller_hangs_up_is_decided_once_and_a_retry_shows_it() {
     let redis = Redis::start();
     let gateway = Gateway::start(&redis).await;
     open(&gateway, &small()).await;
@@ -70,7 +70,7 @@ async fn a_tap_whose_caller_hangs_up_is_decided_once_and_a_retry_tells() {
 
     for n in 0..40 {
         let sub = format!("b-{n}");
-        let first = told(&gateway, &sub, "k", &white()).await;
+        let first = reserve_until_answered(&gateway, &sub, "k", &white()).await;
         let again = gateway.reserve(&sub, "k", &white()).await;
         assert_eq!((again.status, again.id()), (200, first.id()));
     }
@@ -95,10 +95,10 @@ async fn expired_holds_give_their_stock_back_though_a_gateway_dies() {
         (audit["reservations"]["expired"] == 10).then_some(())
     })
     .await;
-    // Who held one is told the truth, and somebody else can have the car.
+    // The former holder gets the present state, and another buyer can have the car.
     let late = two.reserve("b-0", "k", &far()).await;
     assert_eq!((late.status, &late.json["state"]), (200, &json!("expired")));
-    let next = told(&two, "next", "k", &far()).await;
+    let next = reserve_until_answered(&two, "next", "k", &far()).await;
     assert_eq!(next.status, 201, "{}", next.text);
     balanced(&two).await;
 }
@@ -115,7 +115,7 @@ async fn a_gateway_starts_without_redis_and_is_ready_when_it_comes() {
     let reason = ready(&gateway, false).await;
     assert!(reason.contains("can't reach Redis"), "{reason}");
     assert_eq!(gateway.ops_get("/livez").await.status, 200);
-    // It knows no sale yet; it must not say that there is none.
+    // It has no sale yet; it must not answer that none exists.
     let tap = gateway.reserve("alice", "k", &white()).await;
     assert_eq!((tap.status, tap.problem()), (503, "temporary-reduced-capacity"), "{}", tap.text);
     let page = send(gateway.request(Method::GET, "/v1/sales/small")).await;
@@ -123,7 +123,7 @@ async fn a_gateway_starts_without_redis_and_is_ready_when_it_comes() {
 
     redis.start_again().unwrap();
     ready(&gateway, true).await;
-    let won = told(&gateway, "alice", "k", &white()).await;
+    let won = reserve_until_answered(&gateway, "alice", "k", &white()).await;
     assert_eq!(won.status, 201, "{}", won.text);
     balanced(&gateway).await;
 }

@@ -1,4 +1,4 @@
-//! A ledger that is spread over a Redis Cluster: sales at several masters, a slot that moves, a master that is lost.
+//! Tests ledgers on a Redis Cluster: sales on several masters, a moved slot, a lost master.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ use testkit::redis::Redis;
 use testkit::tls::Certificate;
 
 use crate::faults::callers::{far, stock};
-use crate::launch::spike::{Spike, balanced, changes, fault, ready, told};
+use crate::launch::spike::{Spike, balanced, changes, fault, ready, reserve_until_answered};
 use crate::operations::doctor::Desk;
 
 /// The sale `small`, by another name.
@@ -23,7 +23,7 @@ async fn tap(gateway: &Gateway, sale: &str, sub: &str) -> Reply {
     send(gateway.tap_at(sale, sub, "k1", &white())).await
 }
 
-/// A tap that is sent again until it is decided: on a busy machine replicas may take longer than a gateway waits for them.
+/// Retries a tap until it is decided: on a busy machine replicas may exceed the gateway's wait.
 async fn decided(gateway: &Gateway, sale: &str, sub: &str) -> Reply {
     eventually("the tap is decided", || async {
         Some(tap(gateway, sale, sub).await).filter(|reply| reply.status != 503)
@@ -55,8 +55,8 @@ async fn sales_at_three_masters_are_served_by_one_gateway_and_by_every_command()
         assert_eq!((again.status, again.header("idempotency-replayed")), (200, "true"));
         let pause = format!("/admin/v1/sales/{sale}/pause");
         assert_eq!(gateway.ops(Method::POST, &pause, &json!({})).await.status, 200);
-        // What is told of it comes by the journal of its own master.
-        eventually("the other one knows", || async {
+        // Its public counts come from the journal of its own master.
+        eventually("the other gateway has read it", || async {
             let page = other.get(&format!("/v1/sales/{sale}")).await;
             (page.json["phase"] == "paused").then_some(())
         })
@@ -68,7 +68,7 @@ async fn sales_at_three_masters_are_served_by_one_gateway_and_by_every_command()
             assert_eq!(here > 0, n == master, "{sale} at {master}");
         }
     }
-    // All of them are on the page that is watched.
+    // All of them are on the live page.
     eventually("the page has all sales", || async {
         let live = gateway.ops_get("/admin/v1/live?frames=1").await.text;
         sales.iter().all(|sale| live.contains(&format!("\"{sale}\""))).then_some(())
@@ -79,7 +79,7 @@ async fn sales_at_three_masters_are_served_by_one_gateway_and_by_every_command()
     assert_eq!(gateway.ops(Method::PATCH, "/admin/v1/limits", &limits).await.status, 200);
     let log = done(&cluster, &["limits", "log"]).lines();
     assert_eq!(log[0]["changes"][0]["set"], "7:9");
-    eventually("both gateways know each other", || async {
+    eventually("both gateways are members", || async {
         let shown = done(&cluster, &["limits", "show", "--json"]).json();
         (shown["gateways"].as_object()?.len() == 2).then_some(())
     })
@@ -93,11 +93,11 @@ async fn sales_at_three_masters_are_served_by_one_gateway_and_by_every_command()
         done(&cluster, &["sale", "resume", sale, "--confirm", sale, "--reason", "go on"]);
     }
     let desk = Desk::at(&cluster.url);
-    let said = desk.examine(&["--sale", &sales[0], "--sale", &sales[1], "--gateways", "2"]);
+    let output = desk.examine(&["--sale", &sales[0], "--sale", &sales[1], "--gateways", "2"]);
     for n in 0..3 {
         let area = format!("redis {}", cluster.address(n));
         for check in ["version", "role", "durability", "eviction", "scripts", "alone", "replicas"] {
-            assert_eq!(said.verdicts(&area, check), ["ok"], "{area} {check}: {said:#?}");
+            assert_eq!(output.verdicts(&area, check), ["ok"], "{area} {check}: {output:#?}");
         }
     }
     ready(&gateway, true).await;
@@ -159,19 +159,22 @@ async fn a_slot_that_moves_in_mid_spike_sheds_and_loses_nothing() {
     assert!(outcome.put_off["temporary-reduced-capacity"] >= 100, "{:?}", outcome.put_off);
     outcome.reconcile(&one).await;
     assert_eq!(changes(&two, "adopt").await, 1);
-    // And back, with nobody tapping.
+    // And back, without taps.
     cluster.begin_move(slot, to, from);
     cluster.move_keys(slot, to, from, 100);
     cluster.end_move(slot, to, from);
-    let after = told(&two, "b-0", "the-one", &far()).await;
+    let after = reserve_until_answered(&two, "b-0", "the-one", &far()).await;
     assert!(after.status == 200 || after.problem() == "sold-out", "{}", after.text);
-    eventually("it is taken in there", || async { (changes(&one, "adopt").await == 2).then_some(()) }).await;
+    eventually("the new epoch is adopted there", || async {
+        (changes(&one, "adopt").await == 2).then_some(())
+    })
+    .await;
     balanced(&two).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_master_lost_in_mid_spike_is_replaced_and_the_other_sales_go_on_meanwhile() {
-    // Otherwise all of the cluster stands still until the lost slots are served again.
+    // Otherwise the whole cluster refuses commands until the lost slots are served again.
     let mut cluster = Cluster::start_with(&["--cluster-require-full-coverage", "no"]).await;
     let options = ["--durability", "replicas=1"];
     let one = Gateway::start_at(&cluster.url, &options).await;
@@ -188,7 +191,8 @@ async fn a_master_lost_in_mid_spike_is_replaced_and_the_other_sales_go_on_meanwh
     spike.put_off(20).await;
     assert_eq!(tap(&one, other, "alice").await.status, 201, "its neighbour goes on");
     eventually("its replica takes over", || async { cluster.is(lost + 3, "master").then_some(()) }).await;
-    // The former master comes back as the replica that every answer needs, and nobody is misled by it.
+    // The former master returns as the replica that every answer needs; no gateway uses it as a
+    // master.
     cluster.nodes[lost].start_again().unwrap();
     let outcome = spike.end().await;
     assert!(cluster.is(lost, "slave"));
@@ -198,7 +202,7 @@ async fn a_master_lost_in_mid_spike_is_replaced_and_the_other_sales_go_on_meanwh
     outcome.reconcile(&one).await;
     assert_eq!(changes(&two, "adopt").await, 1);
     assert_eq!(done(&cluster, &["audit", "small", "--json"]).json()["verdict"], "balanced");
-    assert_eq!(told(&one, "late", "k1", &far()).await.problem(), "sold-out");
+    assert_eq!(reserve_until_answered(&one, "late", "k1", &far()).await.problem(), "sold-out");
     assert!(!fault(&one).await);
 }
 
@@ -225,12 +229,12 @@ async fn a_master_that_falls_short_of_what_is_promised_takes_readiness_and_is_na
 }
 
 #[tokio::test]
-async fn what_is_no_cluster_and_what_is_one_under_another_name_is_reported_in_words() {
+async fn a_server_without_a_cluster_and_a_cluster_under_another_name_are_reported() {
     let cluster = Cluster::start().await;
     let (plain, port) = Redis::at_a_port(None);
-    let nobody = testkit::files::free_port();
+    let absent = testkit::files::free_port();
     for (url, code, words) in [
-        (format!("redis+cluster://127.0.0.1:{nobody}"), 3, "can't reach Redis"),
+        (format!("redis+cluster://127.0.0.1:{absent}"), 3, "can't reach Redis"),
         (format!("redis+cluster://127.0.0.1:{port}"), 3, "is not a node of a cluster"),
         (format!("redis://{}", cluster.address(0)), 3, "name it as redis+cluster://"),
         ("redis+cluster://".to_owned(), 2, "names no node"),
@@ -246,14 +250,14 @@ async fn what_is_no_cluster_and_what_is_one_under_another_name_is_reported_in_wo
         (format!("redis+cluster://127.0.0.1:{port}"), "is not a node of a cluster"),
     ] {
         let gateway = Gateway::spawn_at(&url, &[]);
-        eventually("it says why", || async {
+        eventually("it gives the reason", || async {
             gateway.ops_get("/readyz").await.text.contains(words).then_some(())
         })
         .await;
     }
     drop(plain);
     // One that is away is passed over.
-    let partly = cluster.url.replace("//", &format!("//127.0.0.1:{nobody},"));
+    let partly = cluster.url.replace("//", &format!("//127.0.0.1:{absent},"));
     assert_eq!(run(&["sale", "list", "--redis", &partly]).code, 0);
 }
 
@@ -277,7 +281,7 @@ async fn user_and_password_are_for_every_node() {
 }
 
 #[tokio::test]
-async fn in_tls_every_node_is_trusted_by_who_has_signed_it() {
+async fn in_tls_every_node_is_trusted_by_its_issuer() {
     let certificate = Certificate::of_redis();
     let cluster = Cluster::start_in_tls(&certificate).await;
     for node in &cluster.nodes {

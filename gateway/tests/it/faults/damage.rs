@@ -14,7 +14,7 @@ use gateway::reserve::changes::{Amendment, Change, Requester, amend, cancel, con
 use gateway::store::keys::Keys;
 use gateway::store::scripts::{Failure, Refusal, Script};
 
-use crate::model::world::{Gate, Ledger, ops};
+use crate::model::world::{Instance, Ledger, ops};
 use crate::model::{START, World, simple, tap};
 
 /// Five of `m1` and five slots at `s1`.
@@ -29,7 +29,7 @@ struct Sale {
     ledger: Rc<Ledger>,
     id: String,
     keys: Keys,
-    gate: Gate,
+    instance: Instance,
 }
 
 impl Sale {
@@ -38,13 +38,13 @@ impl Sale {
         let id = ledger.fresh();
         ledger.set_time(START).await;
         ledger.apply(&five(&id)).await;
-        let gate = ledger.gate(0, &id).await;
-        let sale = Self { ledger, keys: Keys::of(&id), id, gate };
-        sale.gate.reserve(&[tap("bob", "k"), tap("cyd", "k")], false).await;
+        let instance = ledger.instance(0, &id).await;
+        let sale = Self { ledger, keys: Keys::of(&id), id, instance };
+        sale.instance.reserve(&[tap("bob", "k"), tap("cyd", "k")], false).await;
         assert!(matches!(sale.confirm("cyd").await, Change::Done(..)));
         for step in 1..=4 {
             sale.ledger.set_time(START + step * 2_000).await;
-            sale.gate.tick().await;
+            sale.instance.tick().await;
         }
         assert!(matches!(sale.tap("ada").await, Decision::Won(..)));
         sale
@@ -55,20 +55,27 @@ impl Sale {
     }
 
     async fn tap(&self, sub: &'static str) -> Decision {
-        self.gate.reserve(&[tap(sub, "k")], false).await.remove(0)
+        self.instance.reserve(&[tap(sub, "k")], false).await.remove(0)
     }
 
     async fn confirm(&self, sub: &str) -> Change {
-        confirm(&self.gate.redis_connection, &self.gate.sale, &self.of(sub), "pay", 1).await
+        confirm(&self.instance.redis_connection, &self.instance.sale, &self.of(sub), "pay", 1).await
     }
 
     async fn cancel(&self, sub: &str) -> Change {
-        cancel(&self.gate.redis_connection, &self.gate.sale, &self.of(sub), Requester::Service).await
+        cancel(&self.instance.redis_connection, &self.instance.sale, &self.of(sub), Requester::Service).await
     }
 
     async fn amend(&self, sub: &str) -> Change {
         let wanted = Amendment { store: Some("s2".into()), ..Amendment::default() };
-        amend(&self.gate.redis_connection, &self.gate.sale, &self.of(sub), Requester::Service, &wanted).await
+        amend(
+            &self.instance.redis_connection,
+            &self.instance.sale,
+            &self.of(sub),
+            Requester::Service,
+            &wanted,
+        )
+        .await
     }
 
     /// All of the sale's keys as they are, byte for byte.
@@ -97,7 +104,7 @@ impl Sale {
                 other => panic!("{name}: {other:?}"),
             }
         }
-        let identity = self.gate.sale.identity(&self.gate.redis_connection.live().unwrap().epoch);
+        let identity = self.instance.sale.identity(&self.instance.redis_connection.live().unwrap().epoch);
         let mut definition = five(&self.id);
         definition.models[0].stock = Some(30);
         let json = definition.to_json();
@@ -121,7 +128,7 @@ impl Sale {
             ("close", Script::OperatorAction, &["close", "ops", "-"]),
         ];
         for (name, script, args) in calls {
-            let answer = self.gate.call(script, args).await;
+            let answer = self.instance.call(script, args).await;
             answers.push((name, answer.map(drop).map_err(|failure| failure.to_string())));
         }
         let applied = self.ledger.admin.apply(&definition, &ops()).await;
@@ -141,7 +148,7 @@ impl Sale {
         assert!(matches!(self.amend("dan").await, Change::Done(..)));
         assert!(matches!(self.cancel("dan").await, Change::Done(..)));
         assert!(matches!(self.confirm("ada").await, Change::Done(..)));
-        assert_eq!(self.gate.sweep_all(64).await, (1, 1));
+        assert_eq!(self.instance.sweep_all(64).await, (1, 1));
         assert!(self.ledger.perform(&self.id, OperatorAction::Freeze).await);
         let restocked = self.ledger.admin.restock(&self.id, "model:m1", 9, 5, &ops()).await;
         assert!(restocked.is_ok(), "{restocked:?}");
@@ -168,7 +175,7 @@ fn a_damaged_record_refuses_only_its_buyers_calls() {
             let before = sale.dump().await;
             let both = [tap("ada", "k"), tap("ada", "new")];
             assert_eq!(
-                sale.gate.reserve(&both, false).await,
+                sale.instance.reserve(&both, false).await,
                 [Decision::NotTaken(Shed::Ledger), Decision::NotTaken(Shed::Ledger)]
             );
             for change in [sale.amend("ada").await, sale.confirm("ada").await, sale.cancel("ada").await] {
@@ -178,7 +185,7 @@ fn a_damaged_record_refuses_only_its_buyers_calls() {
 
             // In one batch with the others.
             let taps = [tap("dan", "k"), tap("ada", "k"), tap("bob", "k")];
-            let decisions = sale.gate.reserve(&taps, false).await;
+            let decisions = sale.instance.reserve(&taps, false).await;
             assert!(
                 matches!(&decisions[..], [Decision::Won(..), Decision::NotTaken(_), Decision::Replayed(..)]),
                 "{decisions:?}"
@@ -205,7 +212,7 @@ fn a_damaged_counter_refuses_what_needs_it() {
         let before = sale.dump().await;
         assert_eq!(sale.tap("dan").await, Decision::NotTaken(Shed::Ledger));
         assert_eq!(sale.cancel("ada").await, Change::NotTaken(Shed::Ledger));
-        let swept = sale.gate.call(Script::Expire, &["64"]).await;
+        let swept = sale.instance.call(Script::Expire, &["64"]).await;
         assert!(
             matches!(&swept, Err(Failure::Refused(Refusal::Damaged(d))) if d.contains(stock)),
             "{swept:?}"
@@ -238,7 +245,7 @@ fn a_journal_that_is_ahead_makes_nothing_be_written() {
         assert_eq!(sale.amend("ada").await, Change::NotTaken(Shed::Redis));
         assert_eq!(sale.confirm("ada").await, Change::NotTaken(Shed::Redis));
         assert_eq!(sale.cancel("ada").await, Change::NotTaken(Shed::Redis));
-        let identity = sale.gate.sale.identity(&sale.gate.redis_connection.live().unwrap().epoch);
+        let identity = sale.instance.sale.identity(&sale.instance.redis_connection.live().unwrap().epoch);
         let calls: [(Script, &[&str]); 4] = [
             (Script::Expire, &["64"]),
             (Script::Restock, &["model:m1", "30", "5", "ops", "-"]),
@@ -246,7 +253,7 @@ fn a_journal_that_is_ahead_makes_nothing_be_written() {
             (Script::Adopt, &[&identity, "gateway"]),
         ];
         for (script, args) in calls {
-            let answer = sale.gate.call(script, args).await;
+            let answer = sale.instance.call(script, args).await;
             assert!(answer.is_err(), "{script:?}: {answer:?}");
         }
         let mut definition = five(&sale.id);
@@ -278,7 +285,7 @@ fn scripts_that_redis_forgot_are_loaded_again() {
         assert!(matches!(sale.cancel("eve").await, Change::Done(..)));
         flush().await;
         let part = buyer_part(&sale.id, "eve");
-        let (list, _) = read(&sale.gate.redis_connection, &sale.gate.sale, &part).await.unwrap();
+        let (list, _) = read(&sale.instance.redis_connection, &sale.instance.sale, &part).await.unwrap();
         assert_eq!(list.iter().map(|r| r.state).collect::<Vec<_>>(), [State::Cancelled]);
         flush().await;
         sale.works().await;
@@ -291,8 +298,8 @@ fn another_redis_and_a_ledger_that_is_too_old_are_refused() {
     world.run(async {
         let sale = Sale::open(&world).await;
         let before = sale.dump().await;
-        let live = sale.gate.redis_connection.live().unwrap();
-        let known = sale.gate.sale.known_sequence();
+        let live = sale.instance.redis_connection.live().unwrap();
+        let known = sale.instance.sale.known_sequence();
         let scripts = [
             Script::Tick,
             Script::Expire,
@@ -306,9 +313,9 @@ fn another_redis_and_a_ledger_that_is_too_old_are_refused() {
                 ("another", known, Refusal::Epoch(live.epoch.to_string())),
                 (&*live.epoch, known + 7, Refusal::Behind(known)),
             ] {
-                let identity = sale.gate.sale.identity(epoch);
+                let identity = sale.instance.sale.identity(epoch);
                 let args = [&identity, &known.to_string(), "x", "1", "1", "-", "-"];
-                let answer = sale.gate.redis_connection.call(&live, script, &sale.keys, &args).await;
+                let answer = sale.instance.redis_connection.call(&live, script, &sale.keys, &args).await;
                 assert_eq!(answer, Err(Failure::Refused(expected)), "{script:?}");
             }
         }

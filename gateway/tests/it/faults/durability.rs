@@ -1,4 +1,4 @@
-//! What an acknowledgement means at each level of `--durability`, on real primaries and replicas.
+//! Tests acknowledgements at each level of `--durability`, on real primaries and replicas.
 
 use serde_json::json;
 use testkit::Signal;
@@ -13,7 +13,7 @@ fn unknown(reply: &Reply) {
     assert_eq!((reply.status, reply.problem()), (503, "outcome-unknown"), "{}", reply.text);
 }
 
-/// Waits until the gateway is not ready, and says so in these words.
+/// Waits until the gateway is not ready, with these words.
 async fn not_ready(gateway: &Gateway, words: &str) {
     eventually(words, || async {
         let reply = gateway.ops_get("/readyz").await;
@@ -34,8 +34,8 @@ async fn a_change_is_acknowledged_only_once_a_replica_has_it() {
 
     replica.stop();
     unknown(&one.reserve("bob", "k1", &white()).await);
-    // It is in the ledger of the primary, and must not be told of while only that has it: neither by a connection that
-    // has written it, nor by one that has written nothing.
+    // Only the primary's ledger has it, so no connection may acknowledge it, neither the one that
+    // wrote it nor another.
     for gateway in [&one, &two, &one, &two] {
         unknown(&gateway.reserve("bob", "k1", &white()).await);
         assert_eq!(gateway.get_as("bob", "/v1/sales/small/reservations").await.status, 503);
@@ -44,7 +44,7 @@ async fn a_change_is_acknowledged_only_once_a_replica_has_it() {
     unknown(&one.action("pause", &json!({})).await);
 
     replica.signal(Signal::CONT);
-    let bob = eventually("bob is told what he has", || async {
+    let bob = eventually("bob's tap is acknowledged", || async {
         let reply = two.reserve("bob", "k1", &white()).await;
         (reply.status == 200).then_some(reply)
     })
@@ -68,7 +68,7 @@ async fn a_gateway_is_ready_only_while_enough_replicas_are_in_step() {
     not_ready(&gateway, "0 of 1 replicas of Redis are in step").await;
     replica.start_again().unwrap();
     ready(&gateway, true).await;
-    // One that stands still acknowledges nothing, and counts no more.
+    // A stopped replica acknowledges nothing, and does not count.
     replica.stop();
     not_ready(&gateway, "durability replicas=1 is asked for").await;
     replica.signal(Signal::CONT);
@@ -103,16 +103,16 @@ async fn a_gateway_is_ready_only_while_redis_keeps_its_file_as_was_asked_for() {
 }
 
 #[tokio::test]
-async fn where_config_is_forbidden_the_log_says_that_the_promise_can_t_be_seen() {
+async fn without_config_the_log_warns_that_durability_is_unchecked() {
     let redis = Redis::start();
     redis.run::<()>("ACL SETUSER gate on >pw ~* &* +@all -config");
     let log = redis.files().join("gateway.log");
     let url = format!("{}?user=gate&pass=pw", redis.url());
     let gateway = Gateway::spawn_logging(&url, &["--durability", "fsync"], &log);
     ready(&gateway, true).await;
-    let said = std::fs::read_to_string(&log).unwrap();
-    assert_eq!(said.matches("the durability settings of Redis can't be read").count(), 1, "{said}");
-    assert!(said.contains("level=fsync") && said.contains("CONFIG is forbidden"), "{said}");
+    let output = std::fs::read_to_string(&log).unwrap();
+    assert_eq!(output.matches("the durability settings of Redis can't be read").count(), 1, "{output}");
+    assert!(output.contains("level=fsync") && output.contains("CONFIG is forbidden"), "{output}");
     // What needs no CONFIG is looked at all the same.
     redis.run::<()>("CONFIG SET appendonly no");
     not_ready(&gateway, "CONFIG SET appendonly yes").await;

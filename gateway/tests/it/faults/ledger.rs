@@ -1,4 +1,4 @@
-//! A ledger that was away for long, comes back older than it was, or has keys of another type.
+//! Tests a ledger that was long unreachable, returns older, or has keys of another type.
 
 use reqwest::Method;
 use serde_json::json;
@@ -8,7 +8,7 @@ use testkit::gateway::{Gateway, Reply, send, token};
 use testkit::redis::Redis;
 
 use crate::faults::callers::{brief, far, stock};
-use crate::launch::spike::{balanced, changes, fault, ready, told};
+use crate::launch::spike::{balanced, changes, fault, ready, reserve_until_answered};
 use crate::recovery::failover::{Forgetful, alarm, release};
 
 #[tokio::test]
@@ -32,7 +32,7 @@ async fn an_outage_longer_than_a_hold_expires_no_hold() {
         let state = reply.json["state"].as_str().map(str::to_owned);
         assert!(matches!(reply.status, 200 | 503), "{}", reply.text);
         if state.as_deref() == Some("expired") {
-            // Not before the ledger was taken in.
+            // Not before the new epoch was adopted.
             assert_eq!(changes(&gateway, "adopt").await, 1);
             return Some(());
         }
@@ -43,7 +43,7 @@ async fn an_outage_longer_than_a_hold_expires_no_hold() {
     // The clock that holds are on stood still from the last tick on.
     let deadline: i64 = field(&redis, "reserve", "deadline").parse().unwrap();
     let clock: i64 = field(&redis, "adopt", "clock").parse().unwrap();
-    assert!(clock < deadline, "taken in at {clock}, the deadline was {deadline}");
+    assert!(clock < deadline, "adopted at {clock}, the deadline was {deadline}");
     eventually("the hold is swept", || async { (changes(&gateway, "expire").await == 1).then_some(()) })
         .await;
     let swept: i64 = field(&redis, "expire", "clock").parse().unwrap();
@@ -56,19 +56,20 @@ async fn what_cannot_be_appended_again_keeps_the_sale_still_until_ops_take_the_l
     let mut redis = Forgetful(Redis::start());
     let gateway = Gateway::start(&redis.0).await;
     open(&gateway, &stock(3)).await;
-    let early = told(&gateway, "early", "k", &far()).await;
+    let early = reserve_until_answered(&gateway, "early", "k", &far()).await;
     redis.remember();
-    told(&gateway, "early", "k", &far()).await;
-    // Gateways keep changes of reservations, levers and stock. A definition is a file that ops have.
+    reserve_until_answered(&gateway, "early", "k", &far()).await;
+    // Gateways buffer changes to reservations, controls and stock; a definition is a file that
+    // operators have.
     open(&gateway, &with(stock(3), "/sale/name", json!("Another name"))).await;
-    let lost = told(&gateway, "lost", "k", &far()).await;
-    told(&gateway, "lost-too", "k", &far()).await;
+    let lost = reserve_until_answered(&gateway, "lost", "k", &far()).await;
+    reserve_until_answered(&gateway, "lost-too", "k", &far()).await;
     for n in 0..8 {
         // More changes that will be gone, so that a ledger which goes on without them is behind for long.
         let action = if n % 2 == 0 { "freeze" } else { "unfreeze" };
         assert_eq!(gateway.action(action, &json!({})).await.status, 200);
     }
-    let sold_out = told(&gateway, "late", "k", &far()).await;
+    let sold_out = reserve_until_answered(&gateway, "late", "k", &far()).await;
     assert_eq!(sold_out.problem(), "sold-out", "{}", sold_out.text);
     redis.forget();
 
@@ -83,40 +84,40 @@ async fn what_cannot_be_appended_again_keeps_the_sale_still_until_ops_take_the_l
         gateway.confirm(&early.id(), "pay", 1).await,
         gateway.cancel("lost", &lost.id()).await,
         gateway.amend("lost", &lost.id(), &json!({"store": "gz-1"})).await,
-        // Nor is it said that a reservation which somebody was told of is not there.
+        // Nor does it answer 404 for an acknowledged reservation.
         gateway.get_as("lost", &one).await,
         gateway.get_as("lost", list).await,
     ] {
-        stands_still(&answer);
+        assert_fenced(&answer);
     }
     assert!(fault(&gateway).await);
 
     // Ops take the ledger as it is, and a restarted gateway goes on with it.
     let why = alarm(&redis.0, "it changed the definition").await;
     assert!(why.contains("gateway sale release small --all"), "{why}");
-    let (code, said) = release(&redis.0, &["--all"]);
-    assert_eq!(code, Some(0), "{said}");
+    let (code, output) = release(&redis.0, &["--all"]);
+    assert_eq!(code, Some(0), "{output}");
     let restarted = Gateway::start(&redis.0).await;
     known(&restarted, "small").await;
-    let again = told(&restarted, "early", "k", &far()).await;
+    let again = reserve_until_answered(&restarted, "early", "k", &far()).await;
     assert_eq!((again.status, again.id()), (200, early.id()));
-    stands_still(&gateway.reserve("late", "k", &far()).await);
+    assert_fenced(&gateway.reserve("late", "k", &far()).await);
     assert!(fault(&gateway).await);
 
-    // The one that was not restarted sees the ledger grow past what it knew. What it remembers of the
-    // lost part, that all is gone and who has one, decides nothing.
-    let new = told(&restarted, "new", "k", &far()).await;
+    // The gateway that was not restarted sees the ledger grow past its read model. Its entries of
+    // the lost part, such as sold-out items and holders, decide nothing.
+    let new = reserve_until_answered(&restarted, "new", "k", &far()).await;
     assert_eq!(new.status, 201, "{}", new.text);
     for n in 0..24 {
         let action = if n % 2 == 0 { "freeze" } else { "unfreeze" };
         assert_eq!(restarted.action(action, &json!({})).await.status, 200);
     }
     eventually("the fault is over", || async { (!fault(&gateway).await).then_some(()) }).await;
-    let won = told(&gateway, "late", "k", &far()).await;
+    let won = reserve_until_answered(&gateway, "late", "k", &far()).await;
     assert_eq!(won.status, 201, "{}", won.text);
-    let again = told(&gateway, "new", "k", &far()).await;
+    let again = reserve_until_answered(&gateway, "new", "k", &far()).await;
     assert_eq!((again.status, again.id()), (200, new.id()));
-    eventually("the page tells what is left", || async {
+    eventually("the page shows the remaining stock", || async {
         let page = gateway.get("/v1/sales/small").await;
         (page.json["models"][0]["availability"] == "sold_out").then_some(())
     })
@@ -131,7 +132,7 @@ async fn a_key_of_another_type_stops_its_sale_alone_and_can_be_put_back() {
     open(&gateway, &small()).await;
     open(&gateway, &with(small(), "/sale/id", json!("other"))).await;
     let other = "/v1/sales/other/reservations";
-    let first = told(&gateway, "first", "k", &far()).await;
+    let first = reserve_until_answered(&gateway, "first", "k", &far()).await;
     let keys = ["state", "stock", "records", "journal", "taken", "totals", "definition"];
     for part in keys {
         let key = format!("lg:{{small}}:{part}");
@@ -153,7 +154,7 @@ async fn a_key_of_another_type_stops_its_sale_alone_and_can_be_put_back() {
             .header("idempotency-key", "k");
         let tap = send(tap.json(&far())).await;
         assert_eq!(tap.status, 201, "{}", tap.text);
-        // A gateway that starts now knows the other sale, and does not say that this one is not there.
+        // A gateway that starts now serves the other sale, and does not answer 404 for this one.
         if part == "stock" {
             let started = Gateway::start(&redis).await;
             known(&started, "other").await;
@@ -162,7 +163,7 @@ async fn a_key_of_another_type_stops_its_sale_alone_and_can_be_put_back() {
         }
 
         redis.run::<()>(&format!("RENAME {key}:aside {key}"));
-        let won = told(&gateway, &format!("b-{part}"), "k", &far()).await;
+        let won = reserve_until_answered(&gateway, &format!("b-{part}"), "k", &far()).await;
         assert_eq!(won.status, 201, "{}", won.text);
         eventually("the fault is over", || async { (!fault(&gateway).await).then_some(()) }).await;
         balanced(&gateway).await;
@@ -213,17 +214,17 @@ async fn a_ledger_of_a_later_version_is_refused_in_words_and_the_other_sales_go_
     assert!(why.contains("a later version of the gateway has made"), "{why}");
     let tap = gateway.request(Method::POST, "/v1/sales/other/reservations").bearer_auth(token("alice"));
     assert_eq!(send(tap.header("idempotency-key", "k").json(&far())).await.status, 201);
-    // One that starts now says so, too, and a later gateway would go on.
+    // A gateway that starts now reports it, too.
     let started = Gateway::start(&redis).await;
     known(&started, "other").await;
     put_off(&started.reserve("alice", "k", &far()).await);
     redis.run::<()>("HSET lg:{small}:state format 2");
-    let won = told(&gateway, "alice", "k", &far()).await;
+    let won = reserve_until_answered(&gateway, "alice", "k", &far()).await;
     assert_eq!(won.status, 201, "{}", won.text);
 }
 
 /// 503, by a connection that did not outlive the Redis before, too.
-fn stands_still(answer: &Reply) {
+fn assert_fenced(answer: &Reply) {
     assert_eq!(answer.status, 503, "{}", answer.text);
     assert!(matches!(answer.problem(), "temporary-reduced-capacity" | "outcome-unknown"), "{}", answer.text);
 }

@@ -1,4 +1,4 @@
-//! A link to Redis that is slow, dead or cut while Redis itself is well.
+//! Tests a slow, dead or cut link to a healthy Redis.
 
 use std::pin::pin;
 
@@ -11,13 +11,13 @@ use testkit::link::{Fault, Link};
 use testkit::redis::Redis;
 
 use crate::faults::callers::{far, stock};
-use crate::launch::spike::{Answer, Spike, balanced, changes, ready, told};
+use crate::launch::spike::{Answer, Spike, balanced, changes, ready, reserve_until_answered};
 
 /// One worker that gives nothing up while a test holds the link.
 pub const PATIENT: &[&str] =
     &["--workers", "1", "--redis-answer-timeout-ms", "60000", "--tap-deadline-ms", "60000"];
 
-/// The gateway goes on to tell the time while this has not come to its end: it has been sent, and waits.
+/// Waits until the request was sent and has no answer, while the gateway still answers `/v1/time`.
 pub async fn still_waits(gateway: &Gateway, mut call: impl Future + Unpin) {
     for _ in 0..10 {
         tokio::select! {
@@ -34,7 +34,10 @@ async fn a_tap_that_was_sent_and_not_answered_is_unknown_and_a_retry_finds_it() 
     let gateway = Gateway::start_at(proxy.url(), &["--redis-answer-timeout-ms", "500"]).await;
     open(&gateway, &stock(5)).await;
     // Both workers' links are known to work, so that the next tap is sent.
-    let (first, second) = (told(&gateway, "a", "k", &far()).await, told(&gateway, "b", "k", &far()).await);
+    let (first, second) = (
+        reserve_until_answered(&gateway, "a", "k", &far()).await,
+        reserve_until_answered(&gateway, "b", "k", &far()).await,
+    );
     assert_eq!((first.status, second.status), (201, 201));
 
     proxy.set(Fault::StallAnswers);
@@ -49,7 +52,7 @@ async fn a_tap_that_was_sent_and_not_answered_is_unknown_and_a_retry_finds_it() 
     ready(&gateway, false).await;
 
     proxy.set(Fault::None);
-    let again = told(&gateway, "alice", "k", &far()).await;
+    let again = reserve_until_answered(&gateway, "alice", "k", &far()).await;
     assert_eq!((again.status, again.json["number"].as_u64()), (200, Some(taken)), "{}", again.text);
     ready(&gateway, true).await;
     let audit = balanced(&gateway).await;
@@ -57,7 +60,7 @@ async fn a_tap_that_was_sent_and_not_answered_is_unknown_and_a_retry_finds_it() 
 }
 
 #[tokio::test]
-async fn a_winner_whose_answer_was_lost_is_not_told_sold_out() {
+async fn a_winner_whose_answer_was_lost_is_not_refused_as_sold_out() {
     let redis = Redis::start();
     let proxy = Link::to(&redis);
     let cut_off = Gateway::start_at(proxy.url(), &["--redis-answer-timeout-ms", "500"]).await;
@@ -68,12 +71,12 @@ async fn a_winner_whose_answer_was_lost_is_not_told_sold_out() {
     let tap = cut_off.reserve("alice", "k", &far()).await;
     assert_eq!(tap.problem(), "outcome-unknown", "{}", tap.text);
     // At the other gateway all is sold out, for everybody but her.
-    let late = told(&other, "bob", "k", &far()).await;
+    let late = reserve_until_answered(&other, "bob", "k", &far()).await;
     assert_eq!((late.status, late.problem()), (409, "sold-out"));
-    let winner = told(&other, "alice", "k", &far()).await;
+    let winner = reserve_until_answered(&other, "alice", "k", &far()).await;
     assert_eq!(winner.status, 200, "{}", winner.text);
 
-    // Behind the stalled link nobody is told anything that may be wrong, and as soon as it is back all is told.
+    // Behind the stalled link no request gets a stale answer; once it is back, all are answered.
     for sub in ["alice", "bob", "carol"] {
         let answer = Answer::of(&cut_off.reserve(sub, "k", &far()).await);
         assert!(
@@ -82,9 +85,9 @@ async fn a_winner_whose_answer_was_lost_is_not_told_sold_out() {
         );
     }
     proxy.set(Fault::None);
-    let again = told(&cut_off, "alice", "k", &far()).await;
+    let again = reserve_until_answered(&cut_off, "alice", "k", &far()).await;
     assert_eq!(again.id(), winner.id());
-    let late = told(&cut_off, "carol", "k", &far()).await;
+    let late = reserve_until_answered(&cut_off, "carol", "k", &far()).await;
     assert_eq!((late.status, late.problem()), (409, "sold-out"));
     balanced(&cut_off).await;
 }
@@ -95,7 +98,7 @@ async fn an_answer_that_has_come_does_not_wait_for_the_next_batch() {
     let proxy = Link::to(&redis);
     let gateway = Gateway::start_at(proxy.url(), PATIENT).await;
     open(&gateway, &stock(5)).await;
-    assert_eq!(told(&gateway, "a", "k", &far()).await.status, 201);
+    assert_eq!(reserve_until_answered(&gateway, "a", "k", &far()).await.status, 201);
 
     proxy.set(Fault::StallAnswers);
     let body = far();
@@ -107,7 +110,7 @@ async fn an_answer_that_has_come_does_not_wait_for_the_next_batch() {
         early = &mut alice => panic!("{}", early.text),
         () = decided => {}
     }
-    // He queues meanwhile, on the same worker that then tells the time.
+    // The tap queues on the same worker that then answers `/v1/time`.
     let mut bob = pin!(gateway.reserve("bob", "k", &body));
     still_waits(&gateway, select(&mut alice, &mut bob)).await;
     // Her answer comes in; his batch is sent and does not arrive.
@@ -133,14 +136,14 @@ async fn connections_that_died_without_a_word_are_replaced() {
     futures_util::future::join_all((0..8).map(|_| balanced(&gateway))).await;
 
     proxy.set(Fault::StallOld);
-    let won = told(&gateway, "alice", "k", &far()).await;
+    let won = reserve_until_answered(&gateway, "alice", "k", &far()).await;
     assert!(matches!(won.status, 200 | 201), "{}", won.text);
     eventually("admin calls are answered", || async {
         let audit = gateway.ops_get("/admin/v1/sales/small/audit").await;
         (audit.status == 200).then_some(())
     })
     .await;
-    // The follower reads again, too.
+    // The journal consumer reads again, too.
     let renamed = with(stock(5), "/sale/name", json!("Renamed"));
     open(&gateway, &renamed).await;
     eventually("the new name is known", || async {
@@ -170,6 +173,6 @@ async fn links_cut_in_mid_spike_lose_nothing_and_come_back() {
     assert_eq!((outcome.winners.len(), outcome.refused.len()), (200, 100));
     ready(&gateway, true).await;
     outcome.reconcile(&gateway).await;
-    // The same Redis as before: nothing had to be taken in.
+    // The same Redis as before: no epoch had to be adopted.
     assert_eq!(changes(&gateway, "adopt").await, 0);
 }

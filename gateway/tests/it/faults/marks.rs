@@ -1,4 +1,4 @@
-//! What marks a sale as unusable ends with its cause, and stays that sale's own.
+//! Tests that a mark of an unusable sale ends with its cause, and affects only that sale.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use testkit::redis::Redis;
 use crate::recovery::failover::alarm;
 
 #[tokio::test]
-async fn an_id_that_is_not_listed_any_more_is_no_sale_and_no_alarm() {
+async fn an_unlisted_id_is_not_a_sale_and_raises_no_alarm() {
     let redis = Redis::start();
     let gateway = Gateway::start(&redis).await;
     open(&gateway, &small()).await;
@@ -26,7 +26,7 @@ async fn an_id_that_is_not_listed_any_more_is_no_sale_and_no_alarm() {
     }
     redis.run::<i64>("SREM lg:sales broken absent");
     for id in ["broken", "absent"] {
-        eventually("there is no such sale", || async {
+        eventually("the sale is gone", || async {
             (gateway.get(&format!("/v1/sales/{id}")).await.problem() == "sale-not-found").then_some(())
         })
         .await;
@@ -36,7 +36,7 @@ async fn an_id_that_is_not_listed_any_more_is_no_sale_and_no_alarm() {
         fleet.values().all(|report| !report.contains("sale-unread")).then_some(())
     })
     .await;
-    // It may come back, whole.
+    // The complete sale may return.
     redis.run::<i64>("DEL lg:{broken}:state");
     open(&gateway, &with(small(), "/sale/id", json!("broken"))).await;
 }

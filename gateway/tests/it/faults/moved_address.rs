@@ -1,5 +1,5 @@
-//! An address that leads to another Redis than before, as a name does after a failover: it is followed without a restart, and
-//! nothing acknowledged is lost.
+//! Tests an address that leads to another Redis, like a name after a failover: gateways follow
+//! without a restart and lose nothing acknowledged.
 
 use testkit::definition::{known, open, small, white};
 use testkit::eventually;
@@ -143,7 +143,7 @@ async fn with_fsync_a_promoted_replica_is_not_taken_for_the_redis_that_synced() 
     let mut gone = Gateway::start_at(name.url(), &options).await;
     open(&stays, &small()).await;
     known(&gone, "small").await;
-    eventually("each knows the other", || async {
+    eventually("both are members", || async {
         let metrics = stays.ops_get("/metrics").await.text;
         metrics.contains("launchgate_fleet_gateways 2").then_some(())
     })
@@ -154,7 +154,8 @@ async fn with_fsync_a_promoted_replica_is_not_taken_for_the_redis_that_synced() 
     next.run::<()>("REPLICAOF NO ONE");
     name.lead_to(&next);
     former.run::<()>(&format!("REPLICAOF 127.0.0.1 {port}"));
-    // Longer than a gateway counts as live: then recovery would go on without it, if files could have what it acknowledged.
+    // Longer than a gateway counts as live: recovery would not wait for it if files could have its
+    // acknowledged changes.
     eventually("it counts as gone", || async {
         let metrics = stays.ops_get("/metrics").await.text;
         metrics.contains("launchgate_fleet_gateways 1").then_some(())

@@ -1,5 +1,5 @@
-//! A Redis user with too few permissions: the gateway is not ready, and says which are missing; with exactly those that it names it
-//! does all that it is there for.
+//! Tests a Redis user with too few permissions: the gateway is not ready and names the missing
+//! ones; with exactly those it serves.
 
 use gateway::store::acl;
 use reqwest::Method;
@@ -10,7 +10,7 @@ use testkit::eventually;
 use testkit::gateway::Gateway;
 use testkit::redis::Redis;
 
-use crate::launch::spike::{ready, told};
+use crate::launch::spike::{ready, reserve_until_answered};
 use crate::operations::doctor::Desk;
 
 /// The permissions that the gateway asks for, as words of `ACL SETUSER`.
@@ -19,7 +19,7 @@ fn needed() -> Vec<String> {
     line.strip_prefix("ACL SETUSER USER ").unwrap().split(' ').map(ToOwned::to_owned).collect()
 }
 
-/// A Redis with the user `gate`, who has them, also after a restart.
+/// A Redis with the user `gate` and these permissions, also after a restart.
 fn start() -> (Redis, String) {
     let rules = [vec!["--user".to_owned(), "gate".into(), "on".into(), ">pw".into()], needed()].concat();
     let options: Vec<&str> = rules.iter().map(String::as_str).chain(["--maxmemory", "256mb"]).collect();
@@ -70,7 +70,7 @@ async fn with_the_permissions_that_it_names_a_gateway_does_everything() {
     // Recovery needs no more.
     redis.kill();
     redis.start_again().unwrap();
-    told(&gateway, "carol", "k1", &white()).await;
+    reserve_until_answered(&gateway, "carol", "k1", &white()).await;
     ready(&gateway, true).await;
 
     // The same for every command.
@@ -79,7 +79,7 @@ async fn with_the_permissions_that_it_names_a_gateway_does_everything() {
         let ended = run(&[args, &["--redis", &url]].concat());
         assert_eq!(ended.code, 0, "{args:?}: {ended:?}");
     };
-    let carol = told(&gateway, "carol", "k1", &white()).await;
+    let carol = reserve_until_answered(&gateway, "carol", "k1", &white()).await;
     assert_eq!(gateway.cancel("carol", &carol.id()).await.status, 200);
     done(&["sale", "close", "small", "--confirm", "small"]);
     done(&["sale", "show", "small"]);
@@ -133,5 +133,5 @@ async fn a_permission_that_is_taken_away_makes_a_gateway_not_ready_until_it_is_b
         redis.run::<()>(&format!("ACL SETUSER gate +{missing}"));
         ready(&gateway, true).await;
     }
-    assert_eq!(told(&gateway, "alice", "k1", &white()).await.status, 201);
+    assert_eq!(reserve_until_answered(&gateway, "alice", "k1", &white()).await.status, 201);
 }

@@ -1,4 +1,4 @@
-//! A redis-server that is killed, stopped, flushed or full in mid-spike.
+//! Tests a redis-server that is killed, stopped, flushed or full in mid-spike.
 
 use reqwest::Method;
 use serde_json::json;
@@ -9,10 +9,10 @@ use testkit::gateway::{Gateway, send, token};
 use testkit::redis::Redis;
 
 use crate::faults::callers::{brief, far, stock};
-use crate::launch::spike::{Answer, Outcome, Spike, balanced, changes, fault, ready, told};
+use crate::launch::spike::{Answer, Outcome, Spike, balanced, changes, fault, ready, reserve_until_answered};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_redis_killed_in_mid_spike_is_taken_in_once_and_nothing_acknowledged_is_lost() {
+async fn a_redis_killed_in_mid_spike_is_adopted_once_and_nothing_acknowledged_is_lost() {
     let mut redis = Redis::start();
     let (one, two) = (Gateway::start(&redis).await, Gateway::start(&redis).await);
     open(&one, &stock(200)).await;
@@ -47,13 +47,13 @@ async fn while_redis_hangs_every_call_is_answered_and_a_retry_is_decided() {
         let tap = gateway.tap(&format!("s-{n}"), "the-one", &far());
         async move { (format!("s-{n}"), Answer::of(&send(tap).await)) }
     });
-    // Their answers come while Redis stands still: it goes on only after the last.
+    // Their answers come while Redis is stopped: it continues only after the last.
     let answers = futures_util::future::join_all(taps).await;
     let (mut unknown, mut stopped) = (0, Outcome::default());
     for (sub, answer) in answers {
         match &answer {
             Answer::Later(problem) => unknown += usize::from(problem == "outcome-unknown"),
-            other => panic!("{sub} was told {other:?} by a Redis that stands still"),
+            other => panic!("{sub} was answered {other:?} by a stopped Redis"),
         }
         stopped.add(sub, answer);
     }
@@ -64,7 +64,7 @@ async fn while_redis_hangs_every_call_is_answered_and_a_retry_is_decided() {
     let mut outcome = spike.end().await;
     for n in 0..100 {
         let sub = format!("s-{n}");
-        let answer = Answer::of(&told(&gateway, &sub, "the-one", &far()).await);
+        let answer = Answer::of(&reserve_until_answered(&gateway, &sub, "the-one", &far()).await);
         outcome.add(sub, answer);
     }
     ready(&gateway, true).await;
@@ -109,8 +109,8 @@ async fn a_full_queue_refuses_at_once_and_memory_stays_bounded() {
     assert!(grown < 64 * 1024, "{grown} KiB more");
     // Each that is unknown is decided once.
     for sub in winners {
-        let first = told(&gateway, &sub, "k", &far()).await;
-        let again = told(&gateway, &sub, "k", &far()).await;
+        let first = reserve_until_answered(&gateway, &sub, "k", &far()).await;
+        let again = reserve_until_answered(&gateway, &sub, "k", &far()).await;
         assert_eq!(first.id(), again.id());
     }
     balanced(&gateway).await;
@@ -186,7 +186,7 @@ async fn a_redis_that_takes_no_writes_is_seen_as_a_fault_and_recovers() {
     let redis = Redis::start();
     let gateway = Gateway::start(&redis).await;
     open(&gateway, &stock(2)).await;
-    let first = told(&gateway, "first", "k", &far()).await;
+    let first = reserve_until_answered(&gateway, "first", "k", &far()).await;
 
     redis.run::<()>("CONFIG SET min-replicas-to-write 1");
     for sub in ["first", "second"] {
@@ -194,13 +194,13 @@ async fn a_redis_that_takes_no_writes_is_seen_as_a_fault_and_recovers() {
         assert_eq!((tap.status, tap.problem()), (503, "temporary-reduced-capacity"), "{}", tap.text);
     }
     eventually("the fault is visible", || async { fault(&gateway).await.then_some(()) }).await;
-    // What was told is still readable.
+    // Acknowledged reservations are still readable.
     let path = format!("/v1/sales/small/reservations/{}", first.id());
     let read = gateway.get_as("first", &path).await;
     assert_eq!(read.status, 200, "{}", read.text);
 
     redis.run::<()>("CONFIG SET min-replicas-to-write 0");
-    let second = told(&gateway, "second", "k", &far()).await;
+    let second = reserve_until_answered(&gateway, "second", "k", &far()).await;
     assert_eq!(second.status, 201, "{}", second.text);
     eventually("the fault is over", || async { (!fault(&gateway).await).then_some(()) }).await;
     balanced(&gateway).await;

@@ -1,5 +1,5 @@
-//! Replies of Redis that the gateway does not understand are failures that are counted and shown, and an address by which it would
-//! get some is refused at the start.
+//! Tests malformed replies of Redis: they are counted and reported, and an address that would give
+//! some is refused at the start.
 
 use testkit::cli::run;
 use testkit::eventually;
@@ -7,7 +7,7 @@ use testkit::gateway::Gateway;
 use testkit::redis::Redis;
 
 #[tokio::test]
-async fn a_journal_whose_entries_can_t_be_read_is_not_taken_for_one_without_news() {
+async fn unreadable_journal_entries_are_not_taken_for_an_empty_journal() {
     // A command that answers whatever it is asked, with a text, in the place of XREAD.
     let redis = Redis::start_with(&["--rename-command", "XREAD", "", "--rename-command", "LOLWUT", "XREAD"]);
     let other = Redis::start();
@@ -22,7 +22,7 @@ async fn a_journal_whose_entries_can_t_be_read_is_not_taken_for_one_without_news
     assert_eq!(import.code, 0, "{import:?}");
 
     let gateway = Gateway::spawn(&redis, &[]);
-    eventually("it is not ready, and says why", || async {
+    eventually("it is not ready, with the reason", || async {
         let reply = gateway.ops_get("/readyz").await;
         (reply.status == 503 && reply.text.contains("the reply to XREAD can't be read")).then_some(())
     })

@@ -1,4 +1,4 @@
-//! A primary that is lost, and replicas that sentinels put in its place, with real redis-servers and sentinels.
+//! Tests a lost primary that sentinels replace by a replica.
 
 use testkit::cli::run;
 use testkit::definition::{known, open, small, white};
@@ -9,7 +9,7 @@ use testkit::sentinel::Sentinels;
 use testkit::tls::Certificate;
 
 use crate::faults::callers::{far, stock};
-use crate::launch::spike::{Spike, changes, ready, told};
+use crate::launch::spike::{Spike, changes, ready, reserve_until_answered};
 
 /// Asks for a failover; once the sentinels can do one.
 fn fails_over(sentinels: &Sentinels) -> Option<()> {
@@ -19,8 +19,8 @@ fn fails_over(sentinels: &Sentinels) -> Option<()> {
 /// Whether it is one by now. Sentinels cut connections off when they make it one, this one, too.
 fn is_replica(redis: &Redis) -> bool {
     let asked = redis::Client::open(redis.url()).unwrap().get_connection();
-    let told = asked.and_then(|mut conn| redis::cmd("ROLE").query::<Vec<redis::Value>>(&mut conn));
-    told.is_ok_and(|role| matches!(&role[0], redis::Value::BulkString(word) if word == b"slave"))
+    let answered = asked.and_then(|mut conn| redis::cmd("ROLE").query::<Vec<redis::Value>>(&mut conn));
+    answered.is_ok_and(|role| matches!(&role[0], redis::Value::BulkString(word) if word == b"slave"))
 }
 
 /// A primary at a port, and two replicas of it.
@@ -81,7 +81,7 @@ async fn a_primary_lost_in_mid_spike_is_replaced_and_nothing_that_a_replica_has_
     outcome.reconcile(&one).await;
     assert_eq!(changes(&two, "adopt").await, 1);
 
-    // The former primary comes back as a replica, and nobody is misled by it.
+    // The former primary returns as a replica; no gateway uses it as the primary.
     primary.start_again().unwrap();
     eventually("it follows the new one", || async { is_replica(&primary).then_some(()) }).await;
     let audit = run(&["audit", "small", "--redis", &sentinels.url]);
@@ -94,10 +94,10 @@ async fn a_failover_by_hand_is_followed_although_the_former_primary_still_answer
     let sentinels = Sentinels::of(port);
     let gateway = Gateway::start_at(&sentinels.url, &["--durability", "replicas=1"]).await;
     open(&gateway, &small()).await;
-    assert!(told(&gateway, "alice", "k1", &white()).await.status < 300);
+    assert!(reserve_until_answered(&gateway, "alice", "k1", &white()).await.status < 300);
     eventually("it begins", || async { fails_over(&sentinels) }).await;
     eventually("it follows", || async { is_replica(&primary).then_some(()) }).await;
-    let bob = eventually("bob is told", || async {
+    let bob = eventually("bob's tap is answered", || async {
         let reply = gateway.reserve("bob", "k1", &white()).await;
         (reply.status < 300).then_some(reply)
     })
@@ -105,7 +105,7 @@ async fn a_failover_by_hand_is_followed_although_the_former_primary_still_answer
     assert_eq!(bob.json["state"], "held");
     let again = gateway.reserve("alice", "k1", &white()).await;
     assert_eq!((again.status, again.header("idempotency-replayed")), (200, "true"));
-    // Also what is not hot is asked of the new one: levers, audits, readiness.
+    // Operator actions, audits and readiness use the new one, too.
     assert_eq!(gateway.action("pause", &serde_json::json!({})).await.status, 200);
     let audit = gateway.audit().await;
     assert_eq!(audit["verdict"], "balanced", "{audit}");
@@ -122,20 +122,20 @@ async fn a_former_primary_that_is_never_demoted_is_left_all_the_same() {
     open(&gateway, &small()).await;
     assert_eq!(gateway.reserve("alice", "k1", &white()).await.status, 201);
     eventually("it begins", || async { fails_over(&sentinels) }).await;
-    let new = eventually("another is the primary, whose ledger is the sale's", || async {
+    let new = eventually("another Redis is the primary and has the sale's ledger", || async {
         let new = replicas.iter().find(|replica| !is_replica(replica))?;
         let owner: Option<String> = new.run("HGET lg:{small}:state epoch");
         (owner == Some(new.info("run_id"))).then_some(new)
     })
     .await;
-    let bob = eventually("bob is told", || async {
+    let bob = eventually("bob's tap is answered", || async {
         let reply = gateway.reserve("bob", "k1", &white()).await;
         (reply.status < 300).then_some(reply)
     })
     .await;
     assert_eq!((bob.status, bob.json["number"].as_u64()), (201, Some(2)));
     assert!(!is_replica(&former));
-    // A try of bob's may have met the former one, whose answer counts as nobody's.
+    // A try of bob's may have reached the former primary, whose answer does not count.
     assert_eq!(new.run::<usize>("HLEN lg:{small}:records"), 2);
     let follows = eventually("what bob has is known", || async {
         let page = gateway.ops_get("/admin/v1/sales/small").await.json;
@@ -154,7 +154,7 @@ async fn user_password_and_database_are_for_the_primary_and_not_for_the_sentinel
     let url = sentinels.url.replace("//", "//gate:p%40ss@") + "?db=1";
     let gateway = Gateway::start_at(&url, &["--durability", "replicas=2"]).await;
     open(&gateway, &small()).await;
-    assert!(told(&gateway, "alice", "k1", &white()).await.status < 300);
+    assert!(reserve_until_answered(&gateway, "alice", "k1", &white()).await.status < 300);
     let whoami = primary.run::<String>("CLIENT LIST");
     assert!(whoami.contains("user=gate"), "{whoami}");
     let keyspace: String = primary.run("INFO keyspace");
@@ -165,10 +165,10 @@ async fn user_password_and_database_are_for_the_primary_and_not_for_the_sentinel
 }
 
 #[tokio::test]
-async fn sentinels_that_are_away_or_know_no_such_service_are_reported_in_words() {
-    let nobody = testkit::files::free_port();
+async fn missing_sentinels_and_an_unknown_service_are_reported() {
+    let absent = testkit::files::free_port();
     for (url, words) in [
-        (format!("redis+sentinel://127.0.0.1:{nobody}/ledger"), "can't reach Redis"),
+        (format!("redis+sentinel://127.0.0.1:{absent}/ledger"), "can't reach Redis"),
         ("redis+sentinel://127.0.0.1:1".to_owned(), "names no service"),
         ("sentinel://127.0.0.1:1/ledger".to_owned(), "redis+sentinel://HOST:PORT,HOST:PORT/SERVICE"),
     ] {
@@ -183,12 +183,12 @@ async fn sentinels_that_are_away_or_know_no_such_service_are_reported_in_words()
     assert!(done.err.contains("can't reach Redis"), "{done:?}");
     println!("{}", done.err);
     // One that is away is passed over.
-    let partly = sentinels.url.replace("redis+sentinel://", &format!("redis+sentinel://127.0.0.1:{nobody},"));
+    let partly = sentinels.url.replace("redis+sentinel://", &format!("redis+sentinel://127.0.0.1:{absent},"));
     assert_eq!(run(&["sale", "list", "--redis", &partly]).code, 0);
 }
 
 #[tokio::test]
-async fn in_tls_sentinels_and_primary_are_trusted_by_who_has_signed_them() {
+async fn in_tls_sentinels_and_primary_are_trusted_by_their_issuer() {
     let certificate = Certificate::of_redis();
     let (primary, replicas, port) = three_in_tls(&certificate).await;
     for redis in replicas.iter().chain([&primary]) {
@@ -199,7 +199,7 @@ async fn in_tls_sentinels_and_primary_are_trusted_by_who_has_signed_them() {
     let file = certificate.cert().display().to_string();
     let gateway = Gateway::start_at(&url, &["--redis-ca-file", &file, "--durability", "replicas=1"]).await;
     open(&gateway, &small()).await;
-    assert!(told(&gateway, "alice", "k1", &white()).await.status < 300);
+    assert!(reserve_until_answered(&gateway, "alice", "k1", &white()).await.status < 300);
     let clients: String = primary.run("CLIENT LIST");
     assert!(clients.contains("user=gate"), "{clients}");
     let audit = run(&["audit", "small", "--redis", &url, "--redis-ca-file", &file]);
@@ -235,7 +235,7 @@ async fn client_certificates_and_a_user_are_shown_to_a_redis_and_to_sentinels_th
     let all = [&shown[..], &user[..], &["--durability", "replicas=1"]].concat();
     let gateway = Gateway::start_at(&sentinels.url, &all).await;
     open(&gateway, &small()).await;
-    assert!(told(&gateway, "alice", "k1", &white()).await.status < 300);
+    assert!(reserve_until_answered(&gateway, "alice", "k1", &white()).await.status < 300);
     let list = |options: &[&str], variable: &str| {
         let mut command = testkit::gateway::binary();
         // A busy machine is not what is looked for.

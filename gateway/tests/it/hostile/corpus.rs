@@ -1,8 +1,9 @@
-//! Requests that programs read differently: what each is answered, and whether its connection goes on.
+//! Lists requests that programs parse differently, with the right answer and the connection's
+//! state.
 //!
-//! Placeholders: `{tap}` the head of a tap without its end, by a buyer who has no other; `{body}` its body, `{n}` the
-//! body's length, `{x}` likewise in hexadecimal; `{hidden}` a whole tap of a buyer who must never get anything,
-//! `{h}` its length; `{get}` a GET without its end.
+//! Placeholders: `{tap}` the head of a tap without its end, by a buyer with no other; `{body}` its body, `{n}` the
+//! body's length, `{x}` likewise in hexadecimal; `{hidden}` a complete tap of a buyer that must never win, `{h}` its
+//! length; `{get}` a GET without its end.
 
 /// What becomes of the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -248,7 +249,7 @@ pub const FIELDS: &[Case] = &[
     ("two hosts", "{get}host: x\r\n\r\n{hidden}", &[400], Closed),
     ("two hosts in one", "GET /v1/time HTTP/1.1\r\nhost: a, b\r\n\r\n{hidden}", &[400], Closed),
     ("a path in the host", "GET /v1/time HTTP/1.1\r\nhost: a/b\r\n\r\n{hidden}", &[400], Closed),
-    ("somebody in the host", "GET /v1/time HTTP/1.1\r\nhost: a@b\r\n\r\n{hidden}", &[400], Closed),
+    ("a user in the host", "GET /v1/time HTTP/1.1\r\nhost: a@b\r\n\r\n{hidden}", &[400], Closed),
     ("a blank in the host", "GET /v1/time HTTP/1.1\r\nhost: a b\r\n\r\n{hidden}", &[400], Closed),
     ("an empty host", "GET /v1/time HTTP/1.1\r\nhost:\r\n\r\n", &[200], Open),
     ("a host and a port", "GET /v1/time HTTP/1.1\r\nhost: [::1]:8080\r\n\r\n", &[200], Open),
@@ -288,7 +289,7 @@ pub const LINES: &[Case] = &[
     ("a tab", "GET\t/v1/time HTTP/1.1\r\nhost: x\r\n\r\n{hidden}", &[400], Closed),
     ("a blank at the end", "GET /v1/time HTTP/1.1 \r\nhost: x\r\n\r\n{hidden}", &[400], Closed),
     ("lower case", "get /v1/time HTTP/1.1\r\nhost: x\r\n\r\n", &[405], Open),
-    ("a method nobody knows", "SPEND /v1/time HTTP/1.1\r\nhost: x\r\n\r\n", &[405], Open),
+    ("an unknown method", "SPEND /v1/time HTTP/1.1\r\nhost: x\r\n\r\n", &[405], Open),
     ("TRACE", "TRACE /v1/time HTTP/1.1\r\nhost: x\r\n\r\n", &[405], Open),
     ("a method that is none", "G@T /v1/time HTTP/1.1\r\nhost: x\r\n\r\n{hidden}", &[400], Closed),
     ("no method", " /v1/time HTTP/1.1\r\nhost: x\r\n\r\n{hidden}", &[400], Closed),

@@ -38,9 +38,10 @@ async fn a_hundred_thousand_connections_that_are_dropped_leave_nothing() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn connections_over_the_cap_have_a_cap_of_their_own() {
-    // Room for the honest ones and a few more. Of the others so many are told that there is none, at a time.
+    // Permits for the honest buyers and a few more; a limited number of the others is refused at a
+    // time.
     const MORE: usize = 50;
-    const TOLD_AT_ONCE: usize = 256;
+    const ANSWERED_AT_ONCE: usize = 256;
     let most = (BUYERS + MORE).to_string();
     let stage =
         Stage::set(&["--workers", "1", "--connections-max", &most, "--connections-per-address-max", "off"])
@@ -52,7 +53,7 @@ async fn connections_over_the_cap_have_a_cap_of_their_own() {
         flood.push(stage.attack(n).await);
         if n % 50 == 0 {
             let grown = stage.files().saturating_sub(files);
-            assert!(grown <= MORE + TOLD_AT_ONCE, "{grown} files more after {n} connections");
+            assert!(grown <= MORE + ANSWERED_AT_ONCE, "{grown} files more after {n} connections");
         }
     }
     honest.go_on(1).await;
@@ -61,11 +62,12 @@ async fn connections_over_the_cap_have_a_cap_of_their_own() {
     honest.end(&stage.gateway).await;
 }
 
-/// Sends up to so many bytes, a piece again and again, until the server takes no more; how many, and what it told.
+/// Sends a piece repeatedly up to so many bytes, until the server reads no more; returns the count
+/// and the answer.
 async fn pour(mut stream: TcpStream, begin: &str, piece: &str, total: usize) -> (usize, Vec<u8>) {
     let _ = stream.write_all(begin.as_bytes()).await;
     let (mut read, mut write) = stream.split();
-    let mut told = Vec::new();
+    let mut received = Vec::new();
     let pouring = async {
         let mut sent = begin.len();
         while sent < total {
@@ -76,13 +78,15 @@ async fn pour(mut stream: TcpStream, begin: &str, piece: &str, total: usize) -> 
         }
         sent
     };
-    let both = async { tokio::join!(pouring, read.read_to_end(&mut told)).0 };
-    let sent = tokio::time::timeout(PATIENCE, both).await.expect("the gateway ends who sends too much");
-    (sent, told)
+    let both = async { tokio::join!(pouring, read.read_to_end(&mut received)).0 };
+    let sent = tokio::time::timeout(PATIENCE, both)
+        .await
+        .expect("the gateway ends a connection that sends too much");
+    (sent, received)
 }
 
-fn status(told: &[u8]) -> u16 {
-    let text = String::from_utf8_lossy(told);
+fn status(received: &[u8]) -> u16 {
+    let text = String::from_utf8_lossy(received);
     assert!(text.matches("HTTP/1.1").count() <= 1, "{text}");
     text.split(' ').nth(1).map_or(0, |status| status.parse().unwrap())
 }
@@ -109,9 +113,9 @@ async fn heads_and_targets_without_end_are_refused() {
             let (stage, (begin, piece)) = (&stage, &bombs[n % bombs.len()]);
             async move { (piece, begin, pour(stage.attack(n).await, begin, piece, total).await) }
         });
-        for (piece, begin, (sent, told)) in futures_util::future::join_all(pours).await {
-            let status = status(&told);
-            // hyper says 400 of a fold if it looks before there is too much.
+        for (piece, begin, (sent, received)) in futures_util::future::join_all(pours).await {
+            let status = status(&received);
+            // hyper answers 400 to a folded header if it parses before the size limit.
             let is_refusal = status == 431 || *piece == FOLD && status == 400;
             let may_drown = total > 200_000 && status == 0;
             assert!(is_refusal || may_drown, "{status} for {begin:?}, {:?}…", &piece[..2]);
@@ -145,9 +149,9 @@ async fn a_body_of_a_gibibyte_is_refused_and_not_read() {
             (*refusal, pour(stage.attack(n).await, &begin, piece, GIB).await)
         }
     });
-    for (refusal, (sent, told)) in futures_util::future::join_all(pours).await {
-        let status = status(&told);
-        // Who goes on sending may lose the refusal to the reset that ends it.
+    for (refusal, (sent, received)) in futures_util::future::join_all(pours).await {
+        let status = status(&received);
+        // A client that continues to send may lose the refusal to the reset.
         assert!(status == refusal || status == 0, "{status} instead of {refusal}");
         assert!(sent < 16 << 20, "{sent} bytes of a body were taken");
     }

@@ -1,4 +1,5 @@
-//! Buyers who reserve and cancel all the while, each over a connection of its own: what no attack may disturb.
+//! Runs honest buyers that reserve and cancel, each on its own connection; no attack may disturb
+//! them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -38,7 +39,7 @@ pub fn tap_head(sub: &str, key: &str) -> String {
     )
 }
 
-/// A whole tap.
+/// A complete tap.
 pub fn whole_tap(sub: &str, key: &str) -> String {
     let body = white().to_string();
     format!("{}content-length: {}\r\n\r\n{body}", tap_head(sub, key), body.len())
@@ -149,7 +150,7 @@ impl Way {
     }
 }
 
-/// A connection that is kept, as a client keeps it.
+/// A persistent connection, as a client has it.
 struct Line {
     stream: Box<dyn Stream>,
     way: Way,
@@ -160,8 +161,8 @@ async fn round(line: &mut Line, round: u64) {
     let body = white().to_string();
     let (status, text) = line.ask("", &format!("idempotency-key: k{round}\r\n"), &body).await;
     assert_eq!(status, 201, "{text}");
-    let told: Value = serde_json::from_str(&text).unwrap();
-    let path = format!("/{}/cancel", told["id"].as_str().unwrap());
+    let received: Value = serde_json::from_str(&text).unwrap();
+    let path = format!("/{}/cancel", received["id"].as_str().unwrap());
     let (status, text) = line.ask(&path, "", "").await;
     assert_eq!(status, 200, "{text}");
 }
@@ -210,7 +211,7 @@ pub struct Whole {
     pub end: usize,
 }
 
-/// The answer that these bytes begin with, once it is whole.
+/// The first answer in these bytes, once it is complete.
 pub fn first_answer(bytes: &[u8]) -> Option<Whole> {
     let body = memchr::memmem::find(bytes, b"\r\n\r\n")? + 4;
     let head = std::str::from_utf8(&bytes[..body]).unwrap().to_ascii_lowercase();

@@ -42,7 +42,7 @@ async fn flood(gateway: &Gateway, h2: &H2, frames: &mut Frames, nth: Nth) -> u32
             assert_eq!(h2.get("/v1/time").await.status, 200, "an honest client is served");
         }
     }
-    // What the server has said last is still on its way.
+    // The server's last bytes are still on their way.
     assert!(sent < FLOOD, "never ended");
     assert!(frames.until(|_| false).await.is_none());
     assert_eq!(h2.get("/v1/time").await.status, 200, "also afterwards, on the connection that it has");
@@ -97,7 +97,7 @@ async fn streams_beyond_the_limit_are_refused_and_then_the_connection() {
     let h2 = H2::connect(&gateway.url, &client).await;
     let mut frames = Frames::connect(&gateway.url, &client).await;
     open(&gateway, &h2, &small()).await;
-    // Taps whose bodies do not come: all are under way.
+    // Taps without their bodies: all are in flight.
     let head = tap_block();
     let tap = |n: u32| frame(HEADERS, END_HEADERS, 2 * n + 1, &head);
     // As many as there may be, and one more.
@@ -114,7 +114,7 @@ async fn streams_beyond_the_limit_are_refused_and_then_the_connection() {
     frames.send(&frame(PING, 0, 0, b"all read")).await;
     let next = frames.until(|f| f.kind == RST_STREAM || f.kind == PING && f.payload == b"all read").await;
     assert_eq!(next.unwrap().kind, PING, "it was not refused");
-    // Who does not listen is cut off.
+    // A client that ignores it is disconnected.
     let more: Vec<u8> = (130..330).flat_map(tap).collect();
     frames.send(&more).await;
     let goaway = frames.until(|f| f.kind == GOAWAY).await.expect("GOAWAY");

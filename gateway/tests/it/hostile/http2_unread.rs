@@ -49,7 +49,7 @@ async fn an_answer_without_progress_ends_its_connection_whatever_else_happens_th
         let mut frames = Frames::connect(&gateway.url, &h2_client(&cert)).await;
         frames.shut_window().await;
         frames.send(&call("GET", "/v1/time", 1)).await;
-        // A few bytes are no progress.
+        // A few bytes do not count as progress.
         for _ in 0..bytes_read {
             frames.send(&frame(WINDOW_UPDATE, 0, 1, &[0, 0, 0, 1])).await;
             assert!(frames.until(|f| f.kind == DATA && f.payload.len() == 1).await.is_some());
@@ -88,7 +88,7 @@ async fn unsent_answers_have_a_limit_and_what_waits_for_it_is_answered_later() {
     frames.shut_window().await;
     let pages: Vec<u8> = (0..STREAMS).flat_map(|n| call("GET", path, 2 * n + 1)).collect();
     frames.send(&pages).await;
-    // What can be answered is, as the answer to a PING that comes behind it says.
+    // All complete requests are answered: the answer to a later PING shows it.
     let most = UNSENT_MAX.div_ceil(page);
     let mut answered = 0;
     let mut pings = 0_u64;

@@ -1,4 +1,5 @@
-//! What nobody must learn: secrets, and anything of another buyer's reservation; and that nobody writes our log for us.
+//! Tests that secrets and other buyers' reservations do not leak, and that input cannot inject log
+//! lines.
 
 use std::path::Path;
 
@@ -10,7 +11,7 @@ use testkit::gateway::{Gateway, OPS_TOKEN, SECRET, binary, send, token};
 use testkit::link::{Fault, Link};
 use testkit::redis::Redis;
 
-/// A line of our log begins with a time, whatever somebody has put into it.
+/// Whether a log line is genuine: it begins with a time.
 fn is_whole(line: &str) -> bool {
     line.get(..4).is_some_and(|year| year.starts_with("20")) && line.get(10..11) == Some("T")
 }
@@ -20,7 +21,7 @@ fn read(log: &Path) -> String {
 }
 
 #[tokio::test]
-async fn logs_metrics_and_errors_hold_no_secret_and_no_line_that_somebody_else_wrote() {
+async fn logs_metrics_and_errors_hold_no_secret_and_no_injected_line() {
     let dir = tempfile::tempdir().unwrap();
     let log = dir.path().join("log");
     let redis = Redis::start();
@@ -30,33 +31,33 @@ async fn logs_metrics_and_errors_hold_no_secret_and_no_line_that_somebody_else_w
     open(&gateway, &small()).await;
     let alice = token("alice");
     let forged = format!("{alice}x");
-    let mut told = String::new();
+    let mut received = String::new();
     // Whatever is answered, by either listener, to right and wrong tokens and to nonsense.
     let evil = "x\n2026-01-01T00:00:00Z ERROR gateway: forged\r\n\u{1b}[31m";
-    told += &send(gateway.tap("alice", "k", &white())).await.text;
+    received += &send(gateway.tap("alice", "k", &white())).await.text;
     for token in [alice.as_str(), &forged, OPS_TOKEN, SECRET] {
         let path = "/v1/sales/small/reservations";
-        told += &send(gateway.request(Method::GET, path).bearer_auth(token)).await.text;
+        received += &send(gateway.request(Method::GET, path).bearer_auth(token)).await.text;
         let admin = reqwest::Client::new().get(format!("{}/admin/v1/sales", gateway.ops_url));
-        told += &send(admin.bearer_auth(format!("{token}y"))).await.text;
+        received += &send(admin.bearer_auth(format!("{token}y"))).await.text;
     }
     for word in ["pause", "resume"] {
-        told += &gateway.action(word, &json!({"reason": evil})).await.text;
+        received += &gateway.action(word, &json!({"reason": evil})).await.text;
     }
-    told +=
+    received +=
         &gateway.ops(Method::PATCH, "/admin/v1/limits", &json!({"sale": "9:9", "reason": evil})).await.text;
-    told += &gateway.ops(Method::PATCH, "/admin/v1/limits", &json!({"sale": evil})).await.text;
-    told += &gateway.ops(Method::PUT, "/admin/v1/sales/small", &json!({"sale": {"id": evil}})).await.text;
-    told += &gateway.get("/v1/sales/small%0A2026-01-01T00:00:00Z%20ERROR%20forged").await.text;
-    told += &gateway.reserve("bob", "k", &json!({"model": evil, "store": "gz-1"})).await.text;
-    told += &gateway.ops_get("/metrics").await.text;
-    told += &gateway.ops_get("/admin/v1/fleet").await.text;
+    received += &gateway.ops(Method::PATCH, "/admin/v1/limits", &json!({"sale": evil})).await.text;
+    received += &gateway.ops(Method::PUT, "/admin/v1/sales/small", &json!({"sale": {"id": evil}})).await.text;
+    received += &gateway.get("/v1/sales/small%0A2026-01-01T00:00:00Z%20ERROR%20forged").await.text;
+    received += &gateway.reserve("bob", "k", &json!({"model": evil, "store": "gz-1"})).await.text;
+    received += &gateway.ops_get("/metrics").await.text;
+    received += &gateway.ops_get("/admin/v1/fleet").await.text;
     eventually("the limits are logged", || async { read(&log).contains("limits set").then_some(()) }).await;
 
     let log = read(&log);
     assert!(log.lines().count() > 5, "{log}");
     let signature = alice.rsplit('.').next().unwrap();
-    for (what, text) in [("the log", &log), ("the answers", &told)] {
+    for (what, text) in [("the log", &log), ("the answers", &received)] {
         for secret in [SECRET, OPS_TOKEN, &alice, &forged, signature] {
             assert!(!text.contains(secret), "{what} has {secret:?}");
         }
@@ -70,11 +71,10 @@ async fn logs_metrics_and_errors_hold_no_secret_and_no_line_that_somebody_else_w
 async fn the_password_of_redis_is_never_shown() {
     let dir = tempfile::tempdir().unwrap();
     let log = dir.path().join("log");
-    // Nobody listens there.
-    let url = "redis://somebody:hunter2@127.0.0.1:1/0";
+    // Nothing listens there.
+    let url = "redis://user:hunter2@127.0.0.1:1/0";
     let gateway = Gateway::spawn_logging(url, &[], &log);
-    eventually("it tells that Redis is away", || async { read(&log).contains("refused").then_some(()) })
-        .await;
+    eventually("it logs that Redis is away", || async { read(&log).contains("refused").then_some(()) }).await;
     let not_ready = gateway.ops_get("/readyz").await;
     assert_eq!(not_ready.status, 503);
     let admin = gateway.ops_get("/admin/v1/sales").await;
@@ -98,11 +98,12 @@ async fn another_s_reservation_looks_like_none_and_takes_as_long() {
     let held = gateway.reserve("alice", "k", &white()).await;
     assert_eq!(held.status, 201, "{}", held.text);
     let theirs = held.id();
-    let nobodys = theirs.chars().rev().collect::<String>();
-    // Redis can't be asked: whoever answers has not looked whether it is there, so no clock can tell.
+    let absent_ones = theirs.chars().rev().collect::<String>();
+    // Redis is away: the answer does not depend on the reservation's existence, so its time cannot
+    // either.
     proxy.set(Fault::Stall);
-    let mut told = Vec::new();
-    for id in [&theirs, &nobodys] {
+    let mut received = Vec::new();
+    for id in [&theirs, &absent_ones] {
         let path = format!("/v1/sales/small/reservations/{id}");
         let call = |method, path: &str| gateway.request(method, path).bearer_auth(token("mallory"));
         let body = json!({"store": "gz-2"});
@@ -113,10 +114,10 @@ async fn another_s_reservation_looks_like_none_and_takes_as_long() {
         ] {
             let reply = send(request).await;
             assert_eq!((reply.status, reply.problem()), (404, "reservation-not-found"), "{}", reply.text);
-            told.push(reply.text);
+            received.push(reply.text);
         }
     }
-    assert!(told.iter().all(|text| *text == told[0]), "{told:?}");
+    assert!(received.iter().all(|text| *text == received[0]), "{received:?}");
     proxy.set(Fault::None);
     let own = gateway.get_as("alice", &format!("/v1/sales/small/reservations/{theirs}")).await;
     assert_eq!((own.status, own.json["version"].as_u64()), (200, Some(1)), "{}", own.text);

@@ -1,4 +1,5 @@
-//! Slow clients: heads, bodies and reads, and connections that say nothing. The time-outs end them, each with what it must be told.
+//! Tests slow clients: heads, bodies, reads, and silent connections. Each time-out ends them with
+//! the right answer.
 
 use std::time::Duration;
 
@@ -13,7 +14,8 @@ use super::honest::tap_head;
 const MANY: usize = 2_000;
 /// Between two drops of a slow sender.
 const DROP: Duration = Duration::from_millis(100);
-/// Long enough for an honest buyer on a busy machine; a slow one can't be told from a dead one sooner.
+/// Long enough for an honest buyer on a busy machine; a slow client looks like a dead one until
+/// then.
 pub const OPTIONS: [&str; 8] = [
     "--first-byte-timeout-ms",
     "2000",
@@ -67,21 +69,21 @@ where
         let stream = stage.attack(n).await;
         attackers.push(tokio::spawn(attacker(n, stream)));
     }
-    // Nobody is refused while they are all there, nor after.
+    // No honest buyer is refused during the attack or after.
     honest.go_on(3).await;
-    let mut told = Vec::new();
+    let mut received = Vec::new();
     for attacker in attackers {
-        told.push(attacker.await.unwrap());
+        received.push(attacker.await.unwrap());
     }
     testkit::eventually("all slow connections are gone", || async { (stage.files() <= files).then_some(()) })
         .await;
     honest.end(&stage.gateway).await;
-    told
+    received
 }
 
-fn assert_all_answered_408(told: Vec<Vec<u8>>) {
-    assert_eq!(told.len(), MANY);
-    for bytes in told {
+fn assert_all_answered_408(received: Vec<Vec<u8>>) {
+    assert_eq!(received.len(), MANY);
+    for bytes in received {
         let text = String::from_utf8_lossy(&bytes);
         assert!(text.starts_with("HTTP/1.1 408 ") && text.contains("/problems/request-timeout"), "{text}");
         assert_eq!(text.matches("HTTP/1.1").count(), 1, "{text}");
@@ -91,16 +93,16 @@ fn assert_all_answered_408(told: Vec<Vec<u8>>) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn heads_that_drip_in_get_408() {
     let stage = Stage::set(&OPTIONS).await;
-    let told = many(&stage, |_, stream| async move {
+    let received = many(&stage, |_, stream| async move {
         drip(stream, "GET /v1/time HTTP/1.1\r\nhost: x\r\n", "x: y\r\n").await
     });
-    assert_all_answered_408(told.await);
+    assert_all_answered_408(received.await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bodies_that_drip_in_get_408() {
     let stage = Stage::set(&OPTIONS).await;
-    let told = many(&stage, |n, stream| async move {
+    let received = many(&stage, |n, stream| async move {
         let tap = tap_head(&format!("slow-{n}"), "k");
         if n % 2 == 0 {
             drip(stream, &format!("{tap}content-length: 10000\r\n\r\n{{"), " ").await
@@ -108,13 +110,13 @@ async fn bodies_that_drip_in_get_408() {
             drip(stream, &format!("{tap}transfer-encoding: chunked\r\n\r\n"), "1\r\n \r\n").await
         }
     });
-    assert_all_answered_408(told.await);
+    assert_all_answered_408(received.await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn connections_that_say_nothing_are_closed() {
+async fn silent_connections_are_closed() {
     let stage = Stage::set(&OPTIONS).await;
-    let told = many(&stage, |n, mut stream| async move {
+    let received = many(&stage, |n, mut stream| async move {
         if n % 2 == 1 {
             // One request, and nothing more.
             stream.write_all(b"GET /v1/time HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
@@ -122,7 +124,7 @@ async fn connections_that_say_nothing_are_closed() {
         let (bytes, was_reset) = to_the_end(&mut stream).await;
         (n, String::from_utf8(bytes).unwrap(), was_reset)
     });
-    for (n, text, was_reset) in told.await {
+    for (n, text, was_reset) in received.await {
         assert!(!was_reset, "{n}");
         // An idle one gets an answer for a request that may be on its way.
         assert_eq!(text.matches("HTTP/1.1").count(), 2 * (n % 2), "{text}");
@@ -147,7 +149,7 @@ async fn clients_that_never_read_are_cut_off_and_cost_little() {
     testkit::definition::open(&stage.gateway, &definition).await;
     let before = stage.memory("VmRSS");
     let request = "GET /v1/sales/small/stores?limit=500 HTTP/1.1\r\nhost: x\r\n\r\n".repeat(16);
-    let told = many(&stage, move |_, mut stream| {
+    let received = many(&stage, move |_, mut stream| {
         let request = request.clone();
         async move {
             // Until nothing more is taken, and then until the connection is gone.
@@ -158,11 +160,11 @@ async fn clients_that_never_read_are_cut_off_and_cost_little() {
                 }
                 sent
             };
-            tokio::time::timeout(PATIENCE, sending).await.expect("the gateway ends who does not read")
+            tokio::time::timeout(PATIENCE, sending).await.expect("the gateway ends a slow reader")
         }
     });
-    for sent in told.await {
-        assert!(sent < 16 << 20, "{sent} bytes of requests were taken from one who does not read");
+    for sent in received.await {
+        assert!(sent < 16 << 20, "{sent} bytes of requests were read from a slow reader");
     }
     // Of each at most what hyper reads ahead, what waits to be written, and one answer.
     let grown = stage.memory("VmHWM").saturating_sub(before);

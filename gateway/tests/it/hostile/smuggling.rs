@@ -1,4 +1,4 @@
-//! The corpus: each request is answered as it must be, and what hides behind it is never taken for a request.
+//! Tests the corpus: each request gets the right answer, and its hidden request never runs.
 
 use testkit::PATIENCE;
 use testkit::check::refused;
@@ -10,7 +10,7 @@ use crate::hostile::Stage;
 use crate::hostile::corpus::{CHUNKS, CODINGS, Case, End, FIELDS, LENGTHS, LINES};
 use crate::hostile::honest::{tap_head, whole_tap};
 
-/// Whom a hidden tap is for.
+/// The buyer of a hidden tap.
 const HIDDEN: &str = "hidden";
 
 /// With the placeholders filled in; the tap is by `sub`.
@@ -30,21 +30,21 @@ type AnswerClass = (u16, bool);
 
 /// All answers in what a server sent.
 fn answers(mut bytes: &[u8]) -> Vec<AnswerClass> {
-    let mut told = Vec::new();
+    let mut received = Vec::new();
     while let Some(head) = memchr::memmem::find(bytes, b"\r\n\r\n") {
         let text = std::str::from_utf8(&bytes[..head]).unwrap().to_ascii_lowercase();
         assert!(text.starts_with("http/1."), "no answer: {text}");
         let status = text.split(' ').nth(1).unwrap().parse().unwrap();
         let length = text.lines().find_map(|line| line.strip_prefix("content-length: "));
         let length = length.map_or(0, |n| n.parse::<usize>().unwrap());
-        told.push((status, length > 0));
+        received.push((status, length > 0));
         bytes = &bytes[head + 4 + length..];
     }
     assert!(bytes.is_empty(), "half an answer: {}", String::from_utf8_lossy(bytes));
-    told
+    received
 }
 
-/// A last request, which closes: its answer tells that the connection was still understood.
+/// A last request, which closes: its answer shows that the connection was still in sync.
 const PROBE: &str = "GET /v1/sales/none HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
 
 /// All that comes back for a case, up to the end of the connection.
@@ -68,14 +68,14 @@ async fn a_request_that_is_read_in_two_ways_is_refused_and_hides_nothing() {
     let mut wrong = Vec::new();
     // Before the honest buyers come: what is counted is what was sent.
     let before = counted(&stage.gateway).await;
-    let (mut told, mut won) = (0, 0);
+    let (mut received, mut won) = (0, 0);
     for (kind, cases) in
         [("lengths", LENGTHS), ("chunks", CHUNKS), ("codings", CODINGS), ("fields", FIELDS), ("lines", LINES)]
     {
         for (n, case) in cases.iter().enumerate() {
             let (name, _, statuses, end) = case;
             let found = ask(&stage.gateway, case, &format!("{kind}-{n}")).await;
-            told += found.len() as u64;
+            received += found.len() as u64;
             won += found.iter().filter(|(status, _)| *status == 201).count();
             let mut wanted = statuses.to_vec();
             wanted.extend((*end == End::Open).then_some(404));
@@ -86,7 +86,7 @@ async fn a_request_that_is_read_in_two_ways_is_refused_and_hides_nothing() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    assert_eq!(counted(&stage.gateway).await - before, told, "what was answered is all that was done");
+    assert_eq!(counted(&stage.gateway).await - before, received, "what was answered is all that was done");
     let audit = stage.gateway.audit().await;
     assert_eq!(audit["reservations"]["held"], won);
     let list = stage.gateway.get_as(HIDDEN, "/v1/sales/small/reservations").await;
@@ -95,7 +95,7 @@ async fn a_request_that_is_read_in_two_ways_is_refused_and_hides_nothing() {
     // Again while others reserve: nothing of theirs goes astray.
     let honest = stage.honest().await;
     for cases in [LENGTHS, CHUNKS, CODINGS, FIELDS, LINES] {
-        let asked = cases.iter().map(|case| ask(&stage.gateway, case, "somebody"));
+        let asked = cases.iter().map(|case| ask(&stage.gateway, case, "buyer"));
         futures_util::future::join_all(asked).await;
     }
     honest.end(&stage.gateway).await;

@@ -1,6 +1,6 @@
-//! Very many who were never seen before: client addresses (told by a trusted proxy) and tokens that nobody has signed.
+//! Tests very many new client addresses (from a trusted proxy) and forged tokens.
 //!
-//! Ten times as many as have a bucket of their own: it is the cap that bounds memory, whatever the number.
+//! Ten times as many as have their own bucket: the cap must bound RAM for any number.
 
 use reqwest::Method;
 use testkit::gateway::{Gateway, send, token};
@@ -14,12 +14,12 @@ const STRANGERS: usize = 1_000_000;
 const CONNECTIONS: usize = 20;
 /// Requests that are sent before their answers are read.
 const AT_ONCE: usize = 50;
-/// By how much memory may grow, in KiB: buffers of connections, the allocator's slack, and the end of the journal of what honest
-/// buyers do meanwhile, of which 16 MiB are kept. They go on for as long as the flood takes: it grows by half a MiB a second
-/// (measured), so more on a slow machine.
+/// By how much RAM may grow, in KiB: connection buffers, allocator slack, and up to 16 MiB of the
+/// journal's end, to which honest buyers add half a MiB a second (measured), more on a slow
+/// machine.
 const GROWN_MAX: u64 = (40 + 16) * 1024;
 
-/// Sends these requests, so many at once, and says how often each status came.
+/// Sends these requests, so many at once, and counts each status.
 async fn pipeline(mut stream: TcpStream, requests: impl Iterator<Item = String>) -> [usize; 600] {
     let mut statuses = [0; 600];
     let mut requests = requests.peekable();
@@ -41,7 +41,7 @@ async fn pipeline(mut stream: TcpStream, requests: impl Iterator<Item = String>)
     statuses
 }
 
-/// What all strangers are told, each of a number.
+/// The answers of all strangers, by status.
 async fn flood(stage: &Stage, request: impl Fn(usize) -> String + Copy) -> [usize; 600] {
     let mut sums = [0; 600];
     let each = (0..CONNECTIONS).map(|n| async move {
@@ -59,45 +59,45 @@ async fn time_of(gateway: &Gateway, client: &str) -> u16 {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn very_many_addresses_take_no_more_memory_and_take_nobody_s_bucket() {
+async fn very_many_addresses_use_bounded_memory_and_evict_no_honest_bucket() {
     let options = [
         &["--trusted-proxies", "127.0.0.0/8", "--limit-address", "1:3", "--cost-status", "3"][..],
         &["--limit-keys-max", "100000"],
     ];
     let stage = Stage::set(&options.concat()).await;
     let honest = stage.honest().await;
-    // Whoever has spent all has nothing left, and whoever has not keeps what is his, whatever strangers do.
+    // An empty bucket stays empty, and a full one stays full, whatever strangers do.
     let greedy = "2001:db8:1:1::1";
     assert_eq!(time_of(&stage.gateway, greedy).await, 200);
     let memory = stage.memory("VmRSS");
-    let told = flood(&stage, |n| {
+    let received = flood(&stage, |n| {
         let [_, a, b, c] = (n as u32).to_be_bytes();
         format!("GET /v1/time HTTP/1.1\r\nhost: x\r\nx-forwarded-for: 198.{a}.{b}.{c}\r\n\r\n")
     })
     .await;
-    assert_eq!(told[200] + told[429], STRANGERS, "{told:?}");
+    assert_eq!(received[200] + received[429], STRANGERS, "{received:?}");
     // Those with a bucket, and some that could share one; the others found it empty.
-    assert!(told[200] >= 100_000 && told[429] > 0, "{} and {}", told[200], told[429]);
+    assert!(received[200] >= 100_000 && received[429] > 0, "{} and {}", received[200], received[429]);
     let grown = stage.memory("VmHWM").saturating_sub(memory);
     assert!(grown < GROWN_MAX, "{grown} KiB");
     honest.end(&stage.gateway).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn very_many_forged_tokens_hold_up_nobody_not_even_at_their_address() {
+async fn very_many_forged_tokens_delay_no_honest_buyer_even_at_their_address() {
     let stage = Stage::set(&["--limit-unverified", "1:1000", "--cost-unverified", "100"]).await;
     let honest = stage.honest().await;
     let memory = stage.memory("VmRSS");
     let forged = token("forger");
     let forged = forged.as_str();
-    let told = flood(&stage, |n| {
+    let received = flood(&stage, |n| {
         format!(
             "GET /v1/sales/small/reservations HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {forged}{n}\r\n\r\n"
         )
     })
     .await;
     // To see that a secret has not signed it costs no more than to refuse to look.
-    assert_eq!(told[401], STRANGERS, "{told:?}");
+    assert_eq!(received[401], STRANGERS, "{received:?}");
     let grown = stage.memory("VmHWM").saturating_sub(memory);
     assert!(grown < GROWN_MAX, "{grown} KiB");
     // From an attacker's own address a first valid token is as good as ever.

@@ -1,4 +1,4 @@
-//! A second opinion: slowhttptest, which others attack servers with, finds the gateway available all the while.
+//! Runs slowhttptest, which must find the gateway available throughout.
 
 use std::process::{Command, Stdio};
 
@@ -22,17 +22,17 @@ async fn slowhttptest_ends_with_no_connection_and_always_finds_the_service() {
         let url = format!("{}/v1/sales/small", stage.gateway.url);
         let mut command = Command::new("slowhttptest");
         // A thousand connections at once; a probe that waits 60 s for its answer.
-        command.args(["-c", "1000", "-r", "1000", "-p", "60", "-g", "-o", "told", "-u", &url]);
+        command.args(["-c", "1000", "-r", "1000", "-p", "60", "-g", "-o", "results", "-u", &url]);
         command.args(attack.split(' ')).current_dir(dir.path()).stdin(Stdio::null());
         let running = tokio::task::spawn_blocking(move || command.output());
         let output = running.await.unwrap().expect("slowhttptest must be installed; scripts/test does that");
-        let said = String::from_utf8_lossy(&output.stdout);
-        let is_ended = said.contains("No open connections left");
-        assert!(is_ended || attack.contains("-X"), "{attack}: {said}");
+        let text_out = String::from_utf8_lossy(&output.stdout);
+        let is_ended = text_out.contains("No open connections left");
+        assert!(is_ended || attack.contains("-X"), "{attack}: {text_out}");
         // Seconds, connections that are closed, pending, connected, and whether the service answers.
-        let told = std::fs::read_to_string(dir.path().join("told.csv")).unwrap();
-        for line in told.lines().skip(1) {
-            assert!(!line.ends_with(",0"), "{attack}: not available\n{told}");
+        let received = std::fs::read_to_string(dir.path().join("results.csv")).unwrap();
+        for line in received.lines().skip(1) {
+            assert!(!line.ends_with(",0"), "{attack}: not available\n{received}");
         }
     }
     eventually("its connections are gone", || async { (stage.files() <= files).then_some(()) }).await;

@@ -12,23 +12,23 @@ use crate::recovery::replaced::applied;
 const SOON: std::time::Duration = std::time::Duration::from_millis(5);
 
 #[test]
-fn a_tap_that_was_sent_is_unknown_when_its_answer_is_late_and_one_that_waits_behind_it_was_not_taken() {
+fn a_sent_tap_is_unknown_when_its_answer_is_late_and_a_queued_one_was_not_taken() {
     let world = World::start();
     world.run(async {
         let (ledger, id) = applied(&world).await;
-        let gate = ledger.gate(0, &id).await;
-        gate.link.arm(Fault::AnswerLate, 0);
+        let instance = ledger.instance(0, &id).await;
+        instance.link.arm(Fault::AnswerLate, 0);
         let (ada, bob) = ([tap("ada", "k")], [tap("bob", "k")]);
         let behind = async {
-            gate.link.held().await;
-            gate.reserve_within(&bob, SOON).await
+            instance.link.held().await;
+            instance.reserve_within(&bob, SOON).await
         };
-        let (sent, waited) = join(gate.reserve_within(&ada, SOON), behind).await;
+        let (sent, waited) = join(instance.reserve_within(&ada, SOON), behind).await;
         assert_eq!(sent, [Decision::Unknown]);
         assert!(matches!(waited[..], [Decision::NotTaken(_)]), "{waited:?}");
-        gate.link.let_go().await;
+        instance.link.let_go().await;
         // So it was: she has a reservation, and he has none.
-        let again = gate.reserve(&ada, false).await;
+        let again = instance.reserve(&ada, false).await;
         assert!(matches!(again[..], [Decision::Replayed(..)]), "{again:?}");
         assert_eq!(ledger.audit(&id).await.reservations.held, 1);
     });
@@ -39,7 +39,7 @@ fn a_tap_that_waited_for_a_definition_in_vain_is_not_sent_when_it_comes() {
     let world = World::start();
     world.run(async {
         let (ledger, id) = applied(&world).await;
-        let gate = ledger.following_gate(0, &id).await;
+        let instance = ledger.following_instance(0, &id).await;
         let reads_again = world.stop_reading().await;
         ledger.set_time(START).await;
         let mut definition = simple(&id);
@@ -48,11 +48,11 @@ fn a_tap_that_waited_for_a_definition_in_vain_is_not_sent_when_it_comes() {
         // One batch, which the ledger refuses: it is of the definition before.
         let (ada, bob) = ([tap("ada", "k")], [tap("bob", "k")]);
         let hasty = async {
-            let answer = gate.reserve_within(&ada, SOON).await;
+            let answer = instance.reserve_within(&ada, SOON).await;
             reads_again();
             answer
         };
-        let (patient, hasty) = join(gate.reserve_within(&bob, PATIENCE), hasty).await;
+        let (patient, hasty) = join(instance.reserve_within(&bob, PATIENCE), hasty).await;
         assert!(matches!(hasty[..], [Decision::NotTaken(_)]), "{hasty:?}");
         assert!(matches!(patient[..], [Decision::Won(..)]), "{patient:?}");
         assert_eq!(
@@ -60,6 +60,7 @@ fn a_tap_that_waited_for_a_definition_in_vain_is_not_sent_when_it_comes() {
             1,
             "the answer to her was that nothing was taken"
         );
-        eventually("he is known", || async { (gate.sale.read_model().sequence == 3).then_some(()) }).await;
+        eventually("he is known", || async { (instance.sale.read_model().sequence == 3).then_some(()) })
+            .await;
     });
 }

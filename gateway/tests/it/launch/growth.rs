@@ -1,4 +1,5 @@
-//! What one buyer can make the ledger grow by: bounded in number, small each, and shown in full to the support desk.
+//! Tests that one buyer's entries are bounded in number and size, and complete in the support
+//! lookup.
 
 use gateway::domain::identity::buyer_part;
 use gateway::reserve::changes::{Amendment, Change, Requester, amend, read};
@@ -15,7 +16,7 @@ use crate::model::{START, World, simple, tap};
 /// See `amend.lua`.
 const CHANGES_MAX: usize = 100;
 
-/// The journal lines of a buyer, as the support desk sees them.
+/// The journal lines of a buyer in the support lookup.
 async fn lines(gateway: &Gateway, buyer: &str) -> Vec<Value> {
     let seen = gateway.ops_get(&format!("{SALE}/buyers/{buyer}")).await;
     assert_eq!(seen.status, 200, "{}", seen.text);
@@ -40,7 +41,7 @@ async fn a_buyers_changes_have_an_end_and_each_adds_the_same_little_to_the_journ
         assert_eq!((&problem["state"], &problem["version"]), (&json!("held"), &json!(CHANGES_MAX + 1)));
         assert!(problem["detail"].as_str().unwrap().contains("paid or cancelled"), "{problem}");
     }
-    // What changes nothing is no change.
+    // A no-op does not count as a change.
     assert_eq!(gateway.amend("alice", &id, &stores[1]).await.status, 200);
     assert_eq!(balanced(&gateway).await, before);
 
@@ -94,17 +95,18 @@ fn a_row_that_names_all_its_changes_is_read_and_bounded_by_the_next_one() {
         let sale = ledger.fresh();
         ledger.set_time(START).await;
         ledger.apply(&simple(&sale)).await;
-        let gate = ledger.gate(0, &sale).await;
-        gate.reserve(&[tap("ada", "k")], false).await;
-        let (part, records) = (buyer_part(&sale, "ada"), gate.sale.keys.records().to_owned());
+        let instance = ledger.instance(0, &sale).await;
+        instance.reserve(&[tap("ada", "k")], false).await;
+        let (part, records) = (buyer_part(&sale, "ada"), instance.sale.keys.records().to_owned());
         let row: String = ledger.command(&["HGET", &records, &part]).await;
         let old = format!("{},3,4,5,2", row);
         ledger.command::<i64>(&["HSET", &records, &part, &old]).await;
-        let (list, _) = read(&gate.redis_connection, &gate.sale, &part).await.unwrap();
+        let (list, _) = read(&instance.redis_connection, &instance.sale, &part).await.unwrap();
         assert_eq!(list[0].changes, [2, 3, 4, 5, 2]);
         let wanted = Amendment { store: Some("s2".into()), ..Amendment::default() };
         let changed =
-            amend(&gate.redis_connection, &gate.sale, &list[0].id, Requester::Buyer(&part), &wanted).await;
+            amend(&instance.redis_connection, &instance.sale, &list[0].id, Requester::Buyer(&part), &wanted)
+                .await;
         assert!(matches!(changed, Change::Done(..)), "{changed:?}");
         let row: String = ledger.command(&["HGET", &records, &part]).await;
         assert!(row.ends_with(" - 2,3"), "{row}");

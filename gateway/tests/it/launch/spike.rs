@@ -1,4 +1,5 @@
-//! Many buyers at once, each asking again with the same key until it is told; and whether the ledger knows all that was told.
+//! Runs many buyers at once, each of which retries with its key until it is answered, and compares
+//! the answers with the ledger.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -15,18 +16,18 @@ const TAPS_AT_ONCE: usize = 24;
 
 /// Buyers that are tapping. Each has one key and goes on to the next gateway when it is put off.
 pub struct Spike {
-    told: Arc<AnswerClass>,
+    answered: Arc<AnswerClass>,
     buyers: Vec<JoinHandle<()>>,
 }
 
-/// What buyers were told so far.
+/// The answers so far.
 struct AnswerClass {
     answers: Mutex<Vec<(String, Answer)>>,
     won: watch::Sender<usize>,
     put_off: watch::Sender<usize>,
 }
 
-/// What one answer says.
+/// The class of an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
     /// 201 or 200: this reservation, with its number.
@@ -38,7 +39,7 @@ pub enum Answer {
 }
 
 impl Answer {
-    /// Reads an answer to a tap; one that the contract does not know here is a failed test.
+    /// Classifies an answer to a tap; one outside the contract fails the test.
     pub fn of(reply: &Reply) -> Self {
         match (reply.status, reply.problem()) {
             (200 | 201, _) => Self::Has(reply.id(), reply.json["number"].as_u64().unwrap()),
@@ -56,7 +57,7 @@ impl Answer {
 impl Spike {
     /// Lets `PREFIX-0` to `PREFIX-N` tap, all for the same, spread over the gateways at these URLs.
     pub fn start(gateways: &[&Gateway], prefix: &str, buyers: usize, body: &Value) -> Self {
-        let told = Arc::new(AnswerClass {
+        let answered = Arc::new(AnswerClass {
             answers: Mutex::default(),
             won: watch::Sender::new(0),
             put_off: watch::Sender::new(0),
@@ -65,36 +66,37 @@ impl Spike {
             gateways.iter().map(|g| format!("{}/v1/sales/small/reservations", g.url)).collect();
         let (client, turns) = (Client::new(), Arc::new(Semaphore::new(TAPS_AT_ONCE)));
         let buyers = (0..buyers).map(|n| {
-            let (told, urls, client, turns) = (told.clone(), urls.clone(), client.clone(), turns.clone());
+            let (answered, urls, client, turns) =
+                (answered.clone(), urls.clone(), client.clone(), turns.clone());
             let (sub, body) = (format!("{prefix}-{n}"), body.clone());
-            tokio::spawn(async move { tap(&client, &urls, &turns, n, &sub, &body, &told).await })
+            tokio::spawn(async move { tap(&client, &urls, &turns, n, &sub, &body, &answered).await })
         });
-        Self { buyers: buyers.collect(), told }
+        Self { buyers: buyers.collect(), answered }
     }
 
-    /// Waits until so many answers told of a reservation.
+    /// Waits until so many answers showed a reservation.
     pub async fn won(&self, answers: usize) {
-        reaches(&self.told.won, answers).await;
+        reaches(&self.answered.won, answers).await;
     }
 
     /// Waits until so many answers, more than by now, put a buyer off.
     pub async fn put_off(&self, answers: usize) {
-        let by_now = *self.told.put_off.borrow();
-        reaches(&self.told.put_off, by_now + answers).await;
+        let by_now = *self.answered.put_off.borrow();
+        reaches(&self.answered.put_off, by_now + answers).await;
     }
 
-    /// Whether every buyer knows.
+    /// Whether every buyer is answered.
     pub fn is_over(&self) -> bool {
         self.buyers.iter().all(JoinHandle::is_finished)
     }
 
-    /// Waits until every buyer knows, and says what they know.
+    /// Waits until every buyer is answered, and returns the results.
     pub async fn end(self) -> Outcome {
         for buyer in self.buyers {
             buyer.await.unwrap();
         }
         let mut outcome = Outcome::default();
-        for (sub, answer) in self.told.answers.lock().unwrap().drain(..) {
+        for (sub, answer) in self.answered.answers.lock().unwrap().drain(..) {
             outcome.add(sub, answer);
         }
         outcome
@@ -112,10 +114,10 @@ async fn tap(
     n: usize,
     sub: &str,
     body: &Value,
-    told: &AnswerClass,
+    answered: &AnswerClass,
 ) {
     let (token, mut attempt) = (token(sub), n);
-    eventually("the buyer is told", || {
+    eventually("the buyer is answered", || {
         attempt += 1;
         let url = &urls[attempt % urls.len()];
         let request = client.post(url).bearer_auth(&token).header("idempotency-key", "the-one");
@@ -125,10 +127,10 @@ async fn tap(
                 send(request.json(body)).await
             };
             let answer = Answer::of(&reply);
-            told.answers.lock().unwrap().push((sub.to_owned(), answer.clone()));
+            answered.answers.lock().unwrap().push((sub.to_owned(), answer.clone()));
             match answer {
-                Answer::Has(..) => told.won.send_modify(|n| *n += 1),
-                Answer::Later(_) => told.put_off.send_modify(|n| *n += 1),
+                Answer::Has(..) => answered.won.send_modify(|n| *n += 1),
+                Answer::Later(_) => answered.put_off.send_modify(|n| *n += 1),
                 Answer::No(_) => {}
             }
             (!matches!(answer, Answer::Later(_))).then_some(())
@@ -137,14 +139,14 @@ async fn tap(
     .await;
 }
 
-/// What every buyer was told in the end, and what on the way.
+/// The final result of every buyer, and the problems on the way.
 #[derive(Debug, Default)]
 pub struct Outcome {
-    /// Id and number of the reservation of everyone who was told of one.
+    /// Id and number of each acknowledged reservation, by buyer.
     pub winners: BTreeMap<String, (String, u64)>,
-    /// The reason of everyone who was refused.
+    /// The problem of each refused buyer.
     pub refused: BTreeMap<String, String>,
-    /// How often buyers were told to come back, by problem.
+    /// How often buyers had to retry, by problem.
     pub put_off: BTreeMap<String, usize>,
 }
 
@@ -156,7 +158,7 @@ impl Outcome {
                 assert!(!self.refused.contains_key(&sub), "{sub} lost, then won");
                 let now = (id, number);
                 let before = self.winners.entry(sub.clone()).or_insert(now.clone());
-                assert_eq!(*before, now, "{sub} was told of two reservations");
+                assert_eq!(*before, now, "{sub} was shown two reservations");
             }
             Answer::No(problem) => {
                 assert!(!self.winners.contains_key(&sub), "{sub} won, then lost");
@@ -166,7 +168,7 @@ impl Outcome {
         }
     }
 
-    /// Holds what buyers were told against journal, records and audit of the sale `small`.
+    /// Compares the buyers' results with journal, records and audit of the sale `small`.
     pub async fn reconcile(&self, gateway: &Gateway) {
         let mut made = BTreeMap::new();
         let mut numbers = Vec::new();
@@ -181,16 +183,19 @@ impl Outcome {
             assert_eq!(twice, None, "{buyer} has two reservations");
         }
         assert!(numbers.iter().copied().eq(1..=numbers.len() as u64), "{numbers:?}");
-        for (sub, told) in &self.winners {
-            assert_eq!(made.get(sub), Some(told), "{sub} was told of {told:?}");
+        for (sub, answered) in &self.winners {
+            assert_eq!(made.get(sub), Some(answered), "{sub} was acknowledged {answered:?}");
             let path = format!("/admin/v1/sales/small/buyers/{sub}");
             let desk = gateway.ops_get(&path).await.json;
             let list = desk["reservations"].as_array().unwrap();
             assert_eq!(list.len(), 1, "{desk}");
-            assert_eq!((list[0]["id"].as_str(), list[0]["number"].as_u64()), (Some(&*told.0), Some(told.1)));
+            assert_eq!(
+                (list[0]["id"].as_str(), list[0]["number"].as_u64()),
+                (Some(&*answered.0), Some(answered.1))
+            );
         }
         for (sub, problem) in &self.refused {
-            assert_eq!(made.get(sub), None, "{sub} was told {problem}");
+            assert_eq!(made.get(sub), None, "{sub} was refused: {problem}");
         }
         balanced(gateway).await;
     }
@@ -237,16 +242,16 @@ pub async fn ready(gateway: &Gateway, yes: bool) -> String {
     .await
 }
 
-/// Asks again with the same key until the buyer is told something other than to come back.
-pub async fn told(gateway: &Gateway, sub: &str, key: &str, body: &Value) -> Reply {
-    eventually("the buyer is told", || async {
+/// Retries with the same key until the answer is final.
+pub async fn reserve_until_answered(gateway: &Gateway, sub: &str, key: &str, body: &Value) -> Reply {
+    eventually("the buyer is answered", || async {
         let reply = gateway.reserve(sub, key, body).await;
         (!matches!(Answer::of(&reply), Answer::Later(_))).then_some(reply)
     })
     .await
 }
 
-/// Whether the metrics say that the ledger refuses the sale.
+/// Whether the metrics report a ledger fault of the sale.
 pub async fn fault(gateway: &Gateway) -> bool {
     let metrics = gateway.ops_get("/metrics").await.text;
     metrics.contains("launchgate_ledger_fault{sale=\"small\"} 1")

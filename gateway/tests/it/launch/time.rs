@@ -1,4 +1,5 @@
-//! Time in the ledger, by a clock that the test moves: opening, deadlines, grace, freeze, outages, steps of TIME, sweeps.
+//! Tests time in the ledger with a movable clock: opening, deadlines, grace, freeze, outages, steps
+//! of TIME, sweeps.
 
 mod http;
 mod late;
@@ -14,7 +15,7 @@ use gateway::manage::admin::OperatorAction;
 use gateway::manage::audit::AuditVerdict;
 use gateway::reserve::changes::{Amendment, Change, Requester, amend, cancel, confirm, read};
 
-use crate::model::world::{Gate, Ledger};
+use crate::model::world::{Instance, Ledger};
 use crate::model::{START, World, simple, tap};
 
 /// Of [`simple`], ms.
@@ -26,7 +27,7 @@ const HOUR: i64 = 3_600_000;
 struct Sale {
     ledger: Rc<Ledger>,
     id: String,
-    gate: Gate,
+    instance: Instance,
     time: i64,
 }
 
@@ -38,11 +39,11 @@ impl Sale {
         change(&mut definition);
         ledger.set_time(START).await;
         ledger.apply(&definition).await;
-        let gate = ledger.gate(0, &id).await;
-        Self { ledger, id, gate, time: START }
+        let instance = ledger.instance(0, &id).await;
+        Self { ledger, id, instance, time: START }
     }
 
-    /// `TIME` moves, and nobody ticks.
+    /// `TIME` moves without a clock tick.
     async fn pass(&mut self, ms: i64) {
         self.time += ms;
         self.ledger.set_time(self.time).await;
@@ -52,13 +53,13 @@ impl Sale {
     async fn run(&mut self, ms: i64) -> Header {
         for step in [vec![2_000; usize::try_from(ms / 2_000).unwrap()], vec![ms % 2_000]].concat() {
             self.pass(step).await;
-            self.gate.tick().await;
+            self.instance.tick().await;
         }
-        self.gate.tick().await
+        self.instance.tick().await
     }
 
     async fn tap(&self, buyer: &'static str, key: &'static str) -> Decision {
-        self.gate.reserve(&[tap(buyer, key)], false).await.remove(0)
+        self.instance.reserve(&[tap(buyer, key)], false).await.remove(0)
     }
 
     async fn win(&self, buyer: &'static str, key: &'static str) -> Reservation {
@@ -69,23 +70,23 @@ impl Sale {
     }
 
     async fn confirm(&self, id: &str) -> Change {
-        confirm(&self.gate.redis_connection, &self.gate.sale, id, "pay", 1).await
+        confirm(&self.instance.redis_connection, &self.instance.sale, id, "pay", 1).await
     }
 
     async fn cancel(&self, id: &str) -> Change {
-        cancel(&self.gate.redis_connection, &self.gate.sale, id, Requester::Buyer(&id[..20])).await
+        cancel(&self.instance.redis_connection, &self.instance.sale, id, Requester::Buyer(&id[..20])).await
     }
 
     async fn move_to(&self, id: &str, by: Requester<'_>, model: Option<&str>, store: Option<&str>) -> Change {
         let (model, store) = (model.map(str::to_owned), store.map(str::to_owned));
         let wanted = Amendment { model, store, packages: None };
-        amend(&self.gate.redis_connection, &self.gate.sale, id, by, &wanted).await
+        amend(&self.instance.redis_connection, &self.instance.sale, id, by, &wanted).await
     }
 
     /// What the buyer is shown.
     async fn states(&self, buyer: &str) -> Vec<State> {
         let part = buyer_part(&self.id, buyer);
-        let (list, _) = read(&self.gate.redis_connection, &self.gate.sale, &part).await.unwrap();
+        let (list, _) = read(&self.instance.redis_connection, &self.instance.sale, &part).await.unwrap();
         list.iter().map(|r| r.state).collect()
     }
 
@@ -132,10 +133,10 @@ fn after_the_deadline_a_buyer_can_cancel_but_not_change_and_a_service_can_confir
         sale.run(GRACE - 1).await;
         assert!(is_done(&sale.cancel(&ada.id).await));
         assert!(is_done(&sale.confirm(&bob.id).await));
-        assert_eq!(sale.gate.sweep_all(64).await, (0, 0));
+        assert_eq!(sale.instance.sweep_all(64).await, (0, 0));
         sale.run(1).await;
         assert_eq!(refused(&sale.confirm(&cyd.id).await), State::Expired);
-        assert_eq!(sale.gate.sweep_all(64).await, (1, 1));
+        assert_eq!(sale.instance.sweep_all(64).await, (1, 1));
         assert_eq!(sale.m1().await, (2, 0, 1));
     });
 }
@@ -165,7 +166,7 @@ fn past_the_grace_every_call_treats_a_hold_as_expired_before_the_sweep_comes_by(
         let one = vec!["model:m1".to_owned()];
         assert_eq!(sold_out, Decision::SoldOut { items: one, is_final: false });
 
-        assert_eq!(sale.gate.sweep_all(64).await, (1, 1));
+        assert_eq!(sale.instance.sweep_all(64).await, (1, 1));
         assert_eq!(sale.m1().await, (1, 1, 0));
         assert_eq!(sale.states("ada").await, [State::Expired, State::Held]);
         sale.win("bob", "k0").await;
@@ -183,8 +184,8 @@ fn a_freeze_gives_the_time_back() {
         assert!(sale.ledger.perform(&sale.id, OperatorAction::Freeze).await);
         assert!(!sale.ledger.perform(&sale.id, OperatorAction::Freeze).await);
         assert_eq!(sale.run(10 * (HOLD + GRACE)).await.sale_clock, 3_500);
-        assert_eq!(sale.gate.sweep_all(64).await, (0, 0));
-        // New holds begin on the clock that stands still.
+        assert_eq!(sale.instance.sweep_all(64).await, (0, 0));
+        // New holds begin on the frozen clock.
         assert_eq!(sale.win("bob", "k").await.deadline, 3_500 + HOLD);
         sale.pass(700).await;
         assert!(sale.ledger.perform(&sale.id, OperatorAction::Unfreeze).await);
@@ -218,9 +219,9 @@ fn opening_and_closing_go_by_time_which_does_not_run_backwards() {
         assert_eq!(sale.tap("cyd", "k").await, Decision::Closed);
         let replay = sale.tap("ada", "k").await;
         assert!(matches!(replay, Decision::Replayed(..)), "{replay:?}");
-        sale.gate.tick().await;
+        sale.instance.tick().await;
         sale.pass(-HOUR).await;
-        assert_eq!(sale.gate.tick().await.time, START + 9_000);
+        assert_eq!(sale.instance.tick().await.time, START + 9_000);
         assert_eq!(sale.tap("cyd", "k").await, Decision::Closed, "closed once, closed for good");
     });
 }
@@ -235,14 +236,14 @@ fn time_stepping_an_hour_moves_the_sale_clock_by_two_seconds_at_most() {
 
         sale.pass(HOUR).await;
         assert_eq!(sale.states("ada").await, [State::Held]);
-        assert_eq!(sale.gate.tick().await.sale_clock, 3_000);
-        assert_eq!(sale.gate.tick().await.sale_clock, 3_000, "once");
-        assert_eq!(sale.gate.sweep_all(64).await, (0, 0));
+        assert_eq!(sale.instance.tick().await.sale_clock, 3_000);
+        assert_eq!(sale.instance.tick().await.sale_clock, 3_000, "once");
+        assert_eq!(sale.instance.sweep_all(64).await, (0, 0));
         sale.pass(-HOUR).await;
-        assert_eq!(sale.gate.tick().await.sale_clock, 3_000);
+        assert_eq!(sale.instance.tick().await.sale_clock, 3_000);
         assert_eq!(sale.run(1_500).await.sale_clock, 4_500, "it goes on at once");
         sale.pass(-HOUR).await;
-        assert_eq!(sale.gate.tick().await.sale_clock, 4_500);
+        assert_eq!(sale.instance.tick().await.sale_clock, 4_500);
         assert_eq!(sale.run(HOLD + GRACE - 4_501).await.sale_clock, HOLD + GRACE - 1);
         assert!(is_done(&sale.confirm(&hold.id).await));
     });
@@ -259,12 +260,12 @@ fn no_hold_expires_while_redis_or_all_gateways_are_away() {
         sale.pass(24 * HOUR - 4_000).await;
         assert_eq!(sale.states("ada").await, [State::Held]);
         assert!(is_done(&sale.confirm(&ada.id).await));
-        assert_eq!(sale.gate.tick().await.sale_clock, 4_500);
-        assert_eq!(sale.gate.sweep_all(64).await, (0, 0));
+        assert_eq!(sale.instance.tick().await.sale_clock, 4_500);
+        assert_eq!(sale.instance.sweep_all(64).await, (0, 0));
         let by = Requester::Buyer(&bob.id[..20]);
         assert!(is_done(&sale.move_to(&bob.id, by, None, Some("s2")).await));
         sale.run(HOLD + GRACE - 4_500).await;
-        assert_eq!(sale.gate.sweep_all(64).await, (1, 1));
+        assert_eq!(sale.instance.sweep_all(64).await, (1, 1));
         assert_eq!(sale.m1().await, (2, 0, 1));
     });
 }
@@ -283,6 +284,6 @@ fn what_was_decided_by_the_sale_clock_stays_when_time_steps_back() {
         assert_eq!(sale.states("ada").await, [State::Expired, State::Held]);
         assert_eq!(refused(&sale.confirm(&first.id).await), State::Expired);
         assert!(second.deadline >= first.deadline, "holds end in the order in which they began");
-        assert_eq!(sale.gate.sweep_all(64).await, (1, 1));
+        assert_eq!(sale.instance.sweep_all(64).await, (1, 1));
     });
 }

@@ -1,4 +1,5 @@
-//! A launch on two gateways: nothing sold twice, every winner told so wherever he asks, an orderly end.
+//! Tests a launch on two gateways: nothing is sold twice, every winner is acknowledged at either
+//! gateway, and the drain is orderly.
 
 use std::collections::{HashMap, HashSet};
 
@@ -13,7 +14,7 @@ use testkit::gateway::{Gateway, Reply, send, token};
 use testkit::http::Raw;
 use testkit::redis::Redis;
 
-/// Time-outs that no test machine reaches: what is tested here is who wins, not how soon.
+/// Time-outs that no test machine reaches: the test is about winners, not latency.
 const PATIENT: [&str; 4] = ["--tap-deadline-ms", "60000", "--redis-answer-timeout-ms", "60000"];
 
 async fn two(redis: &Redis) -> [Gateway; 2] {
@@ -29,14 +30,14 @@ async fn five_thousand_buyers_tap_twice_and_a_hundred_cars_are_held() {
     let redis = Redis::start();
     let gateways = two(&redis).await;
     // Each buyer taps once at either gateway, with the same key; some in one order, some in the other.
-    let wish = |n: usize| {
+    let selection = |n: usize| {
         let model = if n % 5 < 3 { "white" } else { "black" };
         json!({"model": model, "store": "sh-1"})
     };
     let taps = (0..BUYERS).flat_map(|n| [(n, n % 2), (n, 1 - n % 2)]);
     let answers: Vec<(usize, Reply)> = futures_util::stream::iter(taps)
         .map(|(n, at)| {
-            let tap = gateways[at].tap(&format!("buyer-{n}"), "k1", &wish(n));
+            let tap = gateways[at].tap(&format!("buyer-{n}"), "k1", &selection(n));
             async move { (n, send(tap).await) }
         })
         .buffer_unordered(300)
@@ -67,7 +68,7 @@ async fn five_thousand_buyers_tap_twice_and_a_hundred_cars_are_held() {
                     assert_eq!(problem["items"].as_array().unwrap().len(), 1);
                 }
             }
-            _ => panic!("buyer-{n} was told {statuses:?}: {replies:?}"),
+            _ => panic!("buyer-{n} was answered {statuses:?}: {replies:?}"),
         }
     }
     assert_eq!(winners.len(), 100);
@@ -107,7 +108,7 @@ async fn a_winner_gets_the_same_reservation_from_every_gateway_at_any_time() {
             assert_eq!(again.header("idempotency-replayed"), "true");
         }
     }
-    // A gateway that starts only now knows it as well.
+    // A gateway that starts only now has it, too.
     let late = Gateway::start(&redis).await;
     known(&late, "small").await;
     let again = late.reserve("winner", "k", &white()).await;
@@ -188,9 +189,9 @@ async fn a_drain_answers_the_taps_that_are_in_flight() {
             token(&format!("buyer-{n}")),
             body.len()
         );
-        // "Continue" says that the handler is at work on it.
-        let told = raw.send(head).await.head().await;
-        assert!(told.starts_with("HTTP/1.1 100"), "{told}");
+        // "Continue" shows that the handler has started.
+        let answered = raw.send(head).await.head().await;
+        assert!(answered.starts_with("HTTP/1.1 100"), "{answered}");
         in_flight.push(raw);
     }
     gateway.signal(Signal::TERM);
@@ -231,7 +232,7 @@ async fn an_unknown_outcome_is_answered_as_such_and_the_retry_is_decided_once() 
         let request = gateway.request(method, &path).bearer_auth(token("winner"));
         send(request)
     };
-    // Redis stands still: what was sent may still be carried out.
+    // Redis is stopped: sent commands may still run.
     redis.signal(Signal::STOP);
     let reply = gateway.reserve("winner", "k", &white()).await;
     redis.signal(Signal::CONT);
@@ -272,7 +273,7 @@ async fn an_unknown_outcome_is_answered_as_such_and_the_retry_is_decided_once() 
     assert_eq!(gateway.get("/v1/sales/small").await.status, 200);
 
     redis.start_again().unwrap();
-    let again = eventually("the ledger is taken in again", || async {
+    let again = eventually("the new epoch is adopted again", || async {
         let reply = gateway.reserve("winner", "k", &white()).await;
         (reply.status == 200).then_some(reply)
     })

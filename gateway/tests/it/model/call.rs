@@ -1,12 +1,12 @@
-//! A call of a gateway with all that it says, put together before it is made; and what the model says to it.
+//! Prepares a call, makes it at a gateway and on the model, and returns both answers.
 
 use gateway::domain::decision::Decision;
 use gateway::reserve::changes::{self, Amendment, Change};
 
 use super::life::{Life, by};
-use super::plan::{Op, Tap, Who};
+use super::plan::{Op, Role, Tap};
 use super::sale::Model;
-use super::world::{Gate, plain_change};
+use super::world::{Instance, plain_change};
 
 pub(super) enum Call {
     Reserve(Vec<Tap>),
@@ -23,13 +23,13 @@ pub(super) struct Meant {
 pub(super) enum ReserveCommand {
     /// With this payment, at this version.
     Confirm(&'static str, u64),
-    Cancel(Who),
-    Amend(Who, Amendment),
+    Cancel(Role),
+    Amend(Role, Amendment),
 }
 
-/// What is told.
+/// The answer to a call.
 #[derive(Debug, PartialEq)]
-pub(super) enum Said {
+pub(super) enum CallAnswer {
     Taps(Vec<Decision>),
     Change(Change),
 }
@@ -37,21 +37,21 @@ pub(super) enum Said {
 impl Life<'_> {
     /// `None`: the step calls nothing, or means a reservation and there is none.
     pub(super) fn call(&self, op: &Op) -> Option<Call> {
-        let meant = |which, who| {
+        let meant = |which, role| {
             let (place, id) = self.meant(which)?;
-            Some(Meant { place, id, part: self.part(place, who) })
+            Some(Meant { place, id, part: self.part(place, role) })
         };
         Some(match op {
             Op::Reserve(_, taps) => Call::Reserve(taps.clone()),
             Op::Again(_, which) => Call::Reserve(vec![self.model.claims[self.meant(*which)?.0].want.clone()]),
             Op::Confirm { which, payment, version_off, .. } => {
-                let meant = meant(*which, Who::Service)?;
+                let meant = meant(*which, Role::Service)?;
                 let version = self.model.version_of(meant.place).saturating_add_signed(*version_off);
                 Call::Change(meant, ReserveCommand::Confirm(payment, version))
             }
-            Op::Cancel(_, which, who) => Call::Change(meant(*which, *who)?, ReserveCommand::Cancel(*who)),
-            Op::Amend { which, who, .. } => {
-                Call::Change(meant(*which, *who)?, ReserveCommand::Amend(*who, op.amendment()))
+            Op::Cancel(_, which, role) => Call::Change(meant(*which, *role)?, ReserveCommand::Cancel(*role)),
+            Op::Amend { which, role, .. } => {
+                Call::Change(meant(*which, *role)?, ReserveCommand::Amend(*role, op.amendment()))
             }
             _ => return None,
         })
@@ -59,32 +59,32 @@ impl Life<'_> {
 }
 
 impl Call {
-    pub(super) async fn make(&self, gate: &Gate) -> Said {
+    pub(super) async fn make(&self, instance: &Instance) -> CallAnswer {
         match self {
-            Self::Reserve(taps) => Said::Taps(gate.reserve(taps, false).await),
-            Self::Change(meant, wanted) => Said::Change(wanted.ask(gate, meant).await),
+            Self::Reserve(taps) => CallAnswer::Taps(instance.reserve(taps, false).await),
+            Self::Change(meant, wanted) => CallAnswer::Change(wanted.ask(instance, meant).await),
         }
     }
 
-    pub(super) fn expect(&self, model: &mut Model) -> Said {
+    pub(super) fn expect(&self, model: &mut Model) -> CallAnswer {
         match self {
-            Self::Reserve(taps) => Said::Taps(model.reserve(taps)),
-            Self::Change(meant, wanted) => Said::Change(wanted.expect(model, meant)),
+            Self::Reserve(taps) => CallAnswer::Taps(model.reserve(taps)),
+            Self::Change(meant, wanted) => CallAnswer::Change(wanted.expect(model, meant)),
         }
     }
 }
 
 impl ReserveCommand {
-    /// What the gateway says, without what the contract does not show.
-    pub(super) async fn ask(&self, gate: &Gate, meant: &Meant) -> Change {
-        let (redis_connection, sale, id) = (&gate.redis_connection, &gate.sale, &meant.id);
+    /// The gateway's answer, reduced to what the contract shows.
+    pub(super) async fn ask(&self, instance: &Instance, meant: &Meant) -> Change {
+        let (redis_connection, sale, id) = (&instance.redis_connection, &instance.sale, &meant.id);
         plain_change(match self {
             Self::Confirm(payment, version) => {
                 changes::confirm(redis_connection, sale, id, payment, *version).await
             }
-            Self::Cancel(who) => changes::cancel(redis_connection, sale, id, by(*who, &meant.part)).await,
-            Self::Amend(who, wanted) => {
-                changes::amend(redis_connection, sale, id, by(*who, &meant.part), wanted).await
+            Self::Cancel(role) => changes::cancel(redis_connection, sale, id, by(*role, &meant.part)).await,
+            Self::Amend(role, wanted) => {
+                changes::amend(redis_connection, sale, id, by(*role, &meant.part), wanted).await
             }
         })
     }
@@ -96,8 +96,8 @@ impl ReserveCommand {
                 let off = version.wrapping_sub(model.version_of(meant.place)).cast_signed();
                 model.confirm(meant.place, payment, off)
             }
-            Self::Cancel(who) => model.cancel(meant.place, *who),
-            Self::Amend(who, wanted) => model.amend(meant.place, *who, wanted),
+            Self::Cancel(role) => model.cancel(meant.place, *role),
+            Self::Amend(role, wanted) => model.amend(meant.place, *role, wanted),
         }
     }
 }

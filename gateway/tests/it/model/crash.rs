@@ -1,4 +1,4 @@
-//! Redis comes back as it was some steps ago, and the gateways heal it, as those that ship do.
+//! Sets Redis back by some steps and lets the gateways recover it, as shipped ones do.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use gateway::recovery::failover::{Fence, Recovery};
 use gateway::store::keys::Keys;
 
 use super::sale::Clocks;
-use super::world::{Gate, Ledger};
+use super::world::{Instance, Ledger};
 
 /// A sale as it was after a step: each key's dump, if it was there, and the clocks.
 struct Moment {
@@ -19,7 +19,7 @@ struct Moment {
 /// What there is to fall back to.
 pub struct Past {
     moments: Vec<Moment>,
-    healers: Vec<Recovery>,
+    recoveries: Vec<Recovery>,
     /// How often it crashed.
     pub crashes: u64,
 }
@@ -32,7 +32,7 @@ impl Past {
             membership: Arc::new(Membership::new(format!("gateway-{n}"))),
             acknowledged_survives: false,
         };
-        Self { moments: Vec::new(), healers: (0..gateways).map(recovery).collect(), crashes: 0 }
+        Self { moments: Vec::new(), recoveries: (0..gateways).map(recovery).collect(), crashes: 0 }
     }
 
     /// Notes the sale as it is; `afresh`: it is not to fall back to what was before.
@@ -47,9 +47,10 @@ impl Past {
         self.moments.push(Moment { dumps, clocks });
     }
 
-    /// Falls back so many steps, or as far as it goes, and heals it; the clocks as they were then.
-    pub async fn crash(&mut self, ledger: &Ledger, gates: &[Gate], back: usize) -> Clocks {
-        let sale = &gates[0].sale;
+    /// Sets Redis back so many steps, or as far as possible, recovers it, and returns the clocks of
+    /// that step.
+    pub async fn crash(&mut self, ledger: &Ledger, instances: &[Instance], back: usize) -> Clocks {
+        let sale = &instances[0].sale;
         let at = self.moments.len().saturating_sub(1 + back);
         let then = &self.moments[at];
         for (key, dump) in sale.keys.all().iter().zip(&then.dumps) {
@@ -63,28 +64,28 @@ impl Past {
         ledger.command::<()>(&["HSET", sale.keys.state(), "epoch", &old]).await;
         let clocks = then.clocks;
         self.moments.truncate(at + 1);
-        self.heal(ledger, gates, &old).await;
+        self.recover_all(ledger, instances, &old).await;
         clocks
     }
 
-    /// Each gateway in turn, until all is whole: the first ones wait for what the others say.
-    async fn heal(&self, ledger: &Ledger, gates: &[Gate], old: &str) {
-        let heard: BTreeMap<String, String> = self
-            .healers
+    /// Lets each gateway recover in turn: the first ones wait for the reports of the others.
+    async fn recover_all(&self, ledger: &Ledger, instances: &[Instance], old: &str) {
+        let peers: BTreeMap<String, String> = self
+            .recoveries
             .iter()
             .map(|recovery| (recovery.membership.id().to_owned(), "here".to_owned()))
             .collect();
         let mut why = Vec::new();
-        for (gate, recovery) in gates.iter().zip(&self.healers) {
-            let live = gate.redis_connection.live().unwrap();
-            let mut fence = Fence::new(old, &live.epoch, heard.clone());
-            match recovery.recover(&gate.redis_connection, &live, &gate.sale, &mut fence).await {
+        for (instance, recovery) in instances.iter().zip(&self.recoveries) {
+            let live = instance.redis_connection.live().unwrap();
+            let mut fence = Fence::new(old, &live.epoch, peers.clone());
+            match recovery.recover(&instance.redis_connection, &live, &instance.sale, &mut fence).await {
                 Ok(()) => return,
                 Err(reason) => why.push(reason),
             }
         }
-        let said: BTreeMap<String, String> =
-            ledger.command(&["HGETALL", gates[0].sale.keys.recovery()]).await;
-        panic!("it was not healed: {why:#?}\nwhat the gateways said: {said:#?}");
+        let output: BTreeMap<String, String> =
+            ledger.command(&["HGETALL", instances[0].sale.keys.recovery()]).await;
+        panic!("not recovered: {why:#?}\nrecovery reports: {output:#?}");
     }
 }

@@ -1,4 +1,4 @@
-//! Calls that go wrong on their way: done or not, nobody is told anything untrue, and asking again finds out.
+//! Injects faults into calls: done or not, no answer is untrue, and a retry shows the result.
 
 use std::future::Future;
 
@@ -42,42 +42,44 @@ impl Life<'_> {
 
     async fn faulty_reserve(&mut self, attempt: Attempt<'_>) -> Outcome {
         let Some(Call::Reserve(taps)) = self.call(attempt.op) else { return Ok(()) };
-        let gate = &self.gates[attempt.at];
-        gate.link.arm(attempt.fault, 0);
-        let told = match attempt.fault {
-            Fault::AnswerLate => gate.reserve_and_leave(&taps).await,
-            _ => gate.reserve(&taps, false).await,
+        let instance = &self.instances[attempt.at];
+        instance.link.arm(attempt.fault, 0);
+        let answered = match attempt.fault {
+            Fault::AnswerLate => instance.reserve_and_leave(&taps).await,
+            _ => instance.reserve(&taps, false).await,
         };
         let was_met = self.is_over(&attempt).await;
-        // Who leaves so soon may be gone before his tap was sent.
-        let was_sent = !told.iter().any(|told| matches!(told, Decision::NotTaken(_)));
+        // Such an early leaver may be gone before the tap was sent.
+        let was_sent = !answered.iter().any(|answered| matches!(answered, Decision::NotTaken(_)));
         let mut as_if = self.model.clone();
         let first = as_if.reserve(&taps);
-        let heard = match attempt.fault {
+        let second_answer = match attempt.fault {
             Fault::Doubled if was_met => as_if.reserve(&taps),
             _ => first.clone(),
         };
-        let sale = &self.gates[attempt.at].sale;
-        for (((tap, told), first), heard) in taps.iter().zip(&told).zip(&first).zip(&heard) {
+        let sale = &self.instances[attempt.at].sale;
+        for (((tap, answered), first), second_answer) in
+            taps.iter().zip(&answered).zip(&first).zip(&second_answer)
+        {
             let lost = was_met && attempt.fault != Fault::Doubled;
-            let is_true = match told {
+            let is_true = match answered {
                 Decision::NotTaken(_) => attempt.fault == Fault::AnswerLate && !was_met,
-                // Memory refuses him nothing from now on: he may have won.
+                // The read model refuses this buyer nothing from now on: the tap may have won.
                 Decision::Unknown if attempt.fault != Fault::AnswerLate => {
                     lost && sale.may_have_won(BuyerHash::new(&sale.id, tap.buyer).mark())
                 }
                 Decision::Unknown => lost,
-                Decision::Won(..) | Decision::Replayed(..) => !lost && told == heard,
-                // Memory may have refused it, without a call.
-                _ => told == first || (!lost && told == heard),
+                Decision::Won(..) | Decision::Replayed(..) => !lost && answered == second_answer,
+                // The read model may have refused it, without a call.
+                _ => answered == first || (!lost && answered == second_answer),
             };
             if !is_true {
-                return fail(&(attempt.fault, was_met, attempt.op), told, &(first, heard));
+                return fail(&(attempt.fault, was_met, attempt.op), answered, &(first, second_answer));
             }
         }
         if was_sent && (!was_met || attempt.fault != Fault::RequestLost) {
             if was_met && attempt.fault == Fault::AnswerLost {
-                as_if.late_unheard(&self.model);
+                as_if.late_unanswered(&self.model);
             }
             self.model = as_if;
         }
@@ -87,66 +89,76 @@ impl Life<'_> {
     /// `changes`: what meets the fault, after so many calls, would change something; otherwise it only reads.
     async fn faulty_change(&mut self, attempt: Attempt<'_>, skip: usize, changes: bool) -> Outcome {
         let Some(Call::Change(meant, wanted)) = self.call(attempt.op) else { return Ok(()) };
-        let told = self.told(&attempt, skip, wanted.ask(&self.gates[attempt.at], &meant)).await;
+        let answered = self.answer_of(&attempt, skip, wanted.ask(&self.instances[attempt.at], &meant)).await;
         let expect = |model: &mut Model| wanted.expect(model, &meant);
         let was_met = self.is_over(&attempt).await;
         let what = (attempt.fault, was_met, attempt.op);
         match attempt.fault {
-            _ if !was_met => return same(&what, told, Some(expect(&mut self.model))),
+            _ if !was_met => return same(&what, answered, Some(expect(&mut self.model))),
             Fault::Doubled => {
                 if changes {
                     expect(&mut self.model);
                 }
-                return same(&what, told, Some(expect(&mut self.model)));
+                return same(&what, answered, Some(expect(&mut self.model)));
             }
             Fault::RequestLost => {}
             Fault::AnswerLost | Fault::AnswerLate if changes => {
                 let before = self.model.clone();
                 expect(&mut self.model);
-                self.model.late_unheard(&before);
+                self.model.late_unanswered(&before);
             }
             Fault::AnswerLost | Fault::AnswerLate => {}
         }
-        let is_true = match &told {
+        let is_true = match &answered {
             None => attempt.fault == Fault::AnswerLate,
             Some(Change::Unknown) => changes,
             Some(Change::NotTaken(_)) => !changes,
             Some(_) => false,
         };
-        if is_true { Ok(()) } else { fail(&what, &told, &"unknown, or not taken if it only read") }
+        if is_true { Ok(()) } else { fail(&what, &answered, &"unknown, or not taken if it only read") }
     }
 
-    /// The reaper tries again, as soon as it can.
+    /// The sweeper tries again, as soon as it can.
     async fn faulty_sweep(&mut self, attempt: Attempt<'_>, entries: usize) -> Outcome {
-        let gate = &self.gates[attempt.at];
-        let live = gate.redis_connection.live().unwrap();
-        let _ =
-            self.told(&attempt, 0, sweeper::sweep(&gate.redis_connection, &live, &gate.sale, entries)).await;
+        let instance = &self.instances[attempt.at];
+        let live = instance.redis_connection.live().unwrap();
+        let _ = self
+            .answer_of(
+                &attempt,
+                0,
+                sweeper::sweep(&instance.redis_connection, &live, &instance.sale, entries),
+            )
+            .await;
         self.is_over(&attempt).await;
-        let gate = &self.gates[attempt.at];
-        gate.sweep_all(entries).await;
+        let instance = &self.instances[attempt.at];
+        instance.sweep_all(entries).await;
         self.model.sweep();
-        let sequence: u64 = self.ledger.command(&["HGET", gate.sale.keys.state(), "sequence"]).await;
+        let sequence: u64 = self.ledger.command(&["HGET", instance.sale.keys.state(), "sequence"]).await;
         self.model.swept_in(sequence - self.model.sequence);
         Ok(())
     }
 
-    /// What is told; nobody waits for an answer that is late.
-    async fn told<T>(&self, attempt: &Attempt<'_>, skip: usize, work: impl Future<Output = T>) -> Option<T> {
-        let link = &self.gates[attempt.at].link;
+    /// The answer; `None` if it is late.
+    async fn answer_of<T>(
+        &self,
+        attempt: &Attempt<'_>,
+        skip: usize,
+        work: impl Future<Output = T>,
+    ) -> Option<T> {
+        let link = &self.instances[attempt.at].link;
         link.arm(attempt.fault, skip);
         tokio::select! {
             biased;
-            told = work => Some(told),
+            answered = work => Some(answered),
             () = link.held() => None,
         }
     }
 
     /// Whether the fault was met. The gateway has a connection again.
     async fn is_over(&mut self, attempt: &Attempt<'_>) -> bool {
-        let gate = &self.gates[attempt.at];
-        let was_met = gate.link.disarm();
-        gate.connected().await;
+        let instance = &self.instances[attempt.at];
+        let was_met = instance.link.disarm();
+        instance.connected().await;
         self.faults += u64::from(was_met);
         was_met
     }

@@ -1,4 +1,4 @@
-//! Lives one history through, on the ledger and on the model side by side, and compares what they say.
+//! Runs one history on the ledger and on the model, and compares the answers.
 
 use std::cell::Cell;
 use std::fmt::Debug;
@@ -11,9 +11,9 @@ use proptest::test_runner::TestCaseError;
 
 use super::Outcome;
 use super::crash::Past;
-use super::plan::{BUYERS, GATEWAYS, History, Op, START, Tap, Who, edited};
+use super::plan::{BUYERS, GATEWAYS, History, Op, Role, START, Tap, edited};
 use super::sale::Model;
-use super::world::{Gate, Ledger, ops, plain};
+use super::world::{Instance, Ledger, ops, plain};
 use crate::recovery::confirmed_count::agrees;
 
 /// What was met on the way.
@@ -42,7 +42,7 @@ pub async fn live_through(
     let mut life = Life {
         ledger,
         model: Model::new(definition),
-        gates: Vec::new(),
+        instances: Vec::new(),
         revisions: vec![1; GATEWAYS],
         following,
         past: history.crashes().then(|| Past::new(ledger, GATEWAYS)),
@@ -51,9 +51,9 @@ pub async fn live_through(
         refused: 0,
     };
     for at in 0..GATEWAYS {
-        life.gates.push(match following {
-            true => ledger.following_gate(at, sale).await,
-            false => ledger.gate(at, sale).await,
+        life.instances.push(match following {
+            true => ledger.following_instance(at, sale).await,
+            false => ledger.instance(at, sale).await,
         });
     }
     life.remember(true).await;
@@ -62,12 +62,13 @@ pub async fn live_through(
         let outdated = (0..GATEWAYS).any(|at| life.is_outdated(at));
         life.step(op).await?;
         life.model.check(op).map_err(TestCaseError::fail)?;
-        // Definitions are not healed; a gateway that reads a sale anew has forgotten what it told.
+        // Definitions are not replayed, and a gateway that reads a sale again has lost its
+        // acknowledgement buffer.
         let afresh = match op {
             Op::Apply(_) => true,
             Op::Refresh(_) => !following,
             Op::Amend { .. } => outdated,
-            // What nobody was told is healed only by who has read it.
+            // Only a gateway that has read an unacknowledged change can replay it.
             Op::Faulty(..) => !following,
             _ => false,
         };
@@ -84,8 +85,8 @@ pub async fn live_through(
 pub(super) struct Life<'a> {
     pub(super) ledger: &'a Ledger,
     pub(super) model: Model,
-    pub(super) gates: Vec<Gate>,
-    /// Of the definition that each gateway knows.
+    pub(super) instances: Vec<Instance>,
+    /// The definition's revision at each gateway.
     revisions: Vec<u64>,
     pub(super) following: bool,
     /// What Redis falls back to, if it does.
@@ -99,18 +100,18 @@ pub(super) struct Life<'a> {
 impl Life<'_> {
     async fn remember(&mut self, afresh: bool) {
         if let Some(past) = &mut self.past {
-            past.note(self.ledger, &self.gates[0].sale.id, self.model.clocks(), afresh).await;
+            past.note(self.ledger, &self.instances[0].sale.id, self.model.clocks(), afresh).await;
         }
     }
 
     async fn crash(&mut self, op: &Op, back: usize) -> Outcome {
-        // Until then those who follow have read all that was told to nobody, too.
+        // By then journal consumers have read unacknowledged changes, too.
         self.audit(op).await?;
         if let Some(past) = &mut self.past {
-            self.model.crashed(past.crash(self.ledger, &self.gates, back).await);
-            // Until then nobody is told what it answers.
-            for gate in &self.gates {
-                same(op, gate.tick().await, self.model.tick())?;
+            self.model.crashed(past.crash(self.ledger, &self.instances, back).await);
+            // By then no answer of it is acknowledged.
+            for instance in &self.instances {
+                same(op, instance.tick().await, self.model.tick())?;
             }
         }
         self.audit(op).await
@@ -134,15 +135,22 @@ impl Life<'_> {
             Op::Read(at, sub) => self.read(op, *at, sub).await?,
             Op::Sweep(at, entries) => self.sweep(op, *at, *entries).await?,
             Op::OperatorAction(action) => {
-                let told =
-                    self.ledger.admin_of(&self.gates[0]).perform(self.id(), *action, &ops()).await.unwrap();
-                same(op, told, self.model.perform(*action))?;
+                let answered = self
+                    .ledger
+                    .admin_of(&self.instances[0])
+                    .perform(self.id(), *action, &ops())
+                    .await
+                    .unwrap();
+                same(op, answered, self.model.perform(*action))?;
             }
             Op::Restock { item, total, was_off } => {
                 let was = self.model.total(item).unwrap_or_default().unsigned_abs() + was_off;
-                let told =
-                    self.ledger.admin_of(&self.gates[0]).restock(self.id(), item, *total, was, &ops()).await;
-                same(op, told.unwrap(), self.model.restock(item, *total, was))?;
+                let answered = self
+                    .ledger
+                    .admin_of(&self.instances[0])
+                    .restock(self.id(), item, *total, was, &ops())
+                    .await;
+                same(op, answered.unwrap(), self.model.restock(item, *total, was))?;
             }
             Op::Apply(edits) => {
                 let after = edited(&self.model.definition, edits);
@@ -158,7 +166,7 @@ impl Life<'_> {
     }
 
     fn id(&self) -> &str {
-        &self.gates[0].sale.id
+        &self.instances[0].sale.id
     }
 
     pub(super) fn is_outdated(&self, at: usize) -> bool {
@@ -173,7 +181,7 @@ impl Life<'_> {
 
     async fn refresh(&mut self, at: usize) {
         if !self.following {
-            self.gates[at] = self.ledger.gate(at, self.id()).await;
+            self.instances[at] = self.ledger.instance(at, self.id()).await;
             self.revisions[at] = self.model.revision;
         }
     }
@@ -183,7 +191,7 @@ impl Life<'_> {
     }
 
     async fn tick(&mut self) -> Outcome {
-        same(&Op::Tick, self.gates[0].tick().await, self.model.tick())
+        same(&Op::Tick, self.instances[0].tick().await, self.model.tick())
     }
 
     async fn run(&mut self, steps: u8) -> Outcome {
@@ -196,30 +204,30 @@ impl Life<'_> {
 
     async fn reserve(&mut self, op: &Op, at: usize, taps: &[Tap]) -> Outcome {
         if self.is_outdated(at) {
-            let told = self.gates[at].reserve(taps, true).await;
-            let none = told.iter().all(|d| matches!(d, Decision::NotTaken(_) | Decision::Unknown));
-            return if none { Ok(()) } else { fail(op, &told, &"none was taken") };
+            let answered = self.instances[at].reserve(taps, true).await;
+            let none = answered.iter().all(|d| matches!(d, Decision::NotTaken(_) | Decision::Unknown));
+            return if none { Ok(()) } else { fail(op, &answered, &"none was taken") };
         }
         // Its tick is not among what Redis falls back to.
         if self.following && self.past.is_none() {
             return self.reserve_or_refuse(op, at, taps).await;
         }
-        same(op, self.gates[at].reserve(taps, false).await, self.model.reserve(taps))
+        same(op, self.instances[at].reserve(taps, false).await, self.model.reserve(taps))
     }
 
     /// As a gateway does: what the read model refuses does not reach the ledger, and is as if it had come first.
     async fn reserve_or_refuse(&mut self, op: &Op, at: usize, taps: &[Tap]) -> Outcome {
-        let gate = &self.gates[at];
-        let header = gate.read_clock().await;
+        let instance = &self.instances[at];
+        let header = instance.read_clock().await;
         same(op, header, self.model.tick())?;
-        let (refused, told) = gate.reserve_or_refuse(taps, header.time).await;
+        let (refused, answered) = instance.reserve_or_refuse(taps, header.time).await;
         self.refused += refused.len() as u64;
         let taps_of = |refuses: bool| -> Vec<Tap> {
             let of = |n: &usize| refused.contains_key(n) == refuses;
             (0..taps.len()).filter(of).map(|n| taps[n].clone()).collect()
         };
         same(op, refused.values().cloned().collect(), self.model.reserve(&taps_of(true)))?;
-        same(op, told, self.model.reserve(&taps_of(false)))
+        same(op, answered, self.model.reserve(&taps_of(false)))
     }
 
     /// The id of the reservation meant, if there is any.
@@ -229,50 +237,51 @@ impl Life<'_> {
     }
 
     async fn change(&mut self, op: &Op, at: usize) -> Outcome {
-        let Some(call) = self.call(op) else { return self.nobody_s(op, at).await };
+        let Some(call) = self.call(op) else { return self.confirm_unknown(op, at).await };
         if matches!(op, Op::Amend { .. }) {
             // It would wait for the new definition for seconds.
             self.refresh_if_outdated(at).await;
         }
-        same(op, call.make(&self.gates[at]).await, call.expect(&mut self.model))
+        same(op, call.make(&self.instances[at]).await, call.expect(&mut self.model))
     }
 
-    /// While there is no reservation, none can be confirmed.
-    async fn nobody_s(&self, op: &Op, at: usize) -> Outcome {
+    /// Without a reservation, none can be confirmed.
+    async fn confirm_unknown(&self, op: &Op, at: usize) -> Outcome {
         let Op::Confirm { payment, .. } = op else { return Ok(()) };
-        let (gate, id) = (&self.gates[at], reservation_id(self.id(), "nobody", "k0"));
-        let told = changes::confirm(&gate.redis_connection, &gate.sale, &id, payment, 1).await;
-        same(op, told, Change::NotFound)
+        let (instance, id) = (&self.instances[at], reservation_id(self.id(), "absent", "k0"));
+        let answered = changes::confirm(&instance.redis_connection, &instance.sale, &id, payment, 1).await;
+        same(op, answered, Change::NotFound)
     }
 
-    pub(super) fn part(&self, place: usize, who: Who) -> String {
+    pub(super) fn part(&self, place: usize, role: Role) -> String {
         let owner = self.model.claims[place].sub;
         let other = BUYERS.iter().find(|sub| **sub != owner).unwrap();
-        let sub = if matches!(who, Who::Stranger) { other } else { owner };
+        let sub = if matches!(role, Role::Stranger) { other } else { owner };
         buyer_part(self.id(), sub)
     }
 
     async fn read(&mut self, op: &Op, at: usize, sub: &str) -> Outcome {
-        let gate = &self.gates[at];
-        let told = changes::read(&gate.redis_connection, &gate.sale, &buyer_part(self.id(), sub)).await;
-        let (list, header) = told.unwrap();
-        let told = (list.into_iter().map(plain).collect(), header);
-        same(op, told, self.model.list(sub))
+        let instance = &self.instances[at];
+        let answered =
+            changes::read(&instance.redis_connection, &instance.sale, &buyer_part(self.id(), sub)).await;
+        let (list, header) = answered.unwrap();
+        let answered = (list.into_iter().map(plain).collect(), header);
+        same(op, answered, self.model.list(sub))
     }
 
     async fn sweep(&mut self, op: &Op, at: usize, entries: usize) -> Outcome {
-        let (ended, changes) = self.gates[at].sweep_all(entries).await;
+        let (ended, changes) = self.instances[at].sweep_all(entries).await;
         same(op, ended, self.model.sweep())?;
         self.model.swept_in(changes);
         same(op, changes > 0, ended > 0)
     }
 
-    /// The gateway's own audit balances, and says what the model says.
+    /// The gateway's own audit balances, and agrees with the model.
     pub(super) async fn audit(&self, op: &Op) -> Outcome {
         let mut report = self.ledger.audit(self.id()).await;
         if self.following {
-            for gate in &self.gates {
-                agrees(self.ledger, &report, gate).await;
+            for instance in &self.instances {
+                agrees(self.ledger, &report, instance).await;
             }
         }
         same(op, (report.verdict, report.problems), (AuditVerdict::Balanced, Vec::new()))?;
@@ -300,17 +309,17 @@ impl Life<'_> {
     }
 }
 
-pub(super) fn by(who: Who, part: &str) -> Requester<'_> {
-    match who {
-        Who::Service => Requester::Service,
-        Who::Owner | Who::Stranger => Requester::Buyer(part),
+pub(super) fn by(role: Role, part: &str) -> Requester<'_> {
+    match role {
+        Role::Service => Requester::Service,
+        Role::Owner | Role::Stranger => Requester::Buyer(part),
     }
 }
 
-pub(super) fn same<T: Debug + PartialEq>(what: &impl Debug, told: T, expected: T) -> Outcome {
-    if told == expected { Ok(()) } else { fail(what, &told, &expected) }
+pub(super) fn same<T: Debug + PartialEq>(what: &impl Debug, answered: T, expected: T) -> Outcome {
+    if answered == expected { Ok(()) } else { fail(what, &answered, &expected) }
 }
 
-pub(super) fn fail(what: &impl Debug, told: &impl Debug, expected: &impl Debug) -> Outcome {
-    Err(TestCaseError::fail(format!("{what:?}\n     told: {told:?}\n expected: {expected:?}")))
+pub(super) fn fail(what: &impl Debug, answered: &impl Debug, expected: &impl Debug) -> Outcome {
+    Err(TestCaseError::fail(format!("{what:?}\n answered: {answered:?}\n expected: {expected:?}")))
 }

@@ -1,4 +1,5 @@
-//! A lane's way to Redis, on which the next script call goes wrong as a network makes it: lost, doubled or late.
+//! Links a connection to Redis and injects a network fault into its next script call: lost, doubled
+//! or late.
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -14,9 +15,9 @@ use tokio::sync::Notify;
 pub enum Fault {
     /// It never reaches Redis.
     RequestLost,
-    /// It is carried out, and nobody hears of it.
+    /// The call runs, and its answer is lost.
     AnswerLost,
-    /// It is carried out, and its answer comes when nobody waits for it any more.
+    /// The call runs, and its answer comes after its caller has left.
     AnswerLate,
     /// It is carried out twice, as by something that sends again what was not answered; the second answer comes.
     Doubled,
@@ -71,7 +72,7 @@ impl Link {
         self.next.held.notified().await;
     }
 
-    /// Lets it go on, to whoever is still there.
+    /// Releases the held answer to a caller that still waits.
     pub async fn let_go(&self) {
         self.next.free.notify_one();
         // All is on one thread, and nothing that it now leads to waits for anything outside.

@@ -15,7 +15,7 @@ use super::link::Fault;
 pub const START: i64 = 1_700_000_000_000;
 /// Gateways that take turns.
 pub const GATEWAYS: usize = 2;
-/// Who taps.
+/// The buyers.
 pub const BUYERS: [&str; 4] = ["ada", "bob", "cyd", "dan"];
 const KEYS: [&str; 3] = ["k0", "k1", "k2"];
 /// What may be asked for. `m3`, `p3` and `s3` do not exist at first; `p1` fits `m1` only.
@@ -46,9 +46,9 @@ pub struct Tap {
     pub partial: bool,
 }
 
-/// Who makes a call on a reservation.
+/// The caller of a call on a reservation.
 #[derive(Debug, Clone, Copy)]
-pub enum Who {
+pub enum Role {
     Owner,
     Service,
     Stranger,
@@ -84,11 +84,11 @@ pub enum Op {
         payment: &'static str,
         version_off: i64,
     },
-    Cancel(usize, usize, Who),
+    Cancel(usize, usize, Role),
     Amend {
         at: usize,
         which: usize,
-        who: Who,
+        role: Role,
         model: Option<&'static str>,
         packages: Option<Vec<&'static str>>,
         store: Option<&'static str>,
@@ -127,7 +127,7 @@ pub struct Troubles {
 
 /// All histories.
 pub fn histories(ops: std::ops::Range<usize>, troubles: Troubles) -> impl Strategy<Value = History> {
-    // As they are: seeds that are kept mean the same for as long as these stay.
+    // Do not change the order: stored seeds depend on it.
     let op = match (troubles.crashes, troubles.faults, troubles.pairs) {
         (false, false, false) => op().boxed(),
         (true, false, _) => prop_oneof![8 => op(), 1 => crash()].boxed(),
@@ -202,7 +202,7 @@ fn edit() -> impl Strategy<Value = Edit> {
 fn op() -> impl Strategy<Value = Op> {
     let at = || 0..GATEWAYS;
     let which = || 0..12_usize;
-    let who = prop_oneof![5 => Just(Who::Owner), 4 => Just(Who::Service), 1 => Just(Who::Stranger)];
+    let role = prop_oneof![5 => Just(Role::Owner), 4 => Just(Role::Service), 1 => Just(Role::Stranger)];
     let pass = prop_oneof![
         4 => 1..3_000_i64,
         1 => Just(3_600_000_i64),
@@ -223,9 +223,9 @@ fn op() -> impl Strategy<Value = Op> {
          6 => (at(), which()).prop_map(|(at, which)| Op::Again(at, which)),
         6 => (at(), which(), select(vec!["pay-1", "pay-2"]), version_off).prop_map(
             |(at, which, payment, version_off)| Op::Confirm { at, which, payment, version_off }),
-        6 => (at(), which(), who.clone()).prop_map(|(at, which, who)| Op::Cancel(at, which, who)),
-        9 => (at(), which(), who, option::of(model()), option::of(packages()), option::of(store())).prop_map(
-            |(at, which, who, model, packages, store)| Op::Amend { at, which, who, model, packages, store }),
+        6 => (at(), which(), role.clone()).prop_map(|(at, which, role)| Op::Cancel(at, which, role)),
+        9 => (at(), which(), role, option::of(model()), option::of(packages()), option::of(store())).prop_map(
+            |(at, which, role, model, packages, store)| Op::Amend { at, which, role, model, packages, store }),
         3 => (at(), select(&BUYERS[..])).prop_map(|(at, buyer)| Op::Read(at, buyer)),
         7 => pass.prop_map(Op::Pass),
         3 => Just(Op::Tick),

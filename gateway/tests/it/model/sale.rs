@@ -1,4 +1,4 @@
-//! The reference: what a sale is and must answer, by the contract, in plain maps and a list. Knows no Redis.
+//! Models a sale by the contract, in plain maps and a list, without Redis.
 
 mod changes;
 mod operator_actions;
@@ -126,12 +126,13 @@ impl Model {
         self.late_at = self.clocks();
     }
 
-    /// The answer that said so reached no gateway.
-    pub fn late_unheard(&mut self, before: &Self) {
+    /// Its answer reached no gateway.
+    pub fn late_unanswered(&mut self, before: &Self) {
         self.late_at = before.late_at;
     }
 
-    /// Redis came back with these clocks and was taken in. All else is as it was: nothing that was told is lost.
+    /// Redis returned with these clocks and its epoch was adopted. Nothing else changed: no
+    /// acknowledged change is lost.
     pub fn crashed(&mut self, then: Clocks) {
         self.noted = then.noted.max(self.changed_at.noted).max(self.late_at.noted);
         self.clock = then.clock.max(self.changed_at.clock).max(self.late_at.clock);
@@ -169,12 +170,12 @@ impl Model {
         i64::try_from(self.claims.iter().filter(takes).count()).unwrap()
     }
 
-    fn taken_in_all(&self, item: &str) -> i64 {
+    fn adopted_all(&self, item: &str) -> i64 {
         self.taken(item, State::Held) + self.taken(item, State::Confirmed)
     }
 
     fn is_gone(&self, item: &str) -> bool {
-        self.totals[item].is_some_and(|total| total - self.taken_in_all(item) < 1)
+        self.totals[item].is_some_and(|total| total - self.adopted_all(item) < 1)
     }
 
     fn unknown(&self, model: &str, packages: &[String], store: Option<&str>) -> Vec<String> {
@@ -206,12 +207,12 @@ impl Model {
         }
     }
 
-    /// What the audit must say of the items, in no order.
+    /// The items that the audit must show, unordered.
     pub fn items(&self) -> Vec<ItemReport> {
         let report = |(item, total): (&String, &Option<i64>)| ItemReport {
             item: item.clone(),
             total: *total,
-            free: total.map(|total| total - self.taken_in_all(item)),
+            free: total.map(|total| total - self.adopted_all(item)),
             held: self.taken(item, State::Held),
             confirmed: self.taken(item, State::Confirmed),
             drift: 0,
@@ -237,7 +238,7 @@ impl Model {
         let header = if self.claims.len() > before { self.changed() } else { self.header() };
         for decision in &mut decisions {
             match decision {
-                Decision::Won(_, told) | Decision::Replayed(_, told) => *told = header,
+                Decision::Won(_, answered) | Decision::Replayed(_, answered) => *answered = header,
                 Decision::SoldOut { is_final, .. } => *is_final = header.held == 0,
                 _ => {}
             }

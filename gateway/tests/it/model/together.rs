@@ -1,4 +1,4 @@
-//! Two calls at once, at two gateways: what both are told is what one after the other would be told, in either order.
+//! Runs two calls at once at two gateways: both answers are those of one order or the other.
 
 use futures_util::future::join;
 
@@ -14,7 +14,7 @@ impl Life<'_> {
             self.refresh_if_outdated(at).await;
         }
         let [Some(one), Some(other)] = each.map(|op| self.call(op)) else { return Ok(()) };
-        let told = join(one.make(&self.gates[0]), other.make(&self.gates[1])).await;
+        let answered = join(one.make(&self.instances[0]), other.make(&self.instances[1])).await;
         self.pairs += 1;
         let mut orders = Vec::new();
         for is_first in [true, false] {
@@ -22,12 +22,12 @@ impl Life<'_> {
             let early = is_first.then(|| one.expect(&mut as_if));
             let of_other = other.expect(&mut as_if);
             let expected = (early.unwrap_or_else(|| one.expect(&mut as_if)), of_other);
-            if told == expected {
+            if answered == expected {
                 self.model = as_if;
                 return Ok(());
             }
             orders.push(expected);
         }
-        fail(op, &told, &orders)
+        fail(op, &answered, &orders)
     }
 }

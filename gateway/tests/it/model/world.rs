@@ -39,9 +39,9 @@ use super::plan::{GATEWAYS, Tap};
 pub const TEST_CLOCK: &str = include_str!("clock.lua");
 /// Long enough for any machine: nothing here is decided by the time that it takes.
 pub const PATIENCE: Duration = Duration::from_secs(60);
-/// A batch of a gateway whose definition is outdated waits this long for the new one.
+/// How long a batch of a gateway with an outdated definition waits for the new one.
 const OUTDATED: Duration = Duration::from_millis(2);
-/// So long somebody waits for an answer that is held back until he has gone.
+/// How long a caller waits for an answer that is held until the caller has left.
 const LEFT: Duration = Duration::from_millis(5);
 
 /// A redis-server and a way into its ledger.
@@ -65,10 +65,10 @@ pub struct Ledger {
 }
 
 /// One gateway's view of a sale.
-pub struct Gate {
+pub struct Instance {
     pub sale: Arc<Sale>,
     pub redis_connection: Rc<RedisConnection<Link>>,
-    /// The lane's.
+    /// The link of its connection.
     pub link: Link,
     queue: QueueHandle,
     follower: Option<JoinHandle<()>>,
@@ -76,7 +76,7 @@ pub struct Gate {
     sales: Arc<Sales>,
 }
 
-impl Drop for Gate {
+impl Drop for Instance {
     fn drop(&mut self) {
         self.follower.iter().for_each(JoinHandle::abort);
     }
@@ -156,10 +156,10 @@ impl Ledger {
         command.query_async::<()>(&mut self.conn.clone()).await.unwrap();
     }
 
-    /// The same ledger for ops of a gateway, which keeps what it tells them.
-    pub fn admin_of(&self, gate: &Gate) -> Admin {
+    /// The same ledger for operator actions of a gateway, which buffers what it acknowledges.
+    pub fn admin_of(&self, instance: &Instance) -> Admin {
         let sales = Sales::default();
-        sales.insert(gate.sale.clone());
+        sales.insert(instance.sale.clone());
         Admin::new(self.pool.clone(), self.scripts.clone(), Arc::new(sales))
     }
 
@@ -186,9 +186,9 @@ impl Ledger {
         audit(&self.pool, &self.scripts, sale).await.unwrap()
     }
 
-    /// A gateway that knows the sale as it is now, and learns nothing more of its definition.
-    pub async fn gate(&self, at: usize, sale: &str) -> Gate {
-        self.gate_of(at, Arc::new(self.load(sale).await), None, Arc::default())
+    /// A gateway with the present sale, which gets no later definition.
+    pub async fn instance(&self, at: usize, sale: &str) -> Instance {
+        self.instance_of(at, Arc::new(self.load(sale).await), None, Arc::default())
     }
 
     /// The sale as it is now.
@@ -197,7 +197,7 @@ impl Ledger {
     }
 
     /// A gateway that follows the sale's journal.
-    pub async fn following_gate(&self, at: usize, sale: &str) -> Gate {
+    pub async fn following_instance(&self, at: usize, sale: &str) -> Instance {
         let sales = Arc::new(Sales::default());
         let follower = tokio::task::spawn_local(consume(
             self.dial.clone(),
@@ -215,17 +215,17 @@ impl Ledger {
             }
         };
         let found = tokio::time::timeout(PATIENCE, find).await;
-        let found = found.expect("the follower finds the sale");
-        self.gate_of(at, found, Some(follower), sales)
+        let found = found.expect("the journal consumer finds the sale");
+        self.instance_of(at, found, Some(follower), sales)
     }
 
-    fn gate_of(
+    fn instance_of(
         &self,
         at: usize,
         sale: Arc<Sale>,
         follower: Option<JoinHandle<()>>,
         sales: Arc<Sales>,
-    ) -> Gate {
+    ) -> Instance {
         let (redis_connection, link) = (self.redis_connections[at].clone(), self.links[at].clone());
         let limits =
             QueueLimits { batch_max: 64, queue_max: 64, delay_max: std::time::Duration::from_secs(10) };
@@ -235,7 +235,7 @@ impl Ledger {
             limits,
             Arc::default(),
         );
-        Gate { sale, redis_connection, link, queue, follower, sales }
+        Instance { sale, redis_connection, link, queue, follower, sales }
     }
 
     /// Forgets a sale.
@@ -247,32 +247,32 @@ impl Ledger {
     }
 }
 
-impl Gate {
-    /// Taps that are there at once: one batch, in this order. Only what the contract speaks of is kept of the answers.
+impl Instance {
+    /// Sends taps as one batch, in this order, and reduces the answers to what the contract shows.
     pub async fn reserve(&self, taps: &[Tap], outdated: bool) -> Vec<Decision> {
         let patience = if outdated { OUTDATED } else { PATIENCE };
         self.reserve_within(taps, patience).await
     }
 
-    /// The same, and nobody waits for the answer, which is late and comes then.
+    /// The same, but the caller leaves before the late answer.
     pub async fn reserve_and_leave(&self, taps: &[Tap]) -> Vec<Decision> {
-        let told = self.reserve_within(taps, LEFT).await;
+        let answered = self.reserve_within(taps, LEFT).await;
         if self.link.is_met() {
             self.link.held().await;
             self.link.let_go().await;
         }
-        told
+        answered
     }
 
-    /// The same, for somebody who waits for so long.
+    /// The same, with this time-out.
     pub async fn reserve_within(&self, taps: &[Tap], patience: Duration) -> Vec<Decision> {
         let late = Instant::now() + patience;
         let deadlines = Deadlines { queued: Instant::now(), send: late, answer: late };
         let taps = taps.iter().map(|tap| async move {
             let Tap { buyer, key, model, packages, store, partial: accept_partial } = tap;
-            let wish = AdmissionRequest { model, packages, store, accept_partial: *accept_partial };
+            let request = AdmissionRequest { model, packages, store, accept_partial: *accept_partial };
             let (sub, now) = ((*buyer).into(), std::time::Instant::now());
-            match TapAdmission::new(&self.sale, &sub, key, wish, now).admit(now) {
+            match TapAdmission::new(&self.sale, &sub, key, request, now).admit(now) {
                 Ok(admitted) => self.queue.reserve(admitted, deadlines).await,
                 Err((refusal, _)) => refusal,
             }
@@ -292,8 +292,8 @@ impl Gate {
         let subs: Vec<Arc<str>> = taps.iter().map(|tap| tap.buyer.into()).collect();
         let asked = |(tap, sub)| {
             let Tap { key, model, packages, store, partial: accept_partial, .. }: &Tap = tap;
-            let wish = AdmissionRequest { model, packages, store, accept_partial: *accept_partial };
-            TapAdmission::new(&self.sale, sub, key, wish, arrived)
+            let request = AdmissionRequest { model, packages, store, accept_partial: *accept_partial };
+            TapAdmission::new(&self.sale, sub, key, request, arrived)
         };
         let asked: Vec<_> = taps.iter().zip(&subs).map(asked).collect();
         if asked.iter().any(|asked| asked.may_be_refused(arrived)) {
@@ -327,7 +327,7 @@ impl Gate {
         }
     }
 
-    /// Its lane has a connection, again.
+    /// Waits until it is connected to Redis again.
     pub async fn connected(&self) {
         connected(&self.redis_connection).await;
     }
@@ -376,7 +376,7 @@ impl Gate {
 }
 
 async fn connected(redis_connection: &RedisConnection<Link>) {
-    eventually("a lane is connected", || async { redis_connection.live().map(drop) }).await;
+    eventually("a connection to Redis is up", || async { redis_connection.live().map(drop) }).await;
 }
 
 /// Without what the contract does not show.

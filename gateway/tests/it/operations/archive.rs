@@ -1,4 +1,4 @@
-//! A sale after its launch: exported, imported elsewhere with an identical audit, purged.
+//! Tests a sale after its launch: export, import with an identical audit, purge.
 
 use std::path::Path;
 
@@ -15,8 +15,8 @@ pub fn sale(redis: &Redis, args: &[&str]) -> Ended {
     run(&[&["sale"], args, &["--redis", &redis.url()]].concat())
 }
 
-/// Says what it says, with this code.
-fn says(ended: &Ended, code: i32, words: &str) {
+/// Checks the exit code and the output.
+fn check_ended(ended: &Ended, code: i32, words: &str) {
     assert_eq!(ended.code, code, "{ended:?}");
     assert!(format!("{}{}", ended.out, ended.err).contains(words), "{words:?} in {ended:?}");
 }
@@ -25,7 +25,8 @@ fn audit(redis: &Redis) -> Value {
     run(&["audit", "small", "--json", "--redis", &redis.url()]).json()
 }
 
-/// A sale with a bit of everything: partial wins, two reservations of one buyer, all states, a restock, a lever.
+/// A sale with partial wins, two reservations of one buyer, all states, a restock and an operator
+/// action.
 async fn busy(gateway: &Gateway) -> String {
     open(gateway, &with(with(small(), "/sale/per_buyer", json!(2)), "/sale/hold", json!("20m"))).await;
     let alice = gateway.reserve("alice", "k1", &white()).await;
@@ -51,17 +52,17 @@ async fn an_export_is_imported_with_an_identical_audit_and_goes_on_from_there() 
     let alice = busy(&gateway).await;
     let file = first.files().join("small.jsonl");
     let path = file.to_str().unwrap();
-    says(&sale(&first, &["export", "small", path]), 0, "small at sequence 9, 4 reservations");
+    check_ended(&sale(&first, &["export", "small", path]), 0, "small at sequence 9, 4 reservations");
     let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&file).unwrap().permissions());
     assert_eq!(mode & 0o777, 0o600, "ids of buyers are in it");
-    says(&sale(&first, &["export", "small", path]), 3, "exists");
-    says(&sale(&first, &["export", "none", &format!("{path}.2")]), 2, "no such sale");
+    check_ended(&sale(&first, &["export", "small", path]), 3, "exists");
+    check_ended(&sale(&first, &["export", "none", &format!("{path}.2")]), 2, "no such sale");
     assert!(!Path::new(&format!("{path}.2")).exists());
-    says(&sale(&first, &["import", path]), 1, "has a sale small already");
+    check_ended(&sale(&first, &["import", path]), 1, "has a sale small already");
 
     // There a gateway waits already, and finds it.
     let other = Gateway::start(&second).await;
-    says(&sale(&second, &["import", path]), 0, "its audit is the same");
+    check_ended(&sale(&second, &["import", path]), 0, "its audit is the same");
     assert_eq!(audit(&second), audit(&first));
     let journal = |redis: &Redis| run(&["journal", "small", "--redis", &redis.url()]).out;
     assert_eq!(journal(&second), journal(&first));
@@ -81,17 +82,17 @@ async fn an_export_is_imported_with_an_identical_audit_and_goes_on_from_there() 
 }
 
 #[tokio::test]
-async fn a_file_that_is_not_whole_to_the_byte_leaves_nothing() {
+async fn an_incomplete_file_imports_nothing() {
     let (first, second) = (Redis::start(), Redis::start());
     let gateway = Gateway::start(&first).await;
     busy(&gateway).await;
     let file = first.files().join("small.jsonl");
-    says(&sale(&first, &["export", "small", file.to_str().unwrap()]), 0, "");
+    check_ended(&sale(&first, &["export", "small", file.to_str().unwrap()]), 0, "");
     let good = std::fs::read(&file).unwrap();
     let bad = first.files().join("bad.jsonl");
     let refused = |bytes: &[u8], words: &str| {
         std::fs::write(&bad, bytes).unwrap();
-        says(&sale(&second, &["import", bad.to_str().unwrap()]), 2, words);
+        check_ended(&sale(&second, &["import", bad.to_str().unwrap()]), 2, words);
         assert_eq!(second.run::<i64>("DBSIZE"), 0);
     };
     refused(b"", "was cut off");
@@ -110,7 +111,7 @@ async fn a_file_that_is_not_whole_to_the_byte_leaves_nothing() {
         changed[at] = if changed[at] == b'0' { b'1' } else { b'0' };
         refused(&changed, bad.to_str().unwrap());
     }
-    says(&sale(&second, &["import", "/nowhere/x"]), 3, "/nowhere/x");
+    check_ended(&sale(&second, &["import", "/nowhere/x"]), 3, "/nowhere/x");
 }
 
 #[tokio::test]
@@ -121,16 +122,17 @@ async fn a_sale_is_purged_once_it_is_over_and_exported_and_nothing_of_a_buyer_is
     let path = |name: &str| redis.files().join(name).to_str().unwrap().to_owned();
     let purge =
         |export: &str, more: &[&str]| sale(&redis, &[&["purge", "small", "--export", export], more].concat());
-    let export = |name: &str| says(&sale(&redis, &["export", "small", &path(name)]), 0, "small at sequence");
+    let export =
+        |name: &str| check_ended(&sale(&redis, &["export", "small", &path(name)]), 0, "small at sequence");
     let before = audit(&redis);
 
-    says(&purge(&path("none"), &[]), 3, "none");
+    check_ended(&purge(&path("none"), &[]), 3, "none");
     export("open");
-    says(&purge(&path("open"), &[]), 1, "gateway sale close small");
+    check_ended(&purge(&path("open"), &[]), 1, "gateway sale close small");
     assert_eq!(gateway.action("close", &json!({})).await.status, 200);
-    says(&purge(&path("open"), &[]), 1, "export it again");
+    check_ended(&purge(&path("open"), &[]), 1, "export it again");
     export("held");
-    says(&purge(&path("held"), &[]), 1, "2 holds of small are outstanding");
+    check_ended(&purge(&path("held"), &[]), 1, "2 holds of small are outstanding");
     assert_eq!(gateway.confirm(&alice, "pay-2", 1).await.status, 200);
     let others = gateway.get_as("alice", "/v1/sales/small/reservations").await;
     let held = others.json["reservations"]
@@ -142,21 +144,21 @@ async fn a_sale_is_purged_once_it_is_over_and_exported_and_nothing_of_a_buyer_is
         .clone();
     assert_eq!(gateway.cancel("alice", held["id"].as_str().unwrap()).await.status, 200);
     export("last");
-    says(&purge(&path("last"), &["--confirm", "another"]), 2, "nothing was done");
+    check_ended(&purge(&path("last"), &["--confirm", "another"]), 2, "nothing was done");
     assert_eq!(audit(&redis)["verdict"], "balanced");
     assert_ne!(audit(&redis), before);
 
-    says(&purge(&path("last"), &["--confirm", "small", "--reason", "it is over"]), 0, "purged");
+    check_ended(&purge(&path("last"), &["--confirm", "small", "--reason", "it is over"]), 0, "purged");
     assert_eq!(redis.run::<Vec<String>>("KEYS *small*"), Vec::<String>::new());
     let note = redis.run::<String>("HGET lg:purged small");
     assert!(note.contains("it is over") && !note.contains("alice"), "{note}");
-    says(&sale(&redis, &["show", "small"]), 2, "no such sale");
-    // The gateway knows that it was not lost.
+    check_ended(&sale(&redis, &["show", "small"]), 2, "no such sale");
+    // The gateway does not report it as lost.
     eventually("it is forgotten", || async {
         (gateway.get("/v1/sales/small").await.status == 404).then_some(())
     })
     .await;
-    eventually("nothing is wrong, and there is no sale", || async {
+    eventually("no alarm, and no sale", || async {
         let live = gateway.ops_get("/admin/v1/live?frames=1").await;
         let last: Value = serde_json::from_str(live.text.lines().last()?).unwrap();
         (last["alarms"] == json!([]) && last["sales"] == json!([])).then_some(())
@@ -165,7 +167,7 @@ async fn a_sale_is_purged_once_it_is_over_and_exported_and_nothing_of_a_buyer_is
     assert_eq!(gateway.ops_get("/readyz").await.status, 200);
 
     // And it can come back, to the same gateway.
-    says(&sale(&redis, &["import", &path("last")]), 0, "its audit is the same");
+    check_ended(&sale(&redis, &["import", &path("last")]), 0, "its audit is the same");
     known(&gateway, "small").await;
     let again = gateway.reserve("alice", "k1", &white()).await;
     assert_eq!((again.status, again.id()), (200, alice), "{}", again.text);
@@ -173,13 +175,13 @@ async fn a_sale_is_purged_once_it_is_over_and_exported_and_nothing_of_a_buyer_is
 }
 
 #[tokio::test]
-async fn a_ledger_that_drifts_is_exported_as_evidence_never_purged_and_comes_with_a_plan() {
+async fn a_drifting_ledger_is_exported_never_purged_and_gets_a_repair_plan() {
     let redis = Redis::start();
     let gateway = Gateway::start(&redis).await;
     busy(&gateway).await;
     redis.run::<i64>("HINCRBY lg:{small}:stock model:white 1");
     let drifting = run(&["audit", "small", "--redis", &redis.url()]);
-    says(&drifting, 1, "plan 1: stop what adds to it: gateway sale pause small");
+    check_ended(&drifting, 1, "plan 1: stop what adds to it: gateway sale pause small");
     let white = audit(&redis)["items"]
         .as_array()
         .unwrap()
@@ -188,13 +190,17 @@ async fn a_ledger_that_drifts_is_exported_as_evidence_never_purged_and_comes_wit
         .unwrap()
         .clone();
     let should = white["free"].as_i64().unwrap() - 1;
-    says(&drifting, 1, &format!("HSET lg:{{small}}:stock model:white {should}"));
+    check_ended(&drifting, 1, &format!("HSET lg:{{small}}:stock model:white {should}"));
     let file = redis.files().join("drift");
-    says(&sale(&redis, &["export", "small", file.to_str().unwrap()]), 1, "its ledger drifts: model:white");
-    says(&sale(&redis, &["purge", "small", "--export", file.to_str().unwrap()]), 1, "drifts");
-    // The plan, followed to the letter, mends it.
+    check_ended(
+        &sale(&redis, &["export", "small", file.to_str().unwrap()]),
+        1,
+        "its ledger drifts: model:white",
+    );
+    check_ended(&sale(&redis, &["purge", "small", "--export", file.to_str().unwrap()]), 1, "drifts");
+    // The plan, followed exactly, fixes it.
     redis.run::<i64>(&format!("HSET lg:{{small}}:stock model:white {should}"));
-    says(&run(&["audit", "small", "--redis", &redis.url()]), 0, "balanced");
+    check_ended(&run(&["audit", "small", "--redis", &redis.url()]), 0, "balanced");
 }
 
 /// The file is a pipe, so that the sale can be made at the very moment between the first look and the last step.
@@ -204,7 +210,7 @@ async fn a_sale_that_appears_while_an_export_is_read_is_not_written_over() {
     let gateway = Gateway::start(&first).await;
     busy(&gateway).await;
     let file = first.files().join("small.jsonl");
-    says(&sale(&first, &["export", "small", file.to_str().unwrap()]), 0, "");
+    check_ended(&sale(&first, &["export", "small", file.to_str().unwrap()]), 0, "");
     let bytes = std::fs::read(&file).unwrap();
     let there = Gateway::start(&second).await;
     let pipe = second.files().join("pipe");
@@ -217,7 +223,8 @@ async fn a_sale_that_appears_while_an_export_is_read_is_not_written_over() {
         let written = tokio::task::spawn_blocking(move || std::fs::write(&pipe, bytes));
         written.await.unwrap().unwrap();
     };
-    // It is read twice: to see that it is whole, and then to load it, once what an earlier import has left is removed.
+    // It is read twice: to check that it is complete, and to load it after the remains of an
+    // earlier import are removed.
     write(bytes.clone()).await;
     eventually("it was read to its end", || async {
         let stats: String = second.run("INFO commandstats");
@@ -243,7 +250,7 @@ async fn a_sale_that_appears_while_an_export_is_read_is_not_written_over() {
     std::io::Write::write_all(&mut pipe, &bytes[bytes.len() / 2..]).unwrap();
     drop(pipe);
 
-    says(&import.await.unwrap(), 1, "has a sale small already");
+    check_ended(&import.await.unwrap(), 1, "has a sale small already");
     assert_eq!(audit(&second), before);
     assert_eq!(there.get("/v1/sales/small").await.json["name"], "Another");
     assert_eq!(second.run::<Vec<String>>("KEYS *import*"), Vec::<String>::new());

@@ -77,9 +77,9 @@ impl Desk {
         command
     }
 
-    /// What it says.
-    pub fn examine(&self, options: &[&str]) -> Said {
-        Said::of(end(self.command(options)))
+    /// The findings of a check.
+    pub fn examine(&self, options: &[&str]) -> Findings {
+        Findings::of(end(self.command(options)))
     }
 }
 
@@ -88,15 +88,15 @@ pub fn write(path: &Path, text: &str, mode: u32) {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
 }
 
-/// What the doctor said, and how it ended.
+/// The doctor's findings and exit code.
 #[derive(Debug)]
-pub struct Said {
+pub struct Findings {
     pub code: i32,
     pub err: String,
     lines: Vec<Value>,
 }
 
-impl Said {
+impl Findings {
     pub fn of(ended: Ended) -> Self {
         let report: Value = serde_json::from_str(&ended.out).unwrap_or_else(|e| panic!("{e}: {ended:?}"));
         let lines = report["lines"].as_array().unwrap().clone();
@@ -141,8 +141,8 @@ impl Said {
             "{area} {check} is {verdicts:?}, not {verdict}: {:#?}",
             self.lines
         );
-        let told = self.found(area, check);
-        assert!(told.contains(found), "{area} {check}: {told:?} does not say {found:?}");
+        let answered = self.found(area, check);
+        assert!(answered.contains(found), "{area} {check}: expected {found:?}, found {answered:?}");
         let failed = self.lines.iter().filter(|line| line["area"] == area && line["verdict"] == "fail");
         let others: Vec<&Value> = failed.filter(|line| line["check"] != check).collect();
         assert!(others.is_empty(), "beside {check}: {others:#?}");
@@ -153,8 +153,8 @@ impl Said {
 fn passing_checks_are_printed_in_aligned_lines_and_as_json() {
     let redis = Redis::start_with(&["--maxmemory", "256mb"]);
     let desk = Desk::new(&redis);
-    let said = desk.examine(&[]);
-    assert_eq!((said.code, said.err.as_str()), (0, ""), "{said:#?}");
+    let findings = desk.examine(&[]);
+    assert_eq!((findings.code, findings.err.as_str()), (0, ""), "{findings:#?}");
     for (area, check) in [
         ("host", "files"),
         ("host", "memory"),
@@ -181,11 +181,11 @@ fn passing_checks_are_printed_in_aligned_lines_and_as_json() {
         ("fleet", "scripts"),
         ("fleet", "limits"),
     ] {
-        assert_eq!(said.verdicts(area, check), ["ok"], "{area} {check}: {said:#?}");
+        assert_eq!(findings.verdicts(area, check), ["ok"], "{area} {check}: {findings:#?}");
     }
-    assert_eq!(said.verdicts("sales", "ledger"), ["warn"]);
+    assert_eq!(findings.verdicts("sales", "ledger"), ["warn"]);
     // How quick it is depends on what else this machine does.
-    assert!(said.found("redis", "latency").starts_with("100 PINGs: median "), "{said:#?}");
+    assert!(findings.found("redis", "latency").starts_with("100 PINGs: median "), "{findings:#?}");
 
     let mut command = desk.command(&[]);
     let json = command.get_args().position(|arg| arg == "--json").unwrap();
@@ -220,7 +220,7 @@ fn at_a_terminal_the_verdicts_have_colours() {
 fn wrong_usage_is_reported_before_any_check() {
     let redis = Redis::start();
     let url = redis.url();
-    for (args, told) in [
+    for (args, answered) in [
         (&["doctor", "--redis", &url][..], "--ops-token-file"),
         (&["doctor", "--redis", "http://x", "--ops-token-file", "x"], "--redis"),
         (&["doctor", "--redis", &url, "--ops-token-file", "x", "--workers", "many"], "--workers"),
@@ -230,6 +230,6 @@ fn wrong_usage_is_reported_before_any_check() {
     ] {
         let ended = run(args);
         assert_eq!((ended.code, ended.out.as_str()), (2, ""), "{args:?}: {ended:?}");
-        assert!(ended.err.contains(told), "{args:?}: {ended:?}");
+        assert!(ended.err.contains(answered), "{args:?}: {ended:?}");
     }
 }

@@ -1,4 +1,4 @@
-//! The live page and its stream: what they hold, who may see them, what they cost, and that they last.
+//! Tests the live page and its stream: contents, access, cost and endurance.
 
 use std::time::Instant;
 
@@ -37,7 +37,7 @@ fn stream(gateway: &Gateway) -> reqwest::RequestBuilder {
 }
 
 #[tokio::test]
-async fn a_stream_says_what_does_not_change_once_and_then_the_numbers() {
+async fn a_stream_sends_constants_once_and_then_the_numbers() {
     let redis = Redis::start();
     let gateway = Gateway::start_with(&redis, &["--audit-interval-s", "1"]).await;
     let nothing = lines(&gateway, "frames=1").await;
@@ -52,18 +52,18 @@ async fn a_stream_says_what_does_not_change_once_and_then_the_numbers() {
     assert_eq!(gateway.reserve("bob", "k1", &white()).await.status, 201);
     assert_eq!(gateway.confirm(&won.id(), "pay", 1).await.status, 200);
     assert_eq!(gateway.action("pause", &json!({"reason": "a look"})).await.status, 200);
-    eventually("the gateway says of itself that it is ready", || async {
+    eventually("the gateway reports itself ready", || async {
         (now(&gateway).await["gateways"][0]["state"] == "ready").then_some(())
     })
     .await;
-    let told = eventually("a stream has come to it all", || async {
+    let answered = eventually("a stream has come to it all", || async {
         let lines = lines(&gateway, "frames=1").await;
         let sale = &lines.last()?["sale"];
         (sale["phase"] == "paused" && !sale["ledger"]["audit"].is_null()).then_some(lines)
     })
     .await;
-    assert_eq!(kinds(&told), ["hello", "history", "sale", "now"]);
-    let (about, sale) = (&told[2], &told[3]["sale"]);
+    assert_eq!(kinds(&answered), ["hello", "history", "sale", "now"]);
+    let (about, sale) = (&answered[2], &answered[3]["sale"]);
     assert_eq!(
         (&about["sale"], &about["name"], &about["cities"]),
         (&json!("small"), &json!("Small"), &json!(2))
@@ -95,11 +95,11 @@ async fn a_stream_says_what_does_not_change_once_and_then_the_numbers() {
         sale["journal"].as_array().unwrap().iter().map(|line| line["text"].as_str().unwrap()).collect();
     assert_eq!(journal[0], "ops paused the sale: a look");
     assert!(journal.contains(&"ops defined the sale"), "{journal:?}");
-    let gateways = &told[3]["gateways"];
+    let gateways = &answered[3]["gateways"];
     assert_eq!((&gateways[0]["here"], &gateways[0]["state"]), (&json!(true), &json!("ready")));
-    assert_eq!(told[3]["alarms"], json!([]));
+    assert_eq!(answered[3]["alarms"], json!([]));
     // Rates need two reports of the fleet.
-    eventually("what gateways have counted is told", || async {
+    eventually("the gateways' counts are reported", || async {
         let taps = &lines(&gateway, "frames=4").await.pop()?["taps"];
         let won = taps["outcomes"].as_array()?.iter().find(|outcome| outcome["outcome"] == "won")?;
         (won["total"] == 2).then_some(())
@@ -118,7 +118,7 @@ async fn every_gateway_reports_the_problems_that_it_sees() {
     let alarms = |now: &Value| now["alarms"].as_array().unwrap().clone();
     eventually("all is well", || async { alarms(&now(&first).await).is_empty().then_some(()) }).await;
     redis.run::<i64>("HINCRBY lg:{small}:stock model:white 1");
-    let drift = eventually("both gateways tell of the drift", || async {
+    let drift = eventually("both gateways report the drift", || async {
         let now = lines(&first, "sale=small&frames=3").await.pop()?;
         let alarm = alarms(&now).into_iter().find(|alarm| alarm["name"] == "ledger-drift")?;
         (alarm["gateways"].as_array()?.len() == 2 && now["sale"]["ledger"]["verdict"] == "drift")
@@ -133,12 +133,12 @@ async fn every_gateway_reports_the_problems_that_it_sees() {
     redis.run::<i64>("HINCRBY lg:{small}:stock model:white -1");
     eventually("it is forgotten", || async { alarms(&now(&first).await).is_empty().then_some(()) }).await;
 
-    // It opens soon, and is paused: whoever watches hears of it before the buyers do.
+    // It opens soon, and is paused: the page shows it before buyers notice.
     let soon = jiff::Timestamp::from_second(jiff::Timestamp::now().as_second() + 300).unwrap();
     let next = with(with(small(), "/sale/id", json!("next")), "/sale/opens_at", json!(soon.to_string()));
     open(&first, &next).await;
     assert_eq!(first.ops(Method::POST, "/admin/v1/sales/next/pause", &json!({})).await.status, 200);
-    let near = eventually("it is told", || async {
+    let near = eventually("it is reported", || async {
         let alarms = alarms(&now(&first).await);
         alarms.into_iter().find(|alarm| alarm["name"] == "opening-not-ready")
     })
@@ -151,8 +151,8 @@ async fn every_gateway_reports_the_problems_that_it_sees() {
 async fn only_an_ops_token_and_the_right_name_open_it() {
     let redis = Redis::start();
     let gateway = Gateway::start_with(&redis, &["--ops-host", "ops.shop.example,gateway-1"]).await;
-    let nobody = send(reqwest::Client::new().get(format!("{}/admin/v1/live", gateway.ops_url))).await;
-    refused(&nobody, 401, "unauthenticated", &[]);
+    let absent = send(reqwest::Client::new().get(format!("{}/admin/v1/live", gateway.ops_url))).await;
+    refused(&absent, 401, "unauthenticated", &[]);
     for path in ["/", "/live/main.js", "/admin/v1/live?frames=1", "/admin/v1/sales"] {
         for good in ["localhost:9090", "OPS.shop.example", "gateway-1:80", "[::1]"] {
             assert_eq!(with_host(&gateway, path, good).await.status, 200, "{path} at {good}");
@@ -226,7 +226,7 @@ async fn watchers_are_bounded_and_a_slow_one_delays_no_other() {
         (reply.status == 200 && reply.text.contains(r#""held":1"#)).then_some(())
     })
     .await;
-    // Whoever reads again finds his stream where it is by now, every line of it whole.
+    // A reader that resumes gets the present state, in complete lines.
     let mut slow = Reader { answer: watching.pop().unwrap(), text: String::new() };
     slow.wait_for("what has happened", |now| now["sale"]["reservations"]["held"] == 1).await;
 }
@@ -251,7 +251,7 @@ impl Reader {
                     return line;
                 }
             }
-            assert!(start.elapsed() < PATIENCE, "never told: {what}");
+            assert!(start.elapsed() < PATIENCE, "never reported: {what}");
         }
     }
 }
@@ -284,7 +284,7 @@ async fn a_gateway_that_ends_leaves_the_fleet_and_one_that_crashes_raises_an_ala
 }
 
 #[tokio::test]
-async fn a_late_watcher_gets_missing_gateways_history_and_overrides() {
+async fn a_late_reader_gets_missing_gateways_history_and_overrides() {
     let redis = Redis::start();
     let stays = Gateway::start(&redis).await;
     let mut crashes = Gateway::start(&redis).await;
@@ -298,12 +298,12 @@ async fn a_late_watcher_gets_missing_gateways_history_and_overrides() {
     .await;
     assert_eq!(crashes.reserve("alice", "k", &white()).await.status, 201);
     assert_eq!(stays.ops(Method::PATCH, "/admin/v1/limits", &json!({"buyer": "500:700"})).await.status, 200);
-    // Nobody watches: each look is a stream of one line, and none is open meanwhile.
+    // No page is open: each read is a stream of one line.
     let totals = |now: &Value| {
         let outcomes = now["taps"]["outcomes"].as_array().cloned().unwrap_or_default();
         outcomes.iter().find(|row| row["outcome"] == "won").map_or(json!(null), |row| row["total"].clone())
     };
-    eventually("the tap was heard of", || async { (totals(&now(&stays).await) == 1).then_some(()) }).await;
+    eventually("the tap is counted", || async { (totals(&now(&stays).await) == 1).then_some(()) }).await;
     crashes.kill();
     let seen = eventually("the one that crashed is missed", || async {
         let now = now(&stays).await;
@@ -319,7 +319,7 @@ async fn a_late_watcher_gets_missing_gateways_history_and_overrides() {
     let history = lines.iter().find(|line| line["kind"] == "history").unwrap();
     assert!(history["time"].as_array().unwrap().len() >= 4, "{history}");
 
-    // While Redis stands still nothing is said to balance.
+    // While Redis is stopped, nothing is reported as balanced.
     assert_eq!(seen["sale"]["ledger"]["verdict"], "balanced");
     redis.stop();
     eventually("it is not known whether it balances", || async {
@@ -330,7 +330,7 @@ async fn a_late_watcher_gets_missing_gateways_history_and_overrides() {
 }
 
 #[tokio::test]
-async fn over_http_2_a_stream_is_no_idle_connection() {
+async fn over_http_2_a_stream_is_not_an_idle_connection() {
     let redis = Redis::start();
     let (certificate, cert) = Certificate::new();
     let options = certificate.options("ops-");

@@ -1,4 +1,4 @@
-//! Metrics are true: all that is declared is there from the start, nothing else is, and what is counted is what was done.
+//! Tests metrics: all declared ones exist from the start, no others do, and the counts are right.
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -58,7 +58,7 @@ fn buckets(samples: &Samples, name: &str, labels: &str) -> Vec<f64> {
     bounds
 }
 
-/// Waits until a gateway that nobody has called follows the sale.
+/// Waits until an idle gateway consumes the sale's journal.
 async fn followed(gateway: &Gateway) -> Samples {
     eventually("the sale is followed", || async {
         Some(gateway.metrics().await).filter(|samples| samples.find("sale_frozen{sale=\"small\"}").is_some())
@@ -100,7 +100,7 @@ async fn all_that_is_declared_is_there_from_the_start_and_nothing_else() {
             };
             match value {
                 None => missing.push(format!("{name}{{{labels}}}")),
-                // Nobody has called, and nothing has gone wrong.
+                // No request and no fault so far.
                 Some(value) if metric.kind != MetricKind::Gauge => {
                     let is_of_its_own = ["redis_connects", "process_cpu", "worker_busy", "connections"];
                     let may_be = is_of_its_own.iter().any(|part| name.contains(part));
@@ -151,8 +151,8 @@ async fn promtool_accepts_the_metrics() {
         .expect("promtool must be installed; scripts/test does that");
     promtool.stdin.take().unwrap().write_all(text.text.as_bytes()).unwrap();
     let output = promtool.wait_with_output().unwrap();
-    let told = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
-    assert!(output.status.success() && told.is_empty(), "{told}");
+    let answered = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    assert!(output.status.success() && answered.is_empty(), "{answered}");
 }
 
 #[tokio::test]
@@ -266,14 +266,15 @@ async fn what_is_counted_is_what_was_done() {
     assert_eq!(samples.sum("requests_total", &[]), all, "{}", samples.text);
     for outcome in Outcome::all() {
         let labels = [("outcome", outcome.name())];
-        let told = samples.sum("requests_total", &labels);
-        assert_eq!(samples.sum("request_duration_seconds_count", &labels), told, "{}", outcome.name());
+        let answered = samples.sum("requests_total", &labels);
+        assert_eq!(samples.sum("request_duration_seconds_count", &labels), answered, "{}", outcome.name());
     }
     assert_eq!(samples.of("limited_total{policy=\"buyer\"}"), 1.0);
     assert_eq!(samples.sum("limited_total", &[]), 1.0);
     assert_eq!(samples.sum("shed_total", &[]), 0.0);
 
-    // Who has shown a token was identified; whoever came so far was admitted, or refused from memory.
+    // Requests with a token were identified; those that got further were admitted, or refused by
+    // the read model.
     let stage = |stage: &str| samples.of(&format!("stage_duration_seconds_count{{stage=\"{stage}\"}}"));
     let taps_with_a_token = samples.sum("requests_total", &[("route", "reserve")]) - 1.0;
     assert_eq!(stage("identify"), taps_with_a_token);
@@ -318,7 +319,7 @@ async fn what_is_counted_is_what_was_done() {
     assert_eq!(samples.sum("sale_phase", &[]), 1.0);
     assert_eq!(samples.of("ledger_oversold_units{sale=\"small\"}"), 0.0);
 
-    // Nobody is named.
+    // No buyer is named.
     for secret in ["buyer-", "127.0.0.1", "payments", "pay-1", "gz-1"] {
         assert!(!samples.text.contains(secret), "{secret}");
     }

@@ -1,4 +1,4 @@
-//! What metrics say of what is outside: connections, Redis, the fleet, certificates and keys, and drift.
+//! Tests metrics of connections, Redis, the fleet, certificates, keys and drift.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use testkit::redis::Redis;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-/// Waits until metrics say so.
+/// Waits until the metrics match.
 async fn shows(gateway: &Gateway, what: &str, is_so: impl Fn(&Samples) -> bool) -> Samples {
     eventually(what, || async { Some(gateway.metrics().await).filter(|samples| is_so(samples)) }).await
 }
@@ -30,7 +30,7 @@ async fn connections_are_counted_by_how_they_ended() {
     };
     let address = gateway.url.trim_start_matches("http://").to_owned();
     let connect = || TcpStream::connect(address.clone());
-    let told = |samples: &Samples, outcome: &str| {
+    let requests_of = |samples: &Samples, outcome: &str| {
         samples.of(&format!("requests_total{{route=\"none\",outcome=\"{outcome}\"}}"))
     };
 
@@ -42,23 +42,23 @@ async fn connections_are_counted_by_how_they_ended() {
     let mut slow = connect().await.unwrap();
     slow.write_all(b"GET /v1/time HTTP/1.1\r\n").await.unwrap();
     let late = shows(&gateway, "a head was late", |samples| ended(samples, "slow-head") == 1.0).await;
-    assert_eq!(told(&late, "request-timeout"), 1.0);
+    assert_eq!(requests_of(&late, "request-timeout"), 1.0);
     let mut rubbish = Raw::connect(&gateway.url).await;
     let answer = rubbish.send("rubbish\r\n\r\n").await.rest().await;
     assert!(answer.starts_with(b"HTTP/1.1 400 "));
     let bad = shows(&gateway, "one made no sense", |samples| ended(samples, "malformed") == 1.0).await;
-    assert_eq!(told(&bad, "invalid-request"), 1.0);
+    assert_eq!(requests_of(&bad, "invalid-request"), 1.0);
     // HTTP/2 in plain text is answered by nothing, and nothing is counted as an answer.
     let mut preface = Raw::connect(&gateway.url).await;
     assert_eq!(preface.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.rest().await, b"");
     let no = shows(&gateway, "HTTP/2 was not spoken", |samples| ended(samples, "malformed") == 2.0).await;
-    assert_eq!(told(&no, "invalid-request"), 1.0);
+    assert_eq!(requests_of(&no, "invalid-request"), 1.0);
     let mut good = Raw::connect(&gateway.url).await;
     good.send("GET /v1/time HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.rest().await;
     let closed = shows(&gateway, "one was closed", |samples| ended(samples, "closed") == 1.0).await;
     assert_eq!(closed.of("connections_open{listener=\"public\"}"), 0.0);
 
-    // Five may be open, the sixth is told so.
+    // Five may be open; the sixth is refused.
     assert_eq!(closed.of("connections_max{listener=\"public\"}"), 5.0);
     let mut open = Vec::new();
     for _ in 0..5 {
@@ -72,7 +72,7 @@ async fn connections_are_counted_by_how_they_ended() {
     let full = gateway.metrics().await;
     assert_eq!(ended(&full, "over-cap"), 1.0);
     assert_eq!(full.of("shed_total{reason=\"connections\"}"), 1.0);
-    assert_eq!(told(&full, "temporary-reduced-capacity"), 1.0);
+    assert_eq!(requests_of(&full, "temporary-reduced-capacity"), 1.0);
     let all = full.of("connections_total{listener=\"public\"}");
     let gone = full.sum("connections_ended_total", &[("listener", "public")]);
     assert_eq!(all, gone + full.of("connections_open{listener=\"public\"}"));
@@ -190,7 +190,7 @@ async fn a_second_gateway_shows_the_same_ledger_and_both_see_it_drift() {
         })
         .await;
     }
-    // The store was taken below nothing: the next change of it tells.
+    // The store's counter is below zero: its next change shows it.
     let _: i64 = redis.run("HSET lg:{small}:stock store:gz-2 -2");
     let moved = one.reserve("last", "k", &json!({"model": "white", "store": "gz-1"})).await;
     let service = testkit::gateway::service_token();

@@ -1,4 +1,5 @@
-//! Levers by hand: what each does is said before it is done, at a terminal it has to be confirmed, and who and why is written down.
+//! Tests operator actions by hand: each is described first, confirmed at a terminal, and recorded
+//! with its author and reason.
 
 use gateway::domain::operator_action::effects;
 use gateway::fleet::{LimitChange, set_limits};
@@ -15,8 +16,8 @@ use testkit::terminal::Terminal;
 use crate::contract::admin::{SALE, journal};
 use crate::contract::cli::{TOML, ended, files, text};
 
-/// The levers with all they need, each with the word that confirms it.
-const LEVERS: [(&str, &[&str], &str); 7] = [
+/// The operator actions with their arguments, and the word that confirms each.
+const ACTIONS: [(&str, &[&str], &str); 7] = [
     ("pause", &["sale", "pause", "small"], "small"),
     ("resume", &["sale", "resume", "small"], "small"),
     ("freeze", &["sale", "freeze", "small"], "small"),
@@ -44,10 +45,10 @@ async fn at_a_terminal_every_operator_action_shows_its_effect_and_needs_a_reason
     let gateway = Gateway::start(&redis).await;
     open(&gateway, &small()).await;
     let url = redis.url();
-    for (action, args, word) in LEVERS {
+    for (action, args, word) in ACTIONS {
         let args = [args, &["--redis", &url]].concat();
         let before = written(&gateway).await;
-        // Who types something else, or nothing, has done nothing.
+        // Another word, or none, changes nothing.
         for typed in ["yes", "", if word == "small" { "limits" } else { "small" }] {
             let mut terminal = Terminal::start(&args);
             terminal.expect(effect(action));
@@ -92,7 +93,7 @@ async fn at_a_terminal_given_values_are_not_asked_for_and_a_slip_is_reported_fir
     open(&gateway, &small()).await;
     let url = redis.url();
     let before = balanced(&gateway).await;
-    // No such sale: nobody is asked anything.
+    // Without the sale the command asks nothing.
     let mut terminal = Terminal::start(&["sale", "close", "smal", "--redis", &url]);
     assert_eq!(terminal.end(), 2, "{}", terminal.seen);
     assert!(terminal.seen.contains("no such sale") && !terminal.seen.contains("Why?"), "{}", terminal.seen);
@@ -110,14 +111,14 @@ async fn at_a_terminal_given_values_are_not_asked_for_and_a_slip_is_reported_fir
     let mut terminal = Terminal::start(&done);
     assert_eq!(terminal.end(), 0, "{}", terminal.seen);
     assert!(terminal.seen.contains(effect("resume")), "{}", terminal.seen);
-    let told: Vec<_> = journal(&gateway)
+    let answered: Vec<_> = journal(&gateway)
         .await
         .iter()
         .rev()
         .take(2)
         .map(|l| (l["kind"].clone(), l["reason"].clone()))
         .collect();
-    assert_eq!(told, [(json!("resume"), Value::Null), (json!("pause"), json!("a fire"))]);
+    assert_eq!(answered, [(json!("resume"), Value::Null), (json!("pause"), json!("a fire"))]);
 }
 
 #[tokio::test]
@@ -126,7 +127,7 @@ async fn a_script_needs_no_word_and_one_for_another_sale_stops_it() {
     let gateway = Gateway::start(&redis).await;
     open(&gateway, &small()).await;
     let url = redis.url();
-    for (action, args, word) in LEVERS {
+    for (action, args, word) in ACTIONS {
         let perform = |more: &[&str]| run(&[args, more, &["--redis", &url]].concat());
         let before = written(&gateway).await;
         ended(&perform(&["--confirm", "another"]), 2, "", "nothing was done");
@@ -134,7 +135,7 @@ async fn a_script_needs_no_word_and_one_for_another_sale_stops_it() {
         assert_eq!(written(&gateway).await, before, "{action}");
         let done = perform(&["--confirm", word, "--reason", "a script"]);
         ended(&done, 0, "", effect(action));
-        // What is said does not get into what is answered.
+        // Standard output has only the result.
         assert!(done.json().is_object());
         ended(&perform(&[]), 0, "", effect(action));
     }
@@ -156,12 +157,12 @@ async fn applying_a_definition_records_name_and_reason() {
     ended(&run(&["sale", "apply", &file, "--reason", &"x".repeat(501), "--redis", &url]), 2, "", "500");
     let put = gateway.ops(Method::PUT, SALE, &with(small(), "/sale/name", json!("Better"))).await;
     assert_eq!(put.status, 200, "{}", put.text);
-    let told = journal(&gateway).await;
-    let told: Vec<_> = told.iter().map(|line| [&line["kind"], &line["reason"]]).collect();
-    assert_eq!(json!(told), json!([["define", "the first"], ["define", null]]));
-    let who = |line: &Value| line["who"].as_str().unwrap().to_owned();
-    let told: Vec<String> = journal(&gateway).await.iter().map(who).collect();
-    assert!(told[0].starts_with("cli:") && told[1] == "ops", "{told:?}");
+    let answered = journal(&gateway).await;
+    let answered: Vec<_> = answered.iter().map(|line| [&line["kind"], &line["reason"]]).collect();
+    assert_eq!(json!(answered), json!([["define", "the first"], ["define", null]]));
+    let role = |line: &Value| line["who"].as_str().unwrap().to_owned();
+    let answered: Vec<String> = journal(&gateway).await.iter().map(role).collect();
+    assert!(answered[0].starts_with("cli:") && answered[1] == "ops", "{answered:?}");
 }
 
 #[tokio::test]
@@ -206,9 +207,9 @@ async fn what_was_done_to_the_limits_can_be_read_back() {
             ]),
         ]
     );
-    let who = |n: usize| entries[n]["who"].as_str().unwrap();
-    assert_eq!((who(0), who(2)), ("ops", "ops"));
-    assert!(who(1).starts_with("cli:"), "{}", who(1));
+    let role = |n: usize| entries[n]["who"].as_str().unwrap();
+    assert_eq!((role(0), role(2)), ("ops", "ops"));
+    assert!(role(1).starts_with("cli:"), "{}", role(1));
     assert_eq!(log("?limit=1").await.json["entries"], json!([entries[2]]));
     for wrong in ["?limit=0", "?limit=1001", "?limit=x", "?from=1"] {
         refused(&log(wrong).await, 400, "invalid-request", &[]);
@@ -222,7 +223,7 @@ async fn what_was_done_to_the_limits_can_be_read_back() {
     for wrong in ["0", "1001", "many"] {
         ended(&lines(&["--limit", wrong]), 2, "", "1000");
     }
-    // An entry that somebody else wrote is damage, and told.
+    // A foreign entry is damage, and is reported.
     redis.run::<String>("XADD {lg:limits}:log * who me");
     assert_eq!(log("").await.status, 503);
     ended(&lines(&[]), 3, "", "{lg:limits}:log");
@@ -245,7 +246,7 @@ async fn the_log_of_the_limits_does_not_grow_and_nothing_is_set_without_it() {
     let revisions: Vec<_> = log.iter().map(|entry| entry["revision"].as_u64().unwrap()).collect();
     assert_eq!(revisions, (3..=1_002).collect::<Vec<_>>());
 
-    // A key that is something else: refused, told by name, and nothing is half done.
+    // A key of another type: refused by name, and nothing is half done.
     let before = redis.run::<Vec<String>>("HGETALL lg:limits");
     redis.run::<i64>("DEL {lg:limits}:log");
     redis.run::<String>("SET {lg:limits}:log x");

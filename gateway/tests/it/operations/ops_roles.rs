@@ -15,7 +15,7 @@ const WALL: &str = "wall-wall-wall-wall-wall-wall-00";
 const RELAY: &str = "relay-relay-relay-relay-relay-00";
 
 fn write(path: &Path, lines: &str) {
-    // As a mount does it: the new file takes the place of the old one as a whole.
+    // Like a mount: the new file replaces the old one atomically.
     let new = path.with_extension("new");
     std::fs::write(&new, lines).unwrap();
     std::fs::rename(new, path).unwrap();
@@ -94,9 +94,9 @@ async fn a_withdrawn_token_stops_at_once_and_its_open_streams_end() {
     let mut of_maja = live(OPS_TOKEN).await.unwrap();
     assert!(of_wall.chunk().await.unwrap().is_some() && of_maja.chunk().await.unwrap().is_some());
 
-    // A file that can't be used changes nothing, and is told: log, metric, alarm.
+    // An invalid file changes nothing, and is reported: log, metric, alarm.
     write(&file, &format!("maja {OPS_TOKEN}\nwall hunter2 watch\n"));
-    let alarm = eventually("the bad file is told", || async {
+    let alarm = eventually("the bad file is reported", || async {
         let line = gateway.ops_get("/admin/v1/live?frames=1").await.text;
         let now: Value = serde_json::from_str(line.lines().last()?).ok()?;
         let alarms = now["alarms"].as_array()?;

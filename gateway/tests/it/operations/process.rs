@@ -1,4 +1,4 @@
-//! The gateway as a process: a log and a starter that read nothing, signals, variables, and output into a closed pipe.
+//! Tests the gateway's process: unread output, signals, environment variables, and closed pipes.
 
 use std::io::{PipeReader, Read, Write, pipe};
 use std::os::unix::fs::PermissionsExt;
@@ -19,7 +19,7 @@ use crate::contract::cli::{TOML, ended, files, text};
 /// What a pipe takes before its writer waits.
 const PIPE_BYTES: usize = 64 * 1024;
 
-/// A pipe in which not one byte more finds room; its reader is kept, and reads nothing.
+/// A full pipe with an open reader that reads nothing.
 fn full_pipe() -> (PipeReader, Stdio) {
     let (reader, mut writer) = pipe().unwrap();
     writer.write_all(&vec![b'\n'; PIPE_BYTES]).unwrap();
@@ -268,7 +268,7 @@ async fn output_into_a_closed_pipe_is_quiet() {
         &["limits", "show", "--redis", &url],
     ] {
         let done = into_closed_pipe(args);
-        assert_eq!((done.code, said(&done)), (141, String::new()), "{args:?}");
+        assert_eq!((done.code, text_out(&done)), (141, String::new()), "{args:?}");
     }
     // A command with a verdict keeps it.
     let done = into_closed_pipe(&[
@@ -293,7 +293,7 @@ async fn output_into_a_closed_pipe_is_quiet() {
     assert_eq!(state.status, 200);
 }
 
-/// A file that nothing is said about, as others can't read it.
+/// A file without a warning, because only its owner can read it.
 fn write_private(path: &str, text: &str) {
     std::fs::write(path, text).unwrap();
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
@@ -309,7 +309,7 @@ fn into_closed_pipe(args: &[&str]) -> Ended {
     Ended { code: output.status.code().unwrap_or(-1), out: String::new(), err }
 }
 
-/// Standard error without what a lever says before it is pulled.
-fn said(done: &Ended) -> String {
+/// Standard error without the description of an operator action.
+fn text_out(done: &Ended) -> String {
     done.err.lines().filter(|line| !line.starts_with("pause small: ")).collect()
 }

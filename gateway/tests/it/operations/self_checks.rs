@@ -1,4 +1,4 @@
-//! What a gateway notices of its own set-up while it runs: keys that others publish, clocks, and proxies that are not listed.
+//! Tests the gateway's checks of its set-up: published keys, clocks, and unlisted proxies.
 
 use std::path::Path;
 
@@ -67,10 +67,10 @@ async fn unusable_keys_of_a_set_block_neither_start_nor_rotation_and_a_secret_in
     let mut private = Key::new("leaked").jwk();
     private["d"] = json!("c2VjcmV0LXNlY3JldA");
     write(&file, &[next.jwk(), private]);
-    let told = alarm(&gateway, "file-rejected").await;
-    let text = told["text"].as_str().unwrap();
-    assert!(text.contains("--auth-jwks-file") && text.contains("a private key"), "{told}");
-    assert!(!text.contains("c2Vj"), "{told}");
+    let answered = alarm(&gateway, "file-rejected").await;
+    let text = answered["text"].as_str().unwrap();
+    assert!(text.contains("--auth-jwks-file") && text.contains("a private key"), "{answered}");
+    assert!(!text.contains("c2Vj"), "{answered}");
     assert_eq!(gateway.metrics().await.of(series), 1.0);
     assert_eq!(gateway.ops_get("/readyz").await.status, 200, "it serves on with the former keys");
     for key in [&old, &next] {
@@ -87,7 +87,7 @@ async fn unusable_keys_of_a_set_block_neither_start_nor_rotation_and_a_secret_in
 }
 
 #[tokio::test]
-async fn an_issuer_whose_clock_is_ahead_is_believed_within_the_leeway() {
+async fn tokens_of_an_issuer_with_a_fast_clock_are_accepted_within_the_leeway() {
     let redis = Redis::start();
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("jwks.json");
@@ -126,12 +126,12 @@ async fn a_clock_that_differs_from_that_of_redis_is_an_alarm_and_a_metric() {
         Some(())
     })
     .await;
-    // There is no sale: it is compared all the same.
+    // Without a sale the clock is still compared.
     let behind = Gateway::start_off(&redis, "-10s").await;
-    let told = alarm(&behind, "clock-off").await;
-    assert_eq!(told["level"], "fault", "beyond the leeway: {told}");
-    let text = told["text"].as_str().unwrap();
-    assert!(text.contains("s behind that of Redis") && text.contains("--auth-leeway is 5 s"), "{told}");
+    let answered = alarm(&behind, "clock-off").await;
+    assert_eq!(answered["level"], "fault", "beyond the leeway: {answered}");
+    let text = answered["text"].as_str().unwrap();
+    assert!(text.contains("s behind that of Redis") && text.contains("--auth-leeway is 5 s"), "{answered}");
     let offset = behind.metrics().await.of("clock_offset_seconds");
     assert!((9.0..11.0).contains(&offset), "{offset}");
 }
@@ -149,11 +149,11 @@ async fn a_proxy_that_is_not_listed_is_warned_of_counted_and_an_alarm() {
         let reply = send(request.header("x-forwarded-for", format!("203.0.113.{n}"))).await;
         statuses[usize::from(reply.status)] += 1;
     }
-    // The header is not believed: all of them share one bucket. That is told.
+    // The header is not trusted: all clients share one bucket, which is reported.
     assert!(statuses[429] > 0 && statuses[200] + statuses[429] == 60, "{statuses:?}");
     assert_eq!(gateway.metrics().await.of("forwarded_ignored_total"), 60.0);
-    let told = alarm(&gateway, "proxy-unlisted").await;
-    assert!(told["text"].as_str().unwrap().contains("--trusted-proxies"), "{told}");
+    let answered = alarm(&gateway, "proxy-unlisted").await;
+    assert!(answered["text"].as_str().unwrap().contains("--trusted-proxies"), "{answered}");
     let lines = std::fs::read_to_string(&log).unwrap();
     let warned = lines.lines().filter(|line| line.contains("--trusted-proxies")).count();
     assert_eq!(warned, 1, "{lines}");
@@ -176,8 +176,8 @@ async fn a_certificate_without_its_key_is_an_alarm_until_the_pair_fits() {
     let former = std::fs::read(certificate.cert()).unwrap();
     let other = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     std::fs::write(certificate.cert(), other.cert.pem()).unwrap();
-    let told = alarm(&gateway, "file-rejected").await;
-    assert!(told["text"].as_str().unwrap().contains("--tls-cert-file has changed"), "{told}");
+    let answered = alarm(&gateway, "file-rejected").await;
+    assert!(answered["text"].as_str().unwrap().contains("--tls-cert-file has changed"), "{answered}");
     assert_eq!(gateway.metrics().await.of(series), 1.0);
     std::fs::write(certificate.cert(), former).unwrap();
     eventually("it is over", || async { (gateway.metrics().await.of(series) == 0.0).then_some(()) }).await;

@@ -1,4 +1,5 @@
-//! What must be so before anything is acknowledged: its winner is known here, and the Redis that says it serves the sale.
+//! Tests what must hold before an acknowledgement: the read model has the winner, and the answering
+//! Redis has the present epoch.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,13 +17,13 @@ use testkit::redis::Redis;
 use crate::model::crash::Past;
 use crate::model::link::Fault;
 use crate::model::sale::Clocks;
-use crate::model::world::{Gate, Ledger, ops};
+use crate::model::world::{Instance, Ledger, ops};
 use crate::model::{START, World, simple, tap};
 use crate::recovery::replaced::applied;
 
-/// Whoever learns the sequence of a batch, and then asks the read model for a refusal, must find its winners there.
+/// A task that sees the sequence of a batch must find its winners in the read model.
 #[test]
-fn winners_are_known_here_before_their_sequence_is() {
+fn winners_are_known_before_their_sequence() {
     const ROUNDS: u64 = 2_000;
     let world = World::start();
     let ledger = world.ledger.clone();
@@ -33,13 +34,13 @@ fn winners_are_known_here_before_their_sequence_is() {
         definition.models[0].stock = None;
         definition.stores[0].capacity = None;
         ledger.apply(&definition).await;
-        // It reads no journal: what it knows of buyers it has from its own answers.
-        let gate = ledger.gate(0, &sale).await;
+        // It consumes no journal: its read model has only its own answers.
+        let instance = ledger.instance(0, &sale).await;
         let buyers: Vec<&'static str> = (0..ROUNDS).map(|n| &*format!("buyer-{n}").leak()).collect();
         let marks: Vec<u64> = buyers.iter().map(|buyer| BuyerHash::new(&sale, buyer).mark()).collect();
         let (over, early) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
         let watching = {
-            let (sale, marks) = (gate.sale.clone(), marks.clone());
+            let (sale, marks) = (instance.sale.clone(), marks.clone());
             let (over, early, first) = (over.clone(), early.clone(), sale.known_sequence() + 1);
             std::thread::spawn(move || {
                 let mut next = 0;
@@ -54,9 +55,9 @@ fn winners_are_known_here_before_their_sequence_is() {
             })
         };
         for (buyer, mark) in buyers.iter().zip(&marks) {
-            let decision = gate.reserve(&[tap(buyer, "k")], false).await.remove(0);
+            let decision = instance.reserve(&[tap(buyer, "k")], false).await.remove(0);
             assert!(matches!(decision, Decision::Won(..)), "{decision:?}");
-            assert!(gate.sale.may_have_won(*mark), "{buyer} was acknowledged and is not known here");
+            assert!(instance.sale.may_have_won(*mark), "{buyer} was acknowledged and is not known here");
         }
         over.store(true, SeqCst);
         watching.join().unwrap();
@@ -64,13 +65,14 @@ fn winners_are_known_here_before_their_sequence_is() {
     });
 }
 
-/// Also if another gateway made it: the read model must not refuse the next tap of a buyer who has just seen one.
+/// Also if another gateway made it: the read model must not refuse the next tap of a buyer that was
+/// just shown one.
 #[test]
-fn a_buyer_who_was_shown_a_reservation_counts_as_a_buyer_who_has_one() {
+fn a_buyer_with_a_shown_reservation_counts_as_a_holder() {
     let world = World::start();
     world.run(async {
         let (ledger, sale) = applied(&world).await;
-        let (here, elsewhere) = (ledger.gate(0, &sale).await, ledger.gate(1, &sale).await);
+        let (here, elsewhere) = (ledger.instance(0, &sale).await, ledger.instance(1, &sale).await);
         let mark = BuyerHash::new(&sale, "ada").mark();
         assert!(matches!(elsewhere.reserve(&[tap("ada", "k")], false).await[..], [Decision::Won(..)]));
         assert!(!here.sale.may_have_won(mark), "it reads no journal");
@@ -80,23 +82,23 @@ fn a_buyer_who_was_shown_a_reservation_counts_as_a_buyer_who_has_one() {
 }
 
 /// What a gateway answers to a call of each kind that Redis has carried out, or answered.
-async fn every_call(gate: &Gate, ledger: &Ledger, new: &'static str) -> Vec<(&'static str, bool)> {
-    let (redis_connection, sale) = (&gate.redis_connection, &gate.sale);
+async fn every_call(instance: &Instance, ledger: &Ledger, new: &'static str) -> Vec<(&'static str, bool)> {
+    let (redis_connection, sale) = (&instance.redis_connection, &instance.sale);
     let (ada, part) = (reservation_id(&sale.id, "ada", "k"), buyer_part(&sale.id, "ada"));
-    let nobody = reservation_id(&sale.id, "nobody", "k");
+    let absent = reservation_id(&sale.id, "absent", "k");
     let wanted = Amendment { store: Some("s2".into()), ..Amendment::default() };
     let is_silent = |change: &Change| matches!(change, Change::Unknown | Change::NotTaken(_));
-    let taps = gate.reserve(&[tap(new, "k"), tap("ada", "k"), tap("ada", "other")], false).await;
+    let taps = instance.reserve(&[tap(new, "k"), tap("ada", "k"), tap("ada", "other")], false).await;
     let taps = taps.iter().all(|d| matches!(d, Decision::Unknown | Decision::NotTaken(_)));
     vec![
         ("taps", taps),
         ("read", changes::read(redis_connection, sale, &part).await.is_err()),
         (
-            "read of who has none",
-            changes::read(redis_connection, sale, &buyer_part(&sale.id, "nobody")).await.is_err(),
+            "read without a reservation",
+            changes::read(redis_connection, sale, &buyer_part(&sale.id, "absent")).await.is_err(),
         ),
         ("get", is_silent(&changes::get(redis_connection, sale, &ada, Requester::Service).await)),
-        ("confirm of none", is_silent(&changes::confirm(redis_connection, sale, &nobody, "pay", 1).await)),
+        ("confirm of none", is_silent(&changes::confirm(redis_connection, sale, &absent, "pay", 1).await)),
         (
             "confirm at another version",
             is_silent(&changes::confirm(redis_connection, sale, &ada, "pay", 9).await),
@@ -107,12 +109,16 @@ async fn every_call(gate: &Gate, ledger: &Ledger, new: &'static str) -> Vec<(&'s
         ),
         ("confirm", is_silent(&changes::confirm(redis_connection, sale, &ada, "pay", 1).await)),
         ("cancel", is_silent(&changes::cancel(redis_connection, sale, &ada, Requester::Service).await)),
-        ("pause", ledger.admin_of(gate).perform(&sale.id, OperatorAction::Pause, &ops()).await.is_err()),
-        ("resume", ledger.admin_of(gate).perform(&sale.id, OperatorAction::Resume, &ops()).await.is_err()),
+        ("pause", ledger.admin_of(instance).perform(&sale.id, OperatorAction::Pause, &ops()).await.is_err()),
+        (
+            "resume",
+            ledger.admin_of(instance).perform(&sale.id, OperatorAction::Resume, &ops()).await.is_err(),
+        ),
     ]
 }
 
-/// Two primaries: the former one still answers as ever, and has no mark of what this gateway has reported at the new one.
+/// Two primaries: the former one still answers, and lacks this gateway's recovery report, which the
+/// new one has.
 #[test]
 fn a_former_primary_acknowledges_nothing_once_this_gateway_has_reported() {
     let world = World::start();
@@ -125,14 +131,14 @@ fn a_former_primary_acknowledges_nothing_once_this_gateway_has_reported() {
             ledger.set_time(START).await;
         }
         former.apply(&simple(&sale)).await;
-        let gate = former.gate(0, &sale).await;
-        gate.reserve(&[tap("ada", "k")], false).await;
-        for key in gate.sale.keys.all() {
+        let instance = former.instance(0, &sale).await;
+        instance.reserve(&[tap("ada", "k")], false).await;
+        for key in instance.sale.keys.all() {
             if let Some(dump) = former.command::<Option<Vec<u8>>>(&["DUMP", key]).await {
                 new.restore(key, &dump).await;
             }
         }
-        let known = gate.sale.known_sequence();
+        let known = instance.sale.known_sequence();
 
         let recovery = Recovery {
             pool: new.pool.clone(),
@@ -142,24 +148,24 @@ fn a_former_primary_acknowledges_nothing_once_this_gateway_has_reported() {
         };
         let (redis_connection, live) =
             (new.redis_connections[0].clone(), new.redis_connections[0].live().unwrap());
-        let was = gate.redis_connection.live().unwrap().epoch;
-        let heal = async |with: &[&str]| {
+        let was = instance.redis_connection.live().unwrap().epoch;
+        let recover_all = async |with: &[&str]| {
             let here = [recovery.membership.id()];
             let lived = here.iter().chain(with).map(|id| ((*id).to_owned(), "here".to_owned()));
             let mut fence = Fence::new(&was, &live.epoch, lived.collect::<BTreeMap<_, _>>());
-            recovery.recover(&redis_connection, &live, &gate.sale, &mut fence).await
+            recovery.recover(&redis_connection, &live, &instance.sale, &mut fence).await
         };
         let silent = async |new: &'static str| {
-            for (call, is_silent) in every_call(&gate, &former, new).await {
+            for (call, is_silent) in every_call(&instance, &former, new).await {
                 assert!(is_silent, "{call} was acknowledged by the former primary");
             }
-            assert_eq!(gate.sale.known_sequence(), known, "its sequences are acknowledged by nobody");
+            assert_eq!(instance.sale.known_sequence(), known, "its sequences are not acknowledged");
         };
         // It has reported, and another gateway is waited for: nothing is acknowledged by any Redis.
-        assert!(heal(&["another"]).await.is_err());
+        assert!(recover_all(&["another"]).await.is_err());
         silent("bob").await;
-        // The new one has adopted the sale: nothing that the former one says.
-        assert_eq!(heal(&[]).await, Ok(()));
+        // The new epoch is adopted: no answer of the former Redis counts.
+        assert_eq!(recover_all(&[]).await, Ok(()));
         silent("cyd").await;
         // It has carried out each call: what nothing was acknowledged of.
         let page = former.audit(&sale).await;
@@ -175,7 +181,7 @@ fn what_was_only_shown_here_is_replayed_from_here() {
         let (ledger, sale) = applied(&world).await;
         let mut past = Past::new(&ledger, 1);
         past.note(&ledger, &sale, Clocks::default(), false).await;
-        let (here, elsewhere) = (ledger.gate(0, &sale).await, ledger.gate(1, &sale).await);
+        let (here, elsewhere) = (ledger.instance(0, &sale).await, ledger.instance(1, &sale).await);
         let taps = [tap("ada", "k"), tap("bob", "k")];
         elsewhere.reserve(&taps[..1], false).await;
         elsewhere.reserve(&taps[1..], false).await;
@@ -199,30 +205,31 @@ fn an_answer_that_comes_after_another_primary_was_named_is_not_acknowledged() {
         let sale = ledger.fresh();
         ledger.set_time(START).await;
         ledger.apply(&simple(&sale)).await;
-        let gate = ledger.gate(0, &sale).await;
-        gate.reserve(&[tap("ada", "k")], false).await;
+        let instance = ledger.instance(0, &sale).await;
+        instance.reserve(&[tap("ada", "k")], false).await;
         let (ada, part) = (reservation_id(&sale, "ada", "k"), buyer_part(&sale, "ada"));
         let moves = async || {
-            gate.link.held().await;
-            gate.link.another_is_primary();
-            gate.link.let_go().await;
+            instance.link.held().await;
+            instance.link.another_is_primary();
+            instance.link.let_go().await;
         };
-        gate.link.arm(Fault::AnswerLate, 0);
-        let (taps, ()) = join(gate.reserve(&[tap("bob", "k")], false), moves()).await;
+        instance.link.arm(Fault::AnswerLate, 0);
+        let (taps, ()) = join(instance.reserve(&[tap("bob", "k")], false), moves()).await;
         assert_eq!(taps, [Decision::Unknown]);
-        gate.connected().await;
-        gate.link.arm(Fault::AnswerLate, 0);
+        instance.connected().await;
+        instance.link.arm(Fault::AnswerLate, 0);
         let (change, ()) =
-            join(changes::confirm(&gate.redis_connection, &gate.sale, &ada, "pay", 1), moves()).await;
+            join(changes::confirm(&instance.redis_connection, &instance.sale, &ada, "pay", 1), moves()).await;
         assert_eq!(change, Change::Unknown);
-        gate.connected().await;
-        gate.link.arm(Fault::AnswerLate, 0);
-        let (list, ()) = join(changes::read(&gate.redis_connection, &gate.sale, &part), moves()).await;
+        instance.connected().await;
+        instance.link.arm(Fault::AnswerLate, 0);
+        let (list, ()) =
+            join(changes::read(&instance.redis_connection, &instance.sale, &part), moves()).await;
         assert!(list.is_err(), "{list:?}");
-        gate.connected().await;
-        // Each was done, and asking again at the one that serves the sale says so.
-        assert!(matches!(&gate.reserve(&[tap("bob", "k")], false).await[..], [Decision::Replayed(..)]));
-        let again = changes::confirm(&gate.redis_connection, &gate.sale, &ada, "pay", 1).await;
+        instance.connected().await;
+        // Each change happened, and a retry at the serving Redis shows it.
+        assert!(matches!(&instance.reserve(&[tap("bob", "k")], false).await[..], [Decision::Replayed(..)]));
+        let again = changes::confirm(&instance.redis_connection, &instance.sale, &ada, "pay", 1).await;
         assert!(matches!(again, Change::Done(..)), "{again:?}");
     });
 }

@@ -1,4 +1,4 @@
-//! What a gateway counts of confirmed stock is exact to the unit, also if it starts in the middle of everything.
+//! Tests that the confirmed count is exact, also for a gateway that starts in mid launch.
 
 use std::cell::{Cell, RefCell};
 use std::fmt::Debug;
@@ -12,7 +12,7 @@ use gateway::reserve::changes::{self, Amendment, Change, Requester};
 use gateway::store::scripts::Script;
 use testkit::eventually;
 
-use crate::model::world::{Gate, Ledger};
+use crate::model::world::{Instance, Ledger};
 use crate::model::{START, Tap, World, simple};
 
 /// Buyers before the storm: their records are read in several steps.
@@ -25,7 +25,7 @@ const AT_ONCE: usize = 8;
 /// All that a storm needs.
 struct Storm<'a> {
     ledger: &'a Ledger,
-    gate: Gate,
+    instance: Instance,
     /// Ids of all reservations so far, with their buyers.
     made: RefCell<Vec<(String, &'static str)>>,
     buyers: Cell<usize>,
@@ -48,8 +48,8 @@ impl Storm<'_> {
 
     async fn reserve(&self, count: usize) {
         let taps = self.taps(count);
-        self.gate.reserve(&taps, false).await;
-        let id = |tap: &Tap| (reservation_id(&self.gate.sale.id, tap.buyer, tap.key), tap.buyer);
+        self.instance.reserve(&taps, false).await;
+        let id = |tap: &Tap| (reservation_id(&self.instance.sale.id, tap.buyer, tap.key), tap.buyer);
         self.made.borrow_mut().extend(taps.iter().map(id));
     }
 
@@ -59,11 +59,13 @@ impl Storm<'_> {
     }
 
     async fn confirm(&self, id: &str) -> Change {
-        let change = changes::confirm(&self.gate.redis_connection, &self.gate.sale, id, "pay", 1).await;
+        let change =
+            changes::confirm(&self.instance.redis_connection, &self.instance.sale, id, "pay", 1).await;
         // It was changed meanwhile.
         match change {
             Change::Changed(r) => {
-                changes::confirm(&self.gate.redis_connection, &self.gate.sale, id, "pay", r.version).await
+                changes::confirm(&self.instance.redis_connection, &self.instance.sale, id, "pay", r.version)
+                    .await
             }
             other => other,
         }
@@ -72,7 +74,7 @@ impl Storm<'_> {
     /// Something happens.
     async fn change(&self) {
         let (id, buyer) = self.any();
-        let (redis_connection, sale) = (&self.gate.redis_connection, &self.gate.sale);
+        let (redis_connection, sale) = (&self.instance.redis_connection, &self.instance.sale);
         match fastrand::u8(..100) {
             0..25 => self.reserve(fastrand::usize(1..4)).await,
             25..60 => drop(self.confirm(&id).await),
@@ -90,8 +92,8 @@ impl Storm<'_> {
             96..99 => {
                 self.now.set(self.now.get() + 2_000);
                 self.ledger.set_time(self.now.get()).await;
-                self.gate.tick().await;
-                drop(self.gate.call(Script::Expire, &["64"]).await);
+                self.instance.tick().await;
+                drop(self.instance.call(Script::Expire, &["64"]).await);
             }
             _ => {
                 let mut definition = sale.read_model().catalogue.definition.clone();
@@ -116,7 +118,7 @@ impl Storm<'_> {
     }
 }
 
-/// What every memory says that is of one sequence: each reservation has one model.
+/// Checks a read model at one sequence: each reservation has one model.
 fn is_of_one_sequence(memory: &ReadModel) {
     let models = 0..memory.catalogue.definition.models.len();
     let confirmed: i64 = models.clone().map(|place| memory.confirmed[place]).sum();
@@ -126,7 +128,7 @@ fn is_of_one_sequence(memory: &ReadModel) {
     assert!(memory.confirmed.iter().all(|n| *n >= 0), "{:?}", memory.confirmed);
 }
 
-/// All that memory says.
+/// All counts of the read model.
 pub fn whole(memory: &ReadModel) -> impl Debug + PartialEq + use<> {
     let ReadModel { catalogue, sequence, controls, grace_ms, free, totals, counts, confirmed, .. } =
         memory.clone();
@@ -135,13 +137,13 @@ pub fn whole(memory: &ReadModel) -> impl Debug + PartialEq + use<> {
     (sequence, controls, grace_ms, counts, numbers, catalogue.revision, definition)
 }
 
-/// A gateway counts every item as the audit does, and what it has made of the journal is what one makes that starts now.
-pub async fn agrees(ledger: &Ledger, report: &AuditReport, gate: &Gate) {
-    let memory = eventually("memory has caught up", || async {
-        Some(gate.sale.read_model()).filter(|memory| memory.sequence >= report.sequence)
+/// Checks that a gateway's counts equal the audit's, and those of a gateway that starts now.
+pub async fn agrees(ledger: &Ledger, report: &AuditReport, instance: &Instance) {
+    let memory = eventually("the read model is up to date", || async {
+        Some(instance.sale.read_model()).filter(|memory| memory.sequence >= report.sequence)
     })
     .await;
-    let anew = ledger.load(&gate.sale.id).await.read_model();
+    let anew = ledger.load(&instance.sale.id).await.read_model();
     assert_eq!((whole(&memory), memory.sequence), (whole(&anew), report.sequence));
     let mut seen = 0;
     for item in report.items.iter().filter(|item| !item.item.starts_with("store:")) {
@@ -165,9 +167,9 @@ fn a_gateway_that_starts_in_a_storm_counts_to_the_unit() {
         definition.stores.iter_mut().for_each(|store| store.capacity = Some(100_000));
         ledger.set_time(START).await;
         ledger.apply(&definition).await;
-        let gate = ledger.following_gate(0, &sale).await;
+        let instance = ledger.following_instance(0, &sale).await;
         let (made, buyers, now) = (RefCell::default(), Cell::new(0), Cell::new(START));
-        let storm = Storm { ledger: &ledger, gate, made, buyers, now };
+        let storm = Storm { ledger: &ledger, instance, made, buyers, now };
         for _ in 0..BEFORE / 60 {
             storm.reserve(60).await;
         }
@@ -179,11 +181,11 @@ fn a_gateway_that_starts_in_a_storm_counts_to_the_unit() {
             let raging = storm.rage();
             let starting = async {
                 tokio::time::sleep(Duration::from_millis(fastrand::u64(..20))).await;
-                let late = ledger.following_gate(1, &sale).await;
+                let late = ledger.following_instance(1, &sale).await;
                 let first = late.sale.read_model().sequence;
                 for _ in 0..100 {
                     is_of_one_sequence(&late.sale.read_model());
-                    is_of_one_sequence(&storm.gate.sale.read_model());
+                    is_of_one_sequence(&storm.instance.sale.read_model());
                     tokio::time::sleep(Duration::from_millis(1)).await;
                 }
                 (late, first)
@@ -192,7 +194,7 @@ fn a_gateway_that_starts_in_a_storm_counts_to_the_unit() {
             let report = ledger.audit(&sale).await;
             assert_eq!((report.verdict, &report.problems), (AuditVerdict::Balanced, &Vec::new()));
             agrees(&ledger, &report, &late).await;
-            agrees(&ledger, &report, &storm.gate).await;
+            agrees(&ledger, &report, &storm.instance).await;
             assert!(first <= late.sale.read_model().sequence);
         }
     });

@@ -1,4 +1,5 @@
-//! The journal consumer, when a journal goes back, and when a definition is read ahead of the journal.
+//! Tests the journal consumer when a journal goes back, and when a definition is ahead of the
+//! journal.
 
 use gateway::domain::decision::Decision;
 use gateway::manage::admin::OperatorAction;
@@ -17,13 +18,13 @@ fn a_journal_that_went_back_and_on_in_another_way_is_read_anew() {
     world.run(async {
         let (ledger, id) = applied(&world).await;
         let keys = Keys::of(&id);
-        let gate = ledger.following_gate(0, &id).await;
+        let instance = ledger.following_instance(0, &id).await;
         let mut before = Vec::new();
         for key in keys.all() {
             before.push((key, ledger.command::<Option<Vec<u8>>>(&["DUMP", key]).await));
         }
-        assert!(matches!(gate.reserve(&[tap("ada", "k")], false).await[..], [Decision::Won(..)]));
-        eventually("it is read", || async { (gate.sale.read_model().sequence == 2).then_some(()) }).await;
+        assert!(matches!(instance.reserve(&[tap("ada", "k")], false).await[..], [Decision::Won(..)]));
+        eventually("it is read", || async { (instance.sale.read_model().sequence == 2).then_some(()) }).await;
 
         let reads_again = world.stop_reading().await;
         for (key, dump) in before {
@@ -32,52 +33,52 @@ fn a_journal_that_went_back_and_on_in_another_way_is_read_anew() {
                 ledger.restore(key, &dump).await;
             }
         }
-        let other = ledger.gate(1, &id).await;
+        let other = ledger.instance(1, &id).await;
         let bob = Tap { model: "m2", store: "s2", ..tap("bob", "k") };
         assert!(matches!(other.reserve(&[bob], false).await[..], [Decision::Won(..)]));
         reads_again();
         let anew = ledger.load(&id).await.read_model();
         assert_eq!((anew.sequence, anew.counts[0]), (2, 1));
-        eventually("memory is what the ledger is", || async {
-            (whole(&gate.sale.read_model()) == whole(&anew)).then_some(())
+        eventually("the read model equals the ledger", || async {
+            (whole(&instance.sale.read_model()) == whole(&anew)).then_some(())
         })
         .await;
     });
 }
 
-/// A definition is read as of now, which may be later than the entries that come with it: these must not make memory older.
+/// A definition may be newer than the entries read with it; these must not set the read model back.
 #[test]
 fn the_read_model_continues_from_a_definition_read_ahead_of_the_journal() {
     /// More than one read takes.
-    const LEVERS: u64 = 600;
+    const ACTIONS: u64 = 600;
     let world = World::start();
     world.run(async {
         let (ledger, id) = applied(&world).await;
-        let gate = ledger.following_gate(0, &id).await;
+        let instance = ledger.following_instance(0, &id).await;
         let reads_again = world.stop_reading().await;
         let mut definition = simple(&id);
         definition.sale.name = "Renamed".to_owned();
         ledger.apply(&definition).await;
-        let other = ledger.gate(1, &id).await;
+        let other = ledger.instance(1, &id).await;
         assert!(matches!(other.reserve(&[tap("ada", "k")], false).await[..], [Decision::Won(..)]));
-        for n in 0..LEVERS {
+        for n in 0..ACTIONS {
             ledger
                 .perform(&id, if n % 2 == 0 { OperatorAction::Pause } else { OperatorAction::Resume })
                 .await;
         }
         assert!(matches!(other.reserve(&[tap("bob", "k")], false).await[..], [Decision::Won(..)]));
         reads_again();
-        let (mut seen, last) = (vec![1], 4 + LEVERS);
+        let (mut seen, last) = (vec![1], 4 + ACTIONS);
         let reads = async {
             // All is on one thread: nothing is passed over.
             while seen.last() != Some(&last) {
-                seen.push(gate.sale.read_model().sequence);
+                seen.push(instance.sale.read_model().sequence);
                 seen.dedup();
                 tokio::task::yield_now().await;
             }
         };
         tokio::time::timeout(PATIENCE, reads).await.expect("all is read");
         assert_eq!(seen, [1, last]);
-        assert_eq!(whole(&gate.sale.read_model()), whole(&ledger.load(&id).await.read_model()));
+        assert_eq!(whole(&instance.sale.read_model()), whole(&ledger.load(&id).await.read_model()));
     });
 }

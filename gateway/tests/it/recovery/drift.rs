@@ -1,4 +1,4 @@
-//! Drift is noticed: by the follower with the next tick, and by the audit.
+//! Tests that drift is detected, by the journal consumer at the next tick and by the audit.
 
 use serde_json::json;
 use testkit::cli::run;
@@ -7,7 +7,7 @@ use testkit::eventually;
 use testkit::gateway::Gateway;
 use testkit::redis::Redis;
 
-use crate::launch::spike::told;
+use crate::launch::spike::reserve_until_answered;
 
 async fn metric(gateway: &Gateway, line: &str) -> Option<()> {
     let metrics = gateway.ops_get("/metrics").await.text;
@@ -43,10 +43,10 @@ async fn what_is_oversold_is_named_by_the_audit_although_every_equation_balances
     let redis = Redis::start();
     let gateway = Gateway::start(&redis).await;
     open(&gateway, &with(small(), "/model/0/stock", json!(1))).await;
-    // Two are sold of one, by a counter that said so for a moment.
+    // Two are sold of one, after a wrong counter.
     redis.run::<i64>("HINCRBY lg:{small}:stock model:white 1");
     for buyer in ["alice", "bob"] {
-        assert_eq!(told(&gateway, buyer, "k", &white()).await.status, 201);
+        assert_eq!(reserve_until_answered(&gateway, buyer, "k", &white()).await.status, 201);
     }
     redis.run::<i64>("HINCRBY lg:{small}:stock model:white -1");
 

@@ -1,4 +1,4 @@
-//! A Redis that comes back without its last changes: what was told is appended again from what gateways remember.
+//! Tests a Redis that returns without its last changes: gateways replay the acknowledged ones.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,7 +12,7 @@ use testkit::gateway::{Gateway, Reply, binary};
 use testkit::redis::Redis;
 
 use crate::faults::callers::{far, stock};
-use crate::launch::spike::{balanced, changes, fault, journal, told};
+use crate::launch::spike::{balanced, changes, fault, journal, reserve_until_answered};
 
 /// A Redis that forgets what comes after a point in time, as one does that crashes with its machine.
 pub struct Forgetful(pub Redis);
@@ -46,14 +46,14 @@ impl Forgetful {
     }
 }
 
-/// What a gateway tells the fleet of this sale, once it is this.
-pub async fn alarm(redis: &Redis, says: &str) -> String {
-    eventually("the alarm says why", || async {
+/// Waits until a gateway's heartbeat reports this of the sale.
+pub async fn alarm(redis: &Redis, words: &str) -> String {
+    eventually("the alarm gives the reason", || async {
         let fleet: BTreeMap<String, String> = redis.run("HGETALL lg:fleet");
         let reports =
             fleet.values().filter_map(|report| serde_json::from_str::<Value>(report.split_once(' ')?.1).ok());
         let alarms = reports.flat_map(|report| report["alarms"].as_array().cloned().unwrap_or_default());
-        alarms.filter_map(|alarm| alarm["text"].as_str().map(str::to_owned)).find(|text| text.contains(says))
+        alarms.filter_map(|alarm| alarm["text"].as_str().map(str::to_owned)).find(|text| text.contains(words))
     })
     .await
 }
@@ -68,8 +68,8 @@ async fn read_all(gateway: &Gateway) {
     .await;
 }
 
-pub async fn healed(gateway: &Gateway) -> Value {
-    let adopted = eventually("the ledger is healed", || async {
+pub async fn wait_until_recovered(gateway: &Gateway) -> Value {
+    let adopted = eventually("the ledger is recovered", || async {
         let lines = journal(gateway).await;
         lines.into_iter().rev().find(|line| line["kind"] == "adopt" && line["replayed"].is_u64())
     })
@@ -78,12 +78,12 @@ pub async fn healed(gateway: &Gateway) -> Value {
     adopted
 }
 
-/// `gateway sale release small …`: its exit code, and what it says.
-pub fn release(redis: &Redis, whom: &[&str]) -> (Option<i32>, String) {
+/// Runs `gateway sale release small …`; returns its exit code and output.
+pub fn release(redis: &Redis, options: &[&str]) -> (Option<i32>, String) {
     let mut command = binary();
     command
         .args(["sale", "release", "small", "--redis", &redis.url(), "--reason", "its machine burnt down"])
-        .args(whom);
+        .args(options);
     let output = command.output().unwrap();
     (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
 }
@@ -96,36 +96,36 @@ fn same(again: &Reply, first: &Reply) {
 }
 
 #[tokio::test]
-async fn a_ledger_that_comes_back_older_is_made_whole_from_what_a_gateway_has_read() {
+async fn an_older_ledger_is_restored_from_the_entries_that_a_gateway_has_read() {
     let mut redis = Forgetful(Redis::start());
     let gateway = Gateway::start(&redis.0).await;
     open(&gateway, &stock(4)).await;
-    let early = told(&gateway, "early", "k", &far()).await;
+    let early = reserve_until_answered(&gateway, "early", "k", &far()).await;
     redis.remember();
     // All kinds of changes that will be gone.
-    let paid = told(&gateway, "paid", "k", &far()).await;
+    let paid = reserve_until_answered(&gateway, "paid", "k", &far()).await;
     assert_eq!(gateway.confirm(&paid.id(), "pay", 1).await.status, 200);
-    let moved = told(&gateway, "moved", "k", &far()).await;
+    let moved = reserve_until_answered(&gateway, "moved", "k", &far()).await;
     assert_eq!(gateway.amend("moved", &moved.id(), &json!({"packages": []})).await.status, 200);
-    let ended = told(&gateway, "ended", "k", &far()).await;
+    let ended = reserve_until_answered(&gateway, "ended", "k", &far()).await;
     assert_eq!(gateway.cancel("ended", &ended.id()).await.status, 200);
     for action in ["freeze", "unfreeze", "pause", "resume"] {
         assert_eq!(gateway.action(action, &json!({})).await.status, 200);
     }
-    let last = told(&gateway, "last", "k", &far()).await;
-    assert_eq!(told(&gateway, "late", "k", &far()).await.problem(), "sold-out");
+    let last = reserve_until_answered(&gateway, "last", "k", &far()).await;
+    assert_eq!(reserve_until_answered(&gateway, "late", "k", &far()).await.problem(), "sold-out");
     let before = journal(&gateway).await;
     redis.forget();
 
-    let adopted = healed(&gateway).await;
+    let adopted = wait_until_recovered(&gateway).await;
     assert_eq!((adopted["lost"].as_u64(), adopted["was"].is_string()), (Some(0), true), "{adopted}");
     // The journal is what it was, to the letter.
     let after = journal(&gateway).await;
     assert_eq!(after[..before.len()], before[..]);
     for (sub, first) in [("early", &early), ("paid", &paid), ("last", &last)] {
-        same(&told(&gateway, sub, "k", &far()).await, first);
+        same(&reserve_until_answered(&gateway, sub, "k", &far()).await, first);
     }
-    assert_eq!(told(&gateway, "late", "k", &far()).await.problem(), "sold-out");
+    assert_eq!(reserve_until_answered(&gateway, "late", "k", &far()).await.problem(), "sold-out");
     let states = [(&paid, "paid", "confirmed"), (&moved, "moved", "held"), (&ended, "ended", "cancelled")];
     for (reply, sub, state) in states {
         let path = format!("/v1/sales/small/reservations/{}", reply.id());
@@ -133,7 +133,7 @@ async fn a_ledger_that_comes_back_older_is_made_whole_from_what_a_gateway_has_re
     }
     let audit = balanced(&gateway).await;
     assert_eq!(audit["reservations"], json!({"held": 3, "confirmed": 1, "cancelled": 1, "expired": 0}));
-    // What gateways remembered of buyers is not kept.
+    // The read models of the lost epoch are dropped.
     assert!(!redis.0.run::<bool>("EXISTS lg:{small}:recovery"));
 }
 
@@ -143,14 +143,14 @@ async fn an_acknowledged_change_that_was_never_read_is_replayed_and_sold_to_no_o
     let gateway = Gateway::start(&redis.0).await;
     open(&gateway, &stock(3)).await;
     redis.remember();
-    let first = told(&gateway, "first", "k", &far()).await;
+    let first = reserve_until_answered(&gateway, "first", "k", &far()).await;
     read_all(&gateway).await;
     redis.blind();
     // Reads its reservation from the answer alone: nothing of this comes to the gateway in another way.
-    let won = told(&gateway, "won", "k", &far()).await;
+    let won = reserve_until_answered(&gateway, "won", "k", &far()).await;
     let cancelled = gateway.cancel("won", &won.id()).await;
     assert_eq!(cancelled.status, 200, "{}", cancelled.text);
-    let paid = told(&gateway, "paid", "k", &far()).await;
+    let paid = reserve_until_answered(&gateway, "paid", "k", &far()).await;
     assert_eq!(gateway.confirm(&paid.id(), "pay", 1).await.status, 200);
     let moved = gateway.amend("first", &first.id(), &json!({"packages": []})).await;
     assert_eq!(moved.status, 200, "{}", moved.text);
@@ -160,11 +160,11 @@ async fn an_acknowledged_change_that_was_never_read_is_replayed_and_sold_to_no_o
     assert_eq!(gateway.action("freeze", &json!({})).await.status, 200);
     redis.forget();
 
-    let adopted = healed(&gateway).await;
+    let adopted = wait_until_recovered(&gateway).await;
     assert_eq!(adopted["lost"], 0, "{adopted}");
-    same(&told(&gateway, "paid", "k", &far()).await, &paid);
-    same(&told(&gateway, "first", "k", &far()).await, &moved);
-    assert_eq!(told(&gateway, "late", "k", &far()).await.problem(), "sold-out");
+    same(&reserve_until_answered(&gateway, "paid", "k", &far()).await, &paid);
+    same(&reserve_until_answered(&gateway, "first", "k", &far()).await, &moved);
+    assert_eq!(reserve_until_answered(&gateway, "late", "k", &far()).await.problem(), "sold-out");
     let audit = balanced(&gateway).await;
     assert_eq!(audit["reservations"], json!({"held": 1, "confirmed": 1, "cancelled": 1, "expired": 0}));
     assert_eq!(changes(&gateway, "freeze").await, 1);
@@ -177,25 +177,25 @@ async fn a_gateway_that_is_gone_is_waited_for_until_ops_release_it() {
     let other = Gateway::start(&redis.0).await;
     open(&gateway, &stock(3)).await;
     known(&other, "small").await;
-    told(&other, "early", "k", &far()).await;
-    eventually("both have heard of each other", || async {
+    reserve_until_answered(&other, "early", "k", &far()).await;
+    eventually("both are members", || async {
         let metrics = gateway.ops_get("/metrics").await.text;
         metrics.contains("launchgate_fleet_gateways 2").then_some(())
     })
     .await;
     redis.remember();
-    told(&gateway, "early", "k", &far()).await;
+    reserve_until_answered(&gateway, "early", "k", &far()).await;
     read_all(&gateway).await;
     redis.blind();
-    // Only the other one knows of this, and it dies with Redis.
-    let gone = told(&other, "gone", "k", &far()).await;
+    // Only the other gateway has this change, and it dies with Redis.
+    let gone = reserve_until_answered(&other, "gone", "k", &far()).await;
     assert_eq!(gone.json["number"], 2);
-    let kept = told(&gateway, "kept", "k", &far()).await;
+    let retained = reserve_until_answered(&gateway, "saved", "k", &far()).await;
     drop(other);
     redis.forget();
 
     let text = alarm(&redis.0, "sale release small").await;
-    // Nobody is told anything meanwhile, and the page says so.
+    // No tap is answered meanwhile, and the page shows it.
     assert_eq!(gateway.get("/v1/sales/small").await.json["phase"], "paused");
     let tap = gateway.reserve("late", "k", &far()).await;
     assert_eq!((tap.status, tap.problem()), (503, "temporary-reduced-capacity"), "{}", tap.text);
@@ -213,21 +213,21 @@ async fn a_gateway_that_is_gone_is_waited_for_until_ops_release_it() {
     let (code, why) = release(&redis.0, &[&id]);
     assert_eq!(code, Some(0), "{why}");
 
-    let adopted = healed(&gateway).await;
+    let adopted = wait_until_recovered(&gateway).await;
     assert_eq!(adopted["lost"], 1, "{adopted}");
-    same(&told(&gateway, "kept", "k", &far()).await, &kept);
-    // What nobody knows has left a gap, and its car is sold to somebody else.
+    same(&reserve_until_answered(&gateway, "saved", "k", &far()).await, &retained);
+    // The lost change leaves a gap, and its car is sold again.
     let numbers: BTreeMap<String, u64> = journal(&gateway)
         .await
         .iter()
         .filter(|line| line["kind"] == "reserve")
         .map(|line| (line["buyer"].as_str().unwrap().to_owned(), line["number"].as_u64().unwrap()))
         .collect();
-    assert_eq!(numbers, [("early".to_owned(), 1), ("kept".to_owned(), 3)].into());
+    assert_eq!(numbers, [("early".to_owned(), 1), ("saved".to_owned(), 3)].into());
     assert_eq!(changes(&gateway, "lost").await, 1);
-    let next = told(&gateway, "next", "k", &far()).await;
+    let next = reserve_until_answered(&gateway, "next", "k", &far()).await;
     assert_eq!((next.status, next.json["number"].as_u64()), (201, Some(4)));
-    assert_eq!(told(&gateway, "late", "k", &far()).await.problem(), "sold-out");
+    assert_eq!(reserve_until_answered(&gateway, "late", "k", &far()).await.problem(), "sold-out");
     balanced(&gateway).await;
     let (code, why) = release(&redis.0, &[&id]);
     assert_eq!((code, why.contains("there is no gateway to release")), (Some(1), true), "{why}");

@@ -1,5 +1,5 @@
-//! A sale's name is not its identity: one that is purged, imported or deleted by hand and made again is another sale, at once and
-//! everywhere.
+//! Tests a sale that is purged, imported or deleted and made again: every gateway treats it as
+//! another sale.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ use testkit::eventually;
 use testkit::gateway::{Gateway, Reply};
 use testkit::redis::Redis;
 
-use crate::launch::spike::{balanced, fault, journal, told};
+use crate::launch::spike::{balanced, fault, journal, reserve_until_answered};
 use crate::operations::archive::sale;
 use crate::recovery::failover::{Forgetful, alarm};
 
@@ -41,7 +41,7 @@ async fn purge(redis: &Redis, gateway: &Gateway, name: &str) -> String {
 
 /// A buyer has paid for a white car.
 async fn bought(gateway: &Gateway, sub: &str) -> Reply {
-    let won = told(gateway, sub, "k", &white()).await;
+    let won = reserve_until_answered(gateway, sub, "k", &white()).await;
     assert_eq!(gateway.confirm(&won.id(), &format!("pay-{sub}"), 1).await.status, 200);
     won
 }
@@ -93,7 +93,7 @@ async fn a_sale_that_is_applied_at_once_after_a_purge_is_another_at_every_gatewa
         let (rehearsal, real) = (named("Rehearsal", 100 + round), named("The day", 5_000 + round));
         open(&one, &rehearsal).await;
         shows(&other, "Rehearsal").await;
-        // Buyers who come again, with keys that were used.
+        // Buyers with used keys.
         let before = at_price(bought(&other, "alice").await, 100 + round);
         at_price(bought(&one, "bob").await, 100 + round);
         let [etag, etag_there] = [&one, &other].map(|gateway| gateway.get(PAGE));
@@ -104,7 +104,7 @@ async fn a_sale_that_is_applied_at_once_after_a_purge_is_another_at_every_gatewa
         let applied = apply(&one, &real).await;
         assert_eq!((applied.status, &applied.json["outcome"]), (200, &json!("created")), "{}", applied.text);
         assert_eq!(one.get(PAGE).await.json["name"], "The day", "what was answered is served");
-        // One who is new is refused nothing for the sale before either, which was closed.
+        // The closed earlier sale refuses no new buyer either.
         sells(&other, "new", 5_000 + round).await;
         let again = sells(&other, "alice", 5_000 + round).await;
         assert_eq!((again.id(), &again.json["number"]), (before.id(), &json!(2)));
@@ -153,12 +153,12 @@ async fn a_gateway_that_was_away_never_sells_the_old_catalogue_though_the_new_se
     assert_eq!(one.reserve("first", "k", &with_cover).await.status, 201);
     assert_eq!(one.reserve("second", "k", &with_cover).await.status, 201);
     for n in 0..20 {
-        at_price(told(&one, &format!("buyer-{n}"), "k", &white()).await, 5_000);
+        at_price(reserve_until_answered(&one, &format!("buyer-{n}"), "k", &white()).await, 5_000);
     }
     away.signal(Signal::CONT);
 
     sells(&away, "late", 5_000).await;
-    let gone = told(&away, "later", "k", &with_cover).await;
+    let gone = reserve_until_answered(&away, "later", "k", &with_cover).await;
     assert_eq!(gone.problem(), "sold-out", "{}", gone.text);
     let path = format!("{PAGE}/reservations/{}", old_buyer.id());
     eventually("what was of the old sale is not there", || async {
@@ -174,7 +174,7 @@ async fn a_gateway_that_was_away_never_sells_the_old_catalogue_though_the_new_se
 }
 
 #[tokio::test]
-async fn a_sale_whose_keys_were_deleted_by_hand_is_lost_until_it_is_applied_anew() {
+async fn a_sale_with_deleted_keys_is_lost_until_it_is_applied_again() {
     let redis = Redis::start();
     let (one, other) = (Gateway::start(&redis).await, Gateway::start(&redis).await);
     open(&one, &named("Rehearsal", 100)).await;
@@ -250,7 +250,7 @@ async fn sells_again(gateway: &Gateway, sub: &str) -> Reply {
 }
 
 #[tokio::test]
-async fn what_a_gateway_knows_of_the_sale_before_is_never_appended_to_the_one_that_has_its_name() {
+async fn changes_of_an_earlier_sale_of_the_same_name_are_never_replayed() {
     let mut redis = Redis::start();
     let (one, away) = (Gateway::start(&redis).await, Gateway::start(&redis).await);
     open(&one, &named("Rehearsal", 100)).await;
@@ -261,7 +261,7 @@ async fn what_a_gateway_knows_of_the_sale_before_is_never_appended_to_the_one_th
     away.signal(Signal::STOP);
     purge(&redis, &one, "rehearsal").await;
     open(&one, &named("The day", 5_000)).await;
-    at_price(told(&one, "first", "k", &white()).await, 5_000);
+    at_price(reserve_until_answered(&one, "first", "k", &white()).await, 5_000);
     let before = journal(&one).await;
     redis.kill();
     redis.start_again().unwrap();
@@ -274,7 +274,7 @@ async fn what_a_gateway_knows_of_the_sale_before_is_never_appended_to_the_one_th
     .await;
     assert_eq!(second.json["number"], 2, "{}", second.text);
     assert_eq!(journal(&one).await[..before.len()], before[..]);
-    at_price(told(&away, "third", "k", &white()).await, 5_000);
+    at_price(reserve_until_answered(&away, "third", "k", &white()).await, 5_000);
     assert_eq!(
         balanced(&away).await["reservations"],
         json!({"held": 3, "confirmed": 0, "cancelled": 0, "expired": 0})
@@ -282,20 +282,20 @@ async fn what_a_gateway_knows_of_the_sale_before_is_never_appended_to_the_one_th
 }
 
 #[tokio::test]
-async fn a_redis_that_falls_back_to_the_sale_before_sells_nothing_and_says_what_is_lost() {
+async fn a_redis_that_falls_back_to_an_earlier_sale_sells_nothing_and_reports_the_loss() {
     let mut redis = Forgetful(Redis::start());
     let gateway = Gateway::start(&redis.0).await;
     open(&gateway, &named("Rehearsal", 100)).await;
-    told(&gateway, "early", "k", &white()).await;
+    reserve_until_answered(&gateway, "early", "k", &white()).await;
     let early =
         gateway.get_as("early", &format!("{PAGE}/reservations")).await.json["reservations"][0].clone();
     assert_eq!(gateway.confirm(early["id"].as_str().unwrap(), "pay", 1).await.status, 200);
     redis.remember();
     eventually("it goes on", || async { (!fault(&gateway).await).then_some(()) }).await;
-    told(&gateway, "early", "k", &white()).await;
+    reserve_until_answered(&gateway, "early", "k", &white()).await;
     purge(&redis.0, &gateway, "rehearsal").await;
     open(&gateway, &named("The day", 5_000)).await;
-    at_price(told(&gateway, "late", "k", &white()).await, 5_000);
+    at_price(reserve_until_answered(&gateway, "late", "k", &white()).await, 5_000);
     redis.forget();
 
     let why = alarm(&redis.0, "knows a later incarnation of the sale").await;
@@ -304,7 +304,7 @@ async fn a_redis_that_falls_back_to_the_sale_before_sells_nothing_and_says_what_
     assert_eq!((tap.status, tap.problem()), (503, "temporary-reduced-capacity"), "{}", tap.text);
     // One that starts now finds the same: it does not take the ledger as it is.
     let started = Gateway::start(&redis.0).await;
-    eventually("the other says so, too", || async {
+    eventually("the other reports it, too", || async {
         let live = started.ops_get("/admin/v1/live?frames=1").await;
         let last: Value = serde_json::from_str(live.text.lines().last()?).unwrap();
         last["alarms"].to_string().contains("knows a later incarnation").then_some(())
@@ -318,7 +318,7 @@ async fn a_ledger_of_the_first_format_gets_the_same_incarnation_at_each_upgrade(
     let redis = Redis::start();
     let gateway = Gateway::start(&redis).await;
     open(&gateway, &small()).await;
-    let won = told(&gateway, "alice", "k", &white()).await;
+    let won = reserve_until_answered(&gateway, "alice", "k", &white()).await;
     drop(gateway);
     let mut found = Vec::new();
     for _ in 0..2 {

@@ -1,4 +1,4 @@
-//! What one gateway makes of a sale that is replaced under it, step by step.
+//! Tests a gateway whose sale is replaced, step by step.
 
 use std::rc::Rc;
 
@@ -12,7 +12,7 @@ use gateway::store::scripts::{Failure, Refusal, Script};
 use testkit::eventually;
 
 use crate::model::link::Fault;
-use crate::model::world::{Gate, Ledger};
+use crate::model::world::{Instance, Ledger};
 use crate::model::{START, World, simple, tap};
 
 /// A ledger, and a sale in it.
@@ -32,8 +32,8 @@ async fn replace(ledger: &Ledger, id: &str) {
 }
 
 /// The refusal of a caller that means another incarnation than the ledger has.
-async fn refuses(ledger: &Ledger, gate: &Gate) -> Refusal {
-    let keys = Keys::of(&gate.sale.id);
+async fn refuses(ledger: &Ledger, instance: &Instance) -> Refusal {
+    let keys = Keys::of(&instance.sale.id);
     let incarnation: String = ledger.command(&["HGET", keys.state(), "incarnation"]).await;
     let epoch: String = ledger.command(&["HGET", keys.state(), "epoch"]).await;
     Refusal::Incarnation { incarnation, epoch }
@@ -44,9 +44,9 @@ fn the_journal_consumer_takes_nothing_of_another_sale_into_the_one_that_it_follo
     let world = World::start();
     world.run(async {
         let (ledger, id) = applied(&world).await;
-        let gate = ledger.following_gate(0, &id).await;
-        assert!(matches!(gate.reserve(&[tap("ada", "k")], false).await[..], [Decision::Won(..)]));
-        eventually("it is read", || async { (gate.sale.read_model().sequence == 2).then_some(()) }).await;
+        let instance = ledger.following_instance(0, &id).await;
+        assert!(matches!(instance.reserve(&[tap("ada", "k")], false).await[..], [Decision::Won(..)]));
+        eventually("it is read", || async { (instance.sale.read_model().sequence == 2).then_some(()) }).await;
 
         replace(&ledger, &id).await;
         // It passes the sequence of the one before; nothing but the consumer meets it.
@@ -54,38 +54,39 @@ fn the_journal_consumer_takes_nothing_of_another_sale_into_the_one_that_it_follo
             ledger.perform(&id, OperatorAction::Pause).await;
             ledger.perform(&id, OperatorAction::Resume).await;
         }
-        eventually("it is found", || async { gate.sale.is_replaced().then_some(()) }).await;
-        let memory = gate.sale.read_model();
+        eventually("it is found", || async { instance.sale.is_replaced().then_some(()) }).await;
+        let memory = instance.sale.read_model();
         assert_eq!((memory.sequence, &*memory.catalogue.definition.sale.name), (2, &*simple(&id).sale.name));
-        let found = ledger.following_gate(1, &id).await;
+        let found = ledger.following_instance(1, &id).await;
         assert_eq!(found.sale.read_model().catalogue.definition.sale.name, "Another");
-        assert!(found.sale.incarnation() > gate.sale.incarnation());
+        assert!(found.sale.incarnation() > instance.sale.incarnation());
     });
 }
 
 #[test]
-fn an_answer_about_the_sale_before_is_not_acknowledged() {
+fn an_answer_about_an_earlier_sale_is_not_acknowledged() {
     let world = World::start();
     world.run(async {
         let (ledger, id) = applied(&world).await;
-        let gate = ledger.gate(0, &id).await;
-        gate.link.arm(Fault::AnswerLate, 0);
+        let instance = ledger.instance(0, &id).await;
+        instance.link.arm(Fault::AnswerLate, 0);
         // It wins, and before the answer comes the sale is another.
         let taps = [tap("ada", "k")];
         let meanwhile = async {
-            gate.link.held().await;
+            instance.link.held().await;
             replace(&ledger, &id).await;
-            let refused = read(&gate.redis_connection, &gate.sale, &buyer_part(&id, "ada")).await;
-            assert_eq!(refused.unwrap_err(), Failure::Refused(refuses(&ledger, &gate).await));
-            assert!(gate.sale.is_replaced());
-            gate.link.let_go().await;
+            let refused = read(&instance.redis_connection, &instance.sale, &buyer_part(&id, "ada")).await;
+            assert_eq!(refused.unwrap_err(), Failure::Refused(refuses(&ledger, &instance).await));
+            assert!(instance.sale.is_replaced());
+            instance.link.let_go().await;
         };
-        let (told, ()) = join(gate.reserve(&taps, false), meanwhile).await;
-        assert_eq!(told, [Decision::Unknown]);
+        let (answered, ()) = join(instance.reserve(&taps, false), meanwhile).await;
+        assert_eq!(answered, [Decision::Unknown]);
         // Nor is anything else taken for it.
-        assert!(matches!(gate.reserve(&[tap("bob", "k")], false).await[..], [Decision::NotTaken(_)]));
+        assert!(matches!(instance.reserve(&[tap("bob", "k")], false).await[..], [Decision::NotTaken(_)]));
         let paid =
-            confirm(&gate.redis_connection, &gate.sale, &reservation_id(&id, "ada", "k"), "pay", 1).await;
+            confirm(&instance.redis_connection, &instance.sale, &reservation_id(&id, "ada", "k"), "pay", 1)
+                .await;
         assert!(matches!(paid, Change::NotTaken(_)), "{paid:?}");
         let report = ledger.audit(&id).await;
         assert_eq!((report.sequence, report.reservations.held), (1, 0));
@@ -97,14 +98,14 @@ fn another_incarnation_is_refused_before_anything_else_is_judged() {
     let world = World::start();
     world.run(async {
         let (ledger, id) = applied(&world).await;
-        let gate = ledger.gate(0, &id).await;
-        let live = gate.redis_connection.live().unwrap();
+        let instance = ledger.instance(0, &id).await;
+        let live = instance.redis_connection.live().unwrap();
         let keys = Keys::of(&id);
         replace(&ledger, &id).await;
-        let expected = refuses(&ledger, &gate).await;
+        let expected = refuses(&ledger, &instance).await;
         // Of another Redis, older than known, damaged: what is known is of another sale.
         ledger.command::<i64>(&["DEL", keys.stock()]).await;
-        let identity = gate.sale.identity("another");
+        let identity = instance.sale.identity("another");
         let part = buyer_part(&id, "ada");
         let calls: [(Script, &[&str]); 12] = [
             (Script::Reserve, &[&identity, "1", "7", "0", "0", "", "", "", ""]),
@@ -121,11 +122,11 @@ fn another_incarnation_is_refused_before_anything_else_is_judged() {
             (Script::Reservations, &[&part, &identity, "7"]),
         ];
         for (script, args) in calls {
-            let answer = gate.redis_connection.call(&live, script, &keys, args).await;
+            let answer = instance.redis_connection.call(&live, script, &keys, args).await;
             assert_eq!(answer, Err(Failure::Refused(expected.clone())), "{script:?}");
         }
         let adopt = [&live.epoch, "7", &identity, "gateway", "0", "0"];
-        let answer = gate.redis_connection.call(&live, Script::Adopt, &keys, &adopt[..]).await;
+        let answer = instance.redis_connection.call(&live, Script::Adopt, &keys, &adopt[..]).await;
         assert_eq!(answer, Err(Failure::Refused(expected)));
     });
 }

@@ -1,4 +1,4 @@
-//! Gateways of two versions on one ledger: their scripts differ, and go by their own hashes.
+//! Tests gateways of two versions on one ledger: their scripts differ, and so do their hashes.
 
 use futures_util::future::join_all;
 use gateway::store::scripts::{REAL_CLOCK, Scripts};
@@ -12,15 +12,15 @@ use testkit::inside::Inside;
 use testkit::redis::Redis;
 
 use crate::faults::callers::{far, stock};
-use crate::launch::spike::told;
-use crate::recovery::failover::{Forgetful, healed};
+use crate::launch::spike::reserve_until_answered;
+use crate::recovery::failover::{Forgetful, wait_until_recovered};
 
-/// A gateway whose every script is another text than the shipped one's.
+/// A gateway whose scripts all differ from the shipped ones.
 async fn of_another_version(redis: &Redis) -> Inside {
     let clock = format!("{REAL_CLOCK}\n-- as an earlier version had it");
     assert_ne!(Scripts::new(&clock).digest(), Scripts::new(REAL_CLOCK).digest());
     let gateway = Inside::start(redis, &clock).await;
-    eventually("it knows the sale", || async { (gateway.phase().await == "open").then_some(()) }).await;
+    eventually("it serves the sale", || async { (gateway.phase().await == "open").then_some(()) }).await;
     gateway
 }
 
@@ -87,16 +87,16 @@ async fn gateways_of_two_versions_recover_one_ledger_together() {
     open(&new, &stock(4)).await;
     let old = of_another_version(&redis.0).await;
     redis.remember();
-    eventually("it is taken in", || async { (old.phase().await == "open").then_some(()) }).await;
-    let by_new = told(&new, "by-new", "k", &far()).await;
+    eventually("the new epoch is adopted", || async { (old.phase().await == "open").then_some(()) }).await;
+    let by_new = reserve_until_answered(&new, "by-new", "k", &far()).await;
     // The connections that the crash has cut are found out by taps.
     let by_old = eventually("the other version sells, too", || async {
         Some(old.tap("by-old", "k", &far()).await).filter(|reply| matches!(reply.status, 200 | 201))
     })
     .await;
     redis.forget();
-    assert_eq!(healed(&new).await["lost"], 0);
+    assert_eq!(wait_until_recovered(&new).await["lost"], 0);
     same(&new.reserve("by-old", "k", &far()).await, &by_old);
-    same(&told(&new, "by-new", "k", &far()).await, &by_new);
+    same(&reserve_until_answered(&new, "by-new", "k", &far()).await, &by_new);
     balanced(&new).await;
 }

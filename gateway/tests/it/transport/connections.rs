@@ -1,4 +1,4 @@
-//! How many connections may be open: of the whole process, and of one client address; and what happens without descriptors.
+//! Tests the connection limits of the process and of an address, and a lack of descriptors.
 
 use std::process::Command;
 
@@ -14,7 +14,7 @@ use crate::transport::proxies::{GET, PROXIES, header};
 const KEEP: &str = "GET /v1/time HTTP/1.1\r\nhost: x\r\n\r\n";
 
 /// Connections that have each had an answer, and stay open.
-async fn kept(gateway: &Gateway, local: &str, first: &[u8], count: usize) -> Vec<Raw> {
+async fn retained(gateway: &Gateway, local: &str, first: &[u8], count: usize) -> Vec<Raw> {
     let mut all = Vec::new();
     for n in 0..count {
         let mut raw = Raw::connect_from(local, &gateway.url).await;
@@ -40,7 +40,7 @@ async fn the_cap_is_of_the_process_whichever_worker_a_connection_meets() {
     let gateway = Gateway::start_with(&redis, &["--workers", "8", "--connections-max", "20"]).await;
     assert_eq!(gateway.metrics().await.of("connections_max{listener=\"public\"}"), 20.0);
     for _ in 0..3 {
-        let mut all = kept(&gateway, "127.0.0.1", b"", 20).await;
+        let mut all = retained(&gateway, "127.0.0.1", b"", 20).await;
         let reply = Raw::connect(&gateway.url).await.answer().await;
         refused(&reply, 503, "temporary-reduced-capacity", &["retry_after_ms"]);
         assert_eq!(gateway.metrics().await.of("connections_open{listener=\"public\"}"), 20.0);
@@ -63,7 +63,7 @@ async fn one_address_can_not_have_all_connections() {
     let redis = Redis::start();
     let options = ["--workers", "4", "--connections-max", "200", "--connections-per-address-max", "5"];
     let gateway = Gateway::start_with(&redis, &options).await;
-    let mut greedy = kept(&gateway, "127.0.0.2", b"", 5).await;
+    let mut greedy = retained(&gateway, "127.0.0.2", b"", 5).await;
     for _ in 0..3 {
         let reply = Raw::connect_from("127.0.0.2", &gateway.url).await.answer().await;
         refused(&reply, 503, "temporary-reduced-capacity", &["retry_after_ms"]);
@@ -73,7 +73,7 @@ async fn one_address_can_not_have_all_connections() {
     assert_eq!(samples.of("shed_total{reason=\"connections\"}"), 0.0);
     assert_eq!(ended(&gateway, "over-address-cap").await, 3.0);
     // All others are served, and so is this one when one of its connections ends.
-    let other = kept(&gateway, "127.0.0.3", b"", 5).await;
+    let other = retained(&gateway, "127.0.0.3", b"", 5).await;
     drop(greedy.pop());
     eventually("the address has a place again", || async {
         (once(&gateway, "127.0.0.2", b"").await.status == 200).then_some(())
@@ -91,7 +91,7 @@ async fn left_out_it_is_a_tenth_and_at_least_a_hundred_and_it_can_be_off() {
         (&["--connections-max", "120", "--connections-per-address-max", "off"], 120),
     ] {
         let gateway = Gateway::start_with(&redis, options).await;
-        let all = kept(&gateway, "127.0.0.2", b"", most).await;
+        let all = retained(&gateway, "127.0.0.2", b"", most).await;
         assert_eq!(once(&gateway, "127.0.0.2", b"").await.status, 503, "{options:?}");
         drop(all);
     }
@@ -103,15 +103,15 @@ async fn trusted_proxies_count_for_no_address_and_with_the_proxy_protocol_their_
     let cap = ["--connections-per-address-max", "2"];
     let trusting = ["--trusted-proxies", "127.0.0.1", "--connections-max", "50"];
     let gateway = Gateway::start_with(&redis, &[&cap[..], &trusting].concat()).await;
-    let proxy = kept(&gateway, "127.0.0.1", b"", 20).await;
-    let client = kept(&gateway, "127.0.0.2", b"", 2).await;
+    let proxy = retained(&gateway, "127.0.0.1", b"", 20).await;
+    let client = retained(&gateway, "127.0.0.2", b"", 2).await;
     assert_eq!(once(&gateway, "127.0.0.2", b"").await.status, 503);
     drop((proxy, client));
 
     let gateway = Gateway::start_with(&redis, &[&cap[..], &PROXIES].concat()).await;
-    // All from one proxy: what is the client's counts for the client, what is the proxy's own for nobody.
-    let client = kept(&gateway, "127.0.0.1", &header(0x21), 2).await;
-    let health = kept(&gateway, "127.0.0.1", &header(0x20), 10).await;
+    // All come from one proxy: its clients' requests count for the clients, its own for none.
+    let client = retained(&gateway, "127.0.0.1", &header(0x21), 2).await;
+    let health = retained(&gateway, "127.0.0.1", &header(0x20), 10).await;
     let reply = once(&gateway, "127.0.0.1", &header(0x21)).await;
     refused(&reply, 503, "temporary-reduced-capacity", &["retry_after_ms"]);
     assert_eq!(ended(&gateway, "over-address-cap").await, 1.0);
@@ -167,8 +167,10 @@ async fn a_gateway_without_descriptors_writes_few_lines_and_goes_on() {
         all.push(Raw::connect(&gateway.url).await);
     }
     let text = || std::fs::read_to_string(&log).unwrap();
-    eventually("it says so", || async { text().contains("no connections can be accepted").then_some(()) })
-        .await;
+    eventually("it logs the reason", || async {
+        text().contains("no connections can be accepted").then_some(())
+    })
+    .await;
     // Each one that ends lets one in, and the next accept fails again.
     for mut raw in all {
         let head = raw.send(KEEP).await.head().await;

@@ -1,4 +1,4 @@
-//! How connections end: in a drain, when they are idle, and at their age. No request is left without an answer.
+//! Tests how connections end, in a drain, idle or by age: every request is answered.
 
 use std::time::{Duration, Instant};
 
@@ -64,7 +64,7 @@ async fn from_sigterm_on_every_answer_is_the_last_of_its_connection() {
 }
 
 #[tokio::test]
-async fn at_the_end_of_a_drain_idle_connections_say_so_and_begun_requests_are_answered() {
+async fn at_the_end_of_a_drain_idle_connections_close_and_begun_requests_are_answered() {
     let redis = Redis::start();
     let options = ["--drain-deadline-ms", "600000", "--header-timeout-ms", "600000"];
     let mut gateway = Gateway::start_with(&redis, &options).await;

@@ -1,4 +1,4 @@
-//! The PROXY protocol on the public listener: who may speak it, and what is refused.
+//! Tests the PROXY protocol on the public listener: permitted peers and refusals.
 
 use testkit::cli::run;
 use testkit::gateway::Gateway;
@@ -40,12 +40,12 @@ async fn a_trusted_proxy_introduces_its_clients() {
         [&header(0x11), GET.as_bytes()].concat(),
         [SIGNATURE, &[0x21, 0x11, 0xff, 0xff], &[0; 65_535]].concat(),
     ] {
-        let told = Raw::connect(&gateway.url).await.send(&bad).await.rest().await;
-        assert_eq!(told, b"");
+        let received = Raw::connect(&gateway.url).await.send(&bad).await.rest().await;
+        assert_eq!(received, b"");
     }
-    let told =
+    let received =
         Raw::connect(&gateway.url).await.send(&header(0x21)[..20]).await.half_close().await.rest().await;
-    assert_eq!(told, b"");
+    assert_eq!(received, b"");
     // The ops listener has nothing to do with it.
     assert_eq!(gateway.ops_get("/livez").await.status, 200);
 }
@@ -55,8 +55,8 @@ async fn an_untrusted_peer_may_not_introduce_clients() {
     let redis = Redis::start();
     let gateway = Gateway::start_with(&redis, &["--proxy-protocol", "--trusted-proxies", "10.0.0.0/8"]).await;
     for bytes in [[&header(0x21), GET.as_bytes()].concat(), GET.into()] {
-        let told = Raw::connect(&gateway.url).await.send(&bytes).await.rest().await;
-        assert_eq!(told, b"");
+        let received = Raw::connect(&gateway.url).await.send(&bytes).await.rest().await;
+        assert_eq!(received, b"");
     }
     let alone = run(&["serve", "--proxy-protocol", "--ops-token-file", "x"]);
     assert!(alone.code == 2 && alone.err.contains("--trusted-proxies"), "{alone:?}");
@@ -70,8 +70,8 @@ async fn a_header_that_does_not_come_is_waited_for_only_so_long() {
     let timeouts = ["--first-byte-timeout-ms", "300", "--header-timeout-ms", "300"];
     let gateway = Gateway::start_with(&redis, &[&PROXIES[..], &timeouts].concat()).await;
     for begun in [&b""[..], &header(0x21)[..7], &header(0x21)[..20], &header(0x21)] {
-        let told = Raw::connect(&gateway.url).await.send(begun).await.rest().await;
-        assert_eq!(told, b"");
+        let received = Raw::connect(&gateway.url).await.send(begun).await.rest().await;
+        assert_eq!(received, b"");
     }
 }
 
@@ -88,13 +88,13 @@ async fn the_header_comes_before_the_handshake() {
     stream.write_all(&header(0x21)).await.unwrap();
     let stream = handshake(stream, &client).await.unwrap();
     assert_eq!(once(stream, get("/v1/time")).await.status, 200);
-    // The other way round, or without it, there is no handshake.
+    // In the other order, or without it, the handshake fails.
     let stream = TcpStream::connect(address).await.unwrap();
     assert!(handshake(stream, &h2_client(&cert)).await.is_err());
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(&header(0x21)).await.unwrap();
     stream.write_all(GET.as_bytes()).await.unwrap();
-    let mut told = Vec::new();
-    let _ = stream.read_to_end(&mut told).await;
-    assert!(!told.starts_with(b"HTTP"), "{told:?}");
+    let mut received = Vec::new();
+    let _ = stream.read_to_end(&mut received).await;
+    assert!(!received.starts_with(b"HTTP"), "{received:?}");
 }

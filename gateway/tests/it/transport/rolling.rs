@@ -1,4 +1,4 @@
-//! Gateways are restarted one after the other behind real balancers, while buyers tap: no tap fails.
+//! Tests a rolling restart behind real balancers, while buyers tap: no tap fails.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use tokio::task::JoinHandle;
 
 use crate::hostile::honest;
 
-/// Buyers who tap at the same time.
+/// How many buyers tap at the same time.
 const BUYERS: usize = 16;
 /// How often both gateways are restarted.
 const ROUNDS: usize = 2;
@@ -29,7 +29,7 @@ const WON: &str = r#"launchgate_requests_total{route="reserve",outcome="won"}"#;
 /// Of the link between balancer and gateways, each way.
 const DELAY: Duration = Duration::from_millis(10);
 
-/// Buyers who tap without a break, each tap by another one; what failed.
+/// Taps without a break, each by another buyer; returns the failures.
 struct Taps {
     done: Arc<AtomicU64>,
     is_over: Arc<AtomicBool>,
@@ -172,7 +172,7 @@ impl Site {
             if has_link {
                 self.links[n].open().unwrap();
             }
-            // A balancer that has not found it again would have nobody left when the next one ends.
+            // Otherwise the balancer would have no gateway left when the next one ends.
             eventually("the balancer sends it taps", || async {
                 let metrics = self.seats[n].gateway.ops_get("/metrics").await.text;
                 let won = metrics.lines().find_map(|line| line.strip_prefix(WON))?;

@@ -95,19 +95,19 @@ async fn tls_1_1_and_plain_text_are_refused() {
     let hello = [&[22, 3, 1, 0, length + 4, 1, 0, 0, length][..], &body].concat();
     let mut stream = TcpStream::connect(gateway.url.strip_prefix("http://").unwrap()).await.unwrap();
     stream.write_all(&hello).await.unwrap();
-    let mut told = Vec::new();
-    let _ = stream.read_to_end(&mut told).await;
+    let mut received = Vec::new();
+    let _ = stream.read_to_end(&mut received).await;
     // A fatal alert: protocol_version.
-    assert_eq!((told[0], &told[3..]), (21, &[0, 2, 2, 70][..]), "{told:?}");
+    assert_eq!((received[0], &received[3..]), (21, &[0, 2, 2, 70][..]), "{received:?}");
 
     let plain = gateway.get("/v1/time").await;
     assert_eq!(plain.status, 0, "{}", plain.text);
-    // Nobody else is the worse for it.
+    // Other connections are not affected.
     assert_eq!(H2::connect(&gateway.url, &h2_client(&cert)).await.get("/v1/time").await.status, 200);
 }
 
 #[tokio::test]
-async fn a_whole_reservation_over_http_2() {
+async fn a_complete_reservation_over_http_2() {
     let redis = Redis::start();
     let (certificate, cert) = Certificate::new();
     let gateway = start(&redis, &certificate, &[]).await;
@@ -139,7 +139,7 @@ async fn a_whole_reservation_over_http_2() {
         "method-not-allowed",
         &[],
     );
-    // Beyond all measure the status says why.
+    // Far beyond the limit the status still gives the reason.
     let mut huge = get("/v1/time");
     huge.headers_mut().insert("x", "y".repeat(60_000).parse().unwrap());
     assert!([431, 0].contains(&h2.send(huge).await.status));
@@ -207,7 +207,7 @@ async fn a_new_certificate_is_taken_over_under_load_and_a_bad_one_is_not() {
 }
 
 #[tokio::test]
-async fn a_drain_says_goaway_and_the_last_answer_goes_out() {
+async fn a_drain_sends_goaway_and_the_last_answer() {
     let redis = Redis::start();
     let (certificate, cert) = Certificate::new();
     let mut gateway = start(&redis, &certificate, &[]).await;
@@ -238,21 +238,21 @@ async fn an_idle_or_silent_connection_is_ended() {
         [["--first-byte-timeout-ms", "1000"], ["--header-timeout-ms", "1000"], ["--idle-timeout-ms", "1000"]];
     let timeouts = timeouts.as_flattened();
     let gateway = start(&redis, &certificate, timeouts).await;
-    // Nothing at all, half a handshake, a whole one and nothing after it.
+    // Nothing at all, half a handshake, a complete one and nothing after it.
     let address = gateway.url.strip_prefix("http://").unwrap();
     for begun in [&b""[..], &[22, 3, 1, 2]] {
         let mut stream = TcpStream::connect(address).await.unwrap();
         stream.write_all(begun).await.unwrap();
-        let mut told = Vec::new();
-        let _ = stream.read_to_end(&mut told).await;
-        assert!(told.is_empty(), "{told:?}");
+        let mut received = Vec::new();
+        let _ = stream.read_to_end(&mut received).await;
+        assert!(received.is_empty(), "{received:?}");
     }
     for alpn in ["h2", "http/1.1"] {
         let client = client(std::slice::from_ref(&cert), &[&TLS13], &[alpn]);
         let mut stream = connect(&gateway.url, &client).await.unwrap();
-        let mut told = Vec::new();
-        let _ = stream.read_to_end(&mut told).await;
-        assert!(told.is_empty(), "{told:?}");
+        let mut received = Vec::new();
+        let _ = stream.read_to_end(&mut received).await;
+        assert!(received.is_empty(), "{received:?}");
     }
     // HTTP/2 without a request, after one, and in the middle of a head.
     for begun in [
@@ -270,9 +270,9 @@ async fn an_idle_or_silent_connection_is_ended() {
     let client = client(std::slice::from_ref(&cert), &[&TLS13], &["http/1.1"]);
     let mut stream = connect(&gateway.url, &client).await.unwrap();
     stream.write_all(b"GET /v1/time HT").await.unwrap();
-    let mut told = Vec::new();
-    let _ = stream.read_to_end(&mut told).await;
-    assert!(told.starts_with(b"HTTP/1.1 408 "), "{}", String::from_utf8_lossy(&told));
+    let mut received = Vec::new();
+    let _ = stream.read_to_end(&mut received).await;
+    assert!(received.starts_with(b"HTTP/1.1 408 "), "{}", String::from_utf8_lossy(&received));
 }
 
 #[tokio::test]
@@ -288,9 +288,9 @@ async fn connections_over_the_cap_are_closed_and_a_handshake_counts() {
     begun.write_all(&[22, 3, 1]).await.unwrap();
     for _ in 0..3 {
         let mut third = TcpStream::connect(address).await.unwrap();
-        let mut told = Vec::new();
-        let _ = third.read_to_end(&mut told).await;
-        assert!(told.is_empty(), "{told:?}");
+        let mut received = Vec::new();
+        let _ = third.read_to_end(&mut received).await;
+        assert!(received.is_empty(), "{received:?}");
     }
     drop(begun);
     eventually("a place is free", || async { connect(&gateway.url, &h2_client(&cert)).await.ok().map(drop) })

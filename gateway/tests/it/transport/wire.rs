@@ -1,4 +1,5 @@
-//! Requests as bytes: too large, too slow, badly framed, broken off. Each is answered or closed, and leaves nothing.
+//! Tests requests as bytes: too large, too slow, badly framed, broken off. Each is answered or
+//! closed, and changes nothing.
 
 use std::time::{Duration, Instant};
 
@@ -36,7 +37,7 @@ async fn an_oversized_target_or_head_is_refused() {
             let reply = Raw::connect(url).await.send(get).await.answer().await;
             refused(&reply, 414, "uri-too-long", &[]);
         }
-        // One byte less is judged by what it says.
+        // One byte less passes the size limit.
         let target = format!("{path}{}", "x".repeat(2_048 - path.len()));
         let get = format!("GET {target} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
         let reply = Raw::connect(url).await.send(get).await.answer().await;
@@ -54,7 +55,7 @@ async fn an_oversized_target_or_head_is_refused() {
         let reply = Raw::connect(&gateway.url).await.send(request).await.answer().await;
         refused(&reply, 431, "headers-too-large", &[]);
     }
-    // Beyond all measure the connection ends; the status still says why.
+    // Far beyond the limit the connection ends; the status still gives the reason.
     let huge = format!("x: {}\r\n", "y".repeat(200_000));
     let swarm = (0..2_000).map(|n| format!("x{n}: y\r\n")).collect::<String>();
     for head in [huge, swarm] {
@@ -76,7 +77,7 @@ async fn a_body_that_takes_longer_than_a_tap_may_wait_costs_its_buyer_nothing() 
     raw.send(tap("k", &format!("connection: close\r\ncontent-length: {}\r\n", body.len()))).await;
     raw.send(begun).await;
     let since = Instant::now();
-    eventually("a tap that was whole would have had its answer", || async {
+    eventually("a complete tap would have had its answer", || async {
         (since.elapsed() > Duration::from_millis(1500)).then_some(())
     })
     .await;
@@ -107,7 +108,7 @@ async fn a_slow_head_or_body_gets_408_and_silence_is_closed() {
     let before = balanced(&gateway).await;
     for url in [&gateway.url, &gateway.ops_url] {
         let silent = Raw::connect(url).await.rest().await;
-        assert_eq!(silent, b"", "who says nothing is told nothing");
+        assert_eq!(silent, b"", "a silent connection gets no answer");
         for begun in ["G", "GET /livez HTTP/1.1\r\n", "GET /livez HTTP/1.1\r\nhost: x\r\nx:"] {
             let reply = Raw::connect(url).await.send(begun).await.answer().await;
             refused(&reply, 408, "request-timeout", &[]);
@@ -170,7 +171,7 @@ async fn a_body_that_is_badly_framed_or_breaks_off_does_nothing() {
         let reply = raw.answer().await;
         assert!([400, 0].contains(&reply.status), "{}", reply.text);
     }
-    // A body that its head says is too large, and one that turns out to be.
+    // A body too large by its Content-Length, and a chunked one.
     let announced = tap("k", "content-length: 16385\r\n");
     let reply = Raw::connect(&gateway.url).await.send(announced).await.answer().await;
     refused(&reply, 413, "body-too-large", &[]);
@@ -210,19 +211,19 @@ async fn a_tap_outlives_its_connection() {
     open(&gateway, &small()).await;
     let body = white().to_string();
     let request = tap("k", &format!("content-length: {}\r\n", body.len()));
-    // Sent whole and then hung up: it may be decided or not, but the key tells.
+    // Sent completely, then closed: it may be decided or not, but a retry with the key shows it.
     for _ in 0..20 {
         let mut raw = Raw::connect(&gateway.url).await;
         raw.send(&request).await.send(&body).await;
         drop(raw);
     }
-    let told = eventually("the ledger has an answer for that key", || async {
+    let received = eventually("the ledger has an answer for that key", || async {
         let reply = gateway.reserve("alice", "k", &white()).await;
         matches!(reply.status, 200 | 201).then_some(reply)
     })
     .await;
     let list = gateway.get_as("alice", "/v1/sales/small/reservations").await;
-    assert_eq!(list.json["reservations"][0]["id"], told.json["id"]);
+    assert_eq!(list.json["reservations"][0]["id"], received.json["id"]);
     let audit = gateway.audit().await;
     assert_eq!((&audit["verdict"], &audit["reservations"]["held"]), (&json!("balanced"), &json!(1)));
 }
@@ -232,17 +233,17 @@ async fn connections_over_the_cap_get_an_honest_503() {
     let redis = Redis::start();
     let gateway = Gateway::start_with(&redis, &["--workers", "1", "--connections-max", "2"]).await;
     let get = "GET /v1/time HTTP/1.1\r\nhost: x\r\n\r\n";
-    let mut kept = Vec::new();
+    let mut retained = Vec::new();
     for _ in 0..2 {
         let mut raw = Raw::connect(&gateway.url).await;
         let head = raw.send(get).await.head().await;
         assert!(head.starts_with("HTTP/1.1 200"), "{head}");
-        kept.push(raw);
+        retained.push(raw);
     }
     let reply = Raw::connect(&gateway.url).await.answer().await;
     refused(&reply, 503, "temporary-reduced-capacity", &["retry_after_ms"]);
     // A place that becomes free is given away again.
-    drop(kept.pop());
+    drop(retained.pop());
     eventually("a place is free", || async {
         let close = "GET /v1/time HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
         let reply = Raw::connect(&gateway.url).await.send(close).await.answer().await;

@@ -34,6 +34,6 @@ fn instants_and_times_convert_both_ways() {
 }
 
 #[test]
-fn without_a_round_trip_there_is_no_clock() {
+fn a_clock_needs_a_round_trip() {
     assert!(ServerClock::estimate(&[]).is_none());
 }

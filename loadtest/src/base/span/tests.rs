@@ -20,7 +20,7 @@ fn an_exact_text_reads_back() {
 }
 
 #[test]
-fn spans_are_told() {
+fn spans_are_formatted() {
     let cases = [(1_234, "1.2 ms"), (340_000, "340 ms"), (2_500_000, "2.5 s"), (90_000_000, "90 s")];
     for (us, text) in cases {
         assert_eq!(words(Duration::from_micros(us)), text);

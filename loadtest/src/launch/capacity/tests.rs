@@ -5,7 +5,7 @@ fn find(knee: f64, from: f64, up_to: f64) -> (Search, usize) {
     let mut search = Search::new(from, up_to);
     let mut steps = 0;
     while let Some(rate) = search.next() {
-        search.heard(rate, if rate <= knee { End::Held } else { End::Broke });
+        search.record(rate, if rate <= knee { End::Held } else { End::Broke });
         steps += 1;
         assert!(steps < STEPS_MAX);
     }

@@ -1,4 +1,4 @@
-//! The moments of a run that dashboards mark: its start, the opening, its end.
+//! Holds the moments of a run that dashboards mark: start, opening, end.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -26,7 +26,7 @@ impl Moment {
     }
 }
 
-/// When they are, by the server's clock. They may be told long before they come, and are shown only then.
+/// The instants by the server's clock. They may be set long before, and are shown only once past.
 #[derive(Debug)]
 pub(crate) struct Moments {
     clock: ServerClock,
@@ -38,8 +38,8 @@ impl Moments {
         Moments { clock, instants: Mutex::default() }
     }
 
-    /// Tells when a moment is, or was.
-    pub(crate) fn tell(&self, moment: Moment, at: Timestamp) {
+    /// Sets the instant of a moment.
+    pub(crate) fn set(&self, moment: Moment, at: Timestamp) {
         self.instants.lock().unwrap_or_else(PoisonError::into_inner).insert(moment, at);
     }
 

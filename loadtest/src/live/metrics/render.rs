@@ -1,4 +1,4 @@
-//! The metrics: their names, labels and buckets, as a list, and the text that is made of them at a scrape.
+//! Lists the metrics with names, labels and buckets, and renders them for a scrape.
 
 use std::collections::BTreeMap;
 use std::fmt::Error;
@@ -18,7 +18,7 @@ use crate::self_monitoring::Reading;
 
 /// Every name begins so.
 const PREFIX: &str = "launchgate_loadtest";
-/// Upper bounds of a tap's duration, in ms, from an answer out of memory to a buyer who keeps trying for minutes.
+/// Upper bounds of a tap's duration, in ms: from an answer of the read model to minutes of retries.
 const BOUNDS_MS: [u64; 15] =
     [5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000, 60_000, 120_000, 300_000];
 
@@ -26,7 +26,7 @@ const BOUNDS_MS: [u64; 15] =
 #[derive(Debug)]
 pub(crate) struct Scrape {
     outcomes: BTreeMap<Scenario, BTreeMap<Outcome, u64>>,
-    /// Of buyers: how long bots wait is nobody's concern.
+    /// Only of buyers: the waits of bots do not matter.
     durations: BTreeMap<Outcome, Latency>,
     requests: BTreeMap<String, u64>,
     started: u64,

@@ -1,4 +1,4 @@
-//! The tests of the metrics: scraped over a real socket and read by hand, and by Prometheus's own tool where there is one.
+//! Tests the metrics over a real socket, and with `promtool` where it is installed.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -17,7 +17,7 @@ const LOOPBACK: &str = "127.0.0.1:0";
 const NAMES: &[&str] = &["reserve", "look at the sale"];
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A generator with these figures, its watch, and a server clock that stands at 1,000,000 s.
+/// A generator with these figures, self-monitoring, and a server clock fixed at 1,000,000 s.
 fn sources(figures: Figures) -> (SelfMonitor, Sources) {
     let limits = Limits { cpu: 90.0, late: Duration::from_millis(250), late_share: 1.0 };
     let monitor = SelfMonitor::start(limits).unwrap();
@@ -116,7 +116,8 @@ async fn before_anything_happened_every_series_is_there_at_zero() {
     for series in &expected {
         assert_eq!(samples.get(&format!("launchgate_loadtest_{series}")), Some(&0.0), "{series}");
     }
-    // Besides these there are the three of the watch, which may have seen something already, and no moment.
+    // Besides these there are the three of self-monitoring, which may have values already, and no
+    // moment.
     assert_eq!(samples.len(), expected.len() + 3, "{samples:?}");
 }
 
@@ -134,8 +135,8 @@ async fn a_scrape_shows_the_figures_as_they_are_then() {
     figures.retries = 5;
     let (_watch, sources) = sources(figures);
     let (shared, gauges) = (sources.figures.clone(), sources.gauges.clone());
-    sources.moments.tell(Moment::Start, jiff::Timestamp::from_millisecond(999_990_500).unwrap());
-    sources.moments.tell(Moment::Opening, at(1_000_000 + 3600));
+    sources.moments.set(Moment::Start, jiff::Timestamp::from_millisecond(999_990_500).unwrap());
+    sources.moments.set(Moment::Opening, at(1_000_000 + 3600));
     let metrics = start(sources).await;
     let watched = async {
         while gauges.now().open_fds == 0 {
@@ -183,7 +184,7 @@ async fn a_scrape_shows_the_figures_as_they_are_then() {
 #[tokio::test]
 async fn prometheus_finds_no_fault_with_it() {
     let (_watch, sources) = sources(Figures::default());
-    sources.moments.tell(Moment::Start, at(1_000_000));
+    sources.moments.set(Moment::Start, at(1_000_000));
     let text = sources.scrape().text();
     let tool = Command::new("promtool")
         .args(["check", "metrics"])
@@ -241,7 +242,7 @@ async fn all_else_is_not_found() {
 async fn connections_beyond_the_cap_are_closed_and_a_place_comes_back() {
     let (_watch, sources) = sources(Figures::default());
     let listen = Listen { address: LOOPBACK.parse().unwrap(), allow_beyond_loopback: false };
-    // Nobody is closed here for being slow.
+    // This time-out closes no connection here.
     let metrics = Metrics::start_with(listen, sources, PATIENCE).await.unwrap();
     let address = metrics.address();
     let mut held = Vec::new();

@@ -29,7 +29,7 @@ fn every_answer_of_the_contract_has_its_outcome() {
     {
         let reading = to_tap(&problem(status, name, ""));
         assert_eq!(reading.decision.ends(), Some(Outcome::Wrong), "{name}");
-        assert_eq!(reading.complaints.len(), 1, "{name}");
+        assert_eq!(reading.findings.len(), 1, "{name}");
     }
 }
 
@@ -46,9 +46,9 @@ fn a_win_and_a_replay_show_the_hold() {
     };
     let won = to_tap(&reply(201, false));
     assert!(matches!(&won.decision, Decision::Won(hold) if hold.number == 17 && hold.store.is_none()));
-    assert!(won.complaints.is_empty());
+    assert!(won.findings.is_empty());
     assert_eq!(to_tap(&reply(200, true)).decision.ends(), Some(Outcome::Replayed));
-    assert_eq!(to_tap(&reply(200, false)).complaints.len(), 1);
+    assert_eq!(to_tap(&reply(200, false)).findings.len(), 1);
     let empty = Ok(Reply { status: 201, ..Reply::default() });
     assert_eq!(to_tap(&empty).decision.ends(), Some(Outcome::Wrong));
 }
@@ -75,21 +75,21 @@ fn refusals_without_their_headers_are_complained_about() {
     let mut bare = problem(429, "quota-exceeded", "").unwrap();
     bare.retry_after = None;
     bare.content_type = "text/html".to_owned();
-    assert_eq!(to_tap(&Ok(bare)).complaints.len(), 2);
+    assert_eq!(to_tap(&Ok(bare)).findings.len(), 2);
 }
 
 #[test]
 fn confirms_and_cancels_are_read() {
     let done = Ok(Reply { status: 200, body: HOLD.replace("held\"", "confirmed\""), ..Reply::default() });
     let confirmed = |reply: &Result<Reply, Lost>| to_change(reply, Expect::State("confirmed"));
-    assert!(confirmed(&done).complaints.is_empty());
-    assert_eq!(to_change(&done, Expect::State("cancelled")).complaints.len(), 1);
+    assert!(confirmed(&done).findings.is_empty());
+    assert_eq!(to_change(&done, Expect::State("cancelled")).findings.len(), 1);
     let gone = confirmed(&problem(409, "reservation-not-held", ""));
     assert_eq!(gone.decision, ChangeAnswer::Refused("reservation-not-held".to_owned()));
     assert_eq!(confirmed(&problem(503, "outcome-unknown", "")).decision, ChangeAnswer::Unknown);
     assert_eq!(confirmed(&problem(429, "quota-exceeded", "")).decision, ChangeAnswer::Again("limited"));
-    assert_eq!(confirmed(&problem(404, "reservation-not-found", "")).complaints.len(), 1);
+    assert_eq!(confirmed(&problem(404, "reservation-not-found", "")).findings.len(), 1);
     let sold_out = problem(409, "sold-out", "");
-    assert_eq!(confirmed(&sold_out).complaints.len(), 1);
-    assert!(to_change(&sold_out, Expect::Amended).complaints.is_empty());
+    assert_eq!(confirmed(&sold_out).findings.len(), 1);
+    assert!(to_change(&sold_out, Expect::Amended).findings.is_empty());
 }

@@ -1,6 +1,6 @@
-//! `abandon`: a first wave reserves and walks away without paying or cancelling. Its holds run out, and their stock comes back
-//! by itself. A second wave comes when it must be free again, gets it, and pays. The sale's hold has to be short for that: a rehearsal's
-//! definition may say `hold = "20s"`.
+//! Runs `abandon`: a first wave reserves and neither pays nor cancels; its holds expire. A second
+//! wave gets the returned stock and pays. This needs a short hold, such as a rehearsal's `hold =
+//! "20s"`.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use crate::base::outcome::Outcome;
 use crate::load::session::{Session, Tap, TapPolicy};
 use crate::plan::Start;
 
-/// Holds of the first wave end one after the other, as they began: somebody of the second who is a little early asks again.
+/// Holds of the first wave expire one by one; an early buyer of the second wave retries.
 const ASKS_AGAIN: u32 = 3;
 /// An expired hold's stock is free within a second.
 const SOON: Duration = Duration::from_secs(1);

@@ -1,6 +1,6 @@
-//! `bots`: few accounts, each on many connections, without any pause. They take a new key for every tap, so that each could buy
-//! anew; some requests carry a token that has expired, some one that nobody signed. What they are refused is in the figures
-//! as theirs, and in no threshold that does not name them; what they win is proved like anybody's.
+//! Runs `bots`: few accounts on many connections, without pauses and with a new key for every tap.
+//! Some requests carry expired or forged tokens. Thresholds count bots only by name; their wins are
+//! proved like any other.
 
 use std::time::Instant;
 

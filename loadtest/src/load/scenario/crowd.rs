@@ -1,7 +1,6 @@
-//! `crowd`: the whole day. Buyers open the app in the time before the opening, ever more of them; it shows the sale, asks for the
-//! server's time and polls as the server tells it to. In the instant of the opening the waiting ones tap; others come later, look,
-//! think and tap. Who is told "sold out" looks a few times whether something came back, and tries again. Winners pay, cancel or let
-//! their hold run out.
+//! Runs `crowd`: a whole day. Buyers arrive before the opening, poll as the server asks, and tap at
+//! the opening; others come later. After "sold out" some retry; winners pay, cancel or let the hold
+//! expire.
 
 use std::time::Instant;
 

@@ -1,5 +1,5 @@
-//! `customise`: buyers who take the car first and settle the rest afterwards. They reserve with `accept_partial`, browse the stores of
-//! their city, change store and packages, and pay for the version that they were shown last.
+//! Runs `customise`: buyers reserve with `accept_partial`, browse the stores of their city, change
+//! store and packages, and pay for the version shown last.
 
 use crate::load::session::{Session, Tap, TapPolicy};
 use crate::plan::Start;

@@ -1,5 +1,5 @@
-//! `look`: only reads. One look at the sale for each arrival, at its instant, whatever the server does; what it took is counted from
-//! the instant.
+//! Runs `look`: reads the sale once for each arrival, at its instant, whatever the server does;
+//! latency counts from that instant.
 
 use crate::load::session::Session;
 use crate::plan::Start;

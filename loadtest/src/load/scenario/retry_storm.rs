@@ -1,5 +1,5 @@
-//! `retry-storm`: clients that give an answer up after 300 ms and ask again at once, with the same key; some take a new one, as an
-//! app does that forgets what it did. The more a gateway slows down, the more of them there are.
+//! Runs `retry-storm`: clients give up after 300 ms and retry at once with the same key; some take
+//! a new key, like an app that lost it. A slower gateway gets more of them.
 
 use std::time::Instant;
 
@@ -7,7 +7,7 @@ use crate::base::outcome::Outcome;
 use crate::load::session::{Session, Tap, TapPolicy};
 use crate::plan::Start;
 
-/// So many keys somebody uses, who forgets them.
+/// How many keys a client uses that forgets its keys.
 const KEYS_MAX: u32 = 4;
 
 pub(crate) async fn run_session(mut session: Session<'_>, start: Start) {

@@ -1,5 +1,6 @@
-//! `soak`: a steady mix for hours. Everybody looks and taps; some change their mind; winners pay and are given their money back later,
-//! cancel, or let their hold run out, so that stock comes back as fast as it goes and the last hour is like the first.
+//! Runs `soak`: a steady mix for hours. Some buyers amend; winners pay and are refunded later,
+//! cancel, or let the hold expire. Stock returns as fast as it sells, so the last hour equals the
+//! first.
 
 use std::time::Instant;
 
@@ -7,7 +8,7 @@ use crate::load::buyer::After;
 use crate::load::session::{Session, Tap};
 use crate::plan::Start;
 
-/// Of a hundred winners, who change their packages.
+/// Percentage of winners that change their packages.
 const AMEND: u32 = 20;
 
 pub(crate) async fn run_session(mut session: Session<'_>, start: Start) {

@@ -1,5 +1,5 @@
-//! `spike`: everybody has the app open, the connection is warm, the countdown runs by the server's clock. In the instant of the
-//! opening all thumbs come down (or at `--arrivals`, counted from it). Winners pay, cancel or walk away.
+//! Runs `spike`: all buyers hold a warm connection and tap at the opening by the server's clock, or
+//! at `--arrivals` after it. Winners pay, cancel or abandon the hold.
 
 use crate::load::session::{Session, Tap};
 use crate::plan::Start;

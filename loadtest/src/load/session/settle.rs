@@ -1,4 +1,4 @@
-//! What follows a win: pay, cancel, change one's mind, walk away.
+//! Runs what follows a win: pay, cancel, amend or abandon.
 
 use crate::client::Request;
 use crate::load::answer::{AnswerReading, ChangeAnswer, Expect, to_change};
@@ -7,14 +7,14 @@ use crate::load::history::{Amend, Hold, Step, TapHistory};
 use crate::load::session::{Session, exchange, pause_before};
 
 impl Session<'_> {
-    /// The hold that he was shown last, as far as he knows still to be had.
+    /// The last shown hold that the buyer believes alive.
     fn hold(&self) -> Option<Hold> {
         let history = self.buyer.history.last()?;
         let amended = history.amends.iter().rev().find_map(|amend| amend.shown.clone());
         amended.or_else(|| history.holds.last().cloned()).filter(|hold| hold.state == "held")
     }
 
-    /// What winners do: pay, cancel or walk away.
+    /// Pays, cancels or abandons the hold.
     pub(crate) async fn settle(&mut self) {
         if self.hold().is_none() || self.buyer.after == After::Abandon || !self.think().await {
             return;
@@ -83,13 +83,13 @@ impl Session<'_> {
             let gateway = self.buyer.number + attempt as usize;
             let answer =
                 self.load.client.send(gateway, request, self.load.timeout, self.load.moments.deadline).await;
-            let AnswerReading { decision, word, retry_after, complaints } = to_change(&answer.reply, expect);
-            let good = complaints.is_empty() && answer.reply.is_ok();
+            let AnswerReading { decision, word, retry_after, findings } = to_change(&answer.reply, expect);
+            let good = findings.is_empty() && answer.reply.is_ok();
             self.note(name, &format!(" ({word})"), &answer, good);
             let exchange = exchange(self.load, gateway, request, &answer);
             self.last(|history| {
                 history.log.push(exchange);
-                history.complaints.extend(complaints);
+                history.findings.extend(findings);
             });
             ending = match decision {
                 ChangeAnswer::Done(hold) => return (Step::Done, hold),
@@ -97,7 +97,7 @@ impl Session<'_> {
                 ChangeAnswer::Refused(_) if ending == Step::Unknown => return (Step::Unknown, None),
                 ChangeAnswer::Refused(problem) => return (Step::Refused(problem), None),
                 ChangeAnswer::Unknown => Step::Unknown,
-                // "Later" says nothing about an earlier try whose answer was lost.
+                // A shed retry does not decide an earlier try with a lost answer.
                 ChangeAnswer::Again(_) if ending == Step::Unknown => Step::Unknown,
                 ChangeAnswer::Again(why) => Step::Refused(why.to_owned()),
             };

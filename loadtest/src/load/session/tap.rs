@@ -1,4 +1,4 @@
-//! The tap: one key, one finger or two, and all retries until there is an answer that counts.
+//! Runs a tap: one key, one or two sessions at once, and retries until a final answer.
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ use crate::load::attack::Note;
 use crate::load::history::{ExchangeLog, Hold, SoldOut, TapHistory};
 use crate::load::session::{Session, UNKNOWN_PAUSE, exchange, may_wait, note, pause_before};
 
-/// How somebody taps.
+/// A tap policy.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Tap {
     /// When he meant to: what he waits is counted from here.
@@ -25,12 +25,12 @@ pub(crate) struct Tap {
     pub(crate) policy: TapPolicy,
 }
 
-/// How patient the tapping finger is.
+/// How patient a tap is.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum TapPolicy {
-    /// As the contract asks: waits for answers, comes back when it was told to, with the same key.
+    /// As the contract asks: waits for answers and retries after `Retry-After` with the same key.
     Polite,
-    /// The same with two fingers at once.
+    /// The same with two sessions at once.
     Two,
     /// Gives up an answer after this time and asks again at once; so many of a hundred times as if it were a new tap.
     Impatient { patience: Duration, new_key: u32 },
@@ -39,7 +39,7 @@ pub(crate) enum TapPolicy {
 }
 
 impl Session<'_> {
-    /// Taps with a new key. Returns how that ended, and what he was told is kept.
+    /// Taps with a new key, adds its history and returns the outcome.
     pub(crate) async fn tap(&mut self, tap: Tap) -> Outcome {
         let key = self.buyer.new_key();
         let body = serde_json::to_string(&self.buyer.selection).ok();
@@ -57,7 +57,7 @@ impl Session<'_> {
         };
         let first = tapper(self.buyer.number, self.buyer.rng.fork(), self.turn.take()).tap();
         let result = if matches!(tap.policy, TapPolicy::Two) {
-            // The second finger's request may go to another gateway: the key alone must make them one.
+            // The second session may reach another gateway: the key alone must make them one tap.
             let second = tapper(self.buyer.number + 1, self.buyer.rng.fork(), None).tap();
             let (first, second) = tokio::join!(first, second);
             vec![first, second]
@@ -75,13 +75,13 @@ impl Session<'_> {
     }
 }
 
-/// What all fingers felt, as one story.
+/// Joins the results of all sessions with one key.
 fn merge_results(history: &mut TapHistory, result: Vec<TapResult>) -> Outcome {
     for result in result {
         history.outcome = Some(history.outcome.map_or(result.outcome, |outcome| outcome.min(result.outcome)));
         history.holds.extend(result.holds);
         history.sold_out.extend(result.sold_out);
-        history.complaints.extend(result.complaints);
+        history.findings.extend(result.findings);
         history.log.join(result.log);
     }
     history.outcome.unwrap_or(Outcome::Unknown)
@@ -99,12 +99,12 @@ struct Tapper<'a> {
     turn: Option<Turn<'a>>,
 }
 
-/// What one finger's tap, with its retries, came to.
+/// The result of one session's tap with its retries.
 struct TapResult {
     outcome: Outcome,
     holds: Vec<Hold>,
     sold_out: Vec<SoldOut>,
-    complaints: Vec<String>,
+    findings: Vec<String>,
     log: ExchangeLog,
 }
 
@@ -115,10 +115,10 @@ impl Tapper<'_> {
             outcome: Outcome::Unknown,
             holds: Vec::new(),
             sold_out: Vec::new(),
-            complaints: Vec::new(),
+            findings: Vec::new(),
             log: ExchangeLog::default(),
         };
-        // When a try was sent last whose answer was lost.
+        // When the last try with a lost answer was sent.
         let mut unknown: Option<Instant> = None;
         let (timeout, tries) = match self.tap.policy {
             TapPolicy::Impatient { patience, .. } => (patience.min(load.timeout), load.tries),
@@ -136,17 +136,17 @@ impl Tapper<'_> {
             if attempt == 0 {
                 self.left(answer.sent);
             }
-            let AnswerReading { decision, word, retry_after, complaints } = to_tap(&answer.reply);
-            let good = complaints.is_empty() && answer.reply.is_ok();
+            let AnswerReading { decision, word, retry_after, findings } = to_tap(&answer.reply);
+            let good = findings.is_empty() && answer.reply.is_ok();
             note(load, &self.notes, self.scenario, "reserve", &format!(" ({word})"), &answer, good, true);
             result.log.push(exchange(load, gateway, self.request, &answer));
-            result.complaints.extend(complaints);
+            result.findings.extend(findings);
             result.outcome = decision.gives_up_as(unknown.is_some());
             let answered = answer.sent + answer.took;
             let mut pause = pause_before(retry_after, attempt, &mut self.rng);
             if let Some(outcome) = decision.ends() {
-                // A no that comes so soon after a lost answer may be older than what the lost one said: the contract
-                // has the app ask once more.
+                // A refusal soon after a lost answer may be older than the lost one: the contract
+                // has the app retry once.
                 let doubtful = !outcome.holds()
                     && outcome != Outcome::Wrong
                     && unknown.is_some_and(|sent| answered < sent + UNKNOWN_PAUSE);

@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn the_gateways_wish_is_a_retrys_least_wait() {
+fn a_retry_waits_at_least_as_long_as_the_gateway_asks() {
     let mut rng = Rng::with_seed(1);
     let asked = Duration::from_millis(800);
     for attempt in 0..20 {

@@ -1,4 +1,4 @@
-//! The arithmetic of a rate that changes over time: how many starts there are, and when each one is.
+//! Computes the starts of a rate that changes over time.
 
 use std::time::Duration;
 

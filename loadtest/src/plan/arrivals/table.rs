@@ -1,4 +1,4 @@
-//! The file of a schedule: lines of `second,rate`. From its second on a rate holds until the next line's.
+//! Reads a schedule's file: lines of `second,rate`; a rate holds until the next line's second.
 
 use std::fs::File;
 use std::io::Read;
@@ -17,7 +17,7 @@ pub(crate) struct Row {
     pub(crate) rate: f64,
 }
 
-/// Reads the file. Its first mistake is told with its line.
+/// Reads the file; an error names the line of the first mistake.
 pub(crate) fn read(path: &str) -> Result<Vec<Row>, String> {
     if path.is_empty() {
         return Err("the file's name is missing".to_owned());
@@ -98,8 +98,8 @@ fn row(record: &csv::StringRecord, before: Option<&Row>) -> Result<Row, String> 
     Ok(Row { second, rate })
 }
 
-/// The line of the last character that is not blank before this byte: the reader itself gives a row the line of the blank
-/// lines and comments before it.
+/// The line of the last character before this byte that is not blank; the reader counts blank lines
+/// and comments before a row to the row.
 fn last_line(text: &str, end: u64) -> usize {
     let end = usize::try_from(end).unwrap_or(usize::MAX).min(text.len());
     line_of(text.as_bytes()[..end].trim_ascii_end())

@@ -1,4 +1,4 @@
-//! What is asked of schedules: that they are read and written, and that starts are as many and when they should be.
+//! Tests schedules: parsing, formatting, and the number and instants of starts.
 
 use super::*;
 
@@ -24,7 +24,7 @@ fn at_once_is_the_instant_of_the_opening() {
 }
 
 #[test]
-fn a_constant_rate_is_even_and_as_many_as_it_says() {
+fn a_constant_rate_is_even_and_complete() {
     assert_eq!(starts("constant:500/s", 3), [1_000, 3_000, 5_000]);
     assert_eq!(starts("constant:0.5/s:10s", 100), [1_000_000, 3_000_000, 5_000_000, 7_000_000, 9_000_000]);
     assert_eq!(read("constant:500/s").count(), None);
@@ -39,7 +39,7 @@ fn what_would_start_beyond_the_horizon_is_left_out() {
 }
 
 #[test]
-fn a_ramp_starts_where_the_integral_says() {
+fn a_ramp_follows_the_integral() {
     let starts = starts("ramp:0/s..500/s:30s", usize::MAX);
     assert_eq!((starts.len(), read("ramp:0/s..500/s:30s").count()), (7_500, Some(7_500)));
     for (k, at) in starts.iter().enumerate() {
@@ -173,14 +173,14 @@ fn scaling_changes_the_rates_only() {
 }
 
 #[test]
-fn a_mistake_says_what_was_read_and_how_to_write_it() {
+fn a_mistake_is_reported_with_the_input_and_an_example() {
     let (_file, zero) = table("0,0\n1,0\n");
     let (_other, broken) = table("0,5\n1,x\n2,0\n");
     let broken_line = format!("{}:2: the rate \"x\"", &broken[4..]);
     for (text, parts) in [
-        ("", ["the arrivals \"\": there is no such schedule", "at-once, constant:500/s:30s"]),
-        ("constnt:5/s", ["constnt:5/s", "no such schedule"]),
-        ("at-once:5s", ["no such schedule", "at-once, "]),
+        ("", ["the arrivals \"\": unknown schedule", "at-once, constant:500/s:30s"]),
+        ("constnt:5/s", ["constnt:5/s", "unknown schedule"]),
+        ("at-once:5s", ["unknown schedule", "at-once, "]),
         ("constant", ["the rate \"\"", "write constant:500/s or constant:500/s:30s"]),
         ("constant:500", ["the rate \"500\" must be a number", "with /s after it"]),
         ("constant:0/s", ["a rate must be above 0", "constant:500/s"]),
@@ -194,14 +194,14 @@ fn a_mistake_says_what_was_read_and_how_to_write_it() {
         ("poisson:5/s:86400001s", ["longer than 86400000 s", "poisson:200/s:60s"]),
         ("ramp:0/s..500/s", ["the time that the ramp takes", "ramp:0/s..500/s:30s"]),
         ("ramp:500/s:30s", ["two rates with .. between", "ramp:0/s..500/s:30s"]),
-        ("ramp:0/s..0/s:3s", ["nobody ever starts", "ramp:0/s..500/s:30s"]),
+        ("ramp:0/s..0/s:3s", ["no start", "ramp:0/s..500/s:30s"]),
         ("step:100/s", ["the step \"100/s\"", "step:100/s:10s,500/s:10s"]),
         ("step:100/s:1s,", ["the step \"\"", "step:100/s:10s"]),
         ("step:1/s:80000000s,1/s:80000000s", ["goes on for more than", "step:100/s:10s"]),
         ("csv:", ["the file's name is missing", "csv:FILE"]),
         ("csv:/nowhere/at-all", ["/nowhere/at-all can't be read", "`-2.5,100`"]),
         ("0*csv:x", ["the factor \"0\"", "0.5*csv:FILE"]),
-        (&zero, ["nobody ever starts", "csv:FILE"]),
+        (&zero, ["no start", "csv:FILE"]),
         (&broken, [&broken_line, "csv:FILE"]),
     ] {
         let error = Arrivals::parse(text).unwrap_err();

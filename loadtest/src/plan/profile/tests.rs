@@ -8,7 +8,7 @@ fn the_built_in_profile_is_the_launch_that_this_is_built_for() {
 }
 
 #[test]
-fn a_profile_says_only_what_differs() {
+fn a_profile_overrides_only_what_it_names() {
     let text =
         "[buyers]\nconfirm = 0\n[buyers.cities]\nLhasa = 1\n[mix]\nspike = 1\n[verdict]\nthresholds = []";
     let profile = Profile::parse(text, toml::Table::new()).unwrap();
@@ -32,7 +32,7 @@ fn single_values_can_be_set() {
 }
 
 #[test]
-fn mistakes_are_told_with_their_place() {
+fn mistakes_are_reported_with_their_position() {
     for (text, place) in [
         ("[buyers]\nconfirm = 60\nconfrim = 1", "line 3, buyers.confrim: unknown field"),
         ("\nbuyers.think = [\"1s\", 2.5]", "line 2, buyers.think[1]: invalid type"),

@@ -21,16 +21,17 @@ fn catalogue(changes: &[&str], stores: &[(&str, &str)]) -> Result<Catalogue, Str
 }
 
 #[test]
-fn packages_fit_the_model_and_are_wanted_as_often_as_the_profile_says() {
+fn packages_fit_the_model_at_the_profile_s_rate() {
     let catalogue = catalogue(&["buyers.packages={for-all = 80, two = 0}"], &[("s1", "X")]).unwrap();
     let mut rng = Rng::with_seed(1);
-    let wishes: Vec<_> = (0..1000).map(|_| catalogue.choose(&mut rng, 30)).collect();
-    for selection in &wishes {
+    let selections: Vec<_> = (0..1000).map(|_| catalogue.choose(&mut rng, 30)).collect();
+    for selection in &selections {
         let other = if selection.model == "a" { "for-b" } else { "for-a" };
         assert!(!selection.packages.iter().any(|package| package == other || package == "two"));
         assert_eq!(selection.store.as_deref(), Some("s1"));
     }
-    let count = |wanted: fn(&Selection) -> bool| wishes.iter().filter(|selection| wanted(selection)).count();
+    let count =
+        |wanted: fn(&Selection) -> bool| selections.iter().filter(|selection| wanted(selection)).count();
     assert!((850..950).contains(&count(|selection| selection.model == "a")), "90 % of the stock");
     assert!((750..850).contains(&count(|selection| selection.packages.contains(&"for-all".to_owned()))));
     assert!(
@@ -55,13 +56,13 @@ fn stores_are_looked_for_in_the_cities_of_the_profile() {
 }
 
 #[test]
-fn the_same_seed_wishes_the_same() {
+fn the_same_seed_gives_the_same_selections() {
     let stores = [("a", "A"), ("b", "B"), ("c", "C")];
     let [one, two] = [catalogue(&[], &stores), catalogue(&[], &stores)].map(Result::unwrap);
-    let wishes = |catalogue: &Catalogue| {
+    let selections = |catalogue: &Catalogue| {
         (0..20).map(|n| catalogue.choose(&mut Rng::with_seed(n), 30)).collect::<Vec<_>>()
     };
-    assert_eq!(wishes(&one), wishes(&two));
+    assert_eq!(selections(&one), selections(&two));
 }
 
 #[test]
@@ -84,7 +85,7 @@ fn terms_are_read_as_a_gateway_writes_them() {
 }
 
 #[test]
-fn a_wish_without_a_store_leaves_the_member_out() {
+fn a_selection_without_a_store_omits_the_member() {
     let selection = Selection { model: "a".to_owned(), packages: vec![], store: None, accept_partial: false };
     assert_eq!(
         serde_json::to_string(&selection).unwrap(),

@@ -1,4 +1,4 @@
-//! The ledger as the journal leaves it: every change replayed in order, and what they add up to.
+//! Replays the journal in order, and adds up its changes.
 
 use std::collections::HashMap;
 
@@ -117,7 +117,7 @@ impl<'a> Book<'a> {
     }
 
     /// Replays them and shows what is there after each entry, with one of its changes and the items that it concerned.
-    /// All changes of an entry happen at once: nobody ever saw what is between them.
+    /// All changes of an entry happen at once: states between them were never visible.
     pub(crate) fn follow(
         changes: &'a [Change],
         terms: &SaleTerms,
@@ -235,7 +235,7 @@ impl<'a> Book<'a> {
             .filter(|entry| entry.state.is_alive())
             .collect();
         owner.alive_peak = owner.alive_peak.max(alive.len() as u64);
-        // A hold whose time is over counts no more, also before the sweep that notes it.
+        // An overdue hold does not count, even before its sweep.
         let least = terms.lapses_after_ms();
         let surely = alive
             .iter()

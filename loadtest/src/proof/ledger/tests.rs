@@ -1,4 +1,4 @@
-//! The tests of the journal's lines and of what they add up to.
+//! Tests the parsing and the sums of journal lines.
 
 use jiff::SignedDuration;
 
@@ -133,7 +133,7 @@ fn an_expiry_before_hold_and_grace_are_over_is_found() {
 }
 
 #[test]
-fn a_hold_whose_time_is_over_counts_no_more_before_it_is_swept() {
+fn an_overdue_hold_does_not_count_before_its_sweep() {
     let swept_late = [
         change(1, Kind::Reserve, "r1", "b1", 1),
         change(7, Kind::Reserve, "r2", "b1", 2),

@@ -1,5 +1,5 @@
-//! The rules about amendments: those that were acknowledged are in the ledger as they were shown, and it has no others
-//! but those whose answers were lost.
+//! Checks amendments: the ledger has the acknowledged ones as shown, and no others but those with a
+//! lost answer.
 
 use std::collections::{HashMap, HashSet};
 
@@ -22,7 +22,7 @@ pub(crate) fn check(
                 let other = (shown.id != amend.reservation)
                     .then(|| format!("{} was to be amended, {} was shown", amend.reservation, shown.id));
                 if let Some(what) = other.or_else(|| keys::differs(shown, book, &history.buyer)) {
-                    found.push(of(&history.buyer, Rule::AmendAsTold, Some(&amend.reservation), what));
+                    found.push(of(&history.buyer, Rule::AmendAsAcknowledged, Some(&amend.reservation), what));
                 }
             }
         }
@@ -34,7 +34,7 @@ pub(crate) fn check(
             let shown: HashSet<u64> =
                 asked.iter().filter_map(|(_, amend)| Some(amend.shown.as_ref()?.version)).collect();
             let made = book.entries.get(id).map(|entry| entry.versions.get(1..).unwrap_or_default());
-            let unheard: Vec<u64> = made
+            let unacknowledged: Vec<u64> = made
                 .unwrap_or_default()
                 .iter()
                 .filter(|change| change.sequence() > input.started_after && !shown.contains(&change.version))
@@ -44,15 +44,15 @@ pub(crate) fn check(
             let unknown = count(|amend| amend.step == Step::Unknown);
             // Done, but the answer could not be read: that is another rule's matter.
             let unread = count(|amend| amend.step == Step::Done && amend.shown.is_none());
-            // What nobody heard of was made by a request whose answer was lost.
+            // An unacknowledged amendment must come from a request with a lost answer.
             let lost: usize = history.iter().map(|history| history.log.lost).sum();
-            if unheard.len() > lost.max(unknown) + unread {
+            if unacknowledged.len() > lost.max(unknown) + unread {
                 let what = format!(
-                    "amended to version {unheard:?}, which no answer showed; {} amendments were asked for, of {unknown} \
+                    "amended to version {unacknowledged:?}, which no answer showed; {} amendments were asked for, of {unknown} \
                      the outcome is unknown",
                     asked.len()
                 );
-                found.push(of(buyer, Rule::AmendAsTold, Some(id), what));
+                found.push(of(buyer, Rule::AmendAsAcknowledged, Some(id), what));
             }
         }
     }

@@ -1,4 +1,4 @@
-//! The course of the stock, for a chart.
+//! Prepares the stock over time for a chart.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -14,9 +14,9 @@ const POINTS_MAX: usize = 2_000;
 /// Ms after the opening, and what was free from then on.
 pub(crate) type Course = Vec<(i64, i64)>;
 
-/// What was free of each model and package that has a limit, over the run: how it began, then a point for each journal
-/// entry that changed it. Long courses are thinned; their first and last points and all extremes of what is left out stay.
-/// A definition applied during the run is not seen: its line does not tell totals.
+/// The free stock of each limited model and package over the run. Long series are thinned but keep
+/// their ends and extremes. A definition applied during the run is ignored: its line lists no
+/// totals.
 pub(crate) fn stock_over_time(
     journal: &Journal,
     terms: &SaleTerms,
@@ -66,19 +66,19 @@ fn thin(course: Course) -> Course {
         return course;
     };
     let stretches = POINTS_MAX / 2 - 1;
-    let mut kept = vec![first];
+    let mut points = vec![first];
     let inner = &course[1..course.len() - 1];
     for stretch in inner.chunks(inner.len().div_ceil(stretches)) {
         let places = 0..stretch.len();
         let low = places.clone().min_by_key(|place| stretch[*place].1).unwrap_or(0);
         let high = places.max_by_key(|place| stretch[*place].1).unwrap_or(0);
-        kept.push(stretch[low.min(high)]);
+        points.push(stretch[low.min(high)]);
         if low != high {
-            kept.push(stretch[low.max(high)]);
+            points.push(stretch[low.max(high)]);
         }
     }
-    kept.push(last);
-    kept
+    points.push(last);
+    points
 }
 
 #[cfg(test)]

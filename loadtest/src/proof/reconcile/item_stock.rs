@@ -1,4 +1,4 @@
-//! What was free of each item at which time: the journal and its levers replayed into stock.
+//! Replays the journal into the free stock of each item over time.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -46,7 +46,7 @@ pub(crate) struct StockByItem<'a, F> {
     begun: bool,
     /// The latest entry's time, in ms.
     at_ms: i64,
-    /// Told of each item that an entry of the run may have changed, and of all when it begins.
+    /// Called for each item that an entry of the run may have changed, and for all at the start.
     seen: F,
 }
 

@@ -1,5 +1,5 @@
-//! The rules about one key: what it was shown is in the ledger, as it was wished for, the same each time, and was
-//! confirmed and cancelled as told.
+//! Checks one key: the ledger has what was shown, as requested, the same each time, confirmed and
+//! cancelled as acknowledged.
 
 use std::collections::BTreeSet;
 
@@ -15,20 +15,20 @@ pub(crate) fn check(
 ) {
     let mut console =
         |rule, reservation: Option<&str>, what| found.push(of(&history.buyer, rule, reservation, what));
-    for complaint in &history.complaints {
-        console(Rule::Contract, None, complaint.clone());
+    for finding in &history.findings {
+        console(Rule::Contract, None, finding.clone());
     }
     for hold in &history.holds {
         if let Some(what) = differs(hold, book, &history.buyer) {
             console(Rule::AcknowledgedIsInLedger, Some(&hold.id), what);
         }
         // A later version is what he made of it himself.
-        if hold.version <= 1 && !is_as_wished(hold, history) {
+        if hold.version <= 1 && !is_as_requested(hold, history) {
             let what = format!(
-                "wished {:?}, got model {} packages {:?} store {:?} unavailable {:?}",
+                "requested {:?}, got model {} packages {:?} store {:?} unavailable {:?}",
                 history.selection, hold.model, hold.packages, hold.store, hold.unavailable
             );
-            console(Rule::AsWished, Some(&hold.id), what);
+            console(Rule::AsRequested, Some(&hold.id), what);
         }
     }
     if let Some(first) = history.holds.first() {
@@ -42,7 +42,7 @@ pub(crate) fn check(
     for id in own {
         // A reservation that is not in the ledger has been reported already.
         if let Some(entry) = book.entries.get(id) {
-            check_steps(input, entry, history, |what| console(Rule::StepsAsTold, Some(id), what));
+            check_steps(input, entry, history, |what| console(Rule::StepsAsAcknowledged, Some(id), what));
         }
     }
 }
@@ -63,7 +63,7 @@ fn check_steps(
                 console(format!("the {name} was acknowledged, the ledger has none"))
             }
             Step::NotTried if since(there) => {
-                console(format!("nobody asked for the {name} that the ledger has"))
+                console(format!("the ledger has a {name} that no request asked for"))
             }
             Step::Refused(why) if since(there) => {
                 console(format!("the {name} was refused ({why}), but the ledger has it"));
@@ -102,10 +102,10 @@ pub(crate) fn differs(hold: &Hold, book: &Book<'_>, buyer: &str) -> Option<Strin
         &ledger.store,
     );
     (history != there)
-        .then(|| format!("version {}: told {history:?}, the ledger has {there:?}", hold.version))
+        .then(|| format!("version {}: acknowledged {history:?}, the ledger has {there:?}", hold.version))
 }
 
-fn is_as_wished(hold: &Hold, history: &TapHistory) -> bool {
+fn is_as_requested(hold: &Hold, history: &TapHistory) -> bool {
     let selection = &history.selection;
     if hold.model != selection.model {
         return false;
@@ -113,7 +113,7 @@ fn is_as_wished(hold: &Hold, history: &TapHistory) -> bool {
     if sorted(&hold.packages) == sorted(&selection.packages) && hold.store == selection.store {
         return hold.unavailable.is_empty();
     }
-    // Something was left off: he must have agreed, and be told how much it was.
+    // Left-out packages need `accept_partial`, and the answer must list them.
     let left_off = selection.packages.len().saturating_sub(hold.packages.len())
         + usize::from(hold.store != selection.store);
     selection.accept_partial

@@ -9,7 +9,7 @@ use crate::proof::ledger::{Book, Entry};
 use crate::proof::reconcile::refusals::was_surely_known;
 use crate::proof::reconcile::{ReconcileInput, Rule, Violation, of};
 
-/// What each buyer was told, key by key.
+/// Each buyer's histories, by key.
 pub(crate) type Owners<'a> = BTreeMap<&'a str, Vec<&'a TapHistory>>;
 
 pub(crate) fn by_buyer(history: &[TapHistory]) -> Owners<'_> {
@@ -50,12 +50,13 @@ pub(crate) fn check(
     let mut may_hold =
         history.iter().filter(|history| history.holds.is_empty() && may_hold_something(history)).count();
     for (id, entry) in hidden {
-        let somebody = may_hold > 0 && history.iter().any(|history| may_hold_this(input, history, entry));
+        let has_candidate =
+            may_hold > 0 && history.iter().any(|history| may_hold_this(input, history, entry));
         // Each key that may have won makes up for one reservation.
-        may_hold -= usize::from(somebody);
-        if !somebody {
+        may_hold -= usize::from(has_candidate);
+        if !has_candidate {
             let what = format!(
-                "told {}, but the ledger has a reservation, taken at {}, that was never shown",
+                "answered {}, but the ledger has a reservation, taken at {}, that was never shown",
                 keys_in_words(history),
                 entry.reserve().at
             );
@@ -65,8 +66,8 @@ pub(crate) fn check(
 
     if let Some(seen) = input.support.get(buyer) {
         for (id, _) in own.iter().filter(|(id, _)| !seen.iter().any(|seen| seen == id)) {
-            let what = "in the journal, but the support desk does not see it".to_owned();
-            console(Rule::DeskSeesTheSame, Some(id), what);
+            let what = "in the journal, but missing in the support lookup".to_owned();
+            console(Rule::SupportLookupAgrees, Some(id), what);
         }
     }
 }
@@ -76,8 +77,8 @@ fn may_hold_something(history: &TapHistory) -> bool {
     history.outcome == Some(Outcome::Unknown) || history.log.lost > 0
 }
 
-/// Whether it may have won this one. After a lost answer, a refusal that was asked for before the reservation was made is
-/// right; later it refuses a winner.
+/// Whether the key may have won this reservation. After a lost answer, a refusal of a request sent
+/// before the reservation is right; a later one refuses a winner.
 fn may_hold_this(input: &ReconcileInput<'_>, history: &TapHistory, entry: &Entry<'_>) -> bool {
     history.holds.is_empty()
         && may_hold_something(history)

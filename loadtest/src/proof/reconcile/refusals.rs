@@ -1,4 +1,5 @@
-//! The rules about a refusal: it was true at some moment from its request to its answer, and its key had not won before.
+//! Checks refusals: each was true at some moment between request and answer, and its key had not
+//! won before.
 
 use crate::base::outcome::Outcome;
 use crate::load::history::{SoldOut, TapHistory};
@@ -20,10 +21,14 @@ pub(crate) fn check(
         let (from, to) = (asked - input.doubt_ms(), answered + input.doubt_ms());
         for item in &sold_out.items {
             if !times.may_have_had(item) {
-                console(Rule::SoldOutWasTrue, None, format!("told of {item}, which the sale does not have"));
+                console(
+                    Rule::SoldOutWasTrue,
+                    None,
+                    format!("reported {item} sold out, which the sale does not have"),
+                );
             } else if times.was_free(item, from, to) {
                 let what = format!(
-                    "told at {} that {item} is sold out: there was some all the time from {} ms before that on",
+                    "reported {item} sold out at {}, but some was free from {} ms before that on",
                     sold_out.answered,
                     answered - from
                 );
@@ -32,7 +37,7 @@ pub(crate) fn check(
         }
         if sold_out.last && times.holds_were_outstanding(from, to) {
             let what = format!(
-                "told at {} that it is final: a hold was outstanding all the time from {} ms before that on",
+                "reported final at {}, but a hold was outstanding from {} ms before that on",
                 sold_out.answered,
                 answered - from
             );
@@ -41,7 +46,7 @@ pub(crate) fn check(
         let shown = history.holds.first().and_then(|hold| book.entries.get_key_value(hold.id.as_str()));
         if let Some((id, entry)) = shown.filter(|(_, entry)| was_surely_known(input, sold_out, entry)) {
             let what = format!(
-                "asked at {} with the key {}, which had won at {}, and was told that it is sold out",
+                "sent at {} with the key {}, which had won at {}, and was refused as sold out",
                 sold_out.asked,
                 history.key,
                 entry.reserve().at
@@ -56,19 +61,19 @@ pub(crate) fn check(
     }
 }
 
-/// Whether this reservation was surely there when it was asked. From then on its key is always answered with it, by every
-/// gateway, also when it has ended.
+/// Whether this reservation surely existed at the request. From then on every gateway answers its
+/// key with it, even once it has ended.
 pub(crate) fn was_surely_known(input: &ReconcileInput<'_>, sold_out: &SoldOut, entry: &Entry<'_>) -> bool {
     let taken = entry.reserve().at.as_millisecond();
     sold_out.asked.as_millisecond() > taken + input.doubt_ms()
 }
 
-/// In words why a buyer can't have been at a purchase limit. When he was told is not known, so the most that he ever had
-/// counts.
+/// Explains why a buyer was not at a purchase limit. The instant of the refusal is unknown, so the
+/// buyer's maximum counts.
 fn reached_no_limit(input: &ReconcileInput<'_>, book: &Book<'_>, buyer: &str) -> Option<String> {
     let terms = input.terms;
     let Some(owner) = book.owners.get(buyer) else {
-        return Some("told of a purchase limit without ever having reserved".to_owned());
+        return Some("refused by a purchase limit without ever having reserved".to_owned());
     };
     // `attempts` is not locked: a definition may have changed it.
     let defined = input.actions_of_the_run().any(|action| action.defines());
@@ -77,7 +82,7 @@ fn reached_no_limit(input: &ReconcileInput<'_>, book: &Book<'_>, buyer: &str) ->
         return None;
     }
     Some(format!(
-        "told of a purchase limit, but he never had more than {} of {} reservations alive, nor started more than {all} \
+        "refused by a purchase limit, but never had more than {} of {} reservations alive, nor started more than {all} \
          of {}",
         owner.alive_peak, terms.per_buyer, terms.attempts
     ))

@@ -10,7 +10,7 @@ use crate::proof::reconcile::{ReconcileInput, Rule, Violation};
 
 /// When each item was to be had and when no hold was outstanding, by the journal's times.
 pub(crate) struct Times<'a> {
-    /// For the items whose totals are known throughout.
+    /// Checks items whose totals are known throughout.
     free: HashMap<Item<'a>, Intervals>,
     /// While at least one hold was outstanding.
     holds: Intervals,
@@ -18,7 +18,7 @@ pub(crate) struct Times<'a> {
     defined: usize,
     /// All that the sale had before the run or after it.
     known: HashSet<Item<'a>>,
-    /// Items whose total a definition may have changed without telling.
+    /// Items whose total a definition may have changed, which its line does not show.
     unsure: HashSet<Item<'a>>,
 }
 
@@ -81,7 +81,7 @@ impl<'a> Times<'a> {
         self.defined > 0 || self.known.contains(&Item::named(item))
     }
 
-    /// What can still be said of items that are not in the totals, or not throughout.
+    /// Checks items whose totals are unknown, or not known throughout.
     fn check_the_rest(&self, input: &ReconcileInput<'_>, book: &Book<'_>, found: &mut Vec<Violation>) {
         let mut console =
             |what| found.push(Violation { rule: Rule::NotOversold, buyer: None, reservation: None, what });
@@ -92,7 +92,7 @@ impl<'a> Times<'a> {
             if !self.may_have_had(&name) && taken.all() > 0 {
                 console(format!("{item}: {} are taken, the sale does not have it", taken.all()));
             }
-            // One definition changes a total once, so the largest that was told was the largest.
+            // One definition changes a total once, so the largest reported total is the maximum.
             if self.defined == 1
                 && self.unsure.contains(item)
                 && let Some(most) = largest_total(input, &name)
@@ -110,8 +110,8 @@ fn known<'a>(input: &ReconcileInput<'a>) -> HashSet<Item<'a>> {
     input.totals_before.keys().chain(audited).map(|item| Item::named(item)).collect()
 }
 
-/// The items whose totals can't be followed: the line of a definition does not say what it changed. One definition at most
-/// is seen through: what it did not change is, with all restocks, what the audit says.
+/// Items with unknown totals, because a definition's line does not list its changes. One definition
+/// is resolved: where it changed nothing, the audit's total equals the restocks.
 fn unsure<'a>(input: &ReconcileInput<'a>) -> HashSet<Item<'a>> {
     let definitions: Vec<u64> = input
         .actions_of_the_run()
@@ -148,7 +148,7 @@ fn total_of(audited: &AuditItem) -> Option<u64> {
     audited.total.map(|total| u64::try_from(total).unwrap_or(0))
 }
 
-/// The largest total of an item that anybody told; `None`: no limit, or none was told.
+/// The largest reported total of an item; `None`: no limit, or no report.
 fn largest_total(input: &ReconcileInput<'_>, name: &str) -> Option<u64> {
     let before = input.totals_before.get(name).copied();
     let audited = input.audit.items.iter().find(|audited| audited.item == name);
@@ -168,7 +168,7 @@ pub(crate) fn check_audit(input: &ReconcileInput<'_>, found: &mut Vec<Violation>
     }
     for problem in &audit.problems {
         let problem = problem.as_str().map_or_else(|| problem.to_string(), str::to_owned);
-        console(Rule::AuditBalanced, format!("the audit says: {problem}"));
+        console(Rule::AuditBalanced, format!("the audit shows: {problem}"));
     }
     let then = Book::replay(input.changes, input.terms, audit.sequence);
     for item in &audit.items {
@@ -190,7 +190,7 @@ pub(crate) fn check_audit(input: &ReconcileInput<'_>, found: &mut Vec<Violation>
                 ),
             );
         }
-        // The audit says it of itself; do the sum again.
+        // Do not trust the audit's own `balanced`: add up again.
         if let (Some(total), Some(free)) = (item.total, item.free)
             && free + item.held + item.confirmed != total
         {

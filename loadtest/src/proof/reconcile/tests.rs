@@ -1,4 +1,4 @@
-//! The planted violations: each rule is broken once and must be found; a clean history passes.
+//! Tests planted violations: each rule is broken once and must be found; a clean history passes.
 
 mod later;
 mod random;
@@ -17,8 +17,8 @@ use crate::proof::admin::AuditItem;
 use crate::proof::ledger::Kind;
 use crate::proof::ledger::tests::{at, change, restock, terms};
 
-/// A run that went well: b1 paid, b2 cancelled, b3 abandoned, b4 was told that all is gone,
-/// b5's answer was lost and b6 had bought before.
+/// A good run: b1 paid, b2 cancelled, b3 abandoned, b4 was refused as sold out, b5's answer was
+/// lost and b6 had bought before.
 struct Case {
     terms: SaleTerms,
     totals_before: BTreeMap<String, Option<u64>>,
@@ -188,7 +188,7 @@ fn more_sold_than_there_is() {
 }
 
 #[test]
-fn a_restock_during_the_run_is_no_violation() {
+fn a_restock_during_the_run_is_not_a_violation() {
     let restocked = |to| {
         after(|case| {
             case.totals_before.insert("model:a".to_owned(), Some(4));
@@ -251,14 +251,14 @@ fn an_acknowledged_reservation_that_was_lost() {
 }
 
 #[test]
-fn a_reservation_told_otherwise_than_it_is() {
+fn an_acknowledged_reservation_that_differs_from_the_ledger() {
     assert_eq!(after(|case| case.history[0].holds[0].number = 7), [Rule::AcknowledgedIsInLedger]);
     let store = after(|case| {
         case.history[0].holds[0].store = Some("t".to_owned());
         case.history[0].selection.store = Some("t".to_owned());
     });
     assert_eq!(store, [Rule::AcknowledgedIsInLedger]);
-    // Somebody else's reservation.
+    // Another buyer's reservation.
     assert_eq!(
         after(|case| case.history[6] = winner("b7", "r3", 4)),
         [Rule::BoughtOnce, Rule::AcknowledgedIsInLedger]
@@ -266,22 +266,22 @@ fn a_reservation_told_otherwise_than_it_is() {
 }
 
 #[test]
-fn something_else_than_wished() {
-    assert_eq!(after(|case| case.history[0].selection.packages.push("q".to_owned())), [Rule::AsWished]);
+fn a_reservation_that_differs_from_the_request() {
+    assert_eq!(after(|case| case.history[0].selection.packages.push("q".to_owned())), [Rule::AsRequested]);
     let agreed = after(|case| {
         case.history[0].selection.packages.push("q".to_owned());
         case.history[0].selection.accept_partial = true;
         case.history[0].holds[0].unavailable.push("package:q".to_owned());
     });
     assert_eq!(agreed, []);
-    let untold = after(|case| {
+    let unreported = after(|case| {
         case.history[0].selection.packages.push("q".to_owned());
         case.history[0].selection.accept_partial = true;
     });
-    assert_eq!(untold, [Rule::AsWished]);
+    assert_eq!(unreported, [Rule::AsRequested]);
     assert_eq!(
         after(|case| case.history[0].holds[0].unavailable.push("store:s".to_owned())),
-        [Rule::AsWished]
+        [Rule::AsRequested]
     );
 }
 
@@ -294,7 +294,7 @@ fn a_replay_that_shows_another_reservation() {
 }
 
 #[test]
-fn a_refused_buyer_who_holds() {
+fn a_refused_buyer_with_a_reservation() {
     for outcome in [
         Outcome::SoldOut,
         Outcome::Shed,
@@ -318,13 +318,16 @@ fn an_old_reservation_is_not_this_runs() {
 }
 
 #[test]
-fn confirms_and_cancels_otherwise_than_told() {
-    assert_eq!(after(|case| case.history[2].confirm = Step::Done), [Rule::StepsAsTold]);
-    assert_eq!(after(|case| case.history[2].cancel = Step::Done), [Rule::StepsAsTold]);
-    assert_eq!(after(|case| case.history[0].confirm = Step::NotTried), [Rule::StepsAsTold]);
-    assert_eq!(after(|case| case.history[0].confirm = Step::Refused("gone".to_owned())), [Rule::StepsAsTold]);
+fn confirms_and_cancels_that_differ_from_the_ledger() {
+    assert_eq!(after(|case| case.history[2].confirm = Step::Done), [Rule::StepsAsAcknowledged]);
+    assert_eq!(after(|case| case.history[2].cancel = Step::Done), [Rule::StepsAsAcknowledged]);
+    assert_eq!(after(|case| case.history[0].confirm = Step::NotTried), [Rule::StepsAsAcknowledged]);
+    assert_eq!(
+        after(|case| case.history[0].confirm = Step::Refused("gone".to_owned())),
+        [Rule::StepsAsAcknowledged]
+    );
     assert_eq!(after(|case| case.history[0].confirm = Step::Unknown), []);
-    assert_eq!(after(|case| case.history[0].payment = "other".to_owned()), [Rule::StepsAsTold]);
+    assert_eq!(after(|case| case.history[0].payment = "other".to_owned()), [Rule::StepsAsAcknowledged]);
 }
 
 #[test]
@@ -341,11 +344,11 @@ fn what_happened_before_the_run_does_not_count() {
 }
 
 #[test]
-fn a_desk_that_does_not_see_the_reservation() {
-    assert_eq!(after(|case| drop(case.support.insert("b5".to_owned(), vec![]))), [Rule::DeskSeesTheSame]);
+fn a_support_lookup_without_the_reservation() {
+    assert_eq!(after(|case| drop(case.support.insert("b5".to_owned(), vec![]))), [Rule::SupportLookupAgrees]);
 }
 
 #[test]
 fn an_answer_outside_the_contract() {
-    assert_eq!(after(|case| case.history[6].complaints.push("500".to_owned())), [Rule::Contract]);
+    assert_eq!(after(|case| case.history[6].findings.push("500".to_owned())), [Rule::Contract]);
 }

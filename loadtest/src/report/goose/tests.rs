@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn the_verdict_stands_on_top_and_is_only_text() {
+fn the_verdict_comes_first_as_text() {
     let page = format!("<html><body>{TITLE}<p>x</p></body></html>");
     let dressed = dressed(&page, "FAIL: <script>").unwrap();
     assert!(dressed.contains("<b>FAIL: &lt;script&gt;</b>"));

@@ -129,7 +129,7 @@ pub(super) fn verdict(figures: &Figures, text: &str) -> Verdict {
         violations: (0..12).map(violation).collect(),
         unknown_held: 17,
         thresholds: vec![threshold("winners.p99", Some(false)), threshold("losers.p99", None)],
-        complaints: Vec::new(),
+        generator: Vec::new(),
         baseline: vec![difference("won.p99", Direction::Worse), difference("t0_skew", Direction::Better)],
         notes: Vec::new(),
     };

@@ -1,4 +1,4 @@
-//! The confidence interval of a quantile: distribution-free, by order statistics.
+//! Computes the confidence interval of a quantile by order statistics, for any distribution.
 
 use std::fmt;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What is asked of a comparison: that it finds what changed, and that it does not cry wolf.
+//! Tests the comparison: it finds changes, and reports no noise.
 
 use fastrand::Rng;
 
@@ -80,7 +80,7 @@ fn what_is_large_but_within_chance_is_the_same() {
 }
 
 #[test]
-fn too_few_samples_are_said_to_be() {
+fn too_few_samples_are_reported() {
     let (mut before, mut now) = (Figures::default(), Figures::default());
     taps_of(&mut before, Outcome::Won, 1_000, 10.0, 1);
     taps_of(&mut now, Outcome::Won, 499, 100.0, 2);
@@ -116,7 +116,7 @@ fn shares_are_tested_for_chance_and_for_size() {
     // A point of 1,000 is not beyond chance.
     assert_eq!(judge((20, 1_000), (30, 1_000)), Direction::Same);
     assert_eq!(judge((20, 1_000), (40, 1_000)), Direction::Worse);
-    // Of 100 nobody can say.
+    // 100 samples are too few.
     assert_eq!(judge((0, 100), (3, 100)), Direction::TooFew);
     assert_eq!(judge((97, 100), (100, 100)), Direction::TooFew);
     assert_eq!(judge((1, 3), (0, 0)), Direction::TooFew);

@@ -1,4 +1,4 @@
-//! Gateways that tell what is not so of amendments, payments and cancellations.
+//! Tests gateways with wrong answers to amendments, payments and cancellations.
 
 use serde_json::Value;
 
@@ -13,7 +13,7 @@ fn open() -> Stage {
     stage
 }
 
-/// The reservation that a request is about as it is, with changes that nobody made.
+/// The reservation of a request, with changes that the ledger lacks.
 fn pretended(request: &Request, gateway: &Behind, change: impl FnOnce(&mut Value)) -> Option<Answer> {
     let path = request.path.trim_end_matches("/confirm").trim_end_matches("/cancel");
     let look = Request {
@@ -93,10 +93,10 @@ fn payments_and_cancellations_that_are_acknowledged_and_not_made_are_caught() {
     });
     assert_caught(&stage, &run, &["steps-as-acknowledged"], &["was acknowledged, the ledger has none"]);
     let verdict = run.verdict();
-    let told: Vec<_> = verdict["violations"].as_array().unwrap().iter().map(|of| &of["what"]).collect();
+    let found: Vec<_> = verdict["violations"].as_array().unwrap().iter().map(|of| &of["what"]).collect();
     for step in ["confirm", "cancel"] {
         let what = format!("the {step} was acknowledged, the ledger has none");
-        assert!(told.iter().any(|told| **told == what), "{what}: {}", run.text);
+        assert!(found.iter().any(|found| **found == what), "{what}: {}", run.text);
     }
 }
 

@@ -1,4 +1,4 @@
-//! Faults that are nobody's: answers that are lost on the way are no broken promise.
+//! Tests innocent faults: an answer lost on the way breaks no rule.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -22,7 +22,7 @@ fn loses_a_third(of: fn(&Request) -> bool) -> impl Fn(&Request, &crate::proxy::B
             0 => None,
             1 => Some(Answer::problem(503, "outcome-unknown", serde_json::json!({"retry_after_ms": 1000})))
                 .map(|answer| Answer { headers: answer.headers.with("retry-after", "1"), ..answer }),
-            // What a load balancer says.
+            // The answer of a load balancer.
             _ => Some(Answer { status: 502, headers: Headers::default(), body: "Bad Gateway".to_owned() }),
         }
     }
@@ -85,7 +85,7 @@ fn a_gateway_that_has_yet_to_read_the_ledger_is_waited_for() {
     assert!(asked.next() >= 4, "{}", run.text);
 }
 
-/// Of a hundred calls with a token a third does not get through, or late: requests and answers are lost, or told to come again.
+/// A third of the calls with a token fails or is late: requests and answers are lost, or shed.
 fn bad_network(gateway: &str, seed: u64) -> Proxy {
     let dice = Mutex::new(fastrand::Rng::with_seed(seed));
     Proxy::before(gateway, move |request, gateway| {

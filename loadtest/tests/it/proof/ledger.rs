@@ -1,4 +1,4 @@
-//! Ledgers that somebody edited, and ops listeners that show something else than what buyers were sold.
+//! Tests edited ledgers, and ops listeners that disagree with the ledger.
 
 use std::path::Path;
 
@@ -15,7 +15,7 @@ const JOURNAL: &str = "lg:{small}:journal";
 const STOCK: &str = "lg:{small}:stock";
 const RECORDS: &str = "lg:{small}:records";
 
-/// A sale after a good run of a dozen buyers who came one after the other and paid.
+/// A sale after a good run of a dozen buyers, one after the other, all paid.
 fn sold() -> (Stage, Run) {
     let stage = Stage::set(1);
     stage.apply(&definition(-60, true));
@@ -32,7 +32,7 @@ fn ledgers_that_are_not_what_was_sold_are_caught() {
         a_gateway_that_sells_more_than_there_is_is_caught,
         more_reservations_than_a_buyer_may_have_are_caught,
         a_hold_that_ends_too_early_is_caught,
-        a_support_desk_that_sees_less_is_caught,
+        an_incomplete_support_lookup_is_caught,
     );
 }
 
@@ -67,7 +67,7 @@ fn an_edited_ledger_is_caught() {
             "a reservation's record",
             format!("return redis.call('HDEL', '{RECORDS}', redis.call('HKEYS', '{RECORDS}')[1])"),
             &["audit-balanced"],
-            &["the audit says: "],
+            &["the audit shows: "],
         ),
         ("an entry about a reservation", delete("reserve", 2), &number_gap, &["number 3 follows number 1"]),
         (
@@ -79,13 +79,13 @@ fn an_edited_ledger_is_caught() {
     ];
     for (what, edit, rules, words) in cases {
         for key in [JOURNAL, STOCK, RECORDS] {
-            stage.redis::<()>(&["COPY", key, &format!("{key}-kept"), "REPLACE"]);
+            stage.redis::<()>(&["COPY", key, &format!("{key}-saved"), "REPLACE"]);
         }
         assert_eq!(stage.redis::<u64>(&["EVAL", &edit, "0"]), 1, "{what}");
         let edited = stage.merge(&[&run], &[]);
         assert_caught(&stage, &edited, rules, words);
         for key in [JOURNAL, STOCK, RECORDS] {
-            stage.redis::<()>(&["RENAME", &format!("{key}-kept"), key]);
+            stage.redis::<()>(&["RENAME", &format!("{key}-saved"), key]);
         }
     }
     stage.merge(&[&run], &[]).assert_passed();
@@ -169,10 +169,10 @@ fn a_hold_that_ends_too_early_is_caught() {
     );
 }
 
-fn a_support_desk_that_sees_less_is_caught() {
+fn an_incomplete_support_lookup_is_caught() {
     let stage = Stage::set(1);
     stage.apply(&definition(-60, true));
-    // An outcome that is unknown is looked up at the desk.
+    // The support lookup resolves an unknown outcome.
     let taps = Count::default();
     let loses = Proxy::before(&stage.gateways(), move |request: &Request, gateway: &Behind| {
         gateway.answer(request).filter(|_| !request.is_tap() || taps.next() > 0)
@@ -187,6 +187,6 @@ fn a_support_desk_that_sees_less_is_caught() {
     lost.assert_passed();
     assert!(lost.notes().contains("of 1 unknown outcomes the ledger shows 1 as won"), "{}", lost.text);
     let judged = stage.merge(&[&lost], &["--ops", &ops.url()]);
-    let words = ["in the journal, but the support desk does not see it"];
+    let words = ["in the journal, but missing in the support lookup"];
     assert_caught(&stage, &judged, &["support-lookup-agrees"], &words);
 }

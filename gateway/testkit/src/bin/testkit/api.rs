@@ -8,7 +8,7 @@ use testkit::gateway::{Gateway, Setup};
 use testkit::redis::Redis;
 use testkit::{Failed, block_on};
 
-use crate::{Common, Ended, say};
+use crate::{Common, Ended, print_line};
 
 pub(crate) fn run(common: &Common) -> Result<(), Ended> {
     let log = common.dir.join("gateway.log");
@@ -35,7 +35,7 @@ pub(crate) fn run(common: &Common) -> Result<(), Ended> {
     as_caller(common, &gateway, "ops", "ops", &gateway.ops_url, &gateway.token("alice"))?;
 
     let audit = gateway_command(&["audit", "--redis", &redis.url(), "small"]);
-    say(audit.out.lines().last().unwrap_or_default());
+    print_line(audit.out.lines().last().unwrap_or_default());
     if audit.code == 0 {
         Ok(())
     } else {
@@ -52,7 +52,7 @@ fn as_caller(
     url: &str,
     token: &str,
 ) -> Result<(), Ended> {
-    say(&format!("--> as {caller}"));
+    print_line(&format!("--> as {caller}"));
     let api = std::env::current_dir().map_err(Failed::to("find this folder"))?.join("gateway/tests/api");
     let mut command = Command::new(common.venv.join("bin/schemathesis"));
     command.current_dir(&common.dir).stdin(Stdio::null());
@@ -71,6 +71,6 @@ fn as_caller(
             "{text}{problems}\n{log}\nthe gateway and its document differ, see above"
         )));
     }
-    text.lines().filter(|line| line.trim_end().contains(" generated")).for_each(say);
+    text.lines().filter(|line| line.trim_end().contains(" generated")).for_each(print_line);
     Ok(())
 }

@@ -19,7 +19,7 @@ use testkit::tls::{self, Certificate};
 use testkit::{Failed, block_on, wait_for};
 
 use crate::launch::{Sale, crowd};
-use crate::{Common, Ended, say};
+use crate::{Common, Ended, print_line};
 
 const SALE: &str = "check";
 
@@ -40,7 +40,7 @@ struct Check<'a> {
 }
 
 pub(crate) fn run(common: &Common) -> Result<(), Ended> {
-    say("--> Redis, two gateways, redis_exporter, Prometheus, Alertmanager");
+    print_line("--> Redis, two gateways, redis_exporter, Prometheus, Alertmanager");
     // It ends so soon that there is an alert to be shown.
     let soon = jiff::Zoned::now().date() + jiff::ToSpan::days(5);
     let (certificate, trusted) = Certificate::ending_on(soon);
@@ -52,7 +52,7 @@ pub(crate) fn run(common: &Common) -> Result<(), Ended> {
     check.agrees_with_an_audit()?;
     check.finds_a_drift()?;
     check.finds_a_killed_gateway()?;
-    say("every panel shows something, every rule works; a drift and a killed gateway are reported");
+    print_line("every panel shows something, every rule works; a drift and a killed gateway are reported");
     Ok(())
 }
 
@@ -112,7 +112,7 @@ impl<'a> Check<'a> {
 
     /// A small launch, and what all of it shows of itself meanwhile.
     fn launch(&self) -> Result<(), Ended> {
-        say("--> a small launch");
+        print_line("--> a small launch");
         let (dir, example) = (&self.common.dir, Path::new("gateway/examples/small"));
         let mut sale = Sale::read(&example.join("sale.toml"))?;
         sale.set("id", SALE.into()).opening_in(12);
@@ -134,7 +134,7 @@ impl<'a> Check<'a> {
             if let Some(status) = load.ended() {
                 break status;
             }
-            // Its text while it runs; the last one is kept.
+            // Its text while it runs; the last one stays.
             if let Some(text) = text_of(&format!("http://{}/metrics", self.loadtest)) {
                 self.keep("loadtest.text", &text)?;
             }
@@ -172,7 +172,7 @@ impl<'a> Check<'a> {
         let budgets = "launchgate:slo_bad:ratio_rate3d{slo=\"latency\"} >= 0";
         wait_for("the budgets are there", || self.prometheus.finds(budgets))?;
         self.fires("LaunchgateCertificateExpiring")?;
-        say("--> every query, and planted mistakes");
+        print_line("--> every query, and planted mistakes");
         let dir = &self.common.dir;
         let mut command = self.python("main.py");
         command.arg("--gateway").arg(ours("gateway")).arg("--gateway-list").arg(dir.join("gateway.list"));
@@ -197,7 +197,7 @@ impl<'a> Check<'a> {
     }
 
     fn is_silent(&self) -> Result<(), Ended> {
-        say("--> silence where all is well");
+        print_line("--> silence where all is well");
         // Redis was started a minute ago, and the second gateway's certificate is about to end.
         let expected = "LaunchgateRedisRestarted|LaunchgateCertificateExpiring";
         let silence = format!("absent(ALERTS{{alertstate=\"firing\", alertname!~\"{expected}\"}})");
@@ -205,7 +205,7 @@ impl<'a> Check<'a> {
     }
 
     fn agrees_with_an_audit(&self) -> Result<(), Ended> {
-        say("--> the ledger beside an audit");
+        print_line("--> the ledger beside an audit");
         // Holds may end between an audit and a scrape: it is tried again.
         let shown = wait_for("the ledger's panel agrees with the audit", || {
             let audit = gateway_command(&["audit", "--redis", &self.redis.url(), "--json", SALE]);
@@ -214,12 +214,12 @@ impl<'a> Check<'a> {
                 self.python("truth.py").arg("--audit").arg(self.common.dir.join("audit")).output().ok()?;
             done.status.success().then(|| String::from_utf8_lossy(&done.stdout).into_owned())
         })?;
-        say(shown.trim_end());
+        print_line(shown.trim_end());
         Ok(())
     }
 
     fn finds_a_drift(&self) -> Result<(), Ended> {
-        say("--> a drift that is put into Redis by hand");
+        print_line("--> a drift that is put into Redis by hand");
         self.does_not_fire("LaunchgateLedgerDrift")?;
         let add = |by: &str| {
             let key = format!("lg:{{{SALE}}}:stock");
@@ -233,11 +233,11 @@ impl<'a> Check<'a> {
     }
 
     fn finds_a_killed_gateway(&mut self) -> Result<(), Ended> {
-        say("--> a gateway that is killed");
+        print_line("--> a gateway that is killed");
         self.does_not_fire("LaunchgateGatewayGone")?;
         self.first.kill();
         self.is_paged("LaunchgateGatewayGone")?;
-        say("--> what follows from another alert keeps quiet");
+        print_line("--> what follows from another alert keeps quiet");
         for alert in ["LaunchgateFailingNow", "LaunchgateRedisUnreachable"] {
             let labels = json!({"alertname": alert, "severity": "critical", "job": "launchgate"});
             let url = format!("http://{}/api/v2/alerts", self.alertmanager.1);
@@ -269,7 +269,7 @@ impl<'a> Check<'a> {
     fn is_paged(&self, alert: &str) -> Result<(), Ended> {
         let since = Instant::now();
         self.fires(alert)?;
-        say(&format!("    {alert} fires after {} s", since.elapsed().as_secs()));
+        print_line(&format!("    {alert} fires after {} s", since.elapsed().as_secs()));
         let is_active =
             || self.alerts(alert, "&receiver=pager").iter().any(|alert| alert["status"]["state"] == "active");
         Ok(wait_for(&format!("{alert} reaches the pager"), || is_active().then_some(()))?)

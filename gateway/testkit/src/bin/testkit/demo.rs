@@ -1,4 +1,4 @@
-//! A whole launch on this machine: countdown, crowd, ledger, verdict.
+//! Runs a complete launch on this machine: countdown, crowd, ledger, verdict.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -10,7 +10,7 @@ use testkit::redis::{self, Redis, SYNCED_ALWAYS};
 use testkit::{Failed, block_on, wait_for};
 
 use crate::launch::{Sale, crowd};
-use crate::{Ended, say};
+use crate::{Ended, print_line};
 
 const SALE: &str = "national-good-car";
 
@@ -41,7 +41,7 @@ struct Demo<'a> {
 /// Runs it; the verdict's exit code.
 pub(crate) fn run(options: &Options) -> Result<u8, Ended> {
     let dir = &options.dir;
-    say(&format!("starting Redis and a gateway in {}", dir.display()));
+    print_line(&format!("starting Redis and a gateway in {}", dir.display()));
     let redis =
         redis::Setup { options: &SYNCED_ALWAYS, log: Some(&dir.join("redis.log")), ..Default::default() };
     let redis = redis.start()?;
@@ -72,12 +72,12 @@ pub(crate) fn run(options: &Options) -> Result<u8, Ended> {
     wait_for("Prometheus scrapes", || prometheus.finds("sum(up{job=~\"launchgate|redis\"}) == 2"))?;
     let demo = Demo { options, gateway, prometheus, redis };
     let tokens = demo.gateway.ops_token_file();
-    say(&format!(
+    print_line(&format!(
         "watch     {}/?sale={SALE} (the ops token is the second word of {})",
         demo.gateway.ops_url,
         tokens.display()
     ));
-    say(&format!("          {}/alerts", demo.prometheus.url));
+    print_line(&format!("          {}/alerts", demo.prometheus.url));
     let sale = demo.define()?;
     let code = demo.launch(loadtest)?;
     if options.once {
@@ -88,8 +88,8 @@ pub(crate) fn run(options: &Options) -> Result<u8, Ended> {
 }
 
 impl Demo<'_> {
-    /// The example's definition, but for its times and its stock: a car for every fifth buyer, so that most are refused. More buyers
-    /// take longer to get ready.
+    /// The example's definition with other times and stock: a car for every fifth buyer, so that
+    /// most are refused. More buyers would need longer preparation.
     fn define(&self) -> Result<Sale, Ended> {
         let example = Path::new("gateway/examples").join(SALE);
         let mut sale = Sale::read(&example.join("sale.toml"))?;
@@ -109,8 +109,8 @@ impl Demo<'_> {
         Ok(sale)
     }
 
-    /// The day in half a minute; the exit code of the verdict. The thresholds are what this machine should manage whatever else it
-    /// does: how fast a gateway is, a load test on machines of its own shows.
+    /// Runs the day in half a minute and returns the verdict's exit code. Any machine should meet
+    /// these thresholds; a load test on separate machines shows a gateway's speed.
     fn launch(&self, metrics: std::net::SocketAddr) -> Result<u8, Ended> {
         let report = &self.options.report;
         let mut command = crowd(&self.gateway, SALE, report, metrics);
@@ -127,8 +127,8 @@ impl Demo<'_> {
             Some(code @ (0 | 1 | 4)) => u8::try_from(code).unwrap(),
             _ => return Err(Ended::Outside(format!("the load test did not come to a verdict: {ended}"))),
         };
-        say(&format!("          {}", report.join("report.html").display()));
-        say(&format!(
+        print_line(&format!("          {}", report.join("report.html").display()));
+        print_line(&format!(
             "          {}, and goose's own report beside it",
             report.join("verdict.json").display()
         ));
@@ -137,11 +137,14 @@ impl Demo<'_> {
         let mut names: Vec<&str> =
             fired.iter().filter_map(|series| series["metric"]["alertname"].as_str()).collect();
         names.sort_unstable();
-        say(&format!("alerts    {}", if names.is_empty() { "none fired".into() } else { names.join(" ") }));
+        print_line(&format!(
+            "alerts    {}",
+            if names.is_empty() { "none fired".into() } else { names.join(" ") }
+        ));
         Ok(code)
     }
 
-    /// Ten more of the model that the example lists last, for anyone who tries it.
+    /// Restocks the last model of the example by ten, for visitors of the demo.
     fn offer_more(&self, sale: &Sale) -> Result<(), Ended> {
         let last = sale.0["model"].as_array().unwrap().last().unwrap();
         let (model, was) = (last["id"].as_str().unwrap(), last["stock"].as_integer().unwrap());
@@ -158,7 +161,7 @@ impl Demo<'_> {
             "--was",
             &was,
             "--reason",
-            "for those who try the demo",
+            "for visitors of the demo",
         ]);
         if done.code != 0 {
             return Err(Ended::Outside(format!("the restock failed: {}", done.err)));
@@ -167,7 +170,7 @@ impl Demo<'_> {
         let stores =
             block_on(self.gateway.get(&format!("/v1/sales/{SALE}/stores?available=true&limit=1"))).json;
         let body = serde_json::json!({"model": model, "packages": ["maintenance"], "store": stores["stores"][0]["id"]});
-        say(&format!(
+        print_line(&format!(
             "\nIt keeps serving. Ctrl-C ends it and removes {dir}.\n\n\
              \x20 buyers   {url}/v1/sales/{SALE}\n  page     {ops_url}/?sale={SALE}\n  ops      {ops_url}/readyz  {ops_url}/metrics\n\
              \x20 alerts   {prometheus}/alerts\n  tokens   the ops token is the second word of {tokens}\n\n\

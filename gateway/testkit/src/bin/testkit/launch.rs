@@ -1,4 +1,4 @@
-//! A launch of `loadtest` on this machine, in half a minute.
+//! Runs a launch with `loadtest` on this machine, in half a minute.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

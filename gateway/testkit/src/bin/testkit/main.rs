@@ -1,4 +1,5 @@
-//! What `scripts/demo`, `scripts/cluster`, `scripts/check-api` and `scripts/check-dashboards` do once all that they need is installed and built.
+//! Runs `scripts/demo`, `scripts/cluster`, `scripts/check-api` and `scripts/check-dashboards` once all that they need is
+//! installed and built.
 
 #![allow(clippy::unwrap_used, reason = "the scripts show where it was")]
 #![allow(missing_docs, reason = "a program exports nothing")]
@@ -48,7 +49,7 @@ struct Common {
 
 /// Why a check has not come to a good end.
 enum Ended {
-    /// The answer is no.
+    /// A check failed.
     Wrong(String),
     /// A program or this machine did not do its part.
     Outside(String),
@@ -77,6 +78,6 @@ fn main() -> ExitCode {
 }
 
 /// Prints a line. A reader that has gone away ends nothing.
-fn say(text: &str) {
+fn print_line(text: &str) {
     let _ = writeln!(std::io::stdout().lock(), "{text}");
 }

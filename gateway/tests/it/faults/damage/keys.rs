@@ -25,8 +25,8 @@ fn each_key_damaged(spoil: fn(key: &str, kind: &str) -> Option<Vec<String>>) {
             }
             let before = sale.dump().await;
             for (name, answer) in sale.every_operation().await {
-                let told = answer.expect_err(&format!("{name} was done without {key}"));
-                assert!(told.is_empty() || told.contains(key), "{name} without {key}: {told}");
+                let answered = answer.expect_err(&format!("{name} was done without {key}"));
+                assert!(answered.is_empty() || answered.contains(key), "{name} without {key}: {answered}");
                 assert_eq!(sale.dump().await, before, "{name} wrote without {key}");
             }
             assert_eq!(sale.dump().await, before, "a tap or a change wrote without {key}");
@@ -54,7 +54,7 @@ fn a_key_that_is_gone_stops_everything_and_is_not_made_anew() {
 }
 
 #[test]
-fn a_sale_whose_state_and_journal_are_gone_is_not_begun_anew() {
+fn a_sale_without_state_and_journal_is_not_started_again() {
     let world = World::start();
     world.run(async {
         let sale = Sale::open(&world).await;

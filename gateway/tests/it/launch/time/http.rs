@@ -1,4 +1,5 @@
-//! Time as apps and the payment service see it, over HTTP, with gateways in this process whose clock the test moves.
+//! Tests time over HTTP, for apps and the payment service, with in-process gateways and a clock
+//! that the test moves.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -54,14 +55,14 @@ async fn a_sale_opens_and_its_holds_end_by_redis_time_alone() {
     }
     let mut time = 10_000;
     set_time(&redis, time);
-    // The ledger decides, so that no gateway opens early or late. Memory may be a second old.
+    // The ledger decides, so that no gateway opens early or late. A read model may lag by a second.
     let won = eventually("open", || async {
         Some(two.tap("ada", "k", &white()).await).filter(|r| r.status == 201)
     })
     .await;
     let id = won.id();
 
-    // An hour's step of TIME: nobody's hold has expired.
+    // After an hour's step of TIME no hold has expired.
     let before = sale_clock(&redis).await;
     set_time(&redis, time + 3_600_000);
     eventually("the step was noticed", || async { (sale_clock(&redis).await > before).then_some(()) }).await;

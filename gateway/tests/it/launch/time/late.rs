@@ -1,4 +1,4 @@
-//! What was refused for being late, or shown as over, stays so: when `TIME` steps back, and after a failover.
+//! Tests that a late refusal or a shown end stays, when `TIME` steps back and after a failover.
 
 use gateway::domain::decision::Decision;
 use gateway::domain::reservation::{Reservation, State};
@@ -60,7 +60,7 @@ fn a_hold_that_was_over_once_is_over_for_good() {
             }
             sale.pass(-HOUR).await;
             assert_eq!(Call::Confirm.state(&sale, &hold.id).await, State::Expired, "{call:?}");
-            assert_eq!(sale.gate.sweep_all(64).await, (1, 1));
+            assert_eq!(sale.instance.sweep_all(64).await, (1, 1));
             assert_eq!(sale.m1().await, (3, 0, 0));
         }
     });
@@ -89,7 +89,7 @@ fn a_sale_that_was_closed_once_is_closed_for_good() {
     world.run(async {
         let closes = jiff::Timestamp::from_millisecond(START + 9_000).unwrap();
         let mut sale = Sale::open(&world, |d| d.sale.closes_at = closes).await;
-        sale.gate.tick().await;
+        sale.instance.tick().await;
         sale.pass(9_000).await;
         assert_eq!(sale.tap("cyd", "k").await, Decision::Closed);
         sale.pass(-HOUR).await;
@@ -109,11 +109,11 @@ fn a_hold_that_was_over_once_is_over_after_a_failover() {
             sale.pass(1_000).await;
             assert_eq!(call.state(&sale, &hold.id).await, State::Expired, "{call:?}");
             sale.pass(-1_000).await;
-            past.crash(&sale.ledger, std::slice::from_ref(&sale.gate), 0).await;
+            past.crash(&sale.ledger, std::slice::from_ref(&sale.instance), 0).await;
             for again in CALLS {
                 assert_eq!(again.state(&sale, &hold.id).await, State::Expired, "{again:?} after {call:?}");
             }
-            assert_eq!(sale.gate.sweep_all(64).await, (1, 1));
+            assert_eq!(sale.instance.sweep_all(64).await, (1, 1));
             assert_eq!(sale.m1().await, (3, 0, 0));
         }
     });

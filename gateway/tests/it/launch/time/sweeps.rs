@@ -25,14 +25,14 @@ fn a_sweep_is_bounded_and_ends_holds_in_the_order_in_which_they_began() {
     world.run(async {
         let mut sale = Sale::open(&world, plenty).await;
         for n in 0..40 {
-            sale.gate.reserve(&crowd(n * 3, 3), false).await;
+            sale.instance.reserve(&crowd(n * 3, 3), false).await;
             sale.run(50).await;
         }
         sale.run(HOLD + GRACE - 1_000).await;
         // 20 of the 40 batches are due. A sweep looks at 8 entries.
         let mut ended = Vec::new();
         loop {
-            let (_, n, more) = sale.gate.sweep(8).await;
+            let (_, n, more) = sale.instance.sweep(8).await;
             assert!(n <= 8 * 3, "{n}");
             ended.push(n);
             if !more {
@@ -59,12 +59,12 @@ fn one_sweep_ends_few_holds_more_than_its_bound_however_large_the_batches_were()
     world.run(async {
         let mut sale = Sale::open(&world, plenty).await;
         for n in 0..20 {
-            sale.gate.reserve(&crowd(n * 64, 64), false).await;
+            sale.instance.reserve(&crowd(n * 64, 64), false).await;
         }
         sale.run(HOLD + GRACE).await;
         let mut ended = Vec::new();
         loop {
-            let (header, n, more) = sale.gate.sweep(64).await;
+            let (header, n, more) = sale.instance.sweep(64).await;
             ended.push(n);
             assert_eq!(header.held, 20 * 64 - ended.iter().sum::<u64>());
             if !more {
@@ -82,13 +82,13 @@ fn several_gateways_sweeping_at_once_end_each_hold_once() {
     world.run(async {
         let mut sale = Sale::open(&world, plenty).await;
         for n in 0..30 {
-            sale.gate.reserve(&crowd(n * 10, 10), false).await;
+            sale.instance.reserve(&crowd(n * 10, 10), false).await;
         }
         let paid = reservation_id(&sale.id, "buyer-7", "k");
         assert!(is_done(&sale.confirm(&paid).await));
         sale.run(HOLD + GRACE).await;
-        let other = sale.ledger.gate(1, &sale.id).await;
-        let sweeps = [&sale.gate, &other, &sale.gate, &other].map(|gate| gate.sweep_all(2));
+        let other = sale.ledger.instance(1, &sale.id).await;
+        let sweeps = [&sale.instance, &other, &sale.instance, &other].map(|instance| instance.sweep_all(2));
         let ended = futures_util::future::join_all(sweeps).await;
         let all: u64 = ended.iter().map(|(holds, _)| holds).sum();
         assert_eq!(all, 299, "{ended:?}");
@@ -98,37 +98,37 @@ fn several_gateways_sweeping_at_once_end_each_hold_once() {
 }
 
 #[test]
-fn a_sweep_tells_when_the_first_batch_that_it_has_left_is_due() {
+fn a_sweep_returns_when_its_first_remaining_batch_is_due() {
     let world = World::start();
     world.run(async {
         let mut sale = Sale::open(&world, plenty).await;
         let left = async |sale: &Sale| {
-            let reply = sale.gate.call(Script::Expire, &["64"]).await.unwrap();
+            let reply = sale.instance.call(Script::Expire, &["64"]).await.unwrap();
             (Header::of(&reply).unwrap().sale_clock, text(&reply[4]).unwrap())
         };
-        assert_eq!(left(&sale).await.1, "", "there are no holds");
-        sale.gate.reserve(&crowd(0, 3), false).await;
-        let (began, told) = left(&sale).await;
+        assert_eq!(left(&sale).await.1, "", "no holds");
+        sale.instance.reserve(&crowd(0, 3), false).await;
+        let (began, answered) = left(&sale).await;
         let first = format!("{} 3", began + HOLD + GRACE);
-        assert_eq!(told, first);
+        assert_eq!(answered, first);
         sale.run(HOLD).await;
-        sale.gate.reserve(&crowd(3, 2), false).await;
-        let (began, told) = left(&sale).await;
-        assert_eq!(told, first);
+        sale.instance.reserve(&crowd(3, 2), false).await;
+        let (began, answered) = left(&sale).await;
+        assert_eq!(answered, first);
         sale.run(GRACE).await;
         // The first is swept now.
         assert_eq!(left(&sale).await.1, format!("{} 2", began + HOLD + GRACE));
-        // And of more than one sweep takes, the first of the rest is told.
+        // If more than one sweep is due, it returns the first of the rest.
         for n in 0..10 {
-            sale.gate.reserve(&crowd(100 + n * 64, 64), false).await;
+            sale.instance.reserve(&crowd(100 + n * 64, 64), false).await;
         }
         sale.run(HOLD + GRACE).await;
-        let (clock, told) = left(&sale).await;
-        let (due, made) = told.split_once(' ').unwrap();
+        let (clock, answered) = left(&sale).await;
+        let (due, made) = answered.split_once(' ').unwrap();
         assert_eq!(made, "64");
         assert!(
             due.parse::<i64>().unwrap() <= clock,
-            "it is due and left to the next sweep: {told} at {clock}"
+            "it is due and left to the next sweep: {answered} at {clock}"
         );
     });
 }

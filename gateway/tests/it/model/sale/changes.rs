@@ -1,11 +1,11 @@
-//! The reference's calls on a reservation: list, confirm, cancel, PATCH, and the sweep.
+//! Models the calls on a reservation: list, confirm, cancel, PATCH, and the sweep.
 
 use gateway::domain::decision::Header;
 use gateway::domain::reservation::{Reservation, State};
 use gateway::reserve::changes::{Amendment, Change};
 
 use super::{Model, sorted};
-use crate::model::plan::Who;
+use crate::model::plan::Role;
 
 impl Model {
     /// A buyer's own, and what goes before every list.
@@ -42,12 +42,12 @@ impl Model {
     }
 
     /// A cancel.
-    pub fn cancel(&mut self, which: usize, who: Who) -> Change {
+    pub fn cancel(&mut self, which: usize, role: Role) -> Change {
         let shown = self.shown(&self.claims[which].is);
-        match (who, shown.state) {
-            (Who::Stranger, _) => Change::NotFound,
+        match (role, shown.state) {
+            (Role::Stranger, _) => Change::NotFound,
             (_, State::Cancelled) => Change::Done(shown, self.header()),
-            (_, State::Held) | (Who::Service, State::Confirmed) => {
+            (_, State::Held) | (Role::Service, State::Confirmed) => {
                 self.replace(which, Reservation { state: State::Cancelled, ..*shown })
             }
             _ => self.not_held(which, shown),
@@ -63,9 +63,9 @@ impl Model {
     }
 
     /// A PATCH.
-    pub fn amend(&mut self, which: usize, who: Who, wanted: &Amendment) -> Change {
+    pub fn amend(&mut self, which: usize, role: Role, wanted: &Amendment) -> Change {
         let now = self.shown(&self.claims[which].is);
-        if matches!(who, Who::Stranger) {
+        if matches!(role, Role::Stranger) {
             return Change::NotFound;
         }
         if !now.state.takes_stock() {
@@ -97,7 +97,7 @@ impl Model {
         }
         let in_time = now.state == State::Held && self.sale_clock() < now.deadline;
         let store_only = (&next.model, &next.packages) == (&now.model, &now.packages);
-        let may_late = matches!(who, Who::Service) && store_only;
+        let may_late = matches!(role, Role::Service) && store_only;
         if !(in_time || may_late) {
             return self.not_held(which, now);
         }

@@ -1,4 +1,4 @@
-//! The reference's levers: pause, freeze, close, restock, and definitions that change.
+//! Models the operator actions: pause, freeze, close, restock, and changed definitions.
 
 use gateway::domain::definition::Definition;
 use gateway::manage::admin::{ApplyOutcome, OperatorAction, RestockOutcome};
@@ -36,7 +36,7 @@ impl Model {
     /// A restock.
     pub fn restock(&mut self, item: &str, total: u64, was: u64) -> RestockOutcome {
         let (total, was) = (signed(total), signed(was));
-        let taken = self.taken_in_all(item);
+        let taken = self.adopted_all(item);
         match self.totals.get(item) {
             None => RestockOutcome::UnknownItem,
             Some(None) => RestockOutcome::NoLimit,
@@ -89,9 +89,9 @@ impl Model {
         let short: Vec<(String, u64)> = totals
             .iter()
             .filter(|(item, total)| {
-                old.get(*item) != new.get(*item) && total.is_some_and(|n| n < self.taken_in_all(item))
+                old.get(*item) != new.get(*item) && total.is_some_and(|n| n < self.adopted_all(item))
             })
-            .map(|(item, _)| (item.clone(), self.taken_in_all(item).unsigned_abs()))
+            .map(|(item, _)| (item.clone(), self.adopted_all(item).unsigned_abs()))
             .collect();
         if !short.is_empty() {
             return ApplyOutcome::StockTaken(short);

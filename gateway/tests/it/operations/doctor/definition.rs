@@ -40,11 +40,11 @@ async fn every_slip_of_a_definition_is_reported_once_it_is_applied() {
         with(definition, "/sale/rehearsal", json!(false))
     };
     open(&gateway, &good("well")).await;
-    let said = desk.examine(&["--sale", "well"]);
+    let findings = desk.examine(&["--sale", "well"]);
     for check in
         ["ledger", "dates", "hold", "attempts", "stock", "prices", "packages", "stores", "controls", "audit"]
     {
-        assert_eq!(said.verdicts("sale well", check), ["ok"], "{check}: {said:#?}");
+        assert_eq!(findings.verdicts("sale well", check), ["ok"], "{check}: {findings:#?}");
     }
     for (n, (change, check, verdict, found)) in [
         (with(good("-"), "/sale/opens_at", at(-60)), "dates", "warn", "it has been open for 1 min"),
@@ -97,8 +97,8 @@ async fn every_slip_of_a_definition_is_reported_once_it_is_applied() {
         let definition = with(change, "/sale/id", json!(id));
         let reply = testkit::definition::apply(&gateway, &definition).await;
         assert_eq!(reply.status, 200, "{}", reply.text);
-        let said = desk.examine(&["--sale", &id]);
-        said.has(&format!("sale {id}"), check, verdict, found);
+        let findings = desk.examine(&["--sale", &id]);
+        findings.has(&format!("sale {id}"), check, verdict, found);
     }
 }
 
@@ -119,15 +119,15 @@ async fn a_file_is_held_against_what_is_applied() {
     look().has("sale small", "file", "fail", "differs from the applied definition");
     // Every mistake of a file that can't be applied, each with its line.
     std::fs::write(&file, TOML.replace("\"15m\"", "\"soon\"").replace("\"CNY\"", "7")).unwrap();
-    let said = look();
+    let findings = look();
     let area = format!("file {file}");
-    assert_eq!(said.verdicts(&area, "definition"), ["fail", "fail"], "{said:#?}");
-    assert!(said.found(&area, "definition").contains("sale.toml:"), "{said:#?}");
-    let said = desk.examine(&["--definition", "/nowhere/sale.toml"]);
-    said.has("file /nowhere/sale.toml", "definition", "fail", "can't be read");
+    assert_eq!(findings.verdicts(&area, "definition"), ["fail", "fail"], "{findings:#?}");
+    assert!(findings.found(&area, "definition").contains("sale.toml:"), "{findings:#?}");
+    let findings = desk.examine(&["--definition", "/nowhere/sale.toml"]);
+    findings.has("file /nowhere/sale.toml", "definition", "fail", "can't be read");
     // Also where Redis can't be asked.
     std::fs::write(&file, TOML).unwrap();
-    let said = Desk::at("unix:/nowhere/s").examine(&["--definition", &file]);
-    assert_eq!(said.code, 3);
-    said.has(&area, "rehearsal", "warn", "rehearsal = true");
+    let findings = Desk::at("unix:/nowhere/s").examine(&["--definition", &file]);
+    assert_eq!(findings.code, 3);
+    findings.has(&area, "rehearsal", "warn", "rehearsal = true");
 }

@@ -1,4 +1,4 @@
-//! Keys, tokens and certificates that do not hold through the launch, or are no secrets.
+//! Tests keys, tokens and certificates that expire before the launch ends, or are weak.
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
 use serde_json::{Value, json};
@@ -12,8 +12,8 @@ fn today(days: i64) -> jiff::Zoned {
     now.checked_add(jiff::Span::new().days(days)).unwrap()
 }
 
-/// A certificate and its key in these files, for `localhost`, from and until so many days from now (to the start of that day);
-/// signed by itself or by an authority, whose certificate is put behind it.
+/// Writes a certificate for `localhost` and its key, valid between these days from now, self-signed
+/// or by an authority, whose certificate follows it.
 fn issue(desk: &Desk, name: &str, (from, until): (i64, i64), is_signed: bool) {
     let date = |days| {
         let day = today(days);
@@ -134,7 +134,7 @@ fn secrets_that_are_none_are_reported_and_never_shown() {
     let desk = Desk::new(&redis);
     desk.write("bad", &format!("maja {OPS_TOKEN}\nli abababababababababab\n"), 0o600);
     desk.write("open", &format!("maja {OPS_TOKEN}\n"), 0o604);
-    desk.write("none", "# nobody\n", 0o600);
+    desk.write("none", "# no token\n", 0o600);
     desk.write("short", "hunter2", 0o600);
     desk.write("simple", &"ab".repeat(20), 0o600);
     for (option, file, check, verdict, found) in [
@@ -146,10 +146,10 @@ fn secrets_that_are_none_are_reported_and_never_shown() {
         ("--auth-secret-file", "simple", "tokens", "warn", "can be guessed"),
         ("--auth-secret-file", "missing", "tokens", "fail", "check the path"),
     ] {
-        let said = desk.examine(&[option, &desk.arg(file)]);
-        said.has("keys", check, verdict, found);
+        let findings = desk.examine(&[option, &desk.arg(file)]);
+        findings.has("keys", check, verdict, found);
         for secret in [OPS_TOKEN, "abababab", "hunter2"] {
-            assert!(!format!("{said:?}").contains(secret), "{said:?}");
+            assert!(!format!("{findings:?}").contains(secret), "{findings:?}");
         }
     }
 }

@@ -10,7 +10,7 @@ use testkit::gateway::Gateway;
 use testkit::redis::Redis;
 use testkit::tls::Certificate;
 
-use super::{Desk, Said};
+use super::{Desk, Findings};
 
 #[test]
 fn a_balancer_that_keeps_idle_connections_longer_is_found() {
@@ -18,12 +18,12 @@ fn a_balancer_that_keeps_idle_connections_longer_is_found() {
     let desk = Desk::new(&redis);
     desk.examine(&["--idle-timeout-ms", "30000"]).has("host", "idle", "warn", "after 30 s");
     desk.examine(&["--balancer-idle", "600s"]).has("host", "idle", "warn", "for 600 s");
-    let said = desk.examine(&["--balancer-idle", "10m", "--idle-timeout-ms", "620000"]);
-    assert_eq!(said.verdicts("host", "idle"), ["ok"], "{said:#?}");
+    let findings = desk.examine(&["--balancer-idle", "10m", "--idle-timeout-ms", "620000"]);
+    assert_eq!(findings.verdicts("host", "idle"), ["ok"], "{findings:#?}");
 }
 
 #[tokio::test]
-async fn a_port_is_free_or_a_gateway_s_or_told() {
+async fn a_port_is_free_or_a_gateway_s_or_reported() {
     let redis = Redis::start_with(&["--maxmemory", "256mb"]);
     let desk = Desk::new(&redis);
     // Where no other test listens.
@@ -49,30 +49,30 @@ async fn a_port_is_free_or_a_gateway_s_or_told() {
 
     let gateway = Gateway::start(&redis).await;
     let [listen, ops] = [&gateway.url, &gateway.ops_url].map(|url| url.strip_prefix("http://").unwrap());
-    let said = desk.examine(&["--listen", listen, "--ops-listen", ops]);
-    assert_eq!(said.verdicts("host", "ports"), ["ok", "ok"], "{said:#?}");
-    said.has("host", "ports", "ok", "a gateway of version");
-    // Said once by itself, and once a second to the fleet.
-    eventually("the fleet has heard that it is ready", || async {
-        let said = desk.examine(&["--listen", listen, "--ops-listen", ops]);
-        (said.verdicts("fleet", "ready") == ["ok"] && said.verdicts("fleet", "alarms") == ["ok"])
+    let findings = desk.examine(&["--listen", listen, "--ops-listen", ops]);
+    assert_eq!(findings.verdicts("host", "ports"), ["ok", "ok"], "{findings:#?}");
+    findings.has("host", "ports", "ok", "a gateway of version");
+    // In its own log once, and in a heartbeat once a second.
+    eventually("its heartbeat shows that it is ready", || async {
+        let findings = desk.examine(&["--listen", listen, "--ops-listen", ops]);
+        (findings.verdicts("fleet", "ready") == ["ok"] && findings.verdicts("fleet", "alarms") == ["ok"])
             .then_some(())
     })
     .await;
-    said.has("fleet", "binary", "ok", "the scripts of this binary");
+    findings.has("fleet", "binary", "ok", "the scripts of this binary");
     // What it may open is its own limit, whatever this shell's is.
-    said.has("host", "files", "ok", "the gateway on this host may open");
-    let said = desk.examine(&["--listen", listen, "--ops-listen", ops, "--connections-max", "10000000"]);
-    assert_eq!(said.verdicts("host", "files"), ["fail"], "{said:#?}");
-    assert_eq!(said.verdicts("fleet", "gateways"), ["ok"]);
-    assert_eq!(said.verdicts("fleet", "scripts"), ["ok"]);
-    // Exchanged they are no gateway's: neither listener answers as the other.
-    let said = desk.examine(&["--listen", ops, "--ops-listen", listen]);
-    said.has("host", "ports", "fail", "no gateway answers");
+    findings.has("host", "files", "ok", "the gateway on this host may open");
+    let findings = desk.examine(&["--listen", listen, "--ops-listen", ops, "--connections-max", "10000000"]);
+    assert_eq!(findings.verdicts("host", "files"), ["fail"], "{findings:#?}");
+    assert_eq!(findings.verdicts("fleet", "gateways"), ["ok"]);
+    assert_eq!(findings.verdicts("fleet", "scripts"), ["ok"]);
+    // Swapped addresses do not match a gateway: neither listener answers as the other.
+    let findings = desk.examine(&["--listen", ops, "--ops-listen", listen]);
+    findings.has("host", "ports", "fail", "no gateway answers");
 }
 
 #[tokio::test]
-async fn a_gateway_with_tls_is_known_by_its_certificate_whoever_has_issued_it() {
+async fn a_gateway_with_tls_is_recognised_by_its_certificate_for_any_issuer() {
     let redis = Redis::start_with(&["--maxmemory", "256mb"]);
     let (certificate, _) = Certificate::new();
     let options = [certificate.options(""), certificate.options("ops-")].concat();
@@ -81,19 +81,19 @@ async fn a_gateway_with_tls_is_known_by_its_certificate_whoever_has_issued_it() 
     let [listen, ops] = [&gateway.url, &gateway.ops_url].map(|url| url.strip_prefix("http://").unwrap());
     let desk = Desk::new(&redis);
     let addresses = ["--listen", listen, "--ops-listen", ops];
-    let said = testkit::eventually("it is ready", || async {
-        let said = desk.examine(&[&addresses[..], &options].concat());
-        (said.verdicts("fleet", "ready") == ["ok"]).then_some(said)
+    let findings = testkit::eventually("it is ready", || async {
+        let findings = desk.examine(&[&addresses[..], &options].concat());
+        (findings.verdicts("fleet", "ready") == ["ok"]).then_some(findings)
     })
     .await;
-    assert_eq!(said.verdicts("host", "ports"), ["ok", "ok"], "{said:#?}");
-    assert_eq!(said.verdicts("fleet", "certificate"), [""; 0], "{said:#?}");
+    assert_eq!(findings.verdicts("host", "ports"), ["ok", "ok"], "{findings:#?}");
+    assert_eq!(findings.verdicts("fleet", "certificate"), [""; 0], "{findings:#?}");
     // The files of another gateway.
     let (another, _) = Certificate::new();
     let options = [another.options(""), another.options("ops-")].concat();
     let options: Vec<&str> = options.iter().map(String::as_str).collect();
-    let said = desk.examine(&[&addresses[..], &options].concat());
-    said.has("fleet", "certificate", "warn", "another certificate");
+    let findings = desk.examine(&[&addresses[..], &options].concat());
+    findings.has("fleet", "certificate", "warn", "another certificate");
 }
 
 #[test]
@@ -107,7 +107,7 @@ fn too_few_files_are_reported() {
         bare.get_envs().filter(|(_, value)| value.is_none()).for_each(|(name, _)| {
             command.env_remove(name);
         });
-        Said::of(end(command))
+        Findings::of(end(command))
     };
     limited("200:300", &[]).has("host", "files", "fail", "200 may be open at once (at most 300)");
     assert_eq!(limited("300:300", &[]).verdicts("host", "files"), ["ok"]);
@@ -122,8 +122,8 @@ fn rules_and_dashboards_are_held_against_the_binary() {
     let redis = Redis::start_with(&["--maxmemory", "256mb"]);
     let desk = Desk::new(&redis);
     let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("../dashboards");
-    let said = desk.examine(&["--dashboards", &ours.display().to_string()]);
-    assert_eq!(said.verdicts("dashboards", "metrics"), ["ok"], "{said:#?}");
+    let findings = desk.examine(&["--dashboards", &ours.display().to_string()]);
+    assert_eq!(findings.verdicts("dashboards", "metrics"), ["ok"], "{findings:#?}");
     let rules = desk.path("rules");
     std::fs::create_dir(&rules).unwrap();
     let rule = std::fs::read_to_string(ours.join("prometheus/rules/ledger.yml")).unwrap();
@@ -132,9 +132,9 @@ fn rules_and_dashboards_are_held_against_the_binary() {
         rule.replacen("launchgate_ledger_drift", "launchgate_ledger_drifts", 1),
     )
     .unwrap();
-    let said = desk.examine(&["--dashboards", &desk.arg("rules")]);
-    said.has("dashboards", "metrics", "fail", "launchgate_ledger_drifts is not a metric of this binary");
-    assert_eq!(said.code, 1);
+    let findings = desk.examine(&["--dashboards", &desk.arg("rules")]);
+    findings.has("dashboards", "metrics", "fail", "launchgate_ledger_drifts is not a metric of this binary");
+    assert_eq!(findings.code, 1);
     std::fs::remove_file(rules.join("ledger.yml")).unwrap();
     desk.examine(&["--dashboards", &desk.arg("rules")]).has("dashboards", "files", "fail", "uses a metric");
 }

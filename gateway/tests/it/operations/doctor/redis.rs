@@ -1,4 +1,4 @@
-//! A real redis-server, set wrongly in each way that the doctor looks for.
+//! Tests the doctor's checks of Redis, with each misconfiguration.
 
 use std::process::Command;
 
@@ -7,7 +7,7 @@ use testkit::definition::{open, small, with};
 use testkit::gateway::Gateway;
 use testkit::redis::Redis;
 
-use super::{Desk, Said};
+use super::{Desk, Findings};
 
 #[tokio::test]
 async fn every_setting_that_is_wrong_is_found_and_right_again_when_it_is_set_back() {
@@ -33,13 +33,13 @@ async fn every_setting_that_is_wrong_is_found_and_right_again_when_it_is_set_bac
         ("appendonly", "no", "yes", "durability", "fail", "appendonly is no"),
     ] {
         set(name, wrong);
-        let said = desk.examine(&[]);
+        let findings = desk.examine(&[]);
         // A script can't be loaded at the limit, either: two lines about one thing.
         if name != "maxmemory" || wrong == "0" {
-            said.has("redis", check, verdict, found);
+            findings.has("redis", check, verdict, found);
         }
-        assert!(said.verdicts("redis", check).contains(&verdict), "{name} {wrong}: {said:#?}");
-        assert_eq!(said.code, i32::from(verdict == "fail"), "{name} {wrong}: {said:#?}");
+        assert!(findings.verdicts("redis", check).contains(&verdict), "{name} {wrong}: {findings:#?}");
+        assert_eq!(findings.code, i32::from(verdict == "fail"), "{name} {wrong}: {findings:#?}");
         set(name, right);
         let todo_is_done = || !desk.examine(&[]).verdicts("redis", check).contains(&verdict);
         // Turned on again, the append-only file is first written anew.
@@ -57,8 +57,8 @@ async fn a_sale_that_is_too_large_for_its_redis_is_reported_before_it_is_full() 
     let desk = Desk::new(&redis);
     for (stock, verdict) in [(1_000, "ok"), (100_000, "fail")] {
         open(&gateway, &of(stock)).await;
-        let said = desk.examine(&[]);
-        said.has("redis", "memory", verdict, "maxmemory 64.0 MiB");
+        let findings = desk.examine(&[]);
+        findings.has("redis", "memory", verdict, "maxmemory 64.0 MiB");
     }
     let endless = crate::operations::doctor::definition::without(small(), "/model/0", "stock");
     let endless = crate::operations::doctor::definition::without(endless, "/stores/2", "capacity");
@@ -73,25 +73,25 @@ fn a_user_that_may_not_look_or_run_scripts_is_reported() {
     redis.run::<String>("ACL SETUSER blind on >hunter2 ~* &* +@all -config");
     redis.run::<String>("ACL SETUSER weak on >hunter2 ~* &* +@all -evalsha -config");
     redis.run::<String>("ACL SETUSER other on >another ~* &* +@all");
-    let said = desk("blind").examine(&[]);
-    said.has("redis", "settings", "warn", "CONFIG is forbidden");
-    assert_eq!(said.code, 0, "{said:#?}");
-    // What INFO tells is looked at all the same.
+    let findings = desk("blind").examine(&[]);
+    findings.has("redis", "settings", "warn", "CONFIG is forbidden");
+    assert_eq!(findings.code, 0, "{findings:#?}");
+    // INFO is still checked.
     redis.run::<String>("CONFIG SET maxmemory-policy allkeys-lru");
     desk("blind").examine(&[]).has("redis", "eviction", "fail", "allkeys-lru");
     redis.run::<String>("CONFIG SET maxmemory-policy noeviction");
     desk("weak").examine(&[]).has("redis", "scripts", "fail", "can't be executed");
-    // A password that is wrong is not even a look; and it is not told to anybody.
-    let said = desk("other").examine(&[]);
-    assert_eq!(said.code, 3, "{said:#?}");
-    said.has("redis", "reach", "fail", "");
-    assert!(!format!("{said:?}").contains("hunter2"), "{said:?}");
-    // Who may look at Redis and not at the ledger.
+    // With a wrong password no check runs, and no output shows it.
+    let findings = desk("other").examine(&[]);
+    assert_eq!(findings.code, 3, "{findings:#?}");
+    findings.has("redis", "reach", "fail", "");
+    assert!(!format!("{findings:?}").contains("hunter2"), "{findings:?}");
+    // A user that may read Redis's state, but not the ledger.
     redis.run::<String>("ACL SETUSER keyless on >hunter2 &* +@all");
-    let said = desk("keyless").examine(&[]);
-    assert_eq!(said.code, 3, "{said:#?}");
-    said.has("redis", "reach", "fail", "no permissions");
-    assert_eq!(said.verdicts("redis", "durability"), ["ok"], "{said:#?}");
+    let findings = desk("keyless").examine(&[]);
+    assert_eq!(findings.code, 3, "{findings:#?}");
+    findings.has("redis", "reach", "fail", "no permissions");
+    assert_eq!(findings.verdicts("redis", "durability"), ["ok"], "{findings:#?}");
 }
 
 #[test]
@@ -123,17 +123,13 @@ fn one_of_a_cluster_is_reported_by_what_it_is_and_not_only_as_out_of_reach() {
         assert!(start.elapsed() < testkit::PATIENCE, "redis-server does not answer");
         std::thread::sleep(std::time::Duration::from_millis(10));
     }
-    let said = Desk::at(&url).examine(&[]);
+    let findings = Desk::at(&url).examine(&[]);
     server.kill().unwrap();
     server.wait().unwrap();
-    assert_eq!(said.verdicts("redis", "role"), ["fail"], "{said:#?}");
-    assert!(said.found("redis", "role").contains("cluster"), "{said:#?}");
-    assert_eq!((said.code, said.verdicts("redis", "reach")), (3, vec!["fail"]), "{said:#?}");
-    assert_eq!(
-        said.verdicts("redis", "eviction"),
-        ["ok"],
-        "what it says of itself is still looked at: {said:#?}"
-    );
+    assert_eq!(findings.verdicts("redis", "role"), ["fail"], "{findings:#?}");
+    assert!(findings.found("redis", "role").contains("cluster"), "{findings:#?}");
+    assert_eq!((findings.code, findings.verdicts("redis", "reach")), (3, vec!["fail"]), "{findings:#?}");
+    assert_eq!(findings.verdicts("redis", "eviction"), ["ok"], "INFO is still checked: {findings:#?}");
 }
 
 #[test]
@@ -147,7 +143,7 @@ fn replicas_are_counted_and_needed_ones_missed() {
 fn a_slow_redis_is_reported_by_its_own_slow_log() {
     let redis = Redis::start_with(&["--maxmemory", "256mb", "--enable-debug-command", "yes"]);
     let desk = Desk::new(&redis);
-    // It notes nothing unless it is told to.
+    // It records latency only if configured.
     assert_eq!(desk.examine(&[]).verdicts("redis", "slow"), [""; 0]);
     redis.run::<String>("CONFIG SET latency-monitor-threshold 100");
     redis.run::<String>("DEBUG SLEEP 0.15");
@@ -165,7 +161,7 @@ fn a_clock_that_goes_wrong_is_reported() {
         bare.get_envs().filter(|(_, value)| value.is_none()).for_each(|(name, _)| {
             command.env_remove(name);
         });
-        Said::of(end(command))
+        Findings::of(end(command))
     };
     at("-1h").has("redis", "clock", "fail", "ahead of");
     at("+10s").has("redis", "clock", "fail", "behind");
@@ -178,20 +174,20 @@ async fn without_redis_all_else_is_still_looked_at() {
     let desk = Desk::at("unix:/nowhere/redis.sock");
     desk.write("weak", "maja aaaaaaaaaaaaaaaaaaaa\n", 0o644);
     let weak = desk.arg("weak");
-    let said = desk.examine(&["--ops-token-file", &weak]);
-    assert_eq!(said.code, 3, "{said:#?}");
-    assert!(said.err.contains("out of reach"), "{said:?}");
-    said.has("redis", "reach", "fail", "");
-    said.has("keys", "ops", "warn", "maja");
-    said.has("keys", "files", "warn", "mode 644");
-    assert_eq!(said.verdicts("host", "workers"), ["ok"]);
+    let findings = desk.examine(&["--ops-token-file", &weak]);
+    assert_eq!(findings.code, 3, "{findings:#?}");
+    assert!(findings.err.contains("out of reach"), "{findings:?}");
+    findings.has("redis", "reach", "fail", "");
+    findings.has("keys", "ops", "warn", "maja");
+    findings.has("keys", "files", "warn", "mode 644");
+    assert_eq!(findings.verdicts("host", "workers"), ["ok"]);
     // One that stalls is given up.
     let redis = Redis::start();
     let proxy = testkit::link::Link::to(&redis);
     proxy.set(testkit::link::Fault::Stall);
     let url = proxy.url().to_owned();
     let impatient = ["--redis-answer-timeout-ms", "200", "--redis-connect-timeout-ms", "200"];
-    let said = tokio::task::spawn_blocking(move || Desk::at(&url).examine(&impatient));
-    let said = said.await.unwrap();
-    assert_eq!(said.code, 3, "{said:#?}");
+    let findings = tokio::task::spawn_blocking(move || Desk::at(&url).examine(&impatient));
+    let findings = findings.await.unwrap();
+    assert_eq!(findings.code, 3, "{findings:#?}");
 }

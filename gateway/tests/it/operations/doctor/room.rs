@@ -1,4 +1,4 @@
-//! The doctor's estimate of what a sale takes up, held against what it does.
+//! Tests the doctor's estimate of a sale's RAM against the real use.
 
 use gateway::doctor::{MemoryNeed, RESERVATION_BYTES};
 use gateway::domain::definition::Definition;
@@ -22,8 +22,8 @@ async fn a_reservation_takes_no_more_than_is_reckoned_with_and_not_much_less() {
     // One after the other, each an entry of its own, paid and given back: the dearest way there is.
     for n in 0..BUYERS {
         let buyer = format!("a-buyer-with-a-name-of-{n:08}");
-        let wish = json!({"model": "white", "packages": ["cover", "care"], "store": "gz-1"});
-        let won = gateway.reserve(&buyer, &format!("key-of-a-usual-length-{n:08}"), &wish).await;
+        let request = json!({"model": "white", "packages": ["cover", "care"], "store": "gz-1"});
+        let won = gateway.reserve(&buyer, &format!("key-of-a-usual-length-{n:08}"), &request).await;
         assert_eq!(won.status, 201, "{}", won.text);
         assert_eq!(gateway.confirm(&won.id(), "a-reference-of-the-provider", 1).await.status, 200);
     }

@@ -7,10 +7,10 @@ use testkit::eventually;
 use testkit::gateway::Gateway;
 use testkit::redis::Redis;
 
-use super::{Desk, Said};
+use super::{Desk, Findings};
 
 /// The doctor beside a gateway that runs.
-fn beside(desk: &Desk, gateway: &Gateway, more: &[&str]) -> Said {
+fn beside(desk: &Desk, gateway: &Gateway, more: &[&str]) -> Findings {
     let [listen, ops] = [&gateway.url, &gateway.ops_url].map(|url| url.strip_prefix("http://").unwrap());
     desk.examine(&[&["--listen", listen, "--ops-listen", ops], more].concat())
 }
@@ -22,8 +22,8 @@ async fn controls_leftovers_drift_and_missing_sales_are_reported() {
     open(&gateway, &small()).await;
     let desk = Desk::new(&redis);
     desk.examine(&["--sale", "smal"]).has("sale smal", "ledger", "fail", "no such sale");
-    let said = beside(&desk, &gateway, &[]);
-    said.has("sale small", "read-model", "ok", "knows it, at sequence 1");
+    let findings = beside(&desk, &gateway, &[]);
+    findings.has("sale small", "read-model", "ok", "knows it, at sequence 1");
     for (action, undo, found) in [("pause", "resume", "it is paused"), ("freeze", "unfreeze", "it is frozen")]
     {
         assert_eq!(gateway.action(action, &json!({})).await.status, 200);
@@ -37,23 +37,23 @@ async fn controls_leftovers_drift_and_missing_sales_are_reported() {
     redis.run::<i64>("HSET lg:{small}:state opens 4000000000000");
     desk.examine(&[]).has("sale small", "reservations", "warn", "before it opens");
     redis.run::<i64>("HSET lg:{small}:state opens 1767225600000");
-    // A counter that somebody touched.
+    // A counter that was edited by hand.
     redis.run::<i64>("HINCRBY lg:{small}:stock model:white 1");
     desk.examine(&[]).has("sale small", "audit", "fail", "model:white drifts by 1");
-    // The gateway sees it as well, and says so.
-    eventually("its alarm is told", || async {
+    // The gateway reports it, too.
+    eventually("its alarm is reported", || async {
         (desk.examine(&[]).verdicts("fleet", "alarms") == ["fail"]).then_some(())
     })
     .await;
     redis.run::<i64>("HINCRBY lg:{small}:stock model:white -1");
     assert_eq!(desk.examine(&[]).verdicts("sale small", "audit"), ["ok"]);
     // A key of another type.
-    redis.run::<String>("RENAME lg:{small}:records kept");
+    redis.run::<String>("RENAME lg:{small}:records saved");
     redis.run::<String>("SET lg:{small}:records x");
-    let said = desk.examine(&[]);
-    assert!(said.verdicts("sale small", "audit").contains(&"fail"), "{said:#?}");
-    redis.run::<String>("RENAME kept lg:{small}:records");
-    // A sale that is over is nobody's next launch, unless it is asked for.
+    let findings = desk.examine(&[]);
+    assert!(findings.verdicts("sale small", "audit").contains(&"fail"), "{findings:#?}");
+    redis.run::<String>("RENAME saved lg:{small}:records");
+    // A closed sale is not checked, unless it is named.
     assert_eq!(gateway.action("close", &json!({})).await.status, 200);
     assert_eq!(desk.examine(&[]).verdicts("sale small", "controls"), [""; 0]);
     desk.examine(&["--sale", "small"]).has("sale small", "controls", "fail", "closed for good");
@@ -78,10 +78,10 @@ async fn a_restarted_redis_and_a_gateway_at_another_are_reported() {
     .await;
     desk.examine(&[]).has("sale small", "epoch", "warn", "Redis was restarted");
     let gateway = Gateway::start(&redis).await;
-    eventually("it is taken in", || async {
-        let said = beside(&desk, &gateway, &[]);
-        (said.verdicts("sale small", "epoch").is_empty()
-            && said.verdicts("sale small", "read-model") == ["ok"])
+    eventually("the new epoch is adopted", || async {
+        let findings = beside(&desk, &gateway, &[]);
+        (findings.verdicts("sale small", "epoch").is_empty()
+            && findings.verdicts("sale small", "read-model") == ["ok"])
         .then_some(())
     })
     .await;
@@ -92,9 +92,9 @@ async fn gateways_of_another_version_and_scripts_that_are_not_there_are_reported
     let redis = Redis::start_with(&["--maxmemory", "256mb"]);
     let gateway = Gateway::start(&redis).await;
     let desk = Desk::new(&redis);
-    let said = beside(&desk, &gateway, &[]);
-    said.has("fleet", "gateways", "ok", gateway.url.strip_prefix("http://").unwrap());
-    said.has("fleet", "scripts", "ok", "are in Redis");
+    let findings = beside(&desk, &gateway, &[]);
+    findings.has("fleet", "gateways", "ok", gateway.url.strip_prefix("http://").unwrap());
+    findings.has("fleet", "scripts", "ok", "are in Redis");
     let word = || {
         let report = json!({"listen": "10.0.0.9:8080", "version": "0.0.1"});
         let now = jiff::Timestamp::now().as_millisecond();
@@ -102,16 +102,16 @@ async fn gateways_of_another_version_and_scripts_that_are_not_there_are_reported
         command.arg("lg:fleet").arg("old").arg(format!("{now} {report}"));
         command.query::<i64>(&mut redis.connection()).unwrap();
     };
-    // It is heard for 5 s, and the doctor may be slower.
-    eventually("its word is heard", || async {
+    // A heartbeat counts for 5 s, and the doctor may be slower.
+    eventually("its heartbeat is there", || async {
         word();
-        let said = desk.examine(&[]);
-        let is_heard = said.verdicts("fleet", "gateways") == ["warn"];
-        is_heard.then(|| said.has("fleet", "gateways", "warn", "\"10.0.0.9:8080\" (0.0.1)"))
+        let findings = desk.examine(&[]);
+        let is_answered = findings.verdicts("fleet", "gateways") == ["warn"];
+        is_answered.then(|| findings.has("fleet", "gateways", "warn", "\"10.0.0.9:8080\" (0.0.1)"))
     })
     .await;
     redis.run::<i64>("HDEL lg:fleet old");
-    // The scripts are gone, and so is the gateway, whose connections call one twice a second and load it again.
+    // Without scripts and without the gateway, which would load them again twice a second.
     drop(gateway);
     redis.run::<String>("SCRIPT FLUSH");
     desk.examine(&[]).has("fleet", "scripts", "fail", "0 of the");
@@ -127,9 +127,9 @@ async fn a_gateway_that_is_not_ready_is_reported_with_its_reason() {
     let redis = Redis::start_with(&["--maxmemory", "256mb"]);
     let desk = Desk::new(&redis);
     eventually("it is not ready", || async {
-        let said = beside(&desk, &gateway, &[]);
-        (said.verdicts("fleet", "ready") == ["fail"])
-            .then(|| said.has("fleet", "ready", "fail", "can't reach Redis"))
+        let findings = beside(&desk, &gateway, &[]);
+        (findings.verdicts("fleet", "ready") == ["fail"])
+            .then(|| findings.has("fleet", "ready", "fail", "can't reach Redis"))
     })
     .await;
 }
@@ -162,8 +162,8 @@ async fn all_sales_that_are_to_come_are_looked_at_unless_some_are_named() {
     }
     let desk = Desk::new(&redis);
     let looked_at = |options: &[&str]| {
-        let said = desk.examine(options);
-        ["one", "two", "three"].map(|id| said.verdicts(&format!("sale {id}"), "audit").len())
+        let findings = desk.examine(options);
+        ["one", "two", "three"].map(|id| findings.verdicts(&format!("sale {id}"), "audit").len())
     };
     assert_eq!(looked_at(&[]), [1, 1, 1]);
     assert_eq!(looked_at(&["--sale", "two"]), [0, 1, 0]);

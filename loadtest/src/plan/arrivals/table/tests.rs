@@ -12,7 +12,7 @@ fn rows_are_read_between_comments_and_blanks() {
 }
 
 #[test]
-fn a_mistake_is_told_with_its_line() {
+fn a_mistake_is_reported_with_its_line() {
     for (text, line, part) in [
         ("second,rate\n# comment\n\n0,1e3\n1,0\n", 4, "the rate \"1e3\""),
         ("0,1\n\n# comment\r\nsoon,1\r\n2,0", 4, "the second \"soon\""),
@@ -33,7 +33,7 @@ fn a_mistake_is_told_with_its_line() {
 }
 
 #[test]
-fn a_file_that_is_no_table_is_refused() {
+fn an_invalid_table_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str, bytes: &[u8]| {
         let path = folder.path().join(name);

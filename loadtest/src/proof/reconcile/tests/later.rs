@@ -1,4 +1,4 @@
-//! The planted violations of the rules about times, several keys and amendments.
+//! Tests planted violations of the rules about times, several keys and amendments.
 
 use super::*;
 use crate::load::history::{Amend, Exchange};
@@ -8,13 +8,13 @@ fn ms(n: i64) -> SignedDuration {
     SignedDuration::from_millis(n)
 }
 
-fn told_sold_out(item: &str, asked: Timestamp, last: bool) -> SoldOut {
+fn sold_out_answer(item: &str, asked: Timestamp, last: bool) -> SoldOut {
     SoldOut { items: vec![item.to_owned()], last, asked, answered: asked + ms(5) }
 }
 
-/// b4 is told of this item at another time.
+/// b4 is refused for this item at another time.
 fn at_another_time(item: &str, asked: Timestamp) -> Vec<Rule> {
-    after(|case| case.history[3].sold_out = vec![told_sold_out(item, asked, false)])
+    after(|case| case.history[3].sold_out = vec![sold_out_answer(item, asked, false)])
 }
 
 #[test]
@@ -50,7 +50,7 @@ fn all_items_that_were_named_must_have_been_gone() {
 }
 
 #[test]
-fn nothing_is_said_of_the_time_before_the_totals_are_known() {
+fn no_rule_applies_before_the_totals_are_known() {
     // The sequence that the run starts after is 10, the last entry before it is at 5.
     assert_eq!(at_another_time("model:a", at(5) + ms(60)), [], "clocks may differ");
     assert_eq!(at_another_time("model:a", at(5) + ms(90)), [Rule::SoldOutWasTrue]);
@@ -62,7 +62,7 @@ fn a_definition_during_the_run_leaves_doubt_only_where_it_may_have_changed_a_tot
         after(|case| {
             case.operator_actions = sequences.iter().map(|sequence| define(*sequence)).collect();
             case.audit.items[0] = audited("model:a", total, 3, 1);
-            case.history[3].sold_out = vec![told_sold_out("model:a", at(18), false)];
+            case.history[3].sold_out = vec![sold_out_answer("model:a", at(18), false)];
         })
     };
     assert_eq!(defined(5, &[17]), [Rule::SoldOutWasTrue], "it changed nothing");
@@ -94,31 +94,31 @@ fn final_while_a_hold_was_outstanding() {
         for item in &mut case.audit.items {
             *item = audited(&item.item, 5, 0, 5);
         }
-        case.history[3].sold_out = vec![told_sold_out("model:a", at(20), true)];
+        case.history[3].sold_out = vec![sold_out_answer("model:a", at(20), true)];
     });
     assert_eq!(paid, []);
 }
 
 #[test]
-fn a_winner_who_is_reported_that_he_lost() {
-    let r1_told =
-        |asked| after(|case| case.history[0].sold_out = vec![told_sold_out("model:a", asked, false)]);
+fn a_refusal_after_a_win() {
+    let r1_answered =
+        |asked| after(|case| case.history[0].sold_out = vec![sold_out_answer("model:a", asked, false)]);
     // He won at 11, the last unit went at 14 and the first came back at 16.
-    assert_eq!(r1_told(at(15)), [Rule::WinnerNeverLost]);
+    assert_eq!(r1_answered(at(15)), [Rule::WinnerNeverLost]);
     // The last unit was his.
-    let r5_told = |asked| {
+    let r5_answered = |asked| {
         after(|case| {
             case.history[4] = TapHistory { holds: vec![hold("r5", 5)], ..history("b5", Outcome::Won) };
-            case.history[4].sold_out = vec![told_sold_out("model:a", asked, false)];
+            case.history[4].sold_out = vec![sold_out_answer("model:a", asked, false)];
         })
     };
-    assert_eq!(r5_told(at(14) + ms(60)), [], "clocks may differ");
-    assert_eq!(r5_told(at(14) + ms(90)), [Rule::WinnerNeverLost]);
+    assert_eq!(r5_answered(at(14) + ms(60)), [], "clocks may differ");
+    assert_eq!(r5_answered(at(14) + ms(90)), [Rule::WinnerNeverLost]);
     // Also when it has ended: the key is answered with it.
     let ended =
-        after(|case| case.history[1].sold_out = vec![told_sold_out("model:a", at(16) + ms(60), false)]);
+        after(|case| case.history[1].sold_out = vec![sold_out_answer("model:a", at(16) + ms(60), false)]);
     assert_eq!(ended, [Rule::WinnerNeverLost]);
-    // Another key of his may be told so.
+    // Another key of the same buyer may be refused.
     let other =
         after(|case| case.history.push(TapHistory { key: "second".to_owned(), ..sold_out("b1", false) }));
     assert_eq!(other, []);
@@ -130,15 +130,15 @@ fn lost() -> Exchange {
 
 #[test]
 fn a_refusal_after_a_lost_answer_is_right_only_before_the_reservation() {
-    let r5_told = |asked| {
+    let r5_answered = |asked| {
         after(|case| {
             case.history[4] = sold_out("b5", false);
-            case.history[4].sold_out = vec![told_sold_out("model:a", asked, false)];
+            case.history[4].sold_out = vec![sold_out_answer("model:a", asked, false)];
             case.history[4].log.push(lost());
         })
     };
-    assert_eq!(r5_told(at(14) + ms(60)), [], "clocks may differ");
-    assert_eq!(r5_told(at(14) + ms(90)), [Rule::RefusedHoldsNothing], "a winner was told that he lost");
+    assert_eq!(r5_answered(at(14) + ms(60)), [], "clocks may differ");
+    assert_eq!(r5_answered(at(14) + ms(90)), [Rule::RefusedHoldsNothing], "a winner was refused");
 }
 
 #[test]
@@ -165,7 +165,7 @@ fn two_keys_that_show_one_reservation() {
     let rules =
         after(|case| case.history.push(TapHistory { key: "second".to_owned(), ..winner("b1", "r1", 2) }));
     // The other key did not ask for the confirm.
-    assert_eq!(rules, [Rule::BoughtOnce, Rule::StepsAsTold]);
+    assert_eq!(rules, [Rule::BoughtOnce, Rule::StepsAsAcknowledged]);
 }
 
 #[test]
@@ -224,7 +224,7 @@ fn amended(plant: impl FnOnce(&mut Case)) -> Vec<Rule> {
 }
 
 #[test]
-fn an_amendment_as_it_was_told() {
+fn an_amendment_as_acknowledged() {
     assert_eq!(amended(|_| {}), []);
     let not_changed = amended(|case| {
         let again = case.history[0].amends[0].clone();
@@ -244,19 +244,23 @@ fn an_amendment_as_it_was_told() {
 }
 
 #[test]
-fn amendments_otherwise_than_told() {
+fn amendments_that_differ_from_the_ledger() {
     let refused = amended(|case| {
         let amend = &mut case.history[0].amends[0];
         (amend.step, amend.shown) = (Step::Refused("sold-out".to_owned()), None);
     });
-    assert_eq!(refused, [Rule::AmendAsTold], "a refused one was made");
-    assert_eq!(amended(|case| case.history[0].amends.clear()), [Rule::AmendAsTold], "nobody asked for it");
+    assert_eq!(refused, [Rule::AmendAsAcknowledged], "a refused one was made");
+    assert_eq!(
+        amended(|case| case.history[0].amends.clear()),
+        [Rule::AmendAsAcknowledged],
+        "no request asked for it"
+    );
     let shown =
         |change: fn(&mut Hold)| amended(|case| change(case.history[0].amends[0].shown.as_mut().unwrap()));
-    assert_eq!(shown(|hold| hold.packages.clear()), [Rule::AmendAsTold]);
-    assert_eq!(shown(|hold| hold.store = None), [Rule::AmendAsTold]);
-    assert_eq!(shown(|hold| hold.version = 3), [Rule::AmendAsTold], "the ledger does not have it");
-    assert_eq!(shown(|hold| hold.id = "r2".to_owned()), [Rule::AmendAsTold]);
+    assert_eq!(shown(|hold| hold.packages.clear()), [Rule::AmendAsAcknowledged]);
+    assert_eq!(shown(|hold| hold.store = None), [Rule::AmendAsAcknowledged]);
+    assert_eq!(shown(|hold| hold.version = 3), [Rule::AmendAsAcknowledged], "the ledger does not have it");
+    assert_eq!(shown(|hold| hold.id = "r2".to_owned()), [Rule::AmendAsAcknowledged]);
     let replay = amended(|case| case.history[0].holds[1].packages = vec!["p".to_owned()]);
     assert_eq!(replay, [Rule::AcknowledgedIsInLedger], "a replay shows the version's own contents");
 }
@@ -265,7 +269,7 @@ fn amendments_otherwise_than_told() {
 fn foreign_reservations_are_counted() {
     let mut case = clean();
     assert_eq!(case.found().foreign_reservations, 0);
-    case.changes.push(change(30, Kind::Reserve, "r9", "somebody", 6));
+    case.changes.push(change(30, Kind::Reserve, "r9", "stranger", 6));
     let found = case.found();
     assert_eq!((found.foreign_reservations, found.violations.len()), (1, 0));
 }

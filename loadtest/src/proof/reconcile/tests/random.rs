@@ -1,4 +1,4 @@
-//! The random test: correct histories are never reported, and what is planted in them always is.
+//! Tests random histories: correct ones are never reported, planted violations always are.
 
 use fastrand::Rng;
 
@@ -28,9 +28,9 @@ fn correct_histories_are_never_reported() {
 fn a_gateway_with_a_fault_is_found_out() {
     let rules =
         |faults| (0..HISTORIES).flat_map(|seed| history(seed, faults).broken()).collect::<BTreeSet<_>>();
-    let old = rules(Faults { memory_ms: 3_000, ..NONE });
+    let old = rules(Faults { read_model_ms: 3_000, ..NONE });
     assert!(old.contains(&Rule::SoldOutWasTrue) && old.contains(&Rule::FinalIsFinal), "{old:?}");
-    let forgetful = rules(Faults { knows_nobody: true, ..NONE });
+    let forgetful = rules(Faults { forgets_buyers: true, ..NONE });
     assert!(forgetful.contains(&Rule::WinnerNeverLost), "{forgetful:?}");
     assert!(forgetful.contains(&Rule::RefusedHoldsNothing), "{forgetful:?}");
 }
@@ -42,12 +42,12 @@ fn what_is_planted_is_reported() {
         (Rule::AcknowledgedIsInLedger, show_another_number),
         (Rule::NotExpiredEarly, expire_early),
         (Rule::RefusedHoldsNothing, reserve_for_a_refused_key),
-        (Rule::SoldOutWasTrue, tell_sold_out_of_what_was_free),
-        (Rule::WinnerNeverLost, tell_a_winner_that_he_lost),
-        (Rule::FinalIsFinal, tell_too_early_that_it_is_final),
-        (Rule::AmendAsTold, show_another_amendment),
-        (Rule::AmendAsTold, make_a_refused_amendment),
-        (Rule::StepsAsTold, forget_a_step),
+        (Rule::SoldOutWasTrue, report_free_stock_as_sold_out),
+        (Rule::WinnerNeverLost, report_sold_out_to_a_winner),
+        (Rule::FinalIsFinal, report_final_too_early),
+        (Rule::AmendAsAcknowledged, show_another_amendment),
+        (Rule::AmendAsAcknowledged, make_a_refused_amendment),
+        (Rule::StepsAsAcknowledged, forget_a_step),
         (Rule::NumbersInOrder, skip_a_number),
     ];
     for (rule, plant) in plants {
@@ -114,32 +114,32 @@ fn reserve_for_a_refused_key(case: &mut Case, rng: &mut Rng) -> Option<()> {
     Some(())
 }
 
-fn tell(case: &mut Case, n: usize, item: &str, asked: Timestamp, last: bool) {
+fn report_sold_out(case: &mut Case, n: usize, item: &str, asked: Timestamp, last: bool) {
     let history = asked + SignedDuration::from_millis(10);
     case.history[n].sold_out.push(SoldOut { items: vec![item.to_owned()], last, asked, answered: history });
 }
 
-/// Of the model that nobody took, or before anything was.
-fn tell_sold_out_of_what_was_free(case: &mut Case, _: &mut Rng) -> Option<()> {
+/// For the model without a reservation, or before the first reservation.
+fn report_free_stock_as_sold_out(case: &mut Case, _: &mut Rng) -> Option<()> {
     let last = case.changes.last()?.at;
     let audited = case.audit.items.iter().find(|item| item.free > Some(0))?.item.clone();
     // A minute later nothing has changed.
-    tell(case, 0, &audited, last + SignedDuration::from_secs(60), false);
+    report_sold_out(case, 0, &audited, last + SignedDuration::from_secs(60), false);
     Some(())
 }
 
-fn tell_a_winner_that_he_lost(case: &mut Case, rng: &mut Rng) -> Option<()> {
+fn report_sold_out_to_a_winner(case: &mut Case, rng: &mut Rng) -> Option<()> {
     let id = any(rng, won(case))?.holds[0].id.clone();
     let n = case.history.iter().position(|history| history.holds.iter().any(|hold| hold.id == id))?;
     let taken = case.changes.iter().find(|change| change.reservation == id)?.at;
-    tell(case, n, "model:a", taken + SignedDuration::from_millis(1_100), false);
+    report_sold_out(case, n, "model:a", taken + SignedDuration::from_millis(1_100), false);
     Some(())
 }
 
-fn tell_too_early_that_it_is_final(case: &mut Case, _: &mut Rng) -> Option<()> {
+fn report_final_too_early(case: &mut Case, _: &mut Rng) -> Option<()> {
     case.audit.items.iter().find(|item| item.held > 0)?;
     let last = case.changes.last()?.at;
-    tell(case, 0, "model:a", last + SignedDuration::from_secs(60), true);
+    report_sold_out(case, 0, "model:a", last + SignedDuration::from_secs(60), true);
     Some(())
 }
 

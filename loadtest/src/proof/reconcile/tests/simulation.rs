@@ -10,7 +10,7 @@ const HOLD_MS: i64 = 2_000;
 const GRACE_MS: i64 = 500;
 const CLOCK_ERROR_MS: i64 = 20;
 
-/// What memory can know of the ledger, from a time on.
+/// What the read model shows of the ledger, from a time on.
 #[derive(Clone)]
 struct Snapshot {
     at: i64,
@@ -37,18 +37,18 @@ struct Reservation {
 #[derive(Clone, Copy)]
 pub(crate) struct Faults {
     /// Refusals are by a read model that is younger than this.
-    pub(crate) memory_ms: i64,
-    /// Memory does not know who has a reservation.
-    pub(crate) knows_nobody: bool,
+    pub(crate) read_model_ms: i64,
+    /// The read model does not know which buyers hold a reservation.
+    pub(crate) forgets_buyers: bool,
 }
 
-pub(crate) const NONE: Faults = Faults { memory_ms: 1, knows_nobody: false };
+pub(crate) const NONE: Faults = Faults { read_model_ms: 1, forgets_buyers: false };
 
 struct Simulation {
     faults: Faults,
     rng: Rng,
     now: i64,
-    /// Stands still at times, as it does when it is frozen.
+    /// Stops at times, like a frozen clock.
     sale_clock: i64,
     sequence: u64,
     totals: BTreeMap<String, i64>,
@@ -230,10 +230,10 @@ impl Simulation {
 
     /// Sold out, as a gateway's read model has it.
     fn ask_memory(&mut self, key: usize) -> Option<Decision> {
-        let seen_at = self.now - self.rng.i64(0..self.faults.memory_ms);
+        let seen_at = self.now - self.rng.i64(0..self.faults.read_model_ms);
         let memory = self.past.iter().rfind(|snapshot| snapshot.at <= seen_at)?;
         let history = &self.case.history[key];
-        let is_known = memory.buyers.contains(&history.buyer) && !self.faults.knows_nobody;
+        let is_known = memory.buyers.contains(&history.buyer) && !self.faults.forgets_buyers;
         if self.rng.bool() || is_known {
             return None;
         }
@@ -282,7 +282,7 @@ impl Simulation {
         Decision::Holds(shown)
     }
 
-    /// Somebody who was shown his hold pays, cancels or changes his mind.
+    /// A buyer with a shown hold pays, cancels or amends.
     fn settle(&mut self) {
         if self.reservations.is_empty() {
             return;
@@ -350,7 +350,7 @@ impl Simulation {
             self.sequence = sequence - 1;
             self.write(Kind::Expire, *n);
         }
-        // Nobody saw what was between them.
+        // The states between them were not visible.
         if let Some(last) = self.past.pop() {
             self.past.truncate(before.min(self.past.len()));
             self.past.push(last);
@@ -386,7 +386,7 @@ impl Simulation {
     }
 }
 
-/// What of a wish is gone: all that decides, or all.
+/// The sold-out items of a selection: all that decide, or all.
 fn gone(free: &BTreeMap<String, i64>, selection: &Selection, decides: bool) -> Vec<String> {
     let wanted = Hold {
         model: selection.model.clone(),
