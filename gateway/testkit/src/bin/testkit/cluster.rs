@@ -14,7 +14,7 @@ use testkit::{Failed, wait_for};
 
 use self::hosts::{Host, PLACE, path};
 use crate::launch::Sale;
-use crate::{Ended, say};
+use crate::{Ended, print_line};
 
 /// The stock of everything that the sale has: more than a rolling restart sells.
 const STOCK: i64 = 100_000;
@@ -137,7 +137,7 @@ impl Fleet {
                 nodes::serves(*gateway, "cluster").then_some(())
             })?;
         }
-        say(&format!(
+        print_line(&format!(
             "three gateways (10.77.0.11:8080 and up), {} Redis (10.77.0.21:6379 and up), {}; from lg-load:\n\
              \x20   ip netns exec lg-load curl http://10.77.0.11:8080/v1/sales/cluster",
             fleet.nodes.len(),
@@ -190,7 +190,7 @@ impl Fleet {
     fn status(&self) -> bool {
         let mut is_well = true;
         let mut line = |host: String, word: &str, is_good: bool| {
-            say(&format!("{host} {word}"));
+            print_line(&format!("{host} {word}"));
             is_well &= is_good;
         };
         for node in &self.nodes {

@@ -11,7 +11,7 @@ use testkit::{Failed, wait_for};
 use super::hosts::{PLACE, halt, path};
 use super::nodes::{GATEWAY, OPS, is_primary, sentinel_name};
 use super::{Fleet, Host, Kind, note_binaries};
-use crate::{Ended, say};
+use crate::{Ended, print_line};
 
 /// Lines of loadtest's log that have its verdict.
 const VERDICT_LINES: usize = 12;
@@ -25,7 +25,7 @@ pub(super) fn run(kind: Kind) -> Result<(), Ended> {
         Fleet::up(kind)?
     };
     fleet.wait_in_step()?;
-    say("starting the load");
+    print_line("starting the load");
     let mut load = fleet.load()?;
     load.start_until(|| has_winners(&log()).then_some(()))?;
     fleet.restart_all()?;
@@ -36,11 +36,11 @@ pub(super) fn run(kind: Kind) -> Result<(), Ended> {
             log.display()
         )));
     }
-    say("everything is restarted; waiting for the last buyers");
+    print_line("everything is restarted; waiting for the last buyers");
     let ended = wait_for_end(&mut load);
     let log = log();
     let lines: Vec<&str> = log.lines().collect();
-    say(&lines[lines.len().saturating_sub(VERDICT_LINES)..].join("\n"));
+    print_line(&lines[lines.len().saturating_sub(VERDICT_LINES)..].join("\n"));
     if !ended.success() {
         let report = path("report");
         return Err(Ended::Wrong(format!(
@@ -53,7 +53,9 @@ pub(super) fn run(kind: Kind) -> Result<(), Ended> {
     if !audit.map_err(Failed::to("start the audit"))?.success() {
         return Err(Ended::Wrong("the audit does not balance".into()));
     }
-    say("every gateway and every Redis was restarted under load, and every answer to a buyer was correct");
+    print_line(
+        "every gateway and every Redis was restarted under load, and every answer to a buyer was correct",
+    );
     Ok(())
 }
 
@@ -94,7 +96,7 @@ impl Fleet {
     /// Restarts each program once the others are as they should be.
     fn restart_all(&self) -> Result<(), Failed> {
         for gateway in &self.gateways {
-            say(&format!("restarting {gateway}"));
+            print_line(&format!("restarting {gateway}"));
             halt(&gateway.to_string())?;
             self.start_gateway(*gateway)?;
         }
@@ -104,16 +106,16 @@ impl Fleet {
                 primaries.push(*node);
                 continue;
             }
-            say(&format!("restarting the replica {node}"));
+            print_line(&format!("restarting the replica {node}"));
             self.restart_redis(*node)?;
         }
         for node in primaries {
-            say(&format!("failing over from {node}, then restarting it"));
+            print_line(&format!("failing over from {node}, then restarting it"));
             self.fail_over(node)?;
             self.restart_redis(node)?;
         }
         for node in self.sentinels() {
-            say(&format!("restarting the sentinel of {node}"));
+            print_line(&format!("restarting the sentinel of {node}"));
             halt(&sentinel_name(*node))?;
             self.start_sentinel(*node)?;
             self.wait_in_step()?;
