@@ -19,6 +19,7 @@ use crate::proof::run_record::{Run, RunRecord};
 use crate::self_monitoring::Health;
 use crate::threshold::Judged;
 use baseline::Difference;
+pub use summary::VerdictSummary;
 
 /// How the run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -273,31 +274,6 @@ impl Verdict {
     }
 }
 
-/// The members of verdict.json that other programs read.
-#[derive(Debug, Deserialize)]
-pub struct VerdictSummary {
-    /// How the run ended.
-    pub verdict: Word,
-    /// Why it is not PASS.
-    pub reasons: Vec<String>,
-    /// Broken rules.
-    pub violations: Vec<Violation>,
-    /// Time from sending to the answer, by the request's name.
-    pub requests_ms: BTreeMap<String, Quantiles>,
-    /// The starts of work.
-    pub arrivals: Arrived,
-}
-
-impl VerdictSummary {
-    /// Reads verdict.json in a report's folder.
-    pub fn read(dir: &Path) -> Result<VerdictSummary, Failure> {
-        let path = dir.join(VERDICT);
-        let wrong = |error: String| Failure::Usage(format!("{}: {error}", path.display()));
-        let text = std::fs::read(&path).map_err(|error| wrong(error.to_string()))?;
-        serde_json::from_slice(&text).map_err(|error| wrong(error.to_string()))
-    }
-}
-
 impl Word {
     /// Its name in verdict.json.
     pub fn name(self) -> &'static str {
@@ -417,5 +393,6 @@ fn with_histories(
 }
 
 pub(crate) mod baseline;
+mod summary;
 #[cfg(test)]
 mod tests;

@@ -3,11 +3,13 @@
 
 mod differences;
 mod history;
+mod outcomes;
 
 use std::sync::Arc;
 
 use differences::{locked_differences, stock_differences};
 use history::JournalSearch;
+pub use outcomes::{ApplyOutcome, RestockOutcome};
 use redis::Value;
 
 use crate::domain::decision::Header;
@@ -45,49 +47,6 @@ impl Actor {
     pub(crate) fn args(&self) -> [String; 2] {
         [self.who.clone(), self.reason.clone().filter(|r| !r.is_empty()).unwrap_or_else(|| "-".into())]
     }
-}
-
-/// The outcome of applying a definition.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ApplyOutcome {
-    /// The sale is new.
-    Created,
-    /// The sale now has this revision.
-    Updated(u64),
-    /// Nothing differs from this revision.
-    Unchanged(u64),
-    /// These fields are locked.
-    Locked(Vec<String>),
-    /// These items were taken before and can't be removed.
-    ItemTaken(Vec<String>),
-    /// More is taken of these items than their new total.
-    StockTaken(Vec<(String, u64)>),
-}
-
-/// The outcome of a restock.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RestockOutcome {
-    /// The item has this total and this free stock.
-    Done {
-        /// Total of the item.
-        total: i64,
-        /// Free stock of the item.
-        free: i64,
-    },
-    /// The sale has no such item.
-    UnknownItem,
-    /// The item has no limit.
-    NoLimit,
-    /// The total is neither the expected nor the new one.
-    Changed {
-        /// Current total.
-        total: i64,
-    },
-    /// More is taken than the new total.
-    Taken {
-        /// Number that is taken.
-        taken: i64,
-    },
 }
 
 /// The ledger's data about one buyer, at one sequence.

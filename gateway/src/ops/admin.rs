@@ -1,5 +1,6 @@
 //! Handlers of the ops listener: health, metrics, and everything under `/admin/v1/`.
 
+mod refusals;
 mod served;
 
 use std::rc::Rc;
@@ -11,6 +12,8 @@ use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use hyper::http::request::Parts;
 use percent_encoding::percent_decode_str;
+pub(super) use refusals::{check_reason, failed, number_of};
+use refusals::{frames_of, invalid_definition, nothing_here};
 
 use crate::admit::limits::Limits;
 use crate::api::reservations::{find_sale, sale_not_found};
@@ -44,8 +47,6 @@ use crate::telemetry::record::{AnswerClass, Connections};
 const DEFINITION_MAX: usize = 16 * 1024 * 1024;
 /// Journal entries in one response.
 const LINES_MAX: usize = 10_000;
-/// The largest number of lines that a client may ask of a live stream: a day.
-const FRAMES_MAX: u64 = 86_400;
 /// The state that handlers of the ops listener use.
 pub struct Ops {
     /// The ops tokens.
@@ -369,64 +370,5 @@ impl Ops {
             reservations,
             journal,
         }))
-    }
-}
-
-/// The parameter `limit`; by default its maximum.
-pub(super) fn number_of(limit: Option<&str>, max: usize) -> Result<usize, Refused> {
-    match limit.map(str::parse::<usize>) {
-        None => Ok(max),
-        Some(Ok(limit)) if (1..=max).contains(&limit) => Ok(limit),
-        Some(_) => {
-            Err(Refused::new(problem::INVALID_REQUEST, format!("limit must be a number from 1 to {max}.")))
-        }
-    }
-}
-
-/// The number of lines after which a stream ends.
-fn frames_of(frames: Option<&str>) -> Result<Option<u64>, Refused> {
-    match frames.map(str::parse) {
-        None => Ok(None),
-        Some(Ok(frames)) if (1..=FRAMES_MAX).contains(&frames) => Ok(Some(frames)),
-        Some(_) => Err(Refused::new(
-            problem::INVALID_REQUEST,
-            format!("frames must be a number from 1 to {FRAMES_MAX}."),
-        )),
-    }
-}
-
-fn nothing_here() -> Refused {
-    Refused::new(problem::NOT_FOUND, "No call of the ops listener has this path.")
-}
-
-pub(super) fn check_reason(reason: Option<String>) -> Result<Option<String>, Refused> {
-    operator_action::check_reason(reason).map_err(|why| Refused::invalid("/reason", why))
-}
-
-fn invalid_definition(mistakes: &[Mistake]) -> Refused {
-    let list: Vec<_> =
-        mistakes.iter().map(|m| serde_json::json!({"pointer": m.place, "detail": m.what})).collect();
-    let first = mistakes.first();
-    let detail = first.map(|m| format!("{} mistakes; the first: {m}", mistakes.len())).unwrap_or_default();
-    Refused::invalid(first.map_or("", |m| m.place.as_str()), detail).with("mistakes", list)
-}
-
-pub(super) fn failed(sale: &str, failure: &Failure) -> Refused {
-    match failure {
-        Failure::Refused(Refusal::Missing) => sale_not_found(sale),
-        Failure::Unknown(_) | Failure::NotReplicated { .. } => {
-            tracing::warn!(sale, %failure, "the outcome of an admin call is unknown");
-            Refused::unknown()
-        }
-        Failure::NotDone(why) | Failure::WrongServer(why) => {
-            tracing::warn!(sale, %failure, "an admin call was not done");
-            Refused::new(problem::TEMPORARY_REDUCED_CAPACITY, format!("Nothing was done: {why}"))
-                .retry_after(1_000)
-        }
-        Failure::Refused(refusal) => {
-            tracing::warn!(sale, %failure, "the ledger refused an admin call");
-            Refused::new(problem::TEMPORARY_REDUCED_CAPACITY, format!("Nothing was done: {refusal}"))
-                .retry_after(1_000)
-        }
     }
 }

@@ -1,0 +1,44 @@
+//! The outcomes of operator calls that change a definition or a total.
+
+/// The outcome of applying a definition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ApplyOutcome {
+    /// The sale is new.
+    Created,
+    /// The sale now has this revision.
+    Updated(u64),
+    /// Nothing differs from this revision.
+    Unchanged(u64),
+    /// These fields are locked.
+    Locked(Vec<String>),
+    /// These items were taken before and can't be removed.
+    ItemTaken(Vec<String>),
+    /// More is taken of these items than their new total.
+    StockTaken(Vec<(String, u64)>),
+}
+
+/// The outcome of a restock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RestockOutcome {
+    /// The item has this total and this free stock.
+    Done {
+        /// Total of the item.
+        total: i64,
+        /// Free stock of the item.
+        free: i64,
+    },
+    /// The sale has no such item.
+    UnknownItem,
+    /// The item has no limit.
+    NoLimit,
+    /// The total is neither the expected nor the new one.
+    Changed {
+        /// Current total.
+        total: i64,
+    },
+    /// More is taken than the new total.
+    Taken {
+        /// Number that is taken.
+        taken: i64,
+    },
+}

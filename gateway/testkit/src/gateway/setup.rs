@@ -1,0 +1,102 @@
+//! Starts a gateway: its options, its secrets, its command.
+
+use std::fs::File;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::Failed;
+use crate::files::write_secret;
+use crate::gateway::{Gateway, OPS_TOKEN, SECRET, clean};
+use crate::program::{Program, ours, under};
+
+/// What a gateway is started with.
+#[derive(Default)]
+pub struct Setup<'a> {
+    /// For `--redis`.
+    pub redis: &'a str,
+    /// Further options. What every gateway of the kit has (see [`USUAL`]) stands back behind them.
+    pub options: &'a [&'a str],
+    /// The program that runs it, such as `taskset`.
+    pub under: &'a [&'a str],
+    /// Its binary; by default the one that was built beside the program that runs.
+    pub binary: Option<&'a Path>,
+    pub envs: &'a [(&'a str, &'a str)],
+    /// The name under which failures call it.
+    pub name: Option<&'a str>,
+    /// Where its log goes; to standard error by default.
+    pub log: Option<&'a Path>,
+    /// It has no option of [`USUAL`] but its ports.
+    pub is_as_shipped: bool,
+    /// Its secret and its ops token are random, not [`SECRET`] and [`OPS_TOKEN`].
+    pub has_own_secrets: bool,
+}
+
+/// The default options of a gateway.
+const USUAL: [(&str, &str); 7] = [
+    ("--listen", "127.0.0.1:0"),
+    ("--ops-listen", "127.0.0.1:0"),
+    ("--log-level", "warn"),
+    ("--workers", "2"),
+    ("--drain-delay-ms", "0"),
+    ("--limit-buyer", "off"),
+    ("--queue-delay-max-ms", "60000"),
+];
+
+/// So many of them are ports.
+const PORTS: usize = 2;
+
+impl Setup<'_> {
+    /// Starts it and waits until its ports are open.
+    pub fn start(&self) -> Result<Gateway, Failed> {
+        let files = tempfile::tempdir().map_err(Failed::to("make a directory"))?;
+        let [secret, ops_token] = if self.has_own_secrets {
+            [(); 2].map(|()| random_text())
+        } else {
+            [SECRET, OPS_TOKEN].map(ToOwned::to_owned)
+        };
+        write_secrets(files.path(), &secret, &ops_token)?;
+        let (mut command, log) = (self.command(files.path()), self.log);
+        command.stdout(Stdio::piped());
+        if let Some(log) = log {
+            command.stderr(File::create(log).map_err(Failed::to("make a log"))?);
+        }
+        let program = Program::new(self.name.unwrap_or("gateway"), command);
+        let mut gateway = Gateway::of(program, files, String::new(), String::new());
+        (gateway.secret, gateway.ops_token) = (secret, ops_token);
+        gateway.start_again()?;
+        Ok(gateway)
+    }
+
+    pub(super) fn command(&self, files: &Path) -> Command {
+        let (secret, ops) = (files.join("secret"), files.join("ops"));
+        let binary = self.binary.map_or_else(|| ours("gateway"), Path::to_owned);
+        let mut command = clean(under(self.under, binary));
+        command.args(["serve", "--redis", self.redis]).args(self.options).envs(self.envs.iter().copied());
+        if !self.options.contains(&"--ops-token-file") {
+            command.arg("--ops-token-file").arg(&ops);
+        }
+        if !self.options.contains(&"--auth-jwks-file") && !self.options.contains(&"--auth-secret-file") {
+            command.arg("--auth-secret-file").arg(&secret);
+        }
+        let usual = if self.is_as_shipped { &USUAL[..PORTS] } else { &USUAL[..] };
+        for (flag, value) in usual.iter().filter(|(flag, _)| !self.options.contains(flag)) {
+            command.args([flag, value]);
+        }
+        command
+    }
+}
+
+pub(super) fn write_secrets(files: &Path, secret: &str, ops_token: &str) -> Result<(), Failed> {
+    write_secret(&files.join("secret"), secret)?;
+    write_secret(&files.join("ops"), &format!("ops {ops_token}\n"))
+}
+
+/// 32 random bytes as text.
+pub fn random_text() -> String {
+    let mut bytes = [0; 32];
+    aws_lc_rs::rand::fill(&mut bytes).unwrap();
+    STANDARD.encode(bytes)
+}

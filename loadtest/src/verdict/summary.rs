@@ -1,0 +1,35 @@
+//! Reads from verdict.json what other programs need.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::Deserialize;
+
+use crate::base::failure::Failure;
+use crate::proof::reconcile::Violation;
+use crate::verdict::{Arrived, Quantiles, VERDICT, Word};
+
+/// The members of verdict.json that other programs read.
+#[derive(Debug, Deserialize)]
+pub struct VerdictSummary {
+    /// How the run ended.
+    pub verdict: Word,
+    /// Why it is not PASS.
+    pub reasons: Vec<String>,
+    /// Broken rules.
+    pub violations: Vec<Violation>,
+    /// Time from sending to the answer, by the request's name.
+    pub requests_ms: BTreeMap<String, Quantiles>,
+    /// The starts of work.
+    pub arrivals: Arrived,
+}
+
+impl VerdictSummary {
+    /// Reads verdict.json in a report's folder.
+    pub fn read(dir: &Path) -> Result<VerdictSummary, Failure> {
+        let path = dir.join(VERDICT);
+        let wrong = |error: String| Failure::Usage(format!("{}: {error}", path.display()));
+        let text = std::fs::read(&path).map_err(|error| wrong(error.to_string()))?;
+        serde_json::from_slice(&text).map_err(|error| wrong(error.to_string()))
+    }
+}
