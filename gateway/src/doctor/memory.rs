@@ -6,7 +6,7 @@ use crate::doctor::report::{Finding, Findings, Severity};
 use crate::domain::definition::Definition;
 
 /// Bytes of a reservation that is taken, paid and perhaps cancelled: its record and its journal entries.
-/// In a batch it needs less (measured by a test in `tests/it/doctor`).
+/// In a batch it needs less (measured by a test in `tests/it/operations/doctor/room.rs`).
 pub const RESERVATION_BYTES: u64 = 1_000;
 /// Bytes of an item: its counter and its total, by name.
 pub const ITEM_BYTES: u64 = 250;

@@ -36,3 +36,9 @@ fn an_invalid_value_is_a_mistake() {
     change.add("buyer", "default").unwrap();
     assert!(change.add("buyer", "off").unwrap_err().contains("twice"));
 }
+
+#[test]
+fn the_script_counts_a_gateway_as_gone_after_the_same_time() {
+    let script = include_str!("../store/lua/fleet.lua");
+    assert!(script.contains(&format!("local GONE_MS = {}\n", GONE.as_millis())));
+}

@@ -19,8 +19,8 @@ use crate::admit::limits::Limits;
 use crate::api::reservations::{find_sale, sale_not_found};
 use crate::api::view::ReservationView;
 use crate::domain::decision::Shed;
-use crate::domain::definition::{Definition, Mistake, STOCK_MAX};
-use crate::domain::{operator_action, problem};
+use crate::domain::definition::{Definition, STOCK_MAX};
+use crate::domain::problem;
 use crate::http::peer::Peer;
 use crate::http::request::{self, BodyLimits, query};
 use crate::http::respond::{self, Answer, Refused};
@@ -39,7 +39,7 @@ use crate::ops::view::{
 };
 use crate::projection::read_model::Sales;
 use crate::store::journal::Cursor;
-use crate::store::scripts::{Failure, Refusal};
+use crate::store::scripts::Failure;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::record::{AnswerClass, Connections};
 

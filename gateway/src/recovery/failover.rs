@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use redis::RedisError;
 
@@ -16,7 +16,7 @@ use crate::manage::audit;
 use crate::projection::acknowledged::Acknowledged;
 use crate::projection::read_model::Sale;
 use crate::recovery::collect::{CHUNK, read_position, read_reports, submit_report, to_json};
-use crate::recovery::state::{Blocked, OwnPart, Replay, Replayed, State};
+use crate::recovery::state::{Blocked, OwnStatus, Replay, Replayed, State};
 use crate::store::compatibility::was_replica;
 use crate::store::connection::{LiveConnection, RedisConnection};
 use crate::store::dial::{Dial, read_run_id};
@@ -24,6 +24,9 @@ use crate::store::durability::Durability;
 use crate::store::reply::text;
 use crate::store::scripts::{Failure, Refusal, Script, Scripts};
 use crate::store::{Pool, checkout};
+
+/// How long the report of a silent gateway is awaited where Redis has all that it acknowledged: as long as it counts as a member.
+const SILENT_PEER_WAIT: Duration = GONE;
 
 /// What a gateway needs to recover a sale.
 pub struct Recovery {
@@ -79,11 +82,11 @@ impl Fence {
 }
 
 impl Recovery {
-    /// One attempt: leads the sale through all states, from `fenced` to `open`.
+    /// One attempt: takes the sale through all states, from `fenced` to `open`.
     ///
     /// # Errors
     ///
-    /// What keeps the sale in a state, for an operator. The next attempt begins anew.
+    /// What keeps the sale in a state, for an operator. The next attempt starts again.
     pub async fn recover<D: Dial>(
         &self,
         connection: &RedisConnection<D>,
@@ -94,8 +97,8 @@ impl Recovery {
         let mut attempt = Attempt { recovery: self, connection, live, sale, fence };
         let mut state = State::Fenced;
         while state != State::Open {
-            state = attempt.leave(state).await.map_err(|blocked| blocked.describe(&sale.id))?;
-            tracing::debug!(sale = sale.id, state = state.name(), "the recovery goes on");
+            state = attempt.advance(state).await.map_err(|blocked| blocked.describe(&sale.id))?;
+            tracing::debug!(sale = sale.id, state = state.name(), "recovery: next state");
         }
         Ok(())
     }
@@ -112,7 +115,7 @@ struct Attempt<'a, D: Dial> {
 
 impl<D: Dial> Attempt<'_, D> {
     /// Does what a state asks for; the next state.
-    async fn leave(&mut self, state: State) -> Result<State, Blocked> {
+    async fn advance(&mut self, state: State) -> Result<State, Blocked> {
         match state {
             State::Fenced => self.submit().await,
             State::Collecting => self.collect().await,
@@ -130,10 +133,10 @@ impl<D: Dial> Attempt<'_, D> {
 
     async fn collect(&mut self) -> Result<State, Blocked> {
         let (mut conn, keys) = (self.live.conn(), &self.sale.keys);
-        let is_recent = self.fence.noticed.elapsed() < GONE;
+        let is_recent = self.fence.noticed.elapsed() < SILENT_PEER_WAIT;
         let is_durable = !is_recent && self.is_durable().await.map_err(not_collected)?;
-        let part = OwnPart { is_recent, was_member: !self.fence.peers.is_empty(), is_durable };
-        let awaits_peers = part.awaits_peers()?;
+        let status = OwnStatus { is_recent, was_member: !self.fence.peers.is_empty(), is_durable };
+        let awaits_peers = status.awaits_peers()?;
         if awaits_peers {
             let awaited = read_reports(&mut conn, keys, false).await.map_err(not_collected)?.awaited();
             if !awaited.is_empty() {

@@ -1,4 +1,4 @@
-//! A change that Redis may have lost, as a gateway remembers it: what `lua/replay.lua` needs to make it again.
+//! A change that Redis may have lost, as a gateway has buffered it, in the form that `lua/replay.lua` replays.
 
 use redis::Value;
 use serde::{Deserialize, Serialize};
@@ -9,9 +9,9 @@ use crate::domain::subject::{from_word, push_word};
 use crate::projection::acknowledged::Acknowledged;
 use crate::store::journal::{Entry, entry_fields};
 
-/// Every entry has these; what else it says is in `fields`.
+/// Every entry has these; its other fields are in `fields`.
 const COMMON: [&str; 5] = ["kind", "at", "clock", "stock", "counts"];
-/// The kind of an entry in the place of one that nobody knows and nobody was told of.
+/// The kind of an entry in the place of a change that no gateway read or acknowledged.
 pub(crate) const LOST: &str = "lost";
 
 /// A change, as `lua/replay.lua` takes it.
@@ -82,7 +82,7 @@ impl MissingChange {
         })
     }
 
-    /// As it was told; `None` if that makes no sense.
+    /// From an acknowledged change; `None` if it is invalid.
     pub(crate) fn from_acknowledged(acknowledged: &Acknowledged) -> Option<Self> {
         let Acknowledged { sequence, kind, at, clock, ref fields, ref rows } = *acknowledged;
         let rows: Vec<Row> = rows.lines().map(Row::of).collect::<Option<_>>()?;
@@ -101,7 +101,7 @@ impl MissingChange {
         })
     }
 
-    /// Adds what another gateway has told of the same change: each tells of the reservations that it has heard of.
+    /// Adds the reservations of this change that another gateway acknowledged: each has only its own.
     pub(crate) fn merge(&mut self, other: Self) {
         for row in other.rows {
             if self.rows.iter().all(|known| known.reservation_key() != row.reservation_key()) {
@@ -111,7 +111,7 @@ impl MissingChange {
         (self.at, self.clock) = (self.at.min(other.at), self.clock.min(other.clock));
     }
 
-    /// With what its entry says, if that was only told.
+    /// Adds the fields of its entry to a change that was only acknowledged.
     pub(crate) fn with_entry_fields(mut self) -> Self {
         if self.kind == "reserve" && self.left.is_none() {
             let mut winners: Vec<Reservation> = self.rows.iter().filter_map(Row::reservation).collect();
@@ -123,9 +123,10 @@ impl MissingChange {
         self
     }
 
-    /// In the place of a change that nobody knows.
+    /// In the place of a change that no report has.
     pub(crate) fn placeholder(sequence: u64) -> Self {
-        let fields = ["who", "gateways", "reason", "nobody knows it, and nobody was told"].map(str::to_owned);
+        let fields =
+            ["who", "gateways", "reason", "no gateway has read or acknowledged it"].map(str::to_owned);
         Self {
             sequence,
             kind: LOST.to_owned(),
@@ -139,11 +140,11 @@ impl MissingChange {
         }
     }
 
-    /// Whether what was told is in what was read.
+    /// Whether the entry contains the acknowledged reservations.
     pub(crate) fn contains(&self, acknowledged: &Self) -> bool {
         let is_there =
             |row: &Row| self.rows.iter().any(|read| read.buyer == row.buyer && read.row == row.row);
-        // A sweep is told without whom it has ended; what found a change made can't tell a payment from a later move.
+        // A sweep is buffered without its reservations; a call that finds its change made can't tell a payment from a later move.
         let same_kind = self.kind == acknowledged.kind || !acknowledged.rows.is_empty();
         same_kind && acknowledged.rows.iter().all(is_there)
     }
@@ -156,8 +157,8 @@ fn line(r: &Reservation) -> String {
     line
 }
 
-/// The items, and the columns of an entry of winners that were told: as `lua/reserve.lua` writes them, but `data` instead of `wants` has
-/// the line of each, since not all of a batch need be known, so that their numbers may have gaps.
+/// The items, and the columns of an entry of acknowledged winners, as `lua/reserve.lua` writes them. `data` has the line of each
+/// in the place of `wants`: reports need not have all of a batch, so that numbers may have gaps.
 fn columns(winners: &[Reservation]) -> (Vec<String>, Vec<String>) {
     let (first, deadline) = winners.first().map_or((0, 0), |first| (first.number, first.deadline));
     let mut items: Vec<String> = winners.iter().flat_map(Reservation::items).collect();

@@ -14,7 +14,7 @@ pub const RELEASE_EFFECT: &str = "recovery no longer waits for the report of thi
 pub const RELEASE_ALL_EFFECT: &str = "the sale continues with the ledger as it is; a buyer whose reservation was acknowledged after \
     that has none, and the car is sold again. Restart every gateway that reports the sale as halted then";
 
-/// Gives up the report of a gateway; with `None` all reports, and what they have.
+/// Releases a gateway: recovery no longer waits for its report. With `None` recovery takes the ledger as it is.
 ///
 /// # Errors
 ///

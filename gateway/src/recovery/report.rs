@@ -11,7 +11,7 @@ use crate::recovery::state::{Blocked, Replay};
 
 /// In the place of a gateway's id: all of them.
 pub(crate) const ALL: &str = "*";
-/// More changes than this are not a failover's.
+/// The most missing changes; more need an operator.
 const MISSING_MAX: u64 = 1_000_000;
 
 /// The report of a gateway, besides its entries.

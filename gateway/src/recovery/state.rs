@@ -8,8 +8,8 @@ use crate::recovery::missing::MissingChange;
 /// Gateways that a message names, at most.
 const NAMED_MAX: usize = 3;
 
-/// Where a fenced sale is on its way to the epoch of the Redis that has it now. An attempt goes through all states in this order;
-/// one that is kept in a state ends there, and the next one begins anew.
+/// The progress of a fenced sale to the epoch of the Redis that has it now. An attempt takes it through all states in
+/// this order; one that is blocked in a state ends there, and the next one starts again.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum State {
     /// Every script refuses the sale, whose epoch is another one. This gateway submits its report.
@@ -54,7 +54,7 @@ impl Replay {
     }
 }
 
-/// What keeps a sale in a state.
+/// What blocks an attempt in a state.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Blocked {
     /// This gateway has never reached the ledger, and peers that have may still come.
@@ -82,9 +82,9 @@ impl State {
     }
 }
 
-/// What a gateway knows of its own part when it has submitted its report.
+/// The own status of a gateway that has submitted its report.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct OwnPart {
+pub(crate) struct OwnStatus {
     /// The failover was noticed so recently that a peer which is silent may still submit its report.
     pub(crate) is_recent: bool,
     /// This gateway saw members when it last reached the ledger, itself among them.
@@ -93,8 +93,8 @@ pub(crate) struct OwnPart {
     pub(crate) is_durable: bool,
 }
 
-impl OwnPart {
-    /// Whether the reports of silent peers are awaited; an error if only peers can tell what was acknowledged.
+impl OwnStatus {
+    /// Whether the reports of silent peers are awaited; an error if only reports of peers show what was acknowledged.
     pub(crate) fn awaits_peers(self) -> Result<bool, Blocked> {
         if self.is_recent && !self.was_member {
             return Err(Blocked::NewHere);
@@ -115,8 +115,8 @@ impl Blocked {
                 "the recovery report of this gateway was removed from Redis: it is submitted again".to_owned()
             }
             Self::NeedsOperator(why) => format!(
-                "Redis was restarted or replaced and has lost acknowledged changes that can't be replayed: {why}. Restore the ledger \
-                 from its append-only file; or continue with the ledger as it is: `gateway sale release {sale} --all`"
+                "Redis was restarted and lost acknowledged changes that can't be replayed: {why}. Restore its append-only file, \
+                 or continue without them: `gateway sale release {sale} --all`"
             ),
             Self::Failed(why) => why.clone(),
         }

@@ -1,4 +1,4 @@
-//! The sweeper: ticks the sale clock, sweeps holds that are due, and takes in a restarted Redis.
+//! The expiry sweeper: ticks the sale clock, sweeps holds that are due, and starts the recovery of a fenced sale.
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -26,10 +26,10 @@ const TICK: Duration = Duration::from_millis(250);
 const SWEEP_ENTRIES: usize = 64;
 /// Sweeps in a row before the next tick.
 const SWEEPS_MAX: usize = 50;
-/// Between two attempts to take a restarted Redis in.
+/// Between two attempts to recover a sale, at most.
 const RECOVERY_RETRY: Duration = Duration::from_secs(1);
 
-/// Reaps all sales for as long as the process lives. Any number of gateways may do so at once.
+/// Ticks and sweeps all sales for as long as the process lives. Any number of gateways may do so at once.
 /// Each sale has a loop of its own, so that a damaged or a very busy one delays no other.
 pub async fn sweep_all<D: Dial>(connections: Rc<RedisConnections<D>>, recovery: Recovery, sales: Arc<Sales>) {
     let recovery = Rc::new(recovery);
@@ -98,7 +98,7 @@ async fn tick_and_sweep<D: Dial>(
     }
     for _ in 0..SWEEPS_MAX {
         let swept = sweep(connection, live, sale, SWEEP_ENTRIES).await?;
-        // Nobody is told of it, so that it does not wait for replicas.
+        // No client gets an answer for it, so that it does not wait for replicas.
         sale.note_read(swept.header.sequence, scripts);
         sale.sweep_status().note_swept(swept.left);
         if !swept.more {
@@ -145,9 +145,9 @@ pub async fn sweep<D: Dial>(
         left => Some(first_left(left).ok_or_else(unreadable)?),
     };
     if ended > 0 {
-        // Whoever takes what came back must find it free again, should Redis lose this.
+        // A later buyer of this stock must find it free again, should Redis lose this.
         let Header { sequence, time: at, sale_clock: clock, .. } = header;
-        // Nobody is told of a sweep, so that it does no harm where this is too late.
+        // No client gets an answer for a sweep, so that it does no harm where this is too late.
         let _ = sale.acknowledged().acknowledge(
             &live.epoch,
             Acknowledged { sequence, kind: "expire", at, clock, fields: Vec::new(), rows: String::new() },
@@ -181,7 +181,7 @@ async fn handle_outcome<D: Dial>(
             sale.sweep_status().note_success();
             sale.set_fault(None);
         }
-        // A ledger that went back to an earlier incarnation has not been adopted by its Redis: that is for the recovery to find.
+        // A ledger that went back to an earlier incarnation has not been adopted by its Redis: recovery decides.
         Err(Failure::Refused(Refusal::Incarnation { epoch: old, .. } | Refusal::Epoch(old)))
             if *old != *live.epoch =>
         {
@@ -202,7 +202,7 @@ async fn handle_outcome<D: Dial>(
         Err(Failure::Refused(refusal)) => sale.set_fault(Some(refusal.to_string())),
         // Redis answers, and takes no writes: read-only, short of replicas, its disk full.
         Err(Failure::NotDone(why)) => sale.set_fault(Some(why)),
-        // The connection tells of an outage of Redis itself.
+        // The connection reports an outage of Redis itself.
         Err(failure) => tracing::debug!(sale = sale.id, %failure, "no tick"),
     }
 }

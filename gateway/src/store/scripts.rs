@@ -1,4 +1,4 @@
-//! All Lua scripts: how their text is composed, and how one is called.
+//! The Lua scripts of sales: how their text is composed, and how one is called.
 
 use std::time::Duration;
 

@@ -82,7 +82,7 @@ impl Setup<'_> {
 }
 
 impl Redis {
-    /// With an append-only file that is synced always, as the README recommends.
+    /// With an append-only file that is synced always, as `docs/deployment.md` recommends.
     pub fn start() -> Self {
         Self::start_with(&[])
     }

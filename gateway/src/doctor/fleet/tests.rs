@@ -48,7 +48,7 @@ fn another_version_a_gateway_that_is_not_ready_and_scripts_that_differ_are_repor
     use Severity::{Fail, Warn};
     let mut mixed = good();
     mixed.live.as_mut().unwrap().push(gateway("10.0.0.3:80", "0.0.9"));
-    // They sell one sale together (`tests/it/versions.rs`): an unfinished update stops no launch.
+    // They sell one sale together (`tests/it/recovery/versions.rs`): an unfinished update stops no launch.
     assert_eq!(bad(&mixed), [("gateways", Warn)]);
     let line = &check(&mixed)[0];
     assert!(line.found.ends_with("\"10.0.0.3:80\" (0.0.9)"), "{line:?}");

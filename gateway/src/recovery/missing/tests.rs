@@ -3,7 +3,7 @@ use super::*;
 const WINNERS: &str = "aliceAAAAAAAAAAAAAAA alice key-AAAAAAAA fa air cover,care gz-1 - 8 1 held 5 905 - 4\n\
                        bobAAAAAAAAAAAAAAAAA bob key-BBBBBBBB fb air - - package:cover,store:gz-1 9 1 held 5 905 - 4";
 
-/// The entry that the gateway would have read of what it told.
+/// The entry that the gateway would have read of what it acknowledged.
 fn entry(missing: &MissingChange, left: &str) -> Value {
     let text = |text: &str| Value::BulkString(text.as_bytes().to_vec());
     let common = ["kind", &missing.kind, "at", "5", "clock", "3", "stock", left, "counts", "2 0 0 0"];
@@ -31,7 +31,7 @@ fn acknowledged_winners_are_those_of_the_entry_that_was_not_read() {
     assert!(read.contains(&acknowledged), "{read:?}");
     assert_eq!((read.left.as_deref(), read.counts.as_deref()), (Some(&[7, 3, 0, 0][..]), Some("2 0 0 0")));
     assert_eq!((&read.fields, &read.rows, read.clock), (&acknowledged.fields, &acknowledged.rows, 3));
-    // It goes as JSON, without what it does not know.
+    // It goes as JSON, without unknown fields.
     let json = serde_json::to_string(&acknowledged).unwrap();
     assert!(!json.contains("left"), "{json}");
     assert_eq!(serde_json::from_str::<MissingChange>(&json).unwrap(), acknowledged);

@@ -19,12 +19,12 @@ fn all(fields: &[(&str, String)]) -> RecoveryReports {
     RecoveryReports::parse(&fields)
 }
 
-fn says(known: u64, since: u64, peers: &[&str]) -> String {
+fn report(known: u64, since: u64, peers: &[&str]) -> String {
     let peers = peers.iter().map(|id| ((*id).to_owned(), format!("at-{id}"))).collect();
     serde_json::to_string(&RecoveryReport { known, since, peers, ..RecoveryReport::default() }).unwrap()
 }
 
-fn says_of(incarnation: &str, known: u64) -> String {
+fn report_of(incarnation: &str, known: u64) -> String {
     let incarnation = incarnation.to_owned();
     serde_json::to_string(&RecoveryReport { incarnation, known, ..RecoveryReport::default() }).unwrap()
 }
@@ -35,7 +35,7 @@ fn json(missing: &MissingChange) -> String {
 
 #[test]
 fn live_peers_are_awaited_unless_an_operator_releases_them() {
-    let mut fields = vec![("for", "old new".to_owned()), ("g:a", says(3, 0, &["a", "b"]))];
+    let mut fields = vec![("for", "old new".to_owned()), ("g:a", report(3, 0, &["a", "b"]))];
     let b = ("b".to_owned(), "at-b".to_owned());
     assert_eq!(all(&fields).plan("", 3, true), Err(Blocked::Awaiting(vec![b])));
     let late_at = Clocks::default();
@@ -44,7 +44,7 @@ fn live_peers_are_awaited_unless_an_operator_releases_them() {
     fields.push(("x:b", "maja".to_owned()));
     assert_eq!(all(&fields).plan("", 3, true), nothing());
     // Its report comes all the same, and names a member that no other report has.
-    fields.push(("g:b", says(3, 0, &["b", "c"])));
+    fields.push(("g:b", report(3, 0, &["b", "c"])));
     assert!(matches!(all(&fields).plan("", 3, true), Err(Blocked::Awaiting(who)) if who[0].0 == "c"));
 }
 
@@ -52,8 +52,8 @@ fn live_peers_are_awaited_unless_an_operator_releases_them() {
 fn the_plan_replays_the_union_in_order_and_marks_unacknowledged_gaps_lost() {
     let read = acknowledged(5, "held");
     let fields = [
-        ("g:a", says(8, 3, &["a", "b"])),
-        ("g:b", says(5, 4, &["a", "b"])),
+        ("g:a", report(8, 3, &["a", "b"])),
+        ("g:b", report(5, 4, &["a", "b"])),
         ("r:5", json(&read)),
         ("t:5:a", json(&read)),
         ("t:7:a", json(&acknowledged(7, "confirmed"))),
@@ -82,19 +82,19 @@ fn the_latest_clocks_of_all_reports_count_and_an_earlier_version_reports_none() 
 
 #[test]
 fn a_change_that_may_have_been_acknowledged_is_never_invented() {
-    let forgotten = [("g:a", says(7, 6, &["a"])), ("t:7:a", json(&acknowledged(7, "held")))];
+    let forgotten = [("g:a", report(7, 6, &["a"])), ("t:7:a", json(&acknowledged(7, "held")))];
     assert!(
         matches!(all(&forgotten).plan("", 5, true), Err(Blocked::NeedsOperator(why)) if why.contains("entry 6"))
     );
     let two = [
-        ("g:a", says(7, 0, &["a"])),
+        ("g:a", report(7, 0, &["a"])),
         ("r:7", json(&acknowledged(7, "held"))),
         ("t:7:a", json(&acknowledged(7, "cancelled"))),
     ];
     assert!(
         matches!(all(&two).plan("", 6, true), Err(Blocked::NeedsOperator(why)) if why.contains("two primaries"))
     );
-    let conflict = [("g:a", says(7, 0, &["a"])), ("conflict", "7".to_owned())];
+    let conflict = [("g:a", report(7, 0, &["a"])), ("conflict", "7".to_owned())];
     assert!(matches!(all(&conflict).plan("", 7, true), Err(Blocked::NeedsOperator(_))));
     // Unless an operator decides it.
     let mut released = two.to_vec();
@@ -105,9 +105,9 @@ fn a_change_that_may_have_been_acknowledged_is_never_invented() {
     );
     assert!(all(&two).check_release(Some("b")).unwrap_err().contains("no gateway"));
     assert!(all(&[]).check_release(None).is_err() && all(&two).check_release(None).is_ok());
-    let far = [("g:a", says(u64::MAX, 0, &["a"]))];
+    let far = [("g:a", report(u64::MAX, 0, &["a"]))];
     assert!(matches!(all(&far).plan("", 7, true), Err(Blocked::NeedsOperator(_))));
-    let unreadable = [("g:a", says(7, 0, &["a"])), ("r:8", String::new())];
+    let unreadable = [("g:a", report(7, 0, &["a"])), ("r:8", String::new())];
     assert!(
         matches!(all(&unreadable).plan("", 7, true), Err(Blocked::NeedsOperator(why)) if why.contains("r:8"))
     );
@@ -115,7 +115,7 @@ fn a_change_that_may_have_been_acknowledged_is_never_invented() {
 
 #[test]
 fn a_report_about_another_incarnation_is_never_replayed() {
-    let both = [("g:a", says_of("2", 7)), ("g:b", says_of("1", 500))];
+    let both = [("g:a", report_of("2", 7)), ("g:b", report_of("1", 500))];
     let replay = Replay {
         missing: vec![MissingChange::placeholder(7)],
         lost: 1,

@@ -2,17 +2,17 @@ use super::*;
 
 #[test]
 fn a_new_gateway_waits_for_peers_that_may_still_come() {
-    let part = OwnPart { is_recent: true, was_member: false, is_durable: true };
-    assert_eq!(part.awaits_peers(), Err(Blocked::NewHere));
-    assert_eq!(OwnPart { is_recent: false, ..part }.awaits_peers(), Ok(false));
+    let status = OwnStatus { is_recent: true, was_member: false, is_durable: true };
+    assert_eq!(status.awaits_peers(), Err(Blocked::NewHere));
+    assert_eq!(OwnStatus { is_recent: false, ..status }.awaits_peers(), Ok(false));
 }
 
 #[test]
 fn silent_peers_are_awaited_until_redis_alone_can_have_all_that_they_acknowledged() {
-    let part = OwnPart { is_recent: true, was_member: true, is_durable: true };
-    assert_eq!(part.awaits_peers(), Ok(true));
-    assert_eq!(OwnPart { is_recent: false, ..part }.awaits_peers(), Ok(false));
-    assert_eq!(OwnPart { is_recent: false, is_durable: false, ..part }.awaits_peers(), Ok(true));
+    let status = OwnStatus { is_recent: true, was_member: true, is_durable: true };
+    assert_eq!(status.awaits_peers(), Ok(true));
+    assert_eq!(OwnStatus { is_recent: false, ..status }.awaits_peers(), Ok(false));
+    assert_eq!(OwnStatus { is_recent: false, is_durable: false, ..status }.awaits_peers(), Ok(true));
 }
 
 #[test]

@@ -148,8 +148,9 @@ async fn every_line_of_a_request_has_its_id_and_no_other_line_has_one() {
     open(&gateway, &small()).await;
     // An operator action writes a line with its author.
     let action = gateway.action("resume", &json!({"reason": "a test"})).await;
-    let is_action =
-        |line: &Value| line["fields"]["message"] == "operator action done" && line["fields"]["who"] == "ops";
+    let is_action = |line: &Value| {
+        line["fields"]["message"] == "operator action done" && line["fields"]["actor"] == "ops"
+    };
     logged_once(&log, action.header("x-request-id"), is_action).await;
     // A read that Redis does not answer is logged, with the trace.
     proxy.set(Fault::StallAnswers);

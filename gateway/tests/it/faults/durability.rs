@@ -70,7 +70,7 @@ async fn a_gateway_is_ready_only_while_enough_replicas_are_in_step() {
     ready(&gateway, true).await;
     // A stopped replica acknowledges nothing, and does not count.
     replica.stop();
-    not_ready(&gateway, "durability replicas=1 is asked for").await;
+    not_ready(&gateway, "durability replicas=1 is required").await;
     replica.signal(Signal::CONT);
     ready(&gateway, true).await;
 }

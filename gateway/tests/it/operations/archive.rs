@@ -98,7 +98,7 @@ async fn an_incomplete_file_imports_nothing() {
     refused(b"", "was cut off");
     refused(b"# a sale\n", "can't be read");
     refused(&good[..good.len() - 1], "was cut off");
-    refused(&[&good[..], b"\n"].concat(), "goes on after");
+    refused(&[&good[..], b"\n"].concat(), "has data after its checksum");
     let newer = String::from_utf8(good.clone()).unwrap().replacen("\"version\":1", "\"version\":2", 1);
     refused(newer.as_bytes(), "version 2");
     let lines: Vec<&[u8]> = good.split_inclusive(|byte| *byte == b'\n').collect();

@@ -216,7 +216,7 @@ async fn watchers_are_bounded_and_a_slow_one_delays_no_other() {
     }
     let full = gateway.ops_get("/admin/v1/live?frames=1").await;
     let problem = refused(&full, 503, "temporary-reduced-capacity", &["retry_after_ms"]);
-    assert!(problem["detail"].as_str().unwrap().contains("200 pages"), "{problem}");
+    assert!(problem["detail"].as_str().unwrap().contains("200 live streams"), "{problem}");
     // None of them reads. The gateway answers everything else, and the numbers go on.
     assert_eq!(gateway.ops_get("/readyz").await.status, 200);
     assert_eq!(gateway.reserve("alice", "k1", &white()).await.status, 201);

@@ -177,7 +177,10 @@ async fn a_certificate_without_its_key_is_an_alarm_until_the_pair_fits() {
     let other = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     std::fs::write(certificate.cert(), other.cert.pem()).unwrap();
     let answered = alarm(&gateway, "file-rejected").await;
-    assert!(answered["text"].as_str().unwrap().contains("--tls-cert-file has changed"), "{answered}");
+    assert!(
+        answered["text"].as_str().unwrap().contains("changed file of --tls-cert-file is invalid"),
+        "{answered}"
+    );
     assert_eq!(gateway.metrics().await.of(series), 1.0);
     std::fs::write(certificate.cert(), former).unwrap();
     eventually("it is over", || async { (gateway.metrics().await.of(series) == 0.0).then_some(()) }).await;

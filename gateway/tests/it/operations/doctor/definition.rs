@@ -63,7 +63,7 @@ async fn every_slip_of_a_definition_is_reported_once_it_is_applied() {
         (with(good("-"), "/sale/rehearsal", json!(true)), "rehearsal", "warn", "rehearsal = true"),
         (with(good("-"), "/sale/hold", json!("60s")), "hold", "warn", "lasts 1 min"),
         (with(good("-"), "/sale/grace", json!("0s")), "hold", "warn", "0 ms late"),
-        (with(good("-"), "/sale/attempts", json!(1)), "attempts", "warn", "1 a buyer, of 1"),
+        (with(good("-"), "/sale/attempts", json!(1)), "attempts", "warn", "1 a buyer, with 1 attempts"),
         (with(good("-"), "/model/1/stock", json!(0)), "stock", "warn", "black"),
         (
             with(with(good("-"), "/model/0/stock", json!(0)), "/model/1/stock", json!(0)),

@@ -33,7 +33,7 @@ async fn a_port_is_free_or_a_gateway_s_or_reported() {
         "host",
         "ports",
         "fail",
-        &format!("--listen {address} is taken"),
+        &format!("--listen {address} is in use"),
     );
     desk.examine(&["--ops-listen", &address]).has("host", "ports", "fail", "--ops-listen");
     drop(taken);

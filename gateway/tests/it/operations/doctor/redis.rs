@@ -63,7 +63,7 @@ async fn a_sale_that_is_too_large_for_its_redis_is_reported_before_it_is_full() 
     let endless = crate::operations::doctor::definition::without(small(), "/model/0", "stock");
     let endless = crate::operations::doctor::definition::without(endless, "/stores/2", "capacity");
     open(&gateway, &endless).await;
-    desk.examine(&[]).has("redis", "endless", "warn", "nobody can say");
+    desk.examine(&[]).has("redis", "endless", "warn", "has no bound");
 }
 
 #[test]
@@ -176,7 +176,7 @@ async fn without_redis_all_else_is_still_looked_at() {
     let weak = desk.arg("weak");
     let findings = desk.examine(&["--ops-token-file", &weak]);
     assert_eq!(findings.code, 3, "{findings:#?}");
-    assert!(findings.err.contains("out of reach"), "{findings:?}");
+    assert!(findings.err.contains("Redis is unreachable"), "{findings:?}");
     findings.has("redis", "reach", "fail", "");
     findings.has("keys", "ops", "warn", "maja");
     findings.has("keys", "files", "warn", "mode 644");

@@ -23,7 +23,7 @@ async fn controls_leftovers_drift_and_missing_sales_are_reported() {
     let desk = Desk::new(&redis);
     desk.examine(&["--sale", "smal"]).has("sale smal", "ledger", "fail", "no such sale");
     let findings = beside(&desk, &gateway, &[]);
-    findings.has("sale small", "read-model", "ok", "knows it, at sequence 1");
+    findings.has("sale small", "read-model", "ok", "has it, at sequence 1");
     for (action, undo, found) in [("pause", "resume", "it is paused"), ("freeze", "unfreeze", "it is frozen")]
     {
         assert_eq!(gateway.action(action, &json!({})).await.status, 200);
@@ -68,7 +68,7 @@ async fn a_restarted_redis_and_a_gateway_at_another_are_reported() {
     // The gateway on this host uses another Redis.
     let elsewhere = Redis::start_with(&["--maxmemory", "256mb"]);
     let other = Gateway::start(&elsewhere).await;
-    beside(&desk, &other, &["--sale", "small"]).has("sale small", "read-model", "fail", "does not know it");
+    beside(&desk, &other, &["--sale", "small"]).has("sale small", "read-model", "fail", "does not have it");
     gateway.kill();
     redis.kill();
     redis.start_again().unwrap();
