@@ -69,7 +69,7 @@ async fn every_slip_of_a_definition_is_reported_once_it_is_applied() {
             with(with(good("-"), "/model/0/stock", json!(0)), "/model/1/stock", json!(0)),
             "stock",
             "fail",
-            "no model has any",
+            "no model has stock",
         ),
         (without(good("-"), "/model/0", "stock"), "stock", "warn", "without a limit: white"),
         (

@@ -46,7 +46,7 @@ fn a_certificate_that_ends_too_soon_or_is_for_another_name_is_reported() {
         ("", (-1, 2), true, None, "fail", "--tls-cert-file expires in 1 d"),
         ("ops-", (-1, 1), true, None, "fail", "--ops-tls-cert-file expires in"),
         ("", (-10, -1), true, None, "fail", "--tls-cert-file expired"),
-        ("", (2, 90), true, None, "fail", "--tls-cert-file begins in 1 d"),
+        ("", (2, 90), true, None, "fail", "--tls-cert-file becomes valid in 1 d"),
         ("", (-1, 10), true, None, "warn", "expires in 9 d"),
         ("", (-1, 90), false, None, "warn", "self-signed"),
         ("", (-1, 90), true, None, "ok", "for localhost, expires in 89 d"),
