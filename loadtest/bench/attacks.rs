@@ -20,22 +20,22 @@ use crate::{Failure, floods, print_line, wire};
 /// Slow, or silent, connections.
 const SLOW: usize = 2_000;
 /// Of the one buyer.
-const GREEDY: usize = 1_000;
+const ONE_BUYER_CONNECTIONS: usize = 1_000;
 /// From a greedy connection's answer to its next tap.
 const GREED: Duration = Duration::from_millis(500);
 /// Connections that are opened and dropped, a second: 100,000 in ten.
 const DROPS_PER_SECOND: u32 = 10_000;
 /// Heads and bodies without end, at a time.
-const BOMBERS: usize = 50;
+const ENDLESS_SENDERS: usize = 50;
 /// From one of a bomber's to its next.
-const BOMB_PAUSE: Duration = Duration::from_millis(100);
+const ENDLESS_PAUSE: Duration = Duration::from_millis(100);
 /// Connections of new clients, requests at once on each, and the pause between: 10,000 requests a
 /// second.
-const STRANGERS: usize = 20;
+const NEW_CLIENTS: usize = 20;
 const STRANGERS_AT_ONCE: u32 = 10;
 const STRANGERS_PAUSE: Duration = Duration::from_millis(20);
 /// Between two drops of a slow sender.
-const DRIP: Duration = Duration::from_secs(1);
+const BYTE_INTERVAL: Duration = Duration::from_secs(1);
 /// A connection that can't be opened by then is given up.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// The attackers end by then, even if the bench is gone.
@@ -184,7 +184,7 @@ impl Attackers {
                 loop {
                     let mut is_open = stream.write_all(&begin).await.is_ok();
                     while is_open {
-                        let reply = timeout(DRIP, stream.read(&mut [0; 512])).await;
+                        let reply = timeout(BYTE_INTERVAL, stream.read(&mut [0; 512])).await;
                         is_open =
                             !matches!(reply, Ok(Ok(0) | Err(_))) && stream.write_all(drop).await.is_ok();
                     }
@@ -227,14 +227,14 @@ impl Attackers {
     /// Sends a head or a body without end, until it is cut off; then again.
     async fn endless(self: Rc<Self>, begin: Vec<u8>, piece: Vec<u8>) -> Done {
         let (begin, piece): (Rc<[u8]>, Rc<[u8]>) = (begin.into(), piece.into());
-        self.each(BOMBERS, move |own, n, mut stream| {
+        self.each(ENDLESS_SENDERS, move |own, n, mut stream| {
             let (begin, piece) = (begin.clone(), piece.clone());
             async move {
                 loop {
                     if stream.write_all(&begin).await.is_ok() {
                         while stream.write_all(&piece).await.is_ok() {}
                     }
-                    sleep(BOMB_PAUSE).await;
+                    sleep(ENDLESS_PAUSE).await;
                     stream = again(&own, n).await;
                 }
             }
@@ -244,10 +244,10 @@ impl Attackers {
 
     /// Floods a connection until it is cut off; then again.
     async fn flood(self: Rc<Self>, attack: Attack) -> Done {
-        self.each(BOMBERS, move |own, n, mut stream| async move {
+        self.each(ENDLESS_SENDERS, move |own, n, mut stream| async move {
             while let Some(tls) = &own.tls {
                 let _ = floods::flood(attack, stream, tls).await;
-                sleep(BOMB_PAUSE).await;
+                sleep(ENDLESS_PAUSE).await;
                 stream = again(&own, n).await;
             }
         })
@@ -257,12 +257,12 @@ impl Attackers {
     /// Requests of a new client each, spread over the connections.
     async fn strangers(self: Rc<Self>, request: impl Fn(u32) -> String + 'static) -> Done {
         let request = Rc::new(request);
-        self.each(STRANGERS, move |own, n, mut stream| {
+        self.each(NEW_CLIENTS, move |own, n, mut stream| {
             let request = request.clone();
             async move {
                 let mut tick =
-                    interval_at(Instant::now() + part(STRANGERS_PAUSE, n, STRANGERS), STRANGERS_PAUSE);
-                let mut next = u32::try_from(n * 1_000_000 / STRANGERS).unwrap_or_default();
+                    interval_at(Instant::now() + part(STRANGERS_PAUSE, n, NEW_CLIENTS), STRANGERS_PAUSE);
+                let mut next = u32::try_from(n * 1_000_000 / NEW_CLIENTS).unwrap_or_default();
                 loop {
                     tick.tick().await;
                     let requests: String = (next..next + STRANGERS_AT_ONCE).map(|n| request(n)).collect();
@@ -281,9 +281,9 @@ impl Attackers {
 
     /// One buyer's tap, again and again, on each connection.
     async fn greedy(self: Rc<Self>) -> Done {
-        self.each(GREEDY, |own, n, mut stream| async move {
+        self.each(ONE_BUYER_CONNECTIONS, |own, n, mut stream| async move {
             let mut answer = vec![0; 4_096];
-            sleep(part(GREED, n, GREEDY)).await;
+            sleep(part(GREED, n, ONE_BUYER_CONNECTIONS)).await;
             loop {
                 let tapped = stream.write_all(&own.tap).await.is_ok();
                 if !tapped || !matches!(stream.read(&mut answer).await, Ok(1..)) {
@@ -307,7 +307,7 @@ async fn again(own: &Attackers, n: usize) -> TcpStream {
         if let Ok(stream) = own.connect(n).await {
             return stream;
         }
-        sleep(DRIP).await;
+        sleep(BYTE_INTERVAL).await;
     }
 }
 

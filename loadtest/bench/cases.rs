@@ -79,7 +79,7 @@ impl Case {
 
     /// Refusals of admission: the options of the case's own gateway, and the status of nearly every
     /// answer.
-    pub(crate) fn at_the_door(self) -> Option<(&'static [&'static str], u16)> {
+    pub(crate) fn admission_refusal(self) -> Option<(&'static [&'static str], u16)> {
         match self {
             Self::Unauthenticated => Some((&[], 401)),
             Self::Limited => Some((&["--limit-buyer", "1:1"], 429)),
@@ -108,7 +108,7 @@ impl Case {
     /// Whether these are the answers that so many requests must get.
     fn is_right(self, statuses: &BTreeMap<u16, u64>, count: u64) -> bool {
         let wins = count / MIXED_WINS as u64;
-        if let Some((_, expected)) = self.at_the_door() {
+        if let Some((_, expected)) = self.admission_refusal() {
             return statuses.get(&expected).is_some_and(|n| *n * 100 >= count * 99);
         }
         let expected = match self {

@@ -121,7 +121,8 @@ impl Bench<'_> {
                 self.case(round, &stage, Case::Won, won, next_range(), MOST_CONNECTIONS, pace)?;
             }
         }
-        let others = |case: &Case| *case != Case::Won && !case.is_refusal() && case.at_the_door().is_none();
+        let others =
+            |case: &Case| *case != Case::Won && !case.is_refusal() && case.admission_refusal().is_none();
         for case in self.wanted.iter().copied().filter(others) {
             if case == Case::Status {
                 self.floor_get(round, &stage)?;
@@ -131,7 +132,7 @@ impl Bench<'_> {
             self.case(round, &stage, case, &requests(case, buyers, STORES), range, CONNECTIONS, None)?;
         }
         for case in self.wanted.iter().copied() {
-            if let Some((options, _)) = case.at_the_door() {
+            if let Some((options, _)) = case.admission_refusal() {
                 self.measure_refusals(round, &stage, case, options, &requests(case, buyers, STORES))?;
             }
         }

@@ -99,7 +99,8 @@ const TARGETS: &[(&str, f64, bool, Measure)] = &[
         Some(many / gateway(r, "won at 70 %")?.p99_us as f64)
     }),
     ("the dearest refusal ÷ won, gateway + Redis CPU", 1.0, false, |r| {
-        let refusals = Case::ALL.iter().filter(|case| case.is_refusal() || case.at_the_door().is_some());
+        let refusals =
+            Case::ALL.iter().filter(|case| case.is_refusal() || case.admission_refusal().is_some());
         let dearest = refusals.filter_map(|case| gateway(r, case.name())).map(both).reduce(f64::max)?;
         Some(dearest / both(gateway(r, "won")?))
     }),

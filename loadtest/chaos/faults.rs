@@ -139,7 +139,7 @@ impl Fault {
     }
 
     /// Why it makes no sense at a level.
-    pub(crate) fn is_void_at(self, level: Level) -> Option<&'static str> {
+    pub(crate) fn is_not_applicable_at(self, level: Level) -> Option<&'static str> {
         match self {
             Self::DiskFull | Self::TailTruncated | Self::Rewrite if level == Level::None => {
                 Some("this level has no append-only file")
@@ -183,7 +183,7 @@ impl Fault {
     }
 
     /// Whether the journal's clock departs from the buyers' clock.
-    pub(crate) fn bends_time(self) -> bool {
+    pub(crate) fn moves_clock(self) -> bool {
         matches!(self, Self::ClockForward | Self::ClockBack)
     }
 }

@@ -126,7 +126,7 @@ pub(crate) fn judge(input: &JudgeInput<'_>) -> LaunchFindings {
         broken.extend(out_of_order(history));
     }
     match input.verdict {
-        Some(verdict) => broken.extend(rules(verdict, is_lossy, ledger.has_gaps, launch.fault.bends_time())),
+        Some(verdict) => broken.extend(rules(verdict, is_lossy, ledger.has_gaps, launch.fault.moves_clock())),
         None if is_lossy => {}
         None => broken.push("loadtest reached no verdict".to_owned()),
     }
@@ -222,10 +222,10 @@ fn out_of_order(history: &[TapHistory]) -> Vec<String> {
 }
 
 /// Lists the broken rules that neither a loss nor the clock explains.
-fn rules(verdict: &VerdictSummary, is_lossy: bool, has_gaps: bool, bends_time: bool) -> Vec<String> {
+fn rules(verdict: &VerdictSummary, is_lossy: bool, has_gaps: bool, moves_clock: bool) -> Vec<String> {
     let is_explained = |rule: Rule| {
         (is_lossy && FOLLOW_FROM_LOSS.contains(&rule))
-            || (bends_time && BY_THE_CLOCK.contains(&rule))
+            || (moves_clock && BY_THE_CLOCK.contains(&rule))
             || (has_gaps && rule == Rule::NumbersInOrder)
     };
     let unexplained = verdict.violations.iter().filter(|violation| !is_explained(violation.rule));

@@ -36,7 +36,7 @@ pub(crate) fn list() {
         };
         print_line(&format!("  {:<17} {}{need}", fault.name(), fault.about()));
         for level in Level::value_variants() {
-            if let Some(why) = fault.is_void_at(*level) {
+            if let Some(why) = fault.is_not_applicable_at(*level) {
                 print_line(&format!("  {:<17} (not at {}: {why})", "", level.name()));
             }
         }
@@ -164,7 +164,7 @@ impl Run {
             if levels.iter().all(|level| of(*level).is_empty()) {
                 continue;
             }
-            let cells = levels.iter().map(|level| match (of(*level), fault.is_void_at(*level)) {
+            let cells = levels.iter().map(|level| match (of(*level), fault.is_not_applicable_at(*level)) {
                 (all, None) if !all.is_empty() => cell(&all),
                 (_, Some(_)) => "–".to_owned(),
                 _ => "not run".to_owned(),

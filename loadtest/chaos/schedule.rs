@@ -68,7 +68,8 @@ pub(crate) fn round(seed: u64, round: u64, faults: &[Fault], levels: &[Level]) -
     let all = Fault::value_variants().iter().flat_map(|fault| {
         Level::value_variants().iter().map(move |level| Launch::new(seed, round, *fault, *level))
     });
-    let mut all: Vec<Launch> = all.filter(|launch| launch.fault.is_void_at(launch.level).is_none()).collect();
+    let mut all: Vec<Launch> =
+        all.filter(|launch| launch.fault.is_not_applicable_at(launch.level).is_none()).collect();
     fastrand::Rng::with_seed(mix(&format!("{seed} {round}"))).shuffle(&mut all);
     all.retain(|launch| faults.contains(&launch.fault) && levels.contains(&launch.level));
     all

@@ -54,13 +54,13 @@ function tile(id, tone, big, note) {
 
 /** How long a gone gateway counts as missing after its last report: as long as its alarm. */
 const MISSED_MS = 5 * 60_000;
-const isCounted = ({ state, heard_ms: age }) => state !== 'left' && (state !== 'gone' || age < MISSED_MS);
+const isCounted = ({ state, report_age_ms: age }) => state !== 'left' && (state !== 'gone' || age < MISSED_MS);
 
 function showTiles(now, recent) {
   const { gateways, sale } = now;
   const live = gateways.filter(isCounted);
   const ready = live.filter(({ state }) => state === 'ready').length;
-  if (now.alarms.some(({ name }) => name === 'fleet-unheard') || live.length === 0) {
+  if (now.alarms.some(({ name }) => name === 'fleet-unknown') || live.length === 0) {
     tile('tile-up', 'bad', 'Not known', 'no heartbeat of the fleet');
   } else {
     const tone = ready === live.length ? 'good' : ready > 0 ? 'warn' : 'bad';
@@ -194,7 +194,7 @@ function showGateways(gateways) {
       mark(health.children[0], 'data-tone', tone);
       setText(health.children[1], gateway.state === 'ready' && gateway.alarms > 0 ? 'ready, with alarms' : word);
       const isAway = gateway.state === 'gone' || gateway.state === 'silent' || gateway.state === 'left';
-      setText(health.children[2], isAway ? `for ${span(gateway.heard_ms)}` : gateway.why);
+      setText(health.children[2], isAway ? `for ${span(gateway.report_age_ms)}` : gateway.why);
       setText(taps, rate(gateway.taps));
       setText(won, rate(gateway.won));
       setText(up, isAway ? UNKNOWN : span(gateway.uptime_ms));

@@ -173,7 +173,7 @@ fn check_controls(applied: &AppliedSale, lines: &mut Findings) {
         lines.fail("controls", "it was closed for good", "apply the definition under another id");
     } else if paused || frozen {
         let performed = [(paused, "paused", "resume"), (frozen, "frozen", "unfreeze")];
-        let performed: Vec<_> = performed.into_iter().filter(|(is_pulled, ..)| *is_pulled).collect();
+        let performed: Vec<_> = performed.into_iter().filter(|(is_active, ..)| *is_active).collect();
         let found = performed.iter().map(|(_, what, _)| *what).collect::<Vec<_>>().join(" and ");
         let todo = performed
             .iter()

@@ -143,7 +143,7 @@ fn requests(encoder: &mut DescriptorEncoder<'_>, workers: &[WorkerMetrics]) -> f
 fn objectives(encoder: &mut DescriptorEncoder<'_>, workers: &[WorkerMetrics]) -> fmt::Result {
     let mut all = [0; Slo::NAMES.len()];
     let mut good = [0; Slo::NAMES.len()];
-    let soon = list::ANSWER_BUCKETS.iter().take_while(|bound| **bound <= list::SOON).count();
+    let soon = list::ANSWER_BUCKETS.iter().take_while(|bound| **bound <= list::LATENCY_OBJECTIVE).count();
     for outcome in Outcome::all() {
         let Some(is_good) = outcome.slo_verdict() else { continue };
         let taps = sums(workers, |recorder, sums| recorder.answers(outcome).0.add_to(sums));

@@ -111,7 +111,7 @@ pub const STAGE_BUCKETS: [f64; 18] = [
 /// Buckets of batches, in taps.
 pub const BATCH_BUCKETS: [f64; 10] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0];
 /// The threshold of the latency objective, in seconds; one of the buckets.
-pub const SOON: f64 = 0.25;
+pub const LATENCY_OBJECTIVE: f64 = 0.25;
 
 macro_rules! metrics {
     ($(

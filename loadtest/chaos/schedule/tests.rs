@@ -18,7 +18,7 @@ fn every_fault_comes_once_a_round_at_each_level_where_it_makes_sense() {
     let all = round(1, 0, faults, levels);
     let void = faults
         .iter()
-        .flat_map(|fault| levels.iter().filter(|level| fault.is_void_at(**level).is_some()))
+        .flat_map(|fault| levels.iter().filter(|level| fault.is_not_applicable_at(**level).is_some()))
         .count();
     assert_eq!(all.len(), faults.len() * levels.len() - void);
     assert!(all.iter().all(|launch| launch.at_ms < 2_500 && launch.target < GATEWAYS));

@@ -50,7 +50,7 @@ impl Note {
 /// Goose labels requests that are not its own.
 const LABEL: &str = "API";
 /// Beyond this many buyers the logs are shortened: a soak of hours must fit in RAM.
-const WHOLE_STORIES_MAX: usize = 50_000;
+const FULL_HISTORIES_MAX: usize = 50_000;
 /// Goose polls twice a second for users that are done, and then writes its report.
 const GOOSE_SPARE: Duration = Duration::from_secs(30);
 
@@ -138,7 +138,7 @@ async fn journey(load: &Load, start: Start, user: &mut GooseUser) {
         }
     };
     tokio::join!(session, listening);
-    if load.buyers.len() > WHOLE_STORIES_MAX {
+    if load.buyers.len() > FULL_HISTORIES_MAX {
         buyer.history.iter_mut().for_each(|history| history.log.shorten());
     }
 }

@@ -74,7 +74,7 @@ impl Buyer {
         }
     }
 
-    /// Percent of the times, by his own dice.
+    /// Percent of the times, by the buyer's random numbers.
     pub(crate) fn rolls(&mut self, percent: u32) -> bool {
         self.rng.u32(0..100) < percent
     }

@@ -10,7 +10,7 @@ use stock::Times;
 use crate::load::history::TapHistory;
 use crate::plan::selection::SaleTerms;
 use crate::proof::admin::Audit;
-use crate::proof::ledger::{Book, Change, MisstepKind, OperatorAction};
+use crate::proof::ledger::{Book, Change, InvalidStepKind, OperatorAction};
 
 pub(crate) mod chart;
 
@@ -169,13 +169,15 @@ pub(crate) fn reconcile(input: &ReconcileInput<'_>) -> Found {
 fn check_journal(input: &ReconcileInput<'_>, book: &Book<'_>, found: &mut Vec<Violation>) {
     for misstep in &book.missteps {
         let rule = match misstep.kind {
-            MisstepKind::Number => Rule::NumbersInOrder,
-            MisstepKind::State => Rule::StepsAllowed,
-            MisstepKind::TooManyPerBuyer | MisstepKind::ExpiredEarly if input.terms_may_have_changed() => {
+            InvalidStepKind::Number => Rule::NumbersInOrder,
+            InvalidStepKind::State => Rule::StepsAllowed,
+            InvalidStepKind::TooManyPerBuyer | InvalidStepKind::ExpiredEarly
+                if input.terms_may_have_changed() =>
+            {
                 continue;
             }
-            MisstepKind::TooManyPerBuyer => Rule::PerBuyer,
-            MisstepKind::ExpiredEarly => Rule::NotExpiredEarly,
+            InvalidStepKind::TooManyPerBuyer => Rule::PerBuyer,
+            InvalidStepKind::ExpiredEarly => Rule::NotExpiredEarly,
         };
         found.push(Violation {
             rule,

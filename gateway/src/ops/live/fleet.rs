@@ -199,7 +199,7 @@ impl Fleet {
                 },
                 taps: rates.map(|rates| sum(rates.values())),
                 won: rates.map(|rates| rates.get("won").copied().unwrap_or_default()),
-                heard_ms: u64::try_from(now.saturating_duration_since(tracked.seen).as_millis())
+                report_age_ms: u64::try_from(now.saturating_duration_since(tracked.seen).as_millis())
                     .unwrap_or(u64::MAX),
                 uptime_ms: tracked.report.uptime_ms,
                 alarms: tracked.report.alarms.len(),
@@ -218,7 +218,7 @@ impl Fleet {
                 "Redis has not returned the fleet's members for {} s: the numbers of gateways and taps here are unknown.",
                 silent.as_secs()
             );
-            alarms.push((Alarm::new(Level::Fault, "fleet-unheard", text), String::new()));
+            alarms.push((Alarm::new(Level::Fault, "fleet-unknown", text), String::new()));
             return alarms;
         }
         let mut versions = Vec::new();

@@ -313,7 +313,7 @@ pub struct GatewayNow {
     #[schema(required)]
     pub won: Option<f64>,
     /// Time since its last report.
-    pub heard_ms: u64,
+    pub report_age_ms: u64,
     /// Time since it started.
     pub uptime_ms: u64,
     /// Number of its alarms.

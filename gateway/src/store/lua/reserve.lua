@@ -1,7 +1,7 @@
 -- Decides a batch of taps, in their order, each exactly once. Denied at maxmemory.
 --
 -- Most batches are cheap: either all taps win (enough stock, only new buyers), or the read model has
--- refused the hopeless ones before. So common work is done once, on whole columns of ARGV. Stock is
+-- refused taps that can't win before. So common work is done once, on whole columns of ARGV. Stock is
 -- taken first if it suffices for all, and returned for taps that do not win.
 --
 -- ARGV  1 identity  2 revision  3 known sequence  4 number of taps n  5 number of items m

@@ -17,7 +17,7 @@ use crate::program::{Program, ours, under};
 pub struct Setup<'a> {
     /// For `--redis`.
     pub redis: &'a str,
-    /// Further options. What every gateway of the kit has (see [`USUAL`]) stands back behind them.
+    /// Further options. What every gateway of the kit has (see [`DEFAULTS`]) stands back behind them.
     pub options: &'a [&'a str],
     /// The program that runs it, such as `taskset`.
     pub under: &'a [&'a str],
@@ -28,14 +28,14 @@ pub struct Setup<'a> {
     pub name: Option<&'a str>,
     /// Where its log goes; to standard error by default.
     pub log: Option<&'a Path>,
-    /// It has no option of [`USUAL`] but its ports.
+    /// It has no option of [`DEFAULTS`] but its ports.
     pub is_as_shipped: bool,
     /// Its secret and its ops token are random, not [`SECRET`] and [`OPS_TOKEN`].
     pub has_own_secrets: bool,
 }
 
 /// The default options of a gateway.
-const USUAL: [(&str, &str); 7] = [
+const DEFAULTS: [(&str, &str); 7] = [
     ("--listen", "127.0.0.1:0"),
     ("--ops-listen", "127.0.0.1:0"),
     ("--log-level", "warn"),
@@ -81,7 +81,7 @@ impl Setup<'_> {
         if !self.options.contains(&"--auth-jwks-file") && !self.options.contains(&"--auth-secret-file") {
             command.arg("--auth-secret-file").arg(&secret);
         }
-        let usual = if self.is_as_shipped { &USUAL[..PORTS] } else { &USUAL[..] };
+        let usual = if self.is_as_shipped { &DEFAULTS[..PORTS] } else { &DEFAULTS[..] };
         for (flag, value) in usual.iter().filter(|(flag, _)| !self.options.contains(flag)) {
             command.args([flag, value]);
         }

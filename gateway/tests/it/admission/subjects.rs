@@ -13,7 +13,7 @@ use testkit::redis::Redis;
 use crate::contract::admin::SALE;
 use crate::faults::callers::{brief, far, stock};
 use crate::launch::spike::{journal, reserve_until_answered};
-use crate::recovery::failover::{Forgetful, wait_until_recovered};
+use crate::recovery::failover::{RedisWithLoss, wait_until_recovered};
 
 /// Subjects, each with no second meaning.
 fn subjects() -> Vec<String> {
@@ -110,7 +110,7 @@ async fn holds_of_buyers_of_any_name_are_swept() {
 
 #[tokio::test]
 async fn acknowledged_changes_of_buyers_of_any_name_return_after_a_failover() {
-    let mut redis = Forgetful(Redis::start());
+    let mut redis = RedisWithLoss(Redis::start());
     let gateway = Gateway::start(&redis.0).await;
     open(&gateway, &stock(20)).await;
     redis.remember();

@@ -12,7 +12,7 @@ use testkit::tls::Certificate;
 
 use crate::faults::callers::{far, stock};
 use crate::launch::spike::{Spike, balanced, changes, fault, ready, reserve_until_answered};
-use crate::operations::doctor::Desk;
+use crate::operations::doctor::DoctorFixture;
 
 /// The sale `small`, by another name.
 fn named(sale: &str) -> Value {
@@ -92,8 +92,8 @@ async fn sales_at_three_masters_are_served_by_one_gateway_and_by_every_command()
         assert!(kinds.iter().any(|line| line["kind"] == "reserve"), "{kinds:?}");
         done(&cluster, &["sale", "resume", sale, "--confirm", sale, "--reason", "go on"]);
     }
-    let desk = Desk::at(&cluster.url);
-    let output = desk.examine(&["--sale", &sales[0], "--sale", &sales[1], "--gateways", "2"]);
+    let doctor = DoctorFixture::at(&cluster.url);
+    let output = doctor.examine(&["--sale", &sales[0], "--sale", &sales[1], "--gateways", "2"]);
     for n in 0..3 {
         let area = format!("redis {}", cluster.address(n));
         for check in ["version", "role", "durability", "eviction", "scripts", "alone", "replicas"] {

@@ -9,7 +9,7 @@ use testkit::redis::Redis;
 
 use crate::faults::callers::{brief, far, stock};
 use crate::launch::spike::{balanced, changes, fault, ready, reserve_until_answered};
-use crate::recovery::failover::{Forgetful, alarm, release};
+use crate::recovery::failover::{RedisWithLoss, alarm, release};
 
 #[tokio::test]
 async fn an_outage_longer_than_a_hold_expires_no_hold() {
@@ -53,7 +53,7 @@ async fn an_outage_longer_than_a_hold_expires_no_hold() {
 
 #[tokio::test]
 async fn what_cannot_be_appended_again_keeps_the_sale_still_until_ops_take_the_ledger_as_it_is() {
-    let mut redis = Forgetful(Redis::start());
+    let mut redis = RedisWithLoss(Redis::start());
     let gateway = Gateway::start(&redis.0).await;
     open(&gateway, &stock(3)).await;
     let early = reserve_until_answered(&gateway, "early", "k", &far()).await;

@@ -11,7 +11,7 @@ use testkit::gateway::Gateway;
 use testkit::redis::Redis;
 
 use crate::launch::spike::{ready, reserve_until_answered};
-use crate::operations::doctor::Desk;
+use crate::operations::doctor::DoctorFixture;
 
 /// The permissions that the gateway asks for, as words of `ACL SETUSER`.
 fn needed() -> Vec<String> {
@@ -64,7 +64,7 @@ async fn with_the_permissions_that_it_names_a_gateway_does_everything() {
     let restock = json!({"item": "model:white", "total": 70, "was": 60});
     assert_eq!(gateway.action("restock", &restock).await.status, 200);
     assert_eq!(gateway.audit().await["verdict"], "balanced");
-    let doctor = Desk::at(&url).examine(&[]);
+    let doctor = DoctorFixture::at(&url).examine(&[]);
     assert_eq!(doctor.verdicts("redis", "scripts"), ["ok"], "{doctor:#?}");
 
     // Recovery needs no more.
@@ -98,7 +98,7 @@ async fn a_permission_that_is_missing_at_the_start_is_named_with_those_that_are_
         redis.run::<()>(&format!("ACL SETUSER gate -{missing}"));
         let gateway = Gateway::spawn_at(&url, &[]);
         names(&gateway, missing).await;
-        let doctor = Desk::at(&url).examine(&[]);
+        let doctor = DoctorFixture::at(&url).examine(&[]);
         assert_ne!(doctor.code, 0, "{missing}: {doctor:#?}");
         let check = if matches!(missing, "info" | "time" | "smembers") { "reach" } else { "scripts" };
         let found = doctor.found("redis", check).replace(&acl::needed(), "");

@@ -18,22 +18,22 @@ use testkit::redis::Redis;
 use testkit::terminal::Terminal;
 
 /// Files and options of a gateway that could be started.
-pub struct Desk {
+pub struct DoctorFixture {
     dir: tempfile::TempDir,
     redis: String,
 }
 
-impl Desk {
+impl DoctorFixture {
     /// For a gateway on this Redis.
     pub fn new(redis: &Redis) -> Self {
         Self::at(&redis.url())
     }
 
     pub fn at(redis: &str) -> Self {
-        let desk = Self { dir: tempfile::tempdir().unwrap(), redis: redis.to_owned() };
-        desk.write("secret", SECRET, 0o600);
-        desk.write("ops", &format!("maja {OPS_TOKEN}\n"), 0o600);
-        desk
+        let doctor = Self { dir: tempfile::tempdir().unwrap(), redis: redis.to_owned() };
+        doctor.write("secret", SECRET, 0o600);
+        doctor.write("ops", &format!("maja {OPS_TOKEN}\n"), 0o600);
+        doctor
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -152,8 +152,8 @@ impl Findings {
 #[test]
 fn passing_checks_are_printed_in_aligned_lines_and_as_json() {
     let redis = Redis::start_with(&["--maxmemory", "256mb"]);
-    let desk = Desk::new(&redis);
-    let findings = desk.examine(&[]);
+    let doctor = DoctorFixture::new(&redis);
+    let findings = doctor.examine(&[]);
     assert_eq!((findings.code, findings.err.as_str()), (0, ""), "{findings:#?}");
     for (area, check) in [
         ("host", "files"),
@@ -187,7 +187,7 @@ fn passing_checks_are_printed_in_aligned_lines_and_as_json() {
     // How quick it is depends on what else this machine does.
     assert!(findings.found("redis", "latency").starts_with("100 PINGs: median "), "{findings:#?}");
 
-    let mut command = desk.command(&[]);
+    let mut command = doctor.command(&[]);
     let json = command.get_args().position(|arg| arg == "--json").unwrap();
     let args: Vec<_> = command.get_args().map(ToOwned::to_owned).collect();
     command = binary();
@@ -206,8 +206,8 @@ fn passing_checks_are_printed_in_aligned_lines_and_as_json() {
 #[test]
 fn at_a_terminal_the_verdicts_have_colours() {
     let redis = Redis::start_with(&["--maxmemory", "256mb"]);
-    let desk = Desk::new(&redis);
-    let command = desk.command(&[]);
+    let doctor = DoctorFixture::new(&redis);
+    let command = doctor.command(&[]);
     let args: Vec<&str> =
         command.get_args().map(|arg| arg.to_str().unwrap()).filter(|arg| *arg != "--json").collect();
     let mut terminal = Terminal::start(&args);

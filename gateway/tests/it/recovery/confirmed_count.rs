@@ -23,7 +23,7 @@ const CHANGES: usize = 400;
 const AT_ONCE: usize = 8;
 
 /// All that a storm needs.
-struct Storm<'a> {
+struct RandomChanges<'a> {
     ledger: &'a Ledger,
     instance: Instance,
     /// Ids of all reservations so far, with their buyers.
@@ -32,7 +32,7 @@ struct Storm<'a> {
     now: Cell<i64>,
 }
 
-impl Storm<'_> {
+impl RandomChanges<'_> {
     fn taps(&self, count: usize) -> Vec<Tap> {
         let first = self.buyers.replace(self.buyers.get() + count);
         let tap = |n: usize| Tap {
@@ -169,7 +169,7 @@ fn a_gateway_that_starts_in_a_storm_counts_to_the_unit() {
         ledger.apply(&definition).await;
         let instance = ledger.following_instance(0, &sale).await;
         let (made, buyers, now) = (RefCell::default(), Cell::new(0), Cell::new(START));
-        let storm = Storm { ledger: &ledger, instance, made, buyers, now };
+        let storm = RandomChanges { ledger: &ledger, instance, made, buyers, now };
         for _ in 0..BEFORE / 60 {
             storm.reserve(60).await;
         }

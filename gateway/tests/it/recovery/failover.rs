@@ -15,9 +15,9 @@ use crate::faults::callers::{far, stock};
 use crate::launch::spike::{balanced, changes, fault, journal, reserve_until_answered};
 
 /// A Redis that forgets what comes after a point in time, as one does that crashes with its machine.
-pub struct Forgetful(pub Redis);
+pub struct RedisWithLoss(pub Redis);
 
-impl Forgetful {
+impl RedisWithLoss {
     /// From now on all is forgotten with the next restart.
     pub fn remember(&mut self) {
         self.0.kill();
@@ -97,7 +97,7 @@ fn same(again: &Reply, first: &Reply) {
 
 #[tokio::test]
 async fn an_older_ledger_is_restored_from_the_entries_that_a_gateway_has_read() {
-    let mut redis = Forgetful(Redis::start());
+    let mut redis = RedisWithLoss(Redis::start());
     let gateway = Gateway::start(&redis.0).await;
     open(&gateway, &stock(4)).await;
     let early = reserve_until_answered(&gateway, "early", "k", &far()).await;
@@ -139,7 +139,7 @@ async fn an_older_ledger_is_restored_from_the_entries_that_a_gateway_has_read() 
 
 #[tokio::test]
 async fn an_acknowledged_change_that_was_never_read_is_replayed_and_sold_to_no_other_buyer() {
-    let mut redis = Forgetful(Redis::start());
+    let mut redis = RedisWithLoss(Redis::start());
     let gateway = Gateway::start(&redis.0).await;
     open(&gateway, &stock(3)).await;
     redis.remember();
@@ -172,7 +172,7 @@ async fn an_acknowledged_change_that_was_never_read_is_replayed_and_sold_to_no_o
 
 #[tokio::test]
 async fn a_gateway_that_is_gone_is_waited_for_until_ops_release_it() {
-    let mut redis = Forgetful(Redis::start());
+    let mut redis = RedisWithLoss(Redis::start());
     let gateway = Gateway::start(&redis.0).await;
     let other = Gateway::start(&redis.0).await;
     open(&gateway, &stock(3)).await;

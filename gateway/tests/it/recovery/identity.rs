@@ -12,7 +12,7 @@ use testkit::redis::Redis;
 
 use crate::launch::spike::{balanced, fault, journal, reserve_until_answered};
 use crate::operations::archive::sale;
-use crate::recovery::failover::{Forgetful, alarm};
+use crate::recovery::failover::{RedisWithLoss, alarm};
 
 const PAGE: &str = "/v1/sales/small";
 
@@ -283,7 +283,7 @@ async fn changes_of_an_earlier_sale_of_the_same_name_are_never_replayed() {
 
 #[tokio::test]
 async fn a_redis_that_falls_back_to_an_earlier_sale_sells_nothing_and_reports_the_loss() {
-    let mut redis = Forgetful(Redis::start());
+    let mut redis = RedisWithLoss(Redis::start());
     let gateway = Gateway::start(&redis.0).await;
     open(&gateway, &named("Rehearsal", 100)).await;
     reserve_until_answered(&gateway, "early", "k", &white()).await;

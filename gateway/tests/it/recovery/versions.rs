@@ -13,7 +13,7 @@ use testkit::redis::Redis;
 
 use crate::faults::callers::{far, stock};
 use crate::launch::spike::reserve_until_answered;
-use crate::recovery::failover::{Forgetful, wait_until_recovered};
+use crate::recovery::failover::{RedisWithLoss, wait_until_recovered};
 
 /// A gateway whose scripts all differ from the shipped ones.
 async fn of_another_version(redis: &Redis) -> Inside {
@@ -82,7 +82,7 @@ async fn gateways_of_two_versions_sell_one_sale_together() {
 
 #[tokio::test]
 async fn gateways_of_two_versions_recover_one_ledger_together() {
-    let mut redis = Forgetful(Redis::start());
+    let mut redis = RedisWithLoss(Redis::start());
     let new = Gateway::start(&redis.0).await;
     open(&new, &stock(4)).await;
     let old = of_another_version(&redis.0).await;

@@ -82,16 +82,16 @@ pub(crate) struct Owner<'a> {
 
 /// A step that the state machine or the numbering does not allow.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Misstep {
+pub(crate) struct InvalidStep {
     pub(crate) buyer: String,
     pub(crate) reservation: String,
     pub(crate) what: String,
-    pub(crate) kind: MisstepKind,
+    pub(crate) kind: InvalidStepKind,
 }
 
 /// Which rule a misstep breaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum MisstepKind {
+pub(crate) enum InvalidStepKind {
     Number,
     State,
     TooManyPerBuyer,
@@ -104,7 +104,7 @@ pub(crate) struct Book<'a> {
     pub(crate) entries: HashMap<&'a str, Entry<'a>>,
     pub(crate) taken: HashMap<Item<'a>, Taken>,
     pub(crate) owners: HashMap<&'a str, Owner<'a>>,
-    pub(crate) missteps: Vec<Misstep>,
+    pub(crate) missteps: Vec<InvalidStep>,
     /// Holds outstanding.
     pub(crate) held: u64,
     last_number: u64,
@@ -154,7 +154,7 @@ impl<'a> Book<'a> {
             return self.reserve(change, terms, touched);
         }
         let Some(entry) = self.entries.get_mut(change.reservation.as_str()) else {
-            return self.misstep(change, MisstepKind::State, "changed before it was reserved".to_owned());
+            return self.misstep(change, InvalidStepKind::State, "changed before it was reserved".to_owned());
         };
         let (before, was) = (entry.state, entry.latest());
         let after = match (change.kind, before) {
@@ -164,7 +164,7 @@ impl<'a> Book<'a> {
             (Kind::Expire, State::Held) => State::Expired,
             (kind, state) => {
                 let what = format!("{kind:?} of a reservation that is {state:?}");
-                return self.misstep(change, MisstepKind::State, what);
+                return self.misstep(change, InvalidStepKind::State, what);
             }
         };
         let mut misstep = None;
@@ -173,7 +173,7 @@ impl<'a> Book<'a> {
             Kind::Amend => {
                 if change.version != was.version + 1 {
                     let what = format!("version {} follows version {}", change.version, was.version);
-                    misstep = Some((MisstepKind::State, what));
+                    misstep = Some((InvalidStepKind::State, what));
                 }
                 entry.versions.push(change);
             }
@@ -188,7 +188,7 @@ impl<'a> Book<'a> {
                          Redis was set back meanwhile",
                         (terms.hold + terms.grace).as_millis()
                     );
-                    misstep = Some((MisstepKind::ExpiredEarly, what));
+                    misstep = Some((InvalidStepKind::ExpiredEarly, what));
                 }
             }
             Kind::Reserve => {}
@@ -213,11 +213,11 @@ impl<'a> Book<'a> {
 
     fn reserve(&mut self, change: &'a Change, terms: &SaleTerms, touched: &mut Vec<Item<'a>>) {
         if self.entries.contains_key(change.reservation.as_str()) {
-            return self.misstep(change, MisstepKind::State, "reserved twice".to_owned());
+            return self.misstep(change, InvalidStepKind::State, "reserved twice".to_owned());
         }
         if change.number != self.last_number + 1 {
             let what = format!("number {} follows number {}", change.number, self.last_number);
-            self.misstep(change, MisstepKind::Number, what);
+            self.misstep(change, InvalidStepKind::Number, what);
         }
         self.last_number = change.number;
         self.held += 1;
@@ -243,7 +243,7 @@ impl<'a> Book<'a> {
             .count();
         if surely as u64 > terms.per_buyer {
             let what = format!("the buyer has {surely} reservations, the sale allows {}", terms.per_buyer);
-            self.misstep(change, MisstepKind::TooManyPerBuyer, what);
+            self.misstep(change, InvalidStepKind::TooManyPerBuyer, what);
         }
     }
 
@@ -257,8 +257,8 @@ impl<'a> Book<'a> {
         *counter = if up { *counter + 1 } else { counter.saturating_sub(1) };
     }
 
-    fn misstep(&mut self, change: &Change, kind: MisstepKind, what: String) {
-        self.missteps.push(Misstep {
+    fn misstep(&mut self, change: &Change, kind: InvalidStepKind, what: String) {
+        self.missteps.push(InvalidStep {
             buyer: change.buyer.clone(),
             reservation: change.reservation.clone(),
             what: format!("{what} (journal {})", change.id),

@@ -54,7 +54,7 @@ fn taken(book: &Book<'_>, item: &str) -> (u64, u64, u64) {
     (taken.held, taken.confirmed, taken.peak)
 }
 
-fn missteps(changes: &[Change]) -> Vec<MisstepKind> {
+fn missteps(changes: &[Change]) -> Vec<InvalidStepKind> {
     Book::replay(changes, &terms(), u64::MAX).missteps.iter().map(|misstep| misstep.kind).collect()
 }
 
@@ -105,16 +105,16 @@ fn changes_of_one_entry_happen_at_once() {
 fn missteps_are_found() {
     let first = change(1, Kind::Reserve, "r1", "b1", 1);
     let second = |buyer, id, number| missteps(&[first.clone(), change(2, Kind::Reserve, id, buyer, number)]);
-    assert_eq!(second("b2", "r2", 3), [MisstepKind::Number]);
-    assert_eq!(second("b2", "r2", 1), [MisstepKind::Number]);
-    assert_eq!(second("b1", "r2", 2), [MisstepKind::TooManyPerBuyer]);
-    assert_eq!(second("b1", "r1", 2), [MisstepKind::State]);
-    assert_eq!(missteps(&[change(1, Kind::Expire, "r1", "b1", 1)]), [MisstepKind::State]);
+    assert_eq!(second("b2", "r2", 3), [InvalidStepKind::Number]);
+    assert_eq!(second("b2", "r2", 1), [InvalidStepKind::Number]);
+    assert_eq!(second("b1", "r2", 2), [InvalidStepKind::TooManyPerBuyer]);
+    assert_eq!(second("b1", "r1", 2), [InvalidStepKind::State]);
+    assert_eq!(missteps(&[change(1, Kind::Expire, "r1", "b1", 1)]), [InvalidStepKind::State]);
     let twice =
         [first.clone(), change(2, Kind::Cancel, "r1", "b1", 1), change(3, Kind::Confirm, "r1", "b1", 1)];
-    assert_eq!(missteps(&twice), [MisstepKind::State]);
+    assert_eq!(missteps(&twice), [InvalidStepKind::State]);
     let jumps = Change { version: 3, ..change(2, Kind::Amend, "r1", "b1", 1) };
-    assert_eq!(missteps(&[first, jumps]), [MisstepKind::State]);
+    assert_eq!(missteps(&[first, jumps]), [InvalidStepKind::State]);
 }
 
 #[test]
@@ -127,7 +127,7 @@ fn an_expiry_before_hold_and_grace_are_over_is_found() {
         };
         missteps(&[reserve, expire])
     };
-    assert_eq!(expiry(5_998), [MisstepKind::ExpiredEarly]);
+    assert_eq!(expiry(5_998), [InvalidStepKind::ExpiredEarly]);
     assert_eq!(expiry(5_999), [], "both times are cut to milliseconds");
     assert_eq!(expiry(60_000), []);
 }
@@ -143,7 +143,7 @@ fn an_overdue_hold_does_not_count_before_its_sweep() {
     let mut paid = swept_late.to_vec();
     paid[2] = change(6, Kind::Confirm, "r1", "b1", 1);
     paid.swap(1, 2);
-    assert_eq!(missteps(&paid), [MisstepKind::TooManyPerBuyer]);
+    assert_eq!(missteps(&paid), [InvalidStepKind::TooManyPerBuyer]);
 }
 
 #[test]

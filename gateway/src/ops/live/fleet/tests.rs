@@ -78,7 +78,7 @@ fn a_gateway_is_silent_then_gone_then_dropped_once_another_has_its_address() {
     assert_eq!(states(&fleet, at(8)), [GatewayState::Left, GatewayState::Ready]);
     assert!(names(&fleet, at(8)).is_empty());
     // No heartbeat any more: the state is unknown.
-    assert_eq!(names(&fleet, at(12)), ["fleet-unheard"]);
+    assert_eq!(names(&fleet, at(12)), ["fleet-unknown"]);
     assert!(fleet.taps(at(12)).is_none());
 }
 

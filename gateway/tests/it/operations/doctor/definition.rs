@@ -5,7 +5,7 @@ use testkit::definition::{open, small, with};
 use testkit::gateway::Gateway;
 use testkit::redis::Redis;
 
-use super::Desk;
+use super::DoctorFixture;
 use crate::contract::cli::{TOML, files, text};
 
 /// Without a field of a table.
@@ -31,7 +31,7 @@ async fn every_slip_of_a_definition_is_reported_once_it_is_applied() {
     const DAY: i64 = 86_400;
     let redis = Redis::start_with(&["--maxmemory", "256mb"]);
     let gateway = Gateway::start(&redis).await;
-    let desk = Desk::new(&redis);
+    let doctor = DoctorFixture::new(&redis);
     // A sale of its own each, opening tomorrow: `small` as it is would be open since long ago.
     let good = |id: &str| {
         let definition = with(small(), "/sale/id", json!(id));
@@ -40,7 +40,7 @@ async fn every_slip_of_a_definition_is_reported_once_it_is_applied() {
         with(definition, "/sale/rehearsal", json!(false))
     };
     open(&gateway, &good("well")).await;
-    let findings = desk.examine(&["--sale", "well"]);
+    let findings = doctor.examine(&["--sale", "well"]);
     for check in
         ["ledger", "dates", "hold", "attempts", "stock", "prices", "packages", "stores", "controls", "audit"]
     {
@@ -97,7 +97,7 @@ async fn every_slip_of_a_definition_is_reported_once_it_is_applied() {
         let definition = with(change, "/sale/id", json!(id));
         let reply = testkit::definition::apply(&gateway, &definition).await;
         assert_eq!(reply.status, 200, "{}", reply.text);
-        let findings = desk.examine(&["--sale", &id]);
+        let findings = doctor.examine(&["--sale", &id]);
         findings.has(&format!("sale {id}"), check, verdict, found);
     }
 }
@@ -106,10 +106,10 @@ async fn every_slip_of_a_definition_is_reported_once_it_is_applied() {
 async fn a_file_is_held_against_what_is_applied() {
     let redis = Redis::start_with(&["--maxmemory", "256mb"]);
     let gateway = Gateway::start(&redis).await;
-    let desk = Desk::new(&redis);
+    let doctor = DoctorFixture::new(&redis);
     let dir = files(TOML);
     let file = text(dir.path(), "sale.toml");
-    let look = || desk.examine(&["--definition", &file]);
+    let look = || doctor.examine(&["--definition", &file]);
     look().has("sale small", "ledger", "fail", "no such sale");
     let applied = testkit::cli::run(&["sale", "apply", &file, "--redis", &redis.url()]);
     assert_eq!(applied.code, 0, "{applied:?}");
@@ -123,11 +123,11 @@ async fn a_file_is_held_against_what_is_applied() {
     let area = format!("file {file}");
     assert_eq!(findings.verdicts(&area, "definition"), ["fail", "fail"], "{findings:#?}");
     assert!(findings.found(&area, "definition").contains("sale.toml:"), "{findings:#?}");
-    let findings = desk.examine(&["--definition", "/nowhere/sale.toml"]);
+    let findings = doctor.examine(&["--definition", "/nowhere/sale.toml"]);
     findings.has("file /nowhere/sale.toml", "definition", "fail", "can't be read");
     // Also where Redis can't be asked.
     std::fs::write(&file, TOML).unwrap();
-    let findings = Desk::at("unix:/nowhere/s").examine(&["--definition", &file]);
+    let findings = DoctorFixture::at("unix:/nowhere/s").examine(&["--definition", &file]);
     assert_eq!(findings.code, 3);
     findings.has(&area, "rehearsal", "warn", "rehearsal = true");
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use testkit::gateway::OPS_TOKEN;
 use testkit::redis::Redis;
 
-use super::Desk;
+use super::DoctorFixture;
 
 fn today(days: i64) -> jiff::Zoned {
     let now = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC);
@@ -14,7 +14,7 @@ fn today(days: i64) -> jiff::Zoned {
 
 /// Writes a certificate for `localhost` and its key, valid between these days from now, self-signed
 /// or by an authority, whose certificate follows it.
-fn issue(desk: &Desk, name: &str, (from, until): (i64, i64), is_signed: bool) {
+fn issue(doctor: &DoctorFixture, name: &str, (from, until): (i64, i64), is_signed: bool) {
     let date = |days| {
         let day = today(days);
         date_time_ymd(day.year().into(), day.month().unsigned_abs(), day.day().unsigned_abs())
@@ -33,14 +33,14 @@ fn issue(desk: &Desk, name: &str, (from, until): (i64, i64), is_signed: bool) {
     } else {
         params.self_signed(&key).unwrap().pem()
     };
-    desk.write("cert", &pem, 0o644);
-    desk.write("key", &key.serialize_pem(), 0o600);
+    doctor.write("cert", &pem, 0o644);
+    doctor.write("key", &key.serialize_pem(), 0o600);
 }
 
 #[test]
 fn a_certificate_that_ends_too_soon_or_is_for_another_name_is_reported() {
     let redis = Redis::start_with(&["--maxmemory", "256mb"]);
-    let desk = Desk::new(&redis);
+    let doctor = DoctorFixture::new(&redis);
     for (listener, days, is_signed, host, verdict, found) in [
         // To the start of the day after tomorrow: between one and two days.
         ("", (-1, 2), true, None, "fail", "--tls-cert-file expires in 1 d"),
@@ -53,36 +53,36 @@ fn a_certificate_that_ends_too_soon_or_is_for_another_name_is_reported() {
         ("", (-1, 90), true, Some("localhost"), "ok", "for localhost"),
         ("", (-1, 90), true, Some("shop.example"), "fail", "for localhost and not for shop.example"),
     ] {
-        issue(&desk, "localhost", days, is_signed);
-        let [cert, key] = ["cert", "key"].map(|name| desk.arg(name));
+        issue(&doctor, "localhost", days, is_signed);
+        let [cert, key] = ["cert", "key"].map(|name| doctor.arg(name));
         let [cert_flag, key_flag] = ["cert", "key"].map(|what| format!("--{listener}tls-{what}-file"));
         let mut options = vec![cert_flag.as_str(), &cert, &key_flag, &key];
         host.iter().for_each(|host| options.extend(["--host", host]));
-        desk.examine(&options).has("keys", "certificate", verdict, found);
+        doctor.examine(&options).has("keys", "certificate", verdict, found);
     }
-    desk.examine(&["--host", "shop.example"]).has("keys", "certificate", "warn", "ends elsewhere");
+    doctor.examine(&["--host", "shop.example"]).has("keys", "certificate", "warn", "ends elsewhere");
     // Halves of two pairs, and a key that others may read.
-    let cert = std::fs::read_to_string(desk.path("cert")).unwrap();
-    issue(&desk, "localhost", (-1, 90), true);
-    let [cert_file, key_file] = ["cert", "key"].map(|name| desk.arg(name));
+    let cert = std::fs::read_to_string(doctor.path("cert")).unwrap();
+    issue(&doctor, "localhost", (-1, 90), true);
+    let [cert_file, key_file] = ["cert", "key"].map(|name| doctor.arg(name));
     let options = ["--tls-cert-file", &cert_file, "--tls-key-file", &key_file];
-    desk.write("key", &std::fs::read_to_string(desk.path("key")).unwrap(), 0o640);
-    desk.examine(&options).has("keys", "files", "warn", "TLS key file");
-    desk.write("cert", &cert, 0o644);
-    desk.examine(&options).has("keys", "certificate", "fail", "does not match the certificate");
+    doctor.write("key", &std::fs::read_to_string(doctor.path("key")).unwrap(), 0o640);
+    doctor.examine(&options).has("keys", "files", "warn", "TLS key file");
+    doctor.write("cert", &cert, 0o644);
+    doctor.examine(&options).has("keys", "certificate", "fail", "does not match the certificate");
 }
 
 #[test]
 fn a_wildcard_is_for_one_step_below() {
     let redis = Redis::start_with(&["--maxmemory", "256mb"]);
-    let desk = Desk::new(&redis);
-    issue(&desk, "*.shop.example", (-1, 90), true);
-    let [cert, key] = ["cert", "key"].map(|name| desk.arg(name));
+    let doctor = DoctorFixture::new(&redis);
+    issue(&doctor, "*.shop.example", (-1, 90), true);
+    let [cert, key] = ["cert", "key"].map(|name| doctor.arg(name));
     for (host, verdict) in
         [("api.shop.example", "ok"), ("shop.example", "fail"), ("a.b.shop.example", "fail")]
     {
         let options = ["--tls-cert-file", &cert, "--tls-key-file", &key, "--host", host];
-        desk.examine(&options).has("keys", "certificate", verdict, "*.shop.example");
+        doctor.examine(&options).has("keys", "certificate", verdict, "*.shop.example");
     }
 }
 
@@ -105,8 +105,8 @@ fn jwks(keys: &[(&str, Option<i64>)]) -> String {
 fn public_keys_that_end_and_services_without_any_are_reported() {
     const DAY: i64 = 86_400;
     let redis = Redis::start_with(&["--maxmemory", "256mb"]);
-    let desk = Desk::new(&redis);
-    let file = desk.arg("jwks");
+    let doctor = DoctorFixture::new(&redis);
+    let file = doctor.arg("jwks");
     let bound = ["--auth-jwks-file", &file, "--auth-issuer", "us", "--auth-audience", "launchgate"];
     let pay = [&bound[..], &["--auth-service-key-ids", "pay"]].concat();
     for (keys, verdict, found) in [
@@ -115,28 +115,28 @@ fn public_keys_that_end_and_services_without_any_are_reported() {
         (&[("app", Some(9 * DAY)), ("pay", None)], "warn", "the key \"app\" expires in"),
         (&[("app", Some(DAY)), ("pay", None)], "fail", "the key \"app\" expires in"),
     ] {
-        desk.write("jwks", &jwks(keys), 0o644);
-        desk.examine(&pay).has("keys", "tokens", verdict, found);
+        doctor.write("jwks", &jwks(keys), 0o644);
+        doctor.examine(&pay).has("keys", "tokens", verdict, found);
     }
-    desk.write("jwks", &jwks(&[("app", None), ("pay", None)]), 0o644);
-    desk.examine(&bound).has("keys", "services", "fail", "no key may sign for services");
+    doctor.write("jwks", &jwks(&[("app", None), ("pay", None)]), 0o644);
+    doctor.examine(&bound).has("keys", "services", "fail", "no key may sign for services");
     let unbound = ["--auth-jwks-file", &file, "--auth-service-key-ids", "pay"];
-    desk.examine(&unbound).has("keys", "audience", "warn", "for other audiences");
+    doctor.examine(&unbound).has("keys", "audience", "warn", "for other audiences");
     let missing = [&bound[..], &["--auth-service-key-ids", "refunds"]].concat();
-    desk.examine(&missing).has("keys", "tokens", "fail", "\"refunds\"");
-    desk.write("jwks", "{}", 0o644);
-    desk.examine(&pay).has("keys", "tokens", "fail", "not a JSON object with a list `keys`");
+    doctor.examine(&missing).has("keys", "tokens", "fail", "\"refunds\"");
+    doctor.write("jwks", "{}", 0o644);
+    doctor.examine(&pay).has("keys", "tokens", "fail", "not a JSON object with a list `keys`");
 }
 
 #[test]
 fn secrets_that_are_none_are_reported_and_never_shown() {
     let redis = Redis::start_with(&["--maxmemory", "256mb"]);
-    let desk = Desk::new(&redis);
-    desk.write("bad", &format!("maja {OPS_TOKEN}\nli abababababababababab\n"), 0o600);
-    desk.write("open", &format!("maja {OPS_TOKEN}\n"), 0o604);
-    desk.write("none", "# no token\n", 0o600);
-    desk.write("short", "hunter2", 0o600);
-    desk.write("simple", &"ab".repeat(20), 0o600);
+    let doctor = DoctorFixture::new(&redis);
+    doctor.write("bad", &format!("maja {OPS_TOKEN}\nli abababababababababab\n"), 0o600);
+    doctor.write("open", &format!("maja {OPS_TOKEN}\n"), 0o604);
+    doctor.write("none", "# no token\n", 0o600);
+    doctor.write("short", "hunter2", 0o600);
+    doctor.write("simple", &"ab".repeat(20), 0o600);
     for (option, file, check, verdict, found) in [
         ("--ops-token-file", "bad", "ops", "warn", "those of li"),
         ("--ops-token-file", "open", "files", "warn", "mode 604"),
@@ -146,7 +146,7 @@ fn secrets_that_are_none_are_reported_and_never_shown() {
         ("--auth-secret-file", "simple", "tokens", "warn", "can be guessed"),
         ("--auth-secret-file", "missing", "tokens", "fail", "check the path"),
     ] {
-        let findings = desk.examine(&[option, &desk.arg(file)]);
+        let findings = doctor.examine(&[option, &doctor.arg(file)]);
         findings.has("keys", check, verdict, found);
         for secret in [OPS_TOKEN, "abababab", "hunter2"] {
             assert!(!format!("{findings:?}").contains(secret), "{findings:?}");

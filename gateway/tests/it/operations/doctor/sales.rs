@@ -7,12 +7,12 @@ use testkit::eventually;
 use testkit::gateway::Gateway;
 use testkit::redis::Redis;
 
-use super::{Desk, Findings};
+use super::{DoctorFixture, Findings};
 
 /// The doctor beside a gateway that runs.
-fn beside(desk: &Desk, gateway: &Gateway, more: &[&str]) -> Findings {
+fn beside(doctor: &DoctorFixture, gateway: &Gateway, more: &[&str]) -> Findings {
     let [listen, ops] = [&gateway.url, &gateway.ops_url].map(|url| url.strip_prefix("http://").unwrap());
-    desk.examine(&[&["--listen", listen, "--ops-listen", ops], more].concat())
+    doctor.examine(&[&["--listen", listen, "--ops-listen", ops], more].concat())
 }
 
 #[tokio::test]
@@ -20,43 +20,43 @@ async fn controls_leftovers_drift_and_missing_sales_are_reported() {
     let redis = Redis::start_with(&["--maxmemory", "256mb"]);
     let gateway = Gateway::start(&redis).await;
     open(&gateway, &small()).await;
-    let desk = Desk::new(&redis);
-    desk.examine(&["--sale", "smal"]).has("sale smal", "ledger", "fail", "no such sale");
-    let findings = beside(&desk, &gateway, &[]);
+    let doctor = DoctorFixture::new(&redis);
+    doctor.examine(&["--sale", "smal"]).has("sale smal", "ledger", "fail", "no such sale");
+    let findings = beside(&doctor, &gateway, &[]);
     findings.has("sale small", "read-model", "ok", "has it, at sequence 1");
     for (action, undo, found) in [("pause", "resume", "it is paused"), ("freeze", "unfreeze", "it is frozen")]
     {
         assert_eq!(gateway.action(action, &json!({})).await.status, 200);
-        desk.examine(&["--sale", "small"]).has("sale small", "controls", "warn", found);
+        doctor.examine(&["--sale", "small"]).has("sale small", "controls", "warn", found);
         assert_eq!(gateway.action(undo, &json!({})).await.status, 200);
     }
-    assert_eq!(desk.examine(&[]).verdicts("sale small", "controls"), ["ok"]);
+    assert_eq!(doctor.examine(&[]).verdicts("sale small", "controls"), ["ok"]);
     // A reservation is what it is for, once it is open; before that it is left from something else.
     assert_eq!(gateway.reserve("alice", "k", &white()).await.status, 201);
-    desk.examine(&[]).has("sale small", "reservations", "ok", "1 held");
+    doctor.examine(&[]).has("sale small", "reservations", "ok", "1 held");
     redis.run::<i64>("HSET lg:{small}:state opens 4000000000000");
-    desk.examine(&[]).has("sale small", "reservations", "warn", "before it opens");
+    doctor.examine(&[]).has("sale small", "reservations", "warn", "before it opens");
     redis.run::<i64>("HSET lg:{small}:state opens 1767225600000");
     // A counter that was edited by hand.
     redis.run::<i64>("HINCRBY lg:{small}:stock model:white 1");
-    desk.examine(&[]).has("sale small", "audit", "fail", "model:white drifts by 1");
+    doctor.examine(&[]).has("sale small", "audit", "fail", "model:white drifts by 1");
     // The gateway reports it, too.
     eventually("its alarm is reported", || async {
-        (desk.examine(&[]).verdicts("fleet", "alarms") == ["fail"]).then_some(())
+        (doctor.examine(&[]).verdicts("fleet", "alarms") == ["fail"]).then_some(())
     })
     .await;
     redis.run::<i64>("HINCRBY lg:{small}:stock model:white -1");
-    assert_eq!(desk.examine(&[]).verdicts("sale small", "audit"), ["ok"]);
+    assert_eq!(doctor.examine(&[]).verdicts("sale small", "audit"), ["ok"]);
     // A key of another type.
     redis.run::<String>("RENAME lg:{small}:records saved");
     redis.run::<String>("SET lg:{small}:records x");
-    let findings = desk.examine(&[]);
+    let findings = doctor.examine(&[]);
     assert!(findings.verdicts("sale small", "audit").contains(&"fail"), "{findings:#?}");
     redis.run::<String>("RENAME saved lg:{small}:records");
     // A closed sale is not checked, unless it is named.
     assert_eq!(gateway.action("close", &json!({})).await.status, 200);
-    assert_eq!(desk.examine(&[]).verdicts("sale small", "controls"), [""; 0]);
-    desk.examine(&["--sale", "small"]).has("sale small", "controls", "fail", "closed for good");
+    assert_eq!(doctor.examine(&[]).verdicts("sale small", "controls"), [""; 0]);
+    doctor.examine(&["--sale", "small"]).has("sale small", "controls", "fail", "closed for good");
 }
 
 #[tokio::test]
@@ -64,22 +64,22 @@ async fn a_restarted_redis_and_a_gateway_at_another_are_reported() {
     let mut redis = Redis::start_with(&["--maxmemory", "256mb"]);
     let mut gateway = Gateway::start(&redis).await;
     open(&gateway, &small()).await;
-    let desk = Desk::new(&redis);
+    let doctor = DoctorFixture::new(&redis);
     // The gateway on this host uses another Redis.
     let elsewhere = Redis::start_with(&["--maxmemory", "256mb"]);
     let other = Gateway::start(&elsewhere).await;
-    beside(&desk, &other, &["--sale", "small"]).has("sale small", "read-model", "fail", "does not have it");
+    beside(&doctor, &other, &["--sale", "small"]).has("sale small", "read-model", "fail", "does not have it");
     gateway.kill();
     redis.kill();
     redis.start_again().unwrap();
     eventually("its last word is too old", || async {
-        (desk.examine(&[]).found("fleet", "gateways") == "none is running yet").then_some(())
+        (doctor.examine(&[]).found("fleet", "gateways") == "none is running yet").then_some(())
     })
     .await;
-    desk.examine(&[]).has("sale small", "epoch", "warn", "Redis was restarted");
+    doctor.examine(&[]).has("sale small", "epoch", "warn", "Redis was restarted");
     let gateway = Gateway::start(&redis).await;
     eventually("the new epoch is adopted", || async {
-        let findings = beside(&desk, &gateway, &[]);
+        let findings = beside(&doctor, &gateway, &[]);
         (findings.verdicts("sale small", "epoch").is_empty()
             && findings.verdicts("sale small", "read-model") == ["ok"])
         .then_some(())
@@ -91,8 +91,8 @@ async fn a_restarted_redis_and_a_gateway_at_another_are_reported() {
 async fn gateways_of_another_version_and_scripts_that_are_not_there_are_reported() {
     let redis = Redis::start_with(&["--maxmemory", "256mb"]);
     let gateway = Gateway::start(&redis).await;
-    let desk = Desk::new(&redis);
-    let findings = beside(&desk, &gateway, &[]);
+    let doctor = DoctorFixture::new(&redis);
+    let findings = beside(&doctor, &gateway, &[]);
     findings.has("fleet", "gateways", "ok", gateway.url.strip_prefix("http://").unwrap());
     findings.has("fleet", "scripts", "ok", "are in Redis");
     let word = || {
@@ -105,7 +105,7 @@ async fn gateways_of_another_version_and_scripts_that_are_not_there_are_reported
     // A heartbeat counts for 5 s, and the doctor may be slower.
     eventually("its heartbeat is there", || async {
         word();
-        let findings = desk.examine(&[]);
+        let findings = doctor.examine(&[]);
         let is_answered = findings.verdicts("fleet", "gateways") == ["warn"];
         is_answered.then(|| findings.has("fleet", "gateways", "warn", "\"10.0.0.9:8080\" (0.0.1)"))
     })
@@ -114,9 +114,9 @@ async fn gateways_of_another_version_and_scripts_that_are_not_there_are_reported
     // Without scripts and without the gateway, which would load them again twice a second.
     drop(gateway);
     redis.run::<String>("SCRIPT FLUSH");
-    desk.examine(&[]).has("fleet", "scripts", "fail", "0 of the");
+    doctor.examine(&[]).has("fleet", "scripts", "fail", "0 of the");
     // The doctor itself has called two meanwhile.
-    desk.examine(&[]).has("fleet", "scripts", "warn", "2 of the");
+    doctor.examine(&[]).has("fleet", "scripts", "warn", "2 of the");
 }
 
 #[tokio::test]
@@ -125,9 +125,9 @@ async fn a_gateway_that_is_not_ready_is_reported_with_its_reason() {
     let gateway = Gateway::start(&away).await;
     away.kill();
     let redis = Redis::start_with(&["--maxmemory", "256mb"]);
-    let desk = Desk::new(&redis);
+    let doctor = DoctorFixture::new(&redis);
     eventually("it is not ready", || async {
-        let findings = beside(&desk, &gateway, &[]);
+        let findings = beside(&doctor, &gateway, &[]);
         (findings.verdicts("fleet", "ready") == ["fail"])
             .then(|| findings.has("fleet", "ready", "fail", "can't reach Redis"))
     })
@@ -138,19 +138,19 @@ async fn a_gateway_that_is_not_ready_is_reported_with_its_reason() {
 async fn rate_limit_overrides_left_in_force_are_reported() {
     let redis = Redis::start_with(&["--maxmemory", "256mb"]);
     let url = redis.url();
-    let desk = Desk::new(&redis);
-    assert_eq!(desk.examine(&[]).verdicts("fleet", "limits"), ["ok"]);
-    desk.examine(&["--limit-buyer", "off"]).has("fleet", "limits", "warn", "nothing limits buyer");
+    let doctor = DoctorFixture::new(&redis);
+    assert_eq!(doctor.examine(&[]).verdicts("fleet", "limits"), ["ok"]);
+    doctor.examine(&["--limit-buyer", "off"]).has("fleet", "limits", "warn", "nothing limits buyer");
     let set = |rate: &str| {
         let done = run(&["limits", "set", rate, "--reason", "a rehearsal", "--redis", &url]);
         assert_eq!(done.code, 0, "{done:?}");
     };
     set("address=off");
-    desk.examine(&[]).has("fleet", "limits", "warn", "a rehearsal");
+    doctor.examine(&[]).has("fleet", "limits", "warn", "a rehearsal");
     set("address=default");
-    assert_eq!(desk.examine(&[]).verdicts("fleet", "limits"), ["ok"]);
+    assert_eq!(doctor.examine(&[]).verdicts("fleet", "limits"), ["ok"]);
     redis.run::<i64>("HSET lg:limits buyer many");
-    desk.examine(&[]).has("fleet", "limits", "fail", "\"many\"");
+    doctor.examine(&[]).has("fleet", "limits", "fail", "\"many\"");
 }
 
 #[tokio::test]
@@ -160,9 +160,9 @@ async fn all_sales_that_are_to_come_are_looked_at_unless_some_are_named() {
     for id in ["one", "two", "three"] {
         assert_eq!(apply(&gateway, &with(small(), "/sale/id", json!(id))).await.status, 200);
     }
-    let desk = Desk::new(&redis);
+    let doctor = DoctorFixture::new(&redis);
     let looked_at = |options: &[&str]| {
-        let findings = desk.examine(options);
+        let findings = doctor.examine(options);
         ["one", "two", "three"].map(|id| findings.verdicts(&format!("sale {id}"), "audit").len())
     };
     assert_eq!(looked_at(&[]), [1, 1, 1]);
