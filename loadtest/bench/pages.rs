@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use serde_json::json;
+use testkit::gateway::OPS_TOKEN;
 
 use crate::cases::{Buyers, CONNECTIONS, Case, WARM_UP, audit, define, warm};
 use crate::cpus::make_room;
@@ -108,7 +109,7 @@ impl Pages {
             let mut stream = TcpStream::connect(ops).map_err(outside())?;
             let request = format!(
                 "GET /admin/v1/live?sale=won HTTP/1.1\r\nhost: {ops}\r\n\
-                 authorization: Bearer an-ops-token-that-is-only-for-the-bench\r\n\r\n"
+                 authorization: Bearer {OPS_TOKEN}\r\n\r\n"
             );
             stream.write_all(request.as_bytes()).map_err(outside())?;
             let (reader, lines) = (stream.try_clone().map_err(outside())?, Arc::new(AtomicU64::new(0)));

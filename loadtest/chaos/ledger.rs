@@ -32,10 +32,13 @@ impl Ledger {
     /// Replays a journal over these totals; an item that is not among them has no limit.
     pub(crate) fn replay(journal: &str, totals: &BTreeMap<String, i64>) -> Self {
         let mut ledger = Self::default();
-        let lines = journal::parse(journal).unwrap_or_else(|error| {
-            ledger.broken.push(format!("a journal line can't be read: {error}"));
-            Vec::new()
-        });
+        let mut lines = Vec::new();
+        for line in journal::parse(journal) {
+            match line {
+                Ok(line) => lines.push(line),
+                Err(error) => ledger.broken.push(format!("a journal line can't be read: {error}")),
+            }
+        }
         let (mut free, mut below, mut last) = (totals.clone(), BTreeSet::new(), 0);
         for (n, line) in lines.iter().enumerate() {
             ledger.has_gaps |= line.kind == "lost";

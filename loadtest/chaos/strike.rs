@@ -112,8 +112,8 @@ pub(crate) fn play(stage: &mut Stage, launch: &Launch) -> Result<(), Failure> {
         }
         Fault::FailoverByHand => {
             wait_for("the sentinels take it on", || {
-                let history = stage.sentinels[launch.target % 3].ask("FAILOVER ledger")?;
-                history.starts_with("+OK").then_some(())
+                let answer = stage.sentinels[launch.target % 3].ask("FAILOVER ledger")?;
+                answer.starts_with("+OK").then_some(())
             })?;
             wait_for("another is the primary", || (stage.primary() != 0).then_some(()))?;
         }

@@ -2,8 +2,6 @@
 
 use serde::Deserialize;
 
-use crate::cli::run;
-
 /// A line of the journal: one change.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Line {
@@ -25,17 +23,8 @@ pub struct Line {
     pub replayed: serde_json::Value,
 }
 
-/// All lines of a sale's journal; the error is the output of `gateway journal`.
-pub fn read(sale: &str, redis_url: &str) -> Result<Vec<Line>, String> {
-    let done = run(&["journal", sale, "--redis", redis_url]);
-    if done.code != 0 {
-        return Err(done.err);
-    }
-    parse(&done.out)
-}
-
-/// The lines of a text.
-pub fn parse(text: &str) -> Result<Vec<Line>, String> {
+/// The lines of a text; of one that can't be read why, and the line.
+pub fn parse(text: &str) -> impl Iterator<Item = Result<Line, String>> {
     let lines = text.lines().filter(|line| !line.trim().is_empty());
-    lines.map(|line| serde_json::from_str(line).map_err(|error| format!("{error}: {line}"))).collect()
+    lines.map(|line| serde_json::from_str(line).map_err(|error| format!("{error}: {line}")))
 }

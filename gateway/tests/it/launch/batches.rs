@@ -2,14 +2,13 @@
 
 use futures_util::future::join;
 use gateway::domain::decision::Decision;
-use testkit::eventually;
+use testkit::{PATIENCE, eventually};
 
 use crate::model::link::Fault;
-use crate::model::world::PATIENCE;
 use crate::model::{START, World, simple, tap};
 use crate::recovery::replaced::applied;
 
-const LATENCY_OBJECTIVE: std::time::Duration = std::time::Duration::from_millis(5);
+const SOON: std::time::Duration = std::time::Duration::from_millis(5);
 
 #[test]
 fn a_sent_tap_is_unknown_when_its_answer_is_late_and_a_queued_one_was_not_taken() {
@@ -21,9 +20,9 @@ fn a_sent_tap_is_unknown_when_its_answer_is_late_and_a_queued_one_was_not_taken(
         let (ada, bob) = ([tap("ada", "k")], [tap("bob", "k")]);
         let behind = async {
             instance.link.held().await;
-            instance.reserve_within(&bob, LATENCY_OBJECTIVE).await
+            instance.reserve_within(&bob, SOON).await
         };
-        let (sent, waited) = join(instance.reserve_within(&ada, LATENCY_OBJECTIVE), behind).await;
+        let (sent, waited) = join(instance.reserve_within(&ada, SOON), behind).await;
         assert_eq!(sent, [Decision::Unknown]);
         assert!(matches!(waited[..], [Decision::NotTaken(_)]), "{waited:?}");
         instance.link.let_go().await;
@@ -48,7 +47,7 @@ fn a_tap_that_waited_for_a_definition_in_vain_is_not_sent_when_it_comes() {
         // One batch, which the ledger refuses: it is of the definition before.
         let (ada, bob) = ([tap("ada", "k")], [tap("bob", "k")]);
         let hasty = async {
-            let answer = instance.reserve_within(&ada, LATENCY_OBJECTIVE).await;
+            let answer = instance.reserve_within(&ada, SOON).await;
             reads_again();
             answer
         };
