@@ -1,3 +1,5 @@
+//! Unit tests of `fleet.rs`.
+
 use super::*;
 
 fn fields(list: &[(&str, &str)]) -> BTreeMap<String, String> {

@@ -1,3 +1,5 @@
+//! Unit tests of `openapi.rs`.
+
 use serde_json::Value;
 
 use super::*;

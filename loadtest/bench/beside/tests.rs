@@ -1,3 +1,5 @@
+//! Unit tests of `beside.rs`.
+
 use super::*;
 
 #[test]

@@ -1,3 +1,5 @@
+//! Unit tests of `figures.rs`.
+
 use super::*;
 
 #[test]

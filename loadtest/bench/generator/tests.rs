@@ -1,3 +1,5 @@
+//! Unit tests of `generator.rs`.
+
 use super::*;
 
 #[test]

@@ -1,3 +1,5 @@
+//! Unit tests of `instructions.rs`.
+
 use super::*;
 
 #[test]

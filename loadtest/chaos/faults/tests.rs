@@ -1,3 +1,5 @@
+//! Unit tests of `faults.rs`.
+
 use super::*;
 
 #[test]

@@ -1,3 +1,5 @@
+//! Unit tests of `ledger.rs`.
+
 use super::*;
 
 fn line(id: u64, kind: &str, reservation: &str, number: u64) -> String {

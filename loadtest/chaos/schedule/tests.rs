@@ -1,3 +1,5 @@
+//! Unit tests of `schedule.rs`.
+
 use super::*;
 
 #[test]

@@ -1,3 +1,5 @@
+//! Unit tests of `client.rs`.
+
 use super::*;
 
 #[test]

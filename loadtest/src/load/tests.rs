@@ -1,3 +1,5 @@
+//! Unit tests of `load.rs`.
+
 use super::*;
 
 #[test]

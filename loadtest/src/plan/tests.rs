@@ -1,3 +1,5 @@
+//! Unit tests of `plan.rs`.
+
 use super::*;
 
 fn request<'a>(profile: &'a Profile, mix: &'a BTreeMap<Scenario, u32>, buyers: usize) -> PlanRequest<'a> {

@@ -1,3 +1,5 @@
+//! Unit tests of `verified.rs`.
+
 use super::*;
 
 #[test]

@@ -1,3 +1,5 @@
+//! Unit tests of `bodies.rs`.
+
 use super::*;
 use crate::http::request::parse;
 

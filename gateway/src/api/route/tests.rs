@@ -1,3 +1,5 @@
+//! Unit tests of `route.rs`.
+
 use super::*;
 
 #[test]

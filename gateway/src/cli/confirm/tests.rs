@@ -1,3 +1,5 @@
+//! Unit tests of `confirm.rs`.
+
 use super::*;
 
 fn given(reason: Option<&str>, confirm: Option<&str>) -> ConfirmArgs {

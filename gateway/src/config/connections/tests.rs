@@ -1,3 +1,5 @@
+//! Unit tests of `connections.rs`.
+
 use super::*;
 
 #[test]

@@ -1,3 +1,5 @@
+//! Unit tests of `variables.rs`.
+
 use super::*;
 
 const KNOWN: [&str; 8] = [

@@ -1,3 +1,5 @@
+//! Unit tests of `dashboards.rs`.
+
 use super::*;
 use crate::doctor::report::Severity;
 

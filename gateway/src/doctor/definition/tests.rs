@@ -1,3 +1,5 @@
+//! Unit tests of `definition.rs`.
+
 use serde_json::{Value, json};
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Unit tests of `fleet.rs`.
+
 use super::*;
 use crate::doctor::report::without_passing;
 use crate::fleet::alarm::Alarm;

@@ -1,3 +1,5 @@
+//! Unit tests of `format.rs`.
+
 use super::*;
 
 #[test]

@@ -1,3 +1,5 @@
+//! Unit tests of `host.rs`.
+
 use super::*;
 use crate::doctor::report::without_passing;
 

@@ -1,3 +1,5 @@
+//! Unit tests of `memory.rs`.
+
 use super::*;
 use crate::doctor::redis::tests::facts;
 

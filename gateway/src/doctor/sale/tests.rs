@@ -1,3 +1,5 @@
+//! Unit tests of `sale.rs`.
+
 use super::*;
 use crate::doctor::report::without_passing;
 use crate::manage::audit::{Counts, ItemReport};

@@ -1,3 +1,5 @@
+//! Unit tests of `identity.rs`.
+
 use super::*;
 
 #[test]

@@ -1,3 +1,5 @@
+//! Unit tests of `nearest.rs`.
+
 use super::*;
 
 #[test]

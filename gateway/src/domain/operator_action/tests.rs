@@ -1,3 +1,5 @@
+//! Unit tests of `operator_action.rs`.
+
 use super::*;
 
 #[test]

@@ -1,3 +1,5 @@
+//! Unit tests of `policy.rs`.
+
 use super::*;
 
 #[test]

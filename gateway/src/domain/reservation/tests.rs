@@ -1,3 +1,5 @@
+//! Unit tests of `reservation.rs`.
+
 use super::*;
 
 const ROW: &str =

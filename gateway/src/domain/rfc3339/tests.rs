@@ -1,3 +1,5 @@
+//! Unit tests of `rfc3339.rs`.
+
 use super::*;
 
 #[test]

@@ -1,3 +1,5 @@
+//! Unit tests of `sale.rs`.
+
 use super::*;
 
 #[test]

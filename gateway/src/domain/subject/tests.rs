@@ -1,3 +1,5 @@
+//! Unit tests of `subject.rs`.
+
 use super::*;
 
 #[test]

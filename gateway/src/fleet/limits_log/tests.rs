@@ -1,3 +1,5 @@
+//! Unit tests of `limits_log.rs`.
+
 use super::*;
 
 fn entry(fields: &[&str]) -> Option<LimitsEntry> {

@@ -1,3 +1,5 @@
+//! Unit tests of `membership.rs`.
+
 use super::*;
 
 #[test]

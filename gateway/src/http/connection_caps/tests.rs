@@ -1,3 +1,5 @@
+//! Unit tests of `connection_caps.rs`.
+
 use super::*;
 
 fn caps(connections_max: usize, per_address_max: Option<usize>) -> Arc<ConnectionCaps> {

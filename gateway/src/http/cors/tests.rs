@@ -1,3 +1,5 @@
+//! Unit tests of `cors.rs`.
+
 use super::*;
 
 #[test]

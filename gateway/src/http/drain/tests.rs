@@ -1,3 +1,5 @@
+//! Unit tests of `drain.rs`.
+
 use super::*;
 
 #[tokio::test]

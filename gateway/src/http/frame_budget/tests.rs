@@ -1,3 +1,5 @@
+//! Unit tests of `frame_budget.rs`.
+
 use super::*;
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";

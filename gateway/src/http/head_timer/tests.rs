@@ -1,3 +1,5 @@
+//! Unit tests of `head_timer.rs`.
+
 use super::*;
 
 const LIMIT: Duration = Duration::from_secs(10);

@@ -1,3 +1,5 @@
+//! Unit tests of `in_flight.rs`.
+
 use futures_util::FutureExt;
 
 use super::*;

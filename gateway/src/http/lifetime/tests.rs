@@ -1,3 +1,5 @@
+//! Unit tests of `lifetime.rs`.
+
 use super::*;
 use crate::http::drain::DrainPhase;
 

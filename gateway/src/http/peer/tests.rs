@@ -1,3 +1,5 @@
+//! Unit tests of `peer.rs`.
+
 use hyper::header::HeaderValue;
 use proptest::prelude::*;
 

@@ -1,3 +1,5 @@
+//! Unit tests of `proxy_header.rs`.
+
 use super::*;
 
 const V4: &[u8] = &[203, 0, 113, 9, 10, 0, 0, 1, 0x12, 0x34, 0, 80];

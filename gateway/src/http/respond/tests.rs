@@ -1,3 +1,5 @@
+//! Unit tests of `respond.rs`.
+
 use super::*;
 
 #[test]

@@ -1,3 +1,5 @@
+//! Unit tests of `tls.rs`.
+
 use super::*;
 
 struct Files(tempfile::TempDir);

@@ -1,3 +1,5 @@
+//! Unit tests of `cache.rs`.
+
 use super::*;
 
 const NOW: u64 = 1_000;

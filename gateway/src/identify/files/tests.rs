@@ -1,3 +1,5 @@
+//! Unit tests of `files.rs`.
+
 use super::*;
 
 fn file(contents: &[u8]) -> tempfile::NamedTempFile {

@@ -1,3 +1,5 @@
+//! Unit tests of `ops_tokens.rs`.
+
 use proptest::prelude::*;
 
 use super::*;

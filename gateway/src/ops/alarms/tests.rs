@@ -1,3 +1,5 @@
+//! Unit tests of `alarms.rs`.
+
 use super::*;
 use crate::fleet::alarm::ALARM_CHARS_MAX;
 

@@ -1,3 +1,5 @@
+//! Unit tests of `files.rs`.
+
 use super::*;
 
 #[test]

@@ -1,3 +1,5 @@
+//! Unit tests of `hosts.rs`.
+
 use hyper::Request;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Unit tests of `live.rs`.
+
 use super::*;
 use crate::fleet::alarm::Level;
 

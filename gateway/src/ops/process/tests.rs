@@ -1,3 +1,5 @@
+//! Unit tests of `process.rs`.
+
 use super::*;
 
 #[test]

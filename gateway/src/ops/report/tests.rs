@@ -1,3 +1,5 @@
+//! Unit tests of `report.rs`.
+
 use std::time::Duration;
 
 use super::*;

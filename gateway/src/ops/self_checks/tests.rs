@@ -1,3 +1,5 @@
+//! Unit tests of `self_checks.rs`.
+
 use super::*;
 
 #[test]

@@ -1,3 +1,5 @@
+//! Unit tests of `thresholds.rs`.
+
 use super::*;
 
 /// An alert, its rules file, and the comparison that its expression must have.

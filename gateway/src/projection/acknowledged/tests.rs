@@ -1,3 +1,5 @@
+//! Unit tests of `acknowledged.rs`.
+
 use super::*;
 
 fn entry(sequence: u64, bytes: usize) -> Value {

@@ -1,3 +1,5 @@
+//! Unit tests of `tail.rs`.
+
 use super::*;
 
 fn entry(sequence: u64, at: i64, kind: &str, fields: &[(&str, &str)]) -> Entry {

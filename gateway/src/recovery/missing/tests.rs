@@ -1,3 +1,5 @@
+//! Unit tests of `missing.rs`.
+
 use super::*;
 
 const WINNERS: &str = "aliceAAAAAAAAAAAAAAA alice key-AAAAAAAA fa air cover,care gz-1 - 8 1 held 5 905 - 4\n\

@@ -1,3 +1,5 @@
+//! Unit tests of `report.rs`.
+
 use super::*;
 use crate::projection::acknowledged::Acknowledged;
 

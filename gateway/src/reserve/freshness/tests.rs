@@ -1,3 +1,5 @@
+//! Unit tests of `freshness.rs`.
+
 use super::*;
 
 #[test]

@@ -1,3 +1,5 @@
+//! Unit tests of `refusals.rs`.
+
 use std::task::Waker;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Unit tests of `acl.rs`.
+
 use super::*;
 
 #[test]

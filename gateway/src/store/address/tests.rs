@@ -1,3 +1,5 @@
+//! Unit tests of `address.rs`.
+
 use super::*;
 
 #[test]

@@ -1,3 +1,5 @@
+//! Unit tests of `cluster.rs`.
+
 use super::*;
 
 fn read(url: &str) -> Result<Cluster, String> {

@@ -1,3 +1,5 @@
+//! Unit tests of `compatibility.rs`.
+
 use super::*;
 
 #[test]

@@ -1,3 +1,5 @@
+//! Unit tests of `durability.rs`.
+
 use super::*;
 
 fn map(pairs: &[(&str, &str)]) -> HashMap<String, String> {

@@ -1,3 +1,5 @@
+//! Unit tests of `journal.rs`.
+
 use super::*;
 
 #[test]

@@ -1,3 +1,5 @@
+//! Unit tests of `keys.rs`.
+
 use super::*;
 
 #[test]

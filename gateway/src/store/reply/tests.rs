@@ -1,3 +1,5 @@
+//! Unit tests of `reply.rs`.
+
 use super::*;
 
 fn bulk(text: &str) -> Value {

@@ -1,3 +1,5 @@
+//! Unit tests of `sentinel.rs`.
+
 use super::*;
 
 fn read(url: &str) -> Result<Sentinels, String> {

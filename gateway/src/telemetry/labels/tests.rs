@@ -1,3 +1,5 @@
+//! Unit tests of `labels.rs`.
+
 use super::*;
 
 #[test]

@@ -1,3 +1,5 @@
+//! Unit tests of `list.rs`.
+
 use super::*;
 use crate::domain::policy::Policy;
 use crate::domain::sale::{Availability, Phase};

@@ -1,3 +1,5 @@
+//! Unit tests of `record.rs`.
+
 use super::*;
 
 #[test]

@@ -1,3 +1,5 @@
+//! Unit tests of `request_id.rs`.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Unit tests of `uses.rs`.
+
 use super::*;
 
 #[test]

@@ -1,3 +1,5 @@
+//! Unit tests of `clock.rs`.
+
 use super::*;
 
 fn time(text: &str) -> Timestamp {

@@ -1,3 +1,5 @@
+//! Unit tests of `outcome.rs`.
+
 use super::*;
 
 #[test]

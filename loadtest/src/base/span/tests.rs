@@ -1,3 +1,5 @@
+//! Unit tests of `span.rs`.
+
 use super::*;
 
 #[test]

@@ -1,3 +1,5 @@
+//! Unit tests of `timer.rs`.
+
 use super::*;
 
 #[tokio::test]

@@ -1,3 +1,5 @@
+//! Unit tests of `tokens.rs`.
+
 use super::*;
 
 const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";

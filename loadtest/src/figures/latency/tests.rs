@@ -1,3 +1,5 @@
+//! Unit tests of `latency.rs`.
+
 use super::*;
 
 fn of(ms: impl Iterator<Item = u64>) -> Latency {

@@ -1,3 +1,5 @@
+//! Unit tests of `capacity.rs`.
+
 use super::*;
 
 /// Looks for a knee that is known.

@@ -1,3 +1,5 @@
+//! Unit tests of `screen.rs`.
+
 use super::*;
 
 #[test]

@@ -1,3 +1,5 @@
+//! Unit tests of `answer.rs`.
+
 use super::*;
 
 const HOLD: &str = r#"{"id":"r1","sale":"s","number":17,"version":1,"state":"held","model":"a","packages":["p"],

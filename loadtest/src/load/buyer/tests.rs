@@ -1,3 +1,5 @@
+//! Unit tests of `buyer.rs`.
+
 use super::*;
 use crate::plan::profile::Profile;
 use crate::plan::selection::Definition;

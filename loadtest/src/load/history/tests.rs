@@ -1,3 +1,5 @@
+//! Unit tests of `history.rs`.
+
 use super::*;
 
 #[test]

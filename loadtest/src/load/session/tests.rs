@@ -1,3 +1,5 @@
+//! Unit tests of `session.rs`.
+
 use super::*;
 
 #[test]

@@ -1,3 +1,5 @@
+//! Unit tests of `profile.rs`.
+
 use super::*;
 
 #[test]

@@ -1,3 +1,5 @@
+//! Unit tests of `selection.rs`.
+
 use super::*;
 use crate::plan::profile::Profile;
 

@@ -1,3 +1,5 @@
+//! Unit tests of `admin.rs`.
+
 use super::*;
 
 #[test]

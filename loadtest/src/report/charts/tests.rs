@@ -1,3 +1,5 @@
+//! Unit tests of `charts.rs`.
+
 use super::*;
 
 fn item(name: &str, points: &[(i64, i64)]) -> (String, Vec<(i64, i64)>) {

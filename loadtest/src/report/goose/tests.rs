@@ -1,3 +1,5 @@
+//! Unit tests of `goose.rs`.
+
 use super::*;
 
 #[test]

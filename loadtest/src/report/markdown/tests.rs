@@ -1,3 +1,5 @@
+//! Unit tests of `markdown.rs`.
+
 use super::*;
 
 #[test]

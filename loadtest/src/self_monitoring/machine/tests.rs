@@ -1,3 +1,5 @@
+//! Unit tests of `machine.rs`.
+
 use super::*;
 
 #[test]

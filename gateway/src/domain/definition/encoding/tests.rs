@@ -1,3 +1,5 @@
+//! Unit tests of `encoding.rs`.
+
 use super::*;
 
 fn named(bytes: &[u8]) -> &'static str {

@@ -1,3 +1,5 @@
+//! Unit tests of `header.rs`.
+
 use super::*;
 
 const KNOWN: [&str; 4] = ["id", "name", "city", "capacity"];

@@ -1,3 +1,5 @@
+//! Unit tests of `rules.rs`.
+
 use std::borrow::Cow;
 
 use super::*;

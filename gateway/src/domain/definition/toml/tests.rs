@@ -1,3 +1,5 @@
+//! Unit tests of `toml.rs`.
+
 use super::*;
 
 fn broken(text: &str) -> (String, Vec<String>) {

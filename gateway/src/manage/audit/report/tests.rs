@@ -1,3 +1,5 @@
+//! Unit tests of `report.rs`.
+
 use super::*;
 
 fn report(problems: &[&str], drift: i64) -> AuditReport {

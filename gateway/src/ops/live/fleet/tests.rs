@@ -1,3 +1,5 @@
+//! Unit tests of `fleet.rs`.
+
 use super::*;
 use crate::fleet::report::Totals;
 

@@ -1,3 +1,5 @@
+//! Unit tests of `page.rs`.
+
 use super::*;
 
 #[test]

@@ -1,3 +1,5 @@
+//! Unit tests of `watcher.rs`.
+
 use std::future::pending;
 
 use http_body_util::BodyExt;

@@ -1,3 +1,5 @@
+//! Unit tests of `caught_up.rs`.
+
 use super::*;
 
 #[test]

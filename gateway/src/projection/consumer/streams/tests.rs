@@ -1,3 +1,5 @@
+//! Unit tests of `streams.rs`.
+
 use super::*;
 
 #[test]

@@ -1,3 +1,5 @@
+//! Unit tests of `buyers.rs`.
+
 use super::*;
 
 #[test]

@@ -1,3 +1,5 @@
+//! Unit tests of `incarnation.rs`.
+
 use super::*;
 
 #[test]

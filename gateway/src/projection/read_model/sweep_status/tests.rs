@@ -1,3 +1,5 @@
+//! Unit tests of `sweep_status.rs`.
+
 use super::*;
 
 #[test]

@@ -1,3 +1,5 @@
+//! Unit tests of `queue.rs`.
+
 use futures_util::FutureExt;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Unit tests of `slots.rs`.
+
 use super::*;
 
 #[test]

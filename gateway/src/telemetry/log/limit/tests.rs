@@ -1,3 +1,5 @@
+//! Unit tests of `limit.rs`.
+
 use super::*;
 
 #[test]

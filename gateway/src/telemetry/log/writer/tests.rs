@@ -1,3 +1,5 @@
+//! Unit tests of `writer.rs`.
+
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 

@@ -1,3 +1,5 @@
+//! Unit tests of `table.rs`.
+
 use super::*;
 
 fn wrong(text: &str) -> (usize, String) {

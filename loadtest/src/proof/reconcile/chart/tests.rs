@@ -1,3 +1,5 @@
+//! Unit tests of `chart.rs`.
+
 use super::*;
 use crate::proof::ledger::tests::{change, restock};
 use crate::proof::ledger::{Change, Kind};

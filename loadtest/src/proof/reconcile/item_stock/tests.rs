@@ -1,3 +1,5 @@
+//! Unit tests of `item_stock.rs`.
+
 use super::*;
 
 #[test]

@@ -1,3 +1,5 @@
+//! Unit tests of `interval.rs`.
+
 use fastrand::Rng;
 
 use super::*;
