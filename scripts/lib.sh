@@ -168,19 +168,6 @@ need_balancers() {
     need_idle nginx haproxy -- nginx=nginx-light haproxy=haproxy
 }
 
-# wait_for WHAT COMMAND…: waits until the command succeeds, at most 60 s, and only while the program $needed runs.
-needed=''
-wait_for() {
-    local what=$1 tries=600
-    shift
-    until "$@" > /dev/null 2>&1; do
-        tries=$((tries - 1))
-        [ "$tries" -gt 0 ] || die 3 "timeout after 60 s: $what"
-        [ -z "$needed" ] || kill -0 "$needed" 2> /dev/null || die 3 "the program ended before: $what"
-        sleep 0.1
-    done
-}
-
 # Cargo's target directory, by environment, configuration or default.
 target_dir() { cargo metadata --no-deps --format-version 1 | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p'; }
 

@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 use clap::ValueEnum;
 use serde::Serialize;
 use serde_json::json;
+use testkit::tls::Certificate;
 
 use crate::attacks::Attack;
 use crate::cases::{Buyers, Case, WARM_UP, audit, define, measure, warm};
@@ -16,7 +17,7 @@ use crate::figures::{Figures, Spread};
 use crate::generator::{Generator, Requests};
 use crate::report::{bracketed, write};
 use crate::servers::{Level, Place, Server};
-use crate::wire::{self, Certificate};
+use crate::wire;
 use crate::{Failure, Options, print_line};
 
 /// Honest buyers at a time, each on a connection of its own.
@@ -63,7 +64,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     make_room(1)?;
     let (rounds, count) = if options.quick { (1, COUNT_QUICK) } else { (options.rounds, COUNT) };
     let place = Place::new(options.bin.clone())?;
-    let certificate = Certificate::new(&place)?;
+    let (certificate, _) = Certificate::new();
     let all = if options.attacks.is_empty() { Attack::value_variants() } else { &options.attacks };
     let buyers = Buyers::new(&place, WARM_UP + (1 + all.len()) * count)?;
     let mut measured = Vec::new();
@@ -92,13 +93,13 @@ fn scene(
     // All clients come through a trusted proxy, so that attackers can choose their addresses;
     // limits have their defaults.
     let mut options = vec!["--trusted-proxies", "127.0.0.0/8", "--limit-address", "2000:20000"];
-    let files = tls.map(|files| [files.cert.to_string_lossy(), files.key.to_string_lossy()]);
+    let files = tls.map(|files| [files.cert(), files.key()].map(|file| file.to_string_lossy().into_owned()));
     if let Some([cert, key]) = &files {
         options.extend(["--tls-cert-file", cert, "--tls-key-file", key]);
     }
     let gateway = place.gateway(redis.address, 1, &[], &options)?;
     let taps = buyers.taps("won", STORES);
-    let client = tls.map(|files| wire::client(&files.cert, "http/1.1")).transpose()?;
+    let client = tls.map(|files| wire::client(&files.cert(), "http/1.1")).transpose()?;
     let mut generator = Generator::connect_over(gateway.address, HONEST, client.as_ref())?;
     warm(&mut generator, &taps)?;
     let mut first = WARM_UP;
@@ -137,7 +138,7 @@ impl Attackers {
         let mut command = Command::new("chrt");
         command.args(["--idle", "0"]).arg(own).args(["--bin", ".", "--attack", &attack.name()]);
         if let Some(files) = tls {
-            command.arg("--trust").arg(&files.cert);
+            command.arg("--trust").arg(files.cert());
         }
         command.args(["--target", &target.to_string()]).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut attackers = Self(command.spawn().map_err(Failure::outside("can't start chrt"))?);

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use testkit::files::write_secret;
-use testkit::gateway::{Gateway, OPS_TOKEN, SECRET};
+use testkit::gateway::{Gateway, OPS_TOKEN, SECRET, write_secrets};
 use testkit::program::{Program, under};
 use testkit::redis::{Redis, ask};
 use testkit::{Signal, block_on, gateway, http, redis};
@@ -137,8 +137,7 @@ impl Place {
     pub(crate) fn new(bin: PathBuf) -> Result<Self, Failure> {
         let dir = tempfile::tempdir().map_err(Failure::outside("can't make a directory"))?;
         let place = Self { dir, bin };
-        place.write("secret", SECRET)?;
-        place.write("ops", &format!("bench {OPS_TOKEN}"))?;
+        write_secrets(place.dir.path(), SECRET, OPS_TOKEN)?;
         Ok(place)
     }
 
@@ -175,7 +174,7 @@ impl Place {
         redis_with(level, workers, &[])
     }
 
-    /// A replica, in step with its primary.
+    /// A replica. It need not be in step with its primary yet.
     pub(crate) fn replica(&self, of: &Server, workers: usize) -> Result<Server, Failure> {
         let (host, port) = (of.address.ip().to_string(), of.address.port().to_string());
         redis_with(Level::None, workers, &["--replicaof", &host, &port])

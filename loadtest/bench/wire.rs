@@ -2,7 +2,7 @@
 
 use std::io::{Read, Result, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use rustls::crypto::aws_lc_rs;
@@ -11,29 +11,10 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 use crate::Failure;
-use crate::servers::Place;
 
 /// The name in the certificate.
 const HOST: &str = "localhost";
 const UNUSABLE: &str = "the certificate can't be used";
-
-/// A certificate and its key, as files.
-pub(crate) struct Certificate {
-    pub(crate) cert: PathBuf,
-    pub(crate) key: PathBuf,
-}
-
-impl Certificate {
-    /// A new one.
-    pub(crate) fn new(place: &Place) -> std::result::Result<Self, Failure> {
-        let new = rcgen::generate_simple_self_signed([HOST.to_owned()]);
-        let new = new.map_err(Failure::outside("can't make a certificate"))?;
-        Ok(Self {
-            cert: place.write("cert.pem", &new.cert.pem())?,
-            key: place.write("key.pem", &new.signing_key.serialize_pem())?,
-        })
-    }
-}
 
 /// A client that trusts the certificate in this file, and asks for a protocol.
 pub(crate) fn client(cert: &Path, protocol: &str) -> std::result::Result<Arc<ClientConfig>, Failure> {

@@ -2,11 +2,13 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::Stdio;
 
 use loadtest::{Outcome, RunRecord, TapHistory, VerdictSummary};
+use testkit::Signal;
 use testkit::gateway::token;
 use testkit::http::call;
+use testkit::program::Program;
 
 use crate::Failure;
 use crate::schedule::Launch;
@@ -33,16 +35,9 @@ const BEHAVIOUR: [&str; 10] = [
 
 /// A run of `loadtest`. It is killed when this is dropped.
 pub(crate) struct Load {
-    child: Child,
+    program: Program,
     report: PathBuf,
     output: PathBuf,
-}
-
-impl Drop for Load {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 impl Load {
@@ -56,21 +51,19 @@ impl Load {
         command.arg("--auth-secret-file").arg(stage.path("secret"));
         command.arg("--ops-token-file").arg(stage.path("ops")).arg("--report").arg(&report);
         command.args(BEHAVIOUR);
-        let file = std::fs::File::create(&output).map_err(Failure::outside("can't make a log"))?;
-        let errors = file.try_clone().map_err(Failure::outside("can't make a log"))?;
-        command.stdin(Stdio::null()).stdout(file).stderr(errors);
-        let child = command.spawn().map_err(Failure::outside("can't start loadtest"))?;
-        Ok(Self { child, report, output })
+        let mut program = Program::new("loadtest", command).log_to(&output)?;
+        program.spawn()?;
+        Ok(Self { program, report, output })
     }
 
     /// Its exit code, once it has ended.
     pub(crate) fn ended(&mut self) -> Option<i32> {
-        self.child.try_wait().ok().flatten().map(|status| status.code().unwrap_or(-1))
+        self.program.ended().map(|status| status.code().unwrap_or(-1))
     }
 
     /// Ends it like Ctrl-C: it then judges the answers so far.
     pub(crate) fn interrupt(&self) {
-        let _ = Command::new("kill").args(["-INT", &self.child.id().to_string()]).status();
+        self.program.signal(Signal::INT);
     }
 
     /// What every buyer was acknowledged.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use testkit::files::{free_address, write_secret};
-use testkit::gateway::{Gateway, OPS_TOKEN, SECRET};
+use testkit::gateway::{Gateway, OPS_TOKEN, SECRET, write_secrets};
 use testkit::http::first_of_stream;
 use testkit::link::Link;
 use testkit::redis::Redis;
@@ -84,8 +84,7 @@ impl Stage {
             bin: bin.to_owned(),
             dir,
         };
-        stage.write("secret", SECRET)?;
-        stage.write("ops", &format!("chaos {OPS_TOKEN}"))?;
+        write_secrets(stage.dir.path(), SECRET, OPS_TOKEN)?;
         stage.write("clock", "+0s")?;
         let is_replicated = launch.level.replicas() > 0 || launch.fault.is_about_replicas();
         for n in 0..if is_replicated { 3 } else { 1 } {
@@ -246,9 +245,9 @@ impl Stage {
     fn votes(&self) -> Vec<usize> {
         let all = self.sentinels.iter().filter_map(|s| s.ask("GET-MASTER-ADDR-BY-NAME ledger"));
         let mut votes = vec![0; self.redises.len()];
-        for history in all {
+        for answer in all {
             // Each has a host of its own.
-            let is_it = |redis: &Redis| history.contains(&format!("\n{}\r", address_of(redis).ip()));
+            let is_it = |redis: &Redis| answer.contains(&format!("\n{}\r", address_of(redis).ip()));
             if let Some(n) = self.redises.iter().position(is_it) {
                 votes[n] += 1;
             }

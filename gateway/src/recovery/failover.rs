@@ -16,7 +16,7 @@ use crate::manage::audit;
 use crate::projection::acknowledged::Acknowledged;
 use crate::projection::read_model::Sale;
 use crate::recovery::collect::{CHUNK, read_position, read_reports, submit_report, to_json};
-use crate::recovery::state::{Blocked, OwnStatus, Replay, Replayed, State};
+use crate::recovery::state::{Blocked, OwnStatus, Replay, State};
 use crate::store::compatibility::was_replica;
 use crate::store::connection::{LiveConnection, RedisConnection};
 use crate::store::dial::{Dial, read_run_id};
@@ -120,7 +120,7 @@ impl<D: Dial> Attempt<'_, D> {
             State::Fenced => self.submit().await,
             State::Collecting => self.collect().await,
             State::Replaying(replay) => self.replay(replay).await,
-            State::Auditing(replayed) => self.adopt(replayed).await,
+            State::Auditing(replay) => self.adopt(&replay).await,
             State::Open => Ok(State::Open),
         }
     }
@@ -176,10 +176,10 @@ impl<D: Dial> Attempt<'_, D> {
             }
             args.truncate(1);
         }
-        Ok(State::Auditing(replay.done()))
+        Ok(State::Auditing(replay))
     }
 
-    async fn adopt(&mut self, replayed: Replayed) -> Result<State, Blocked> {
+    async fn adopt(&mut self, replay: &Replay) -> Result<State, Blocked> {
         let audit = self.audit().await;
         let report = audit
             .map_err(|why| Blocked::Failed(format!("the audit after a restart of Redis failed: {why}")))?;
@@ -188,7 +188,8 @@ impl<D: Dial> Attempt<'_, D> {
                 "Redis was restarted and its ledger does not balance: {problem}"
             )));
         }
-        let Replayed { changes, lost, known, late_at } = replayed;
+        let Replay { ref missing, lost, known, late_at } = *replay;
+        let changes = missing.len();
         let numbers = [changes as u64, lost].map(|number| number.to_string());
         let clocks = [late_at.time, late_at.clock].map(|clock| clock.to_string());
         let mut args = vec![self.live.epoch.to_string(), known.to_string(), self.fence.identity(self.sale)];

@@ -18,8 +18,8 @@ pub(crate) enum State {
     Collecting,
     /// Every report that is needed is there. These changes are replayed.
     Replaying(Replay),
-    /// The ledger has every change. It is audited, and the new epoch adopted.
-    Auditing(Replayed),
+    /// The ledger has these changes again. It is audited, and the new epoch adopted.
+    Auditing(Replay),
     /// The sale has the epoch of its Redis.
     Open,
 }
@@ -35,23 +35,6 @@ pub(crate) struct Replay {
     pub(crate) known: u64,
     /// The latest clocks by which a gateway refused something for being late.
     pub(crate) late_at: Clocks,
-}
-
-/// What was replayed, for the `adopt` entry.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Replayed {
-    pub(crate) changes: usize,
-    pub(crate) lost: u64,
-    pub(crate) known: u64,
-    pub(crate) late_at: Clocks,
-}
-
-impl Replay {
-    /// The same, once it is done.
-    pub(crate) fn done(self) -> Replayed {
-        let Self { missing, lost, known, late_at } = self;
-        Replayed { changes: missing.len(), lost, known, late_at }
-    }
 }
 
 /// What blocks an attempt in a state.

@@ -1,13 +1,14 @@
 //! Runs commands of the binary to their end, or reads their output line by line.
 
 use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 
 use serde_json::Value;
 
 use crate::PATIENCE;
 use crate::gateway::binary;
+use crate::program::Program;
 
 /// How a command ended.
 #[derive(Debug)]
@@ -48,30 +49,25 @@ pub fn end(mut command: Command) -> Ended {
 
 /// A command that goes on. It is killed when this is dropped.
 pub struct Running {
-    child: Child,
+    _program: Program,
     lines: Receiver<String>,
 }
 
 impl Running {
     /// Starts one.
     pub fn start(args: &[&str]) -> Self {
-        let mut child = binary().args(args).stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
-        let out = BufReader::new(child.stdout.take().unwrap());
+        let mut command = binary();
+        command.args(args).stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut program = Program::once("gateway", command).unwrap();
+        let out = BufReader::new(program.stdout().unwrap());
         let (sender, lines) = channel();
         std::thread::spawn(move || out.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
-        Self { child, lines }
+        Self { _program: program, lines }
     }
 
     /// Its next line, as JSON.
     pub fn line(&self) -> Value {
         let line = self.lines.recv_timeout(PATIENCE).expect("one more line");
         serde_json::from_str(&line).unwrap()
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }

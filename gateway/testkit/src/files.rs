@@ -5,9 +5,27 @@ use std::fs::OpenOptions;
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
 
 use crate::Failed;
+
+/// A folder that is given, or a new one that goes with this.
+pub(crate) struct Folder {
+    pub(crate) path: PathBuf,
+    _own: Option<TempDir>,
+}
+
+impl Folder {
+    pub(crate) fn new(given: Option<&Path>) -> Result<Self, Failed> {
+        if let Some(path) = given {
+            return Ok(Self { path: path.to_owned(), _own: None });
+        }
+        let own = tempfile::tempdir().map_err(Failed::to("make a directory"))?;
+        Ok(Self { path: own.path().to_owned(), _own: Some(own) })
+    }
+}
 
 /// Writes a file that only its owner may read.
 pub fn write_secret(path: &Path, text: &str) -> Result<(), Failed> {

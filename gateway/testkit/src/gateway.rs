@@ -11,8 +11,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use reqwest::{Method, RequestBuilder};
 use rustix::process::Signal;
 use serde_json::Value;
-use setup::write_secrets;
-pub use setup::{Setup, random_text};
+pub use setup::{Setup, random_text, write_secrets};
 use tempfile::TempDir;
 
 use crate::files::free_port;
@@ -145,10 +144,8 @@ impl Gateway {
         let out = self.program.stdout().expect("the setup pipes it");
         let mut line = String::new();
         BufReader::new(out).read_line(&mut line).map_err(Failed::to("read the gateway's addresses"))?;
-        let addresses: Value = serde_json::from_str(&line).map_err(Failed::to(&format!(
-            "start {}: it has not printed its addresses",
-            self.program.name()
-        )))?;
+        let addresses: Value =
+            serde_json::from_str(&line).map_err(|_| self.program.failed("has not printed its addresses"))?;
         let url = |name: &str| format!("http://{}", addresses[name].as_str().unwrap());
         (self.url, self.ops_url) = (url("listen"), url("ops_listen"));
         Ok(())
@@ -201,7 +198,7 @@ impl Gateway {
 
     /// A `GET` on the public listener by a buyer.
     pub async fn get_as(&self, sub: &str, path: &str) -> Reply {
-        send(self.request(Method::GET, path).bearer_auth(token(sub))).await
+        send(self.request(Method::GET, path).bearer_auth(self.token(sub))).await
     }
 
     /// A tap.
@@ -217,7 +214,7 @@ impl Gateway {
     /// A tap on any sale, not yet sent.
     pub fn tap_at(&self, sale: &str, sub: &str, key: &str, body: &Value) -> RequestBuilder {
         self.request(Method::POST, &format!("/v1/sales/{sale}/reservations"))
-            .bearer_auth(token(sub))
+            .bearer_auth(self.token(sub))
             .header("idempotency-key", key)
             .json(body)
     }
@@ -225,20 +222,20 @@ impl Gateway {
     /// A PATCH by a buyer.
     pub async fn amend(&self, sub: &str, id: &str, body: &Value) -> Reply {
         let path = format!("/v1/sales/small/reservations/{id}");
-        send(self.request(Method::PATCH, &path).bearer_auth(token(sub)).json(body)).await
+        send(self.request(Method::PATCH, &path).bearer_auth(self.token(sub)).json(body)).await
     }
 
     /// A confirm by the payment service.
     pub async fn confirm(&self, id: &str, payment: &str, version: u64) -> Reply {
         let path = format!("/v1/sales/small/reservations/{id}/confirm");
         let body = serde_json::json!({"payment": payment, "version": version});
-        send(self.request(Method::POST, &path).bearer_auth(service_token()).json(&body)).await
+        send(self.request(Method::POST, &path).bearer_auth(self.service_token()).json(&body)).await
     }
 
     /// A cancel by a buyer.
     pub async fn cancel(&self, sub: &str, id: &str) -> Reply {
         let path = format!("/v1/sales/small/reservations/{id}/cancel");
-        send(self.request(Method::POST, &path).bearer_auth(token(sub))).await
+        send(self.request(Method::POST, &path).bearer_auth(self.token(sub))).await
     }
 
     /// A `GET` on the ops listener, with the ops token.

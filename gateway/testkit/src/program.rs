@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fmt::Display;
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
@@ -48,11 +48,17 @@ impl Program {
 
     /// Its output goes to the end of this file; a failure quotes it.
     pub fn log_to(mut self, file: &Path) -> Result<Self, Failed> {
-        let log =
-            OpenOptions::new().create(true).append(true).open(file).map_err(Failed::to("make a log"))?;
-        let errors = log.try_clone().map_err(Failed::to("make a log"))?;
+        self = self.log_errors_to(file)?;
         if let Some(command) = &mut self.command {
-            command.stdout(log).stderr(errors);
+            command.stdout(open_log(file)?);
+        }
+        Ok(self)
+    }
+
+    /// The same for its standard error alone.
+    pub(crate) fn log_errors_to(mut self, file: &Path) -> Result<Self, Failed> {
+        if let Some(command) = &mut self.command {
+            command.stderr(open_log(file)?);
         }
         self.log = Some(file.to_owned());
         Ok(self)
@@ -95,7 +101,12 @@ impl Program {
         self.spawn()?;
         let what = format!("{} is up", self.name);
         let up = wait_for(&what, || if self.is_alive() { is_up().map(Some) } else { Some(None) });
-        up?.ok_or_else(|| Failed(format!("{} has ended:\n{}", self.name, self.log_tail())))
+        up?.ok_or_else(|| self.failed("has ended"))
+    }
+
+    /// What is wrong with it, and the end of its log.
+    pub(crate) fn failed(&self, what: &str) -> Failed {
+        Failed(format!("{} {what}:\n{}", self.name, self.log_tail()))
     }
 
     /// Starts it, also again, and waits until it listens.
@@ -121,10 +132,6 @@ impl Program {
     /// How it has ended, if it has.
     pub fn ended(&mut self) -> Option<ExitStatus> {
         self.child.as_mut()?.try_wait().unwrap()
-    }
-
-    pub(crate) fn name(&self) -> &str {
-        &self.name
     }
 
     /// Its process id.
@@ -195,6 +202,10 @@ impl Drop for Program {
         }
         self.kill();
     }
+}
+
+fn open_log(file: &Path) -> Result<File, Failed> {
+    OpenOptions::new().create(true).append(true).open(file).map_err(Failed::to("make a log"))
 }
 
 /// Sends a signal to a process.

@@ -9,7 +9,7 @@ use redis::FromRedisValue;
 use rustix::process::Signal;
 
 use crate::Failed;
-use crate::files::free_port;
+use crate::files::{Folder, free_port};
 use crate::program::{Program, under};
 
 /// Synced always, as the durability `fsync` needs it.
@@ -42,19 +42,13 @@ pub struct Redis {
     pub program: Program,
     /// Where it listens besides its socket.
     pub address: Option<SocketAddr>,
-    dir: PathBuf,
-    _own_dir: Option<tempfile::TempDir>,
+    dir: Folder,
 }
 
 impl Setup<'_> {
     /// Starts it and waits until it answers.
     pub fn start(&self) -> Result<Redis, Failed> {
-        let own_dir = if self.dir.is_none() {
-            Some(tempfile::tempdir().map_err(Failed::to("make a directory"))?)
-        } else {
-            None
-        };
-        let dir = own_dir.as_ref().map_or_else(|| self.dir.unwrap().to_owned(), |own| own.path().to_owned());
+        let dir = Folder::new(self.dir)?;
         let mut command = under(self.under, "redis-server");
         command.args(["--unixsocket", "s", "--save", "", "--maxmemory-policy", "noeviction"]);
         command.args(["--repl-diskless-sync-delay", "0"]);
@@ -64,7 +58,7 @@ impl Setup<'_> {
             }
             None => command.args(["--port", "0"]),
         };
-        command.args(self.options).envs(self.envs.iter().cloned()).current_dir(&dir);
+        command.args(self.options).envs(self.envs.iter().cloned()).current_dir(&dir.path);
         if self.log.is_none() {
             command.stdout(std::process::Stdio::null());
         }
@@ -75,7 +69,7 @@ impl Setup<'_> {
         if let Some(file) = self.pid_file {
             program = program.outliving(file);
         }
-        let mut redis = Redis { program, address: self.address, dir, _own_dir: own_dir };
+        let mut redis = Redis { program, address: self.address, dir };
         redis.start_again()?;
         Ok(redis)
     }
@@ -119,7 +113,7 @@ impl Redis {
 
     /// Where it listens.
     pub fn socket(&self) -> PathBuf {
-        self.dir.join("s")
+        self.dir.path.join("s")
     }
 
     /// For `--redis`.
@@ -129,7 +123,7 @@ impl Redis {
 
     /// Its directory.
     pub fn files(&self) -> &Path {
-        &self.dir
+        &self.dir.path
     }
 
     /// A connection of the caller's own.

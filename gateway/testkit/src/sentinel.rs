@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::files::free_address;
+use crate::files::{Folder, free_address};
 use crate::program::Program;
 use crate::redis::ask;
 use crate::tls::Certificate;
@@ -38,7 +38,7 @@ pub struct Sentinels {
     pub nodes: Vec<Sentinel>,
     /// For `--redis`.
     pub url: String,
-    _own_dir: Option<tempfile::TempDir>,
+    folder: Folder,
 }
 
 impl Sentinels {
@@ -73,17 +73,12 @@ impl Sentinels {
 impl Setup<'_> {
     /// Starts the sentinels, and waits until they see each other and two replicas.
     pub fn start(&self) -> Result<Sentinels, Failed> {
-        let own_dir = if self.dir.is_none() {
-            Some(tempfile::tempdir().map_err(Failed::to("make a directory"))?)
-        } else {
-            None
-        };
-        let dir = own_dir.as_ref().map_or_else(|| self.dir.unwrap().to_owned(), |own| own.path().to_owned());
-        let mut sentinels = Sentinels { nodes: Vec::new(), url: String::new(), _own_dir: own_dir };
+        let folder = Folder::new(self.dir)?;
+        let mut sentinels = Sentinels { nodes: Vec::new(), url: String::new(), folder };
         let mut hosts = Vec::new();
         for (n, host) in self.hosts.into_iter().enumerate() {
             let tls = self.certificate.map(|certificate| (free_address(host), certificate));
-            let node = self.sentinel(&dir, n + 1, host, tls)?;
+            let node = self.sentinel(&sentinels.folder.path, n + 1, host, tls)?;
             hosts.push(tls.map_or(node.address, |(address, _)| address).to_string());
             sentinels.nodes.push(node);
         }

@@ -31,32 +31,40 @@ pub struct Certificate {
 impl Certificate {
     /// A new one in a new place.
     pub fn new() -> (Self, CertificateDer<'static>) {
-        let files = Self { dir: tempfile::tempdir().unwrap(), asks_clients: false };
+        let files = Self::empty();
         let issued = files.issue();
         (files, issued)
     }
 
     /// One that ends on this day, and what trusts it.
     pub fn ending_on(day: jiff::civil::Date) -> (Self, CertificateDer<'static>) {
-        let files = Self { dir: tempfile::tempdir().unwrap(), asks_clients: false };
+        let files = Self::empty();
         let mut params = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
         let part = |part: i8| u8::try_from(part).unwrap();
         params.not_after = rcgen::date_time_ymd(day.year().into(), part(day.month()), part(day.day()));
         let key = rcgen::KeyPair::generate().unwrap();
         let new = params.self_signed(&key).unwrap();
-        replace(files.cert(), &new.pem());
-        replace(files.key(), &key.serialize_pem());
+        files.write(&new, &key);
         (files, new.der().clone())
     }
 
     /// One for Redis on this machine, which trusts it itself.
     pub fn of_redis() -> Self {
-        let files = Self { dir: tempfile::tempdir().unwrap(), asks_clients: false };
+        let files = Self::empty();
         let names = ["127.0.0.1", crate::cluster::HOST].map(ToOwned::to_owned);
         let new = rcgen::generate_simple_self_signed(names).unwrap();
-        replace(files.cert(), &new.cert.pem());
-        replace(files.key(), &new.signing_key.serialize_pem());
+        files.write(&new.cert, &new.signing_key);
         files
+    }
+
+    fn empty() -> Self {
+        Self { dir: tempfile::tempdir().unwrap(), asks_clients: false }
+    }
+
+    /// First the certificate and then the key.
+    fn write(&self, cert: &rcgen::Certificate, key: &rcgen::KeyPair) {
+        replace(self.cert(), &cert.pem());
+        replace(self.key(), &key.serialize_pem());
     }
 
     /// Likewise, and Redis asks clients for a certificate that is signed by it.
@@ -88,8 +96,7 @@ impl Certificate {
     /// Replaces it by a new one, first the certificate and then the key.
     pub fn issue(&self) -> CertificateDer<'static> {
         let new = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-        replace(self.cert(), &new.cert.pem());
-        replace(self.key(), &new.signing_key.serialize_pem());
+        self.write(&new.cert, &new.signing_key);
         new.cert.der().clone()
     }
 

@@ -9,8 +9,8 @@ use serde_json::Value;
 use testkit::block_on;
 use testkit::cli::run;
 use testkit::definition::apply_file;
-use testkit::files::{free_port, write_secret};
-use testkit::gateway::{Gateway, OPS_TOKEN, SECRET, Setup, clean};
+use testkit::files::free_port;
+use testkit::gateway::{Gateway, OPS_TOKEN, SECRET, Setup, clean, write_secrets};
 use testkit::program::Program;
 use testkit::redis::Redis;
 use testkit::tls::Certificate;
@@ -78,8 +78,7 @@ impl Stage {
     /// Starts Redis and so many gateways.
     pub(crate) fn set(gateways: usize) -> Stage {
         let dir = tempfile::tempdir().unwrap();
-        write_secret(&dir.path().join("secret"), SECRET).unwrap();
-        write_secret(&dir.path().join("ops"), &format!("ops {OPS_TOKEN}\n")).unwrap();
+        write_secrets(dir.path(), SECRET, OPS_TOKEN).unwrap();
         let redis = Redis::start();
         let mut stage =
             Stage { gateways: Vec::new(), redis, certificate: None, dir, runs: AtomicUsize::new(0) };

@@ -1,3 +1,5 @@
+//! Unit tests of `state.rs`.
+
 use super::*;
 
 #[test]
@@ -26,11 +28,4 @@ fn a_message_names_three_peers_and_the_command_that_gives_one_up() {
     assert!(text.ends_with("`gateway sale release car g1`"), "{text}");
     let text = Blocked::NeedsOperator("2 changes".into()).describe("car");
     assert!(text.contains("can't be replayed: 2 changes.") && text.ends_with("release car --all`"), "{text}");
-}
-
-#[test]
-fn what_was_replayed_is_counted() {
-    let late_at = Clocks { time: 5, clock: 3 };
-    let replay = Replay { missing: vec![MissingChange::placeholder(7)], lost: 1, known: 7, late_at };
-    assert_eq!(replay.done(), Replayed { changes: 1, lost: 1, known: 7, late_at });
 }

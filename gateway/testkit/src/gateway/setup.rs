@@ -1,6 +1,5 @@
 //! Starts a gateway: its options, its secrets, its command.
 
-use std::fs::File;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -58,12 +57,12 @@ impl Setup<'_> {
             [SECRET, OPS_TOKEN].map(ToOwned::to_owned)
         };
         write_secrets(files.path(), &secret, &ops_token)?;
-        let (mut command, log) = (self.command(files.path()), self.log);
+        let mut command = self.command(files.path());
         command.stdout(Stdio::piped());
-        if let Some(log) = log {
-            command.stderr(File::create(log).map_err(Failed::to("make a log"))?);
+        let mut program = Program::new(self.name.unwrap_or("gateway"), command);
+        if let Some(log) = self.log {
+            program = program.log_errors_to(log)?;
         }
-        let program = Program::new(self.name.unwrap_or("gateway"), command);
         let mut gateway = Gateway::of(program, files, String::new(), String::new());
         (gateway.secret, gateway.ops_token) = (secret, ops_token);
         gateway.start_again()?;
@@ -89,9 +88,10 @@ impl Setup<'_> {
     }
 }
 
-pub(super) fn write_secrets(files: &Path, secret: &str, ops_token: &str) -> Result<(), Failed> {
-    write_secret(&files.join("secret"), secret)?;
-    write_secret(&files.join("ops"), &format!("ops {ops_token}\n"))
+/// Writes the files `secret` and `ops` for gateways, and for those that call them.
+pub fn write_secrets(folder: &Path, secret: &str, ops_token: &str) -> Result<(), Failed> {
+    write_secret(&folder.join("secret"), secret)?;
+    write_secret(&folder.join("ops"), &format!("ops {ops_token}\n"))
 }
 
 /// 32 random bytes as text.

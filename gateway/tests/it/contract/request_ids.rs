@@ -141,10 +141,7 @@ async fn every_line_of_a_request_has_its_id_and_no_other_line_has_one() {
     let log = dir.path().join("log");
     let options = ["--log-format", "json", "--redis-answer-timeout-ms", "500"];
     let gateway = Gateway::spawn_logging(proxy.url(), &options, &log);
-    eventually("the gateway is ready", || async {
-        (gateway.ops_get("/readyz").await.status == 200).then_some(())
-    })
-    .await;
+    gateway.ready().await;
     open(&gateway, &small()).await;
     // An operator action writes a line with its author.
     let action = gateway.action("resume", &json!({"reason": "a test"})).await;
@@ -188,10 +185,7 @@ async fn a_line_of_text_has_it_at_its_end() {
     let dir = tempfile::tempdir().unwrap();
     let log = dir.path().join("log");
     let gateway = Gateway::spawn_logging(&redis.url(), &[], &log);
-    eventually("the gateway is ready", || async {
-        (gateway.ops_get("/readyz").await.status == 200).then_some(())
-    })
-    .await;
+    gateway.ready().await;
     open(&gateway, &small()).await;
     let client = reqwest::Client::builder().timeout(PATIENCE).build().unwrap();
     let pause = client

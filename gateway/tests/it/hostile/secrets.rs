@@ -26,8 +26,7 @@ async fn logs_metrics_and_errors_hold_no_secret_and_no_injected_line() {
     let log = dir.path().join("log");
     let redis = Redis::start();
     let gateway = Gateway::spawn_logging(&redis.url(), &["--limit-unverified", "off"], &log);
-    eventually("it is ready", || async { (gateway.ops_get("/readyz").await.status == 200).then_some(()) })
-        .await;
+    gateway.ready().await;
     open(&gateway, &small()).await;
     let alice = token("alice");
     let forged = format!("{alice}x");

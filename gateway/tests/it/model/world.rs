@@ -27,8 +27,8 @@ use gateway::store::dial::{LedgerConnection, Redis as Dial};
 use gateway::store::keys::{Keys, SALES};
 use gateway::store::scripts::{Failure, Script, Scripts};
 use redis::Value;
-use testkit::eventually;
 use testkit::redis::Redis;
+use testkit::{PATIENCE, eventually};
 use tokio::task::{JoinHandle, LocalSet};
 use tokio::time::Instant;
 
@@ -37,8 +37,6 @@ use super::plan::{GATEWAYS, Tap};
 
 /// `now()` of tests.
 pub const TEST_CLOCK: &str = include_str!("clock.lua");
-/// Long enough for any machine: nothing here is decided by the time that it takes.
-pub const PATIENCE: Duration = Duration::from_secs(60);
 /// How long a batch of a gateway with an outdated definition waits for the new one.
 const OUTDATED: Duration = Duration::from_millis(2);
 /// How long a caller waits for an answer that is held until the caller has left.

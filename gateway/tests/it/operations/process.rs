@@ -29,7 +29,7 @@ fn full_pipe() -> (PipeReader, Stdio) {
 /// A gateway that writes to these, once it is ready.
 async fn ready(redis: &Redis, out: Stdio, log: Stdio) -> Gateway {
     let gateway = Gateway::spawn_mute(redis, &["--log-level", "info"], out, log);
-    eventually("it is ready", async || (gateway.ops_get("/readyz").await.status == 200).then_some(())).await;
+    gateway.ready().await;
     gateway
 }
 

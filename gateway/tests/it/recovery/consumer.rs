@@ -4,9 +4,8 @@
 use gateway::domain::decision::Decision;
 use gateway::manage::admin::OperatorAction;
 use gateway::store::keys::Keys;
-use testkit::eventually;
+use testkit::{PATIENCE, eventually};
 
-use crate::model::world::PATIENCE;
 use crate::model::{Tap, World, simple, tap};
 use crate::recovery::confirmed_count::whole;
 use crate::recovery::replaced::applied;

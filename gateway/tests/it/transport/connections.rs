@@ -151,10 +151,7 @@ async fn a_gateway_without_descriptors_writes_few_lines_and_goes_on() {
     let log = dir.path().join("log");
     let options = ["--workers", "1", "--first-byte-timeout-ms", "600000"];
     let gateway = Gateway::spawn_logging(&redis.url(), &options, &log);
-    eventually("the gateway is ready", || async {
-        (gateway.ops_get("/readyz").await.status == 200).then_some(())
-    })
-    .await;
+    gateway.ready().await;
     let files = || std::fs::read_dir(format!("/proc/{}/fd", gateway.pid())).unwrap().count();
     let limit = files() + 20;
     let limited = Command::new("prlimit")

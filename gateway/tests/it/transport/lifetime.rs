@@ -194,8 +194,7 @@ async fn over_http_2_what_was_sent_before_goaway_was_seen_is_answered() {
     let limited = ["--connection-max-requests", "5", "--drain-deadline-ms", "600000"];
     let options: Vec<&str> = options.iter().map(String::as_str).chain(limited).collect();
     let mut gateway = Gateway::spawn(&redis, &options);
-    eventually("it is ready", || async { (gateway.ops_get("/readyz").await.status == 200).then_some(()) })
-        .await;
+    gateway.ready().await;
     let get = block(&request("GET", "/v1/time"));
     let answered = |stream: u32| {
         move |f: &testkit::frames::Frame| f.kind == DATA && f.stream == stream && f.flags & END_STREAM != 0
