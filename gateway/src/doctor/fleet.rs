@@ -1,7 +1,7 @@
 //! Checks the live gateways, their versions and scripts, and the rate limits in force.
 
 use crate::doctor::format::some;
-use crate::doctor::report::{Finding, Findings, Severity};
+use crate::doctor::report::{Finding, Findings};
 use crate::domain::policy::{Policy, Rates, rate_text};
 use crate::domain::rfc3339::rfc3339;
 use crate::fleet::SetLimits;
@@ -216,7 +216,7 @@ fn limits(facts: &FleetFacts, lines: &mut Findings) {
             "on the public internet each of these needs a rate: see --limit-buyer and so on",
         );
     } else {
-        lines.add_with_severity(Severity::Ok, "limits", in_force, "");
+        lines.ok("limits", in_force);
     }
 }
 

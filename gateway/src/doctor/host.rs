@@ -98,25 +98,14 @@ fn files(facts: &HostFacts, lines: &mut Findings) {
         "LimitNOFILE={needed} in the unit, or `ulimit -n {needed}` in the shell, before it starts; or fewer --connections-max"
     );
     let needs = format!("{} connections and {} workers need {needed}", facts.connections, facts.workers);
-    if let Some(max) = facts.files_of_running {
-        let verdict = if max < needed { Severity::Fail } else { Severity::Ok };
-        lines.add_with_severity(
-            verdict,
-            "files",
-            format!("the gateway on this host may open {max} files; {needs}"),
-            &todo,
-        );
-        return;
-    }
-    match facts.files {
-        None => lines.ok("files", format!("no limit; {needs}")),
-        Some((soft, hard)) => {
-            let verdict = if soft < needed { Severity::Fail } else { Severity::Ok };
-            let found =
-                format!("{soft} may be open at once (at most {hard}), as this shell starts it; {needs}");
-            lines.add_with_severity(verdict, "files", found, &todo);
+    let (max, found) = match (facts.files_of_running, facts.files) {
+        (Some(max), _) => (max, format!("the gateway on this host may open {max} files; {needs}")),
+        (None, Some((soft, hard))) => {
+            (soft, format!("{soft} may be open at once (at most {hard}), as this shell starts it; {needs}"))
         }
-    }
+        (None, None) => return lines.ok("files", format!("no limit; {needs}")),
+    };
+    lines.fail_if(max < needed, "files", found, &todo);
 }
 
 /// The caps of connections, and whether one client address can use them up.
@@ -128,10 +117,9 @@ fn connections(facts: &HostFacts, lines: &mut Findings) {
     );
     let is_shared = facts.connections_per_address.is_some_and(|most| most < facts.connections);
     let is_small = facts.connections <= ADDRESS_LEAST;
-    let verdict = if is_shared || is_small { Severity::Ok } else { Severity::Warn };
     let todo = "a --connections-per-address-max below --connections-max: one address could hold every connection; proxies in \
                 --trusted-proxies count for no address";
-    lines.add_with_severity(verdict, "connections", found, todo);
+    lines.warn_if(!(is_shared || is_small), "connections", found, todo);
 }
 
 fn backlog(facts: &HostFacts, lines: &mut Findings) {
@@ -142,8 +130,7 @@ fn backlog(facts: &HostFacts, lines: &mut Findings) {
         "sysctl net.core.somaxconn={0}, and in /etc/sysctl.d: the kernel cuts {0} down to it",
         facts.backlog
     );
-    let verdict = if most < facts.backlog { Severity::Warn } else { Severity::Ok };
-    lines.add_with_severity(verdict, "backlog", found, &todo);
+    lines.warn_if(most < facts.backlog, "backlog", found, &todo);
 }
 
 fn memory(facts: &HostFacts, lines: &mut Findings) {
@@ -152,28 +139,14 @@ fn memory(facts: &HostFacts, lines: &mut Findings) {
     let needed = START_BYTES + tables + facts.connections.saturating_mul(CONNECTION_BYTES);
     let found = format!("{} free; a gateway with these options can take {}", bytes(free), bytes(needed));
     // The kernel's buffers of each connection come on top.
-    let verdict = match () {
-        () if needed > free => Severity::Fail,
-        () if needed > free / 2 => Severity::Warn,
-        () => Severity::Ok,
-    };
-    lines.add_with_severity(
-        verdict,
-        "memory",
-        found,
-        "fewer --connections-max or --limit-keys-max, or more memory",
-    );
+    let verdict = Severity::worst(needed > free, needed > free / 2);
+    lines.add(verdict, "memory", found, "fewer --connections-max or --limit-keys-max, or more memory");
 }
 
 fn cores(facts: &HostFacts, lines: &mut Findings) {
     let found = format!("{} workers on {} cores", facts.workers, facts.cores);
-    let verdict = if facts.workers > facts.cores { Severity::Warn } else { Severity::Ok };
-    lines.add_with_severity(
-        verdict,
-        "workers",
-        found,
-        "no more --workers than cores: they would share cores",
-    );
+    let todo = "no more --workers than cores: they would share cores";
+    lines.warn_if(facts.workers > facts.cores, "workers", found, todo);
 }
 
 /// A balancer must close an idle connection first: requests that it sends while the gateway closes are lost.
@@ -192,8 +165,7 @@ fn idle(facts: &HostFacts, lines: &mut Findings) {
         "set --idle-timeout-ms some seconds above what the balancer has (more than {}); name that with --balancer-idle",
         kept.as_millis()
     );
-    let verdict = if facts.idle_timeout <= kept { Severity::Warn } else { Severity::Ok };
-    lines.add_with_severity(verdict, "idle", found, &todo);
+    lines.warn_if(facts.idle_timeout <= kept, "idle", found, &todo);
 }
 
 fn ports(facts: &HostFacts, lines: &mut Findings) {
@@ -223,9 +195,6 @@ fn ports(facts: &HostFacts, lines: &mut Findings) {
                 "give an address of this host, and a port from 1024 on, or grant the gateway CAP_NET_BIND_SERVICE",
             ),
         }
-    }
-    if facts.ports.is_empty() {
-        return;
     }
     let same: Vec<String> = facts
         .ports

@@ -162,7 +162,7 @@ fn expiries(facts: &KeyFacts, keys: &[(String, Option<i64>)], lines: &mut Findin
         let what = format!("the key {kid:?}");
         if let Some((verdict, found)) = lifetime(facts, &what, *ends) {
             is_bad = true;
-            lines.add_with_severity(
+            lines.add(
                 verdict,
                 "tokens",
                 found,
@@ -239,7 +239,7 @@ fn check_certificate(facts: &KeyFacts, listener: &str, certificate: &Certificate
             "check the clock of this host; clients refuse the certificate until then",
         );
     } else if let Some((verdict, found)) = lifetime(facts, &what, *ends) {
-        lines.add_with_severity(verdict, "certificate", found, renew);
+        lines.add(verdict, "certificate", found, renew);
     } else if names.is_empty() {
         lines.fail(
             "certificate",

@@ -156,16 +156,12 @@ fn writes(facts: &RedisFacts, lines: &mut Findings) {
     } else if let Some(needed) = facts.setting_number("min-replicas-to-write").filter(|n| *n > 0) {
         let good = facts.number("min_slaves_good_slaves");
         let found = format!("min-replicas-to-write is {needed}, {good} replicas are in sync");
-        match good {
-            good if good < needed => {
-                let todo = "connect them, or CONFIG SET min-replicas-to-write 0: until then every reservation is refused";
-                lines.fail("writes", found, todo);
-            }
-            _ => lines.warn(
-                "writes",
-                found,
-                "if one is lost, reservations are refused; check that this is intended",
-            ),
+        if good < needed {
+            let todo = "connect them, or CONFIG SET min-replicas-to-write 0: until then every reservation is refused";
+            lines.fail("writes", found, todo);
+        } else {
+            let todo = "if one is lost, reservations are refused; check that this is intended";
+            lines.warn("writes", found, todo);
         }
     } else {
         lines.ok("writes", "accepted");
@@ -244,15 +240,8 @@ fn clients(facts: &RedisFacts, lines: &mut Findings) {
     let Some(max) = facts.setting_number("maxclients") else { return };
     let (now, needed) = (facts.number("connected_clients"), facts.connections_needed);
     let found = format!("{now} connected of {max}; a gateway with these options opens up to {needed}");
-    if now + needed > max {
-        lines.fail(
-            "clients",
-            found,
-            "CONFIG SET maxclients 10000, and raise Redis's own limit of open files",
-        );
-    } else {
-        lines.ok("clients", found);
-    }
+    let todo = "CONFIG SET maxclients 10000, and raise Redis's own limit of open files";
+    lines.fail_if(now + needed > max, "clients", found, todo);
 }
 
 fn buffers(facts: &RedisFacts, lines: &mut Findings) {
@@ -294,12 +283,8 @@ fn latency(facts: &RedisFacts, lines: &mut Findings) {
     let ms = |took: Duration| took.as_secs_f64() * 1e3;
     let found = format!("{} PINGs: median {:.2} ms, worst {:.2} ms", pings.len(), ms(median), ms(worst));
     let todo = "move gateways and Redis closer together, and run nothing else on the host of Redis";
-    let verdict = match () {
-        () if worst >= facts.answer_timeout => Severity::Fail,
-        () if median > MEDIAN_MAX || worst > WORST_MAX => Severity::Warn,
-        () => Severity::Ok,
-    };
-    lines.add_with_severity(verdict, "latency", found, todo);
+    let is_slow = median > MEDIAN_MAX || worst > WORST_MAX;
+    lines.add(Severity::worst(worst >= facts.answer_timeout, is_slow), "latency", found, todo);
 }
 
 fn slow(facts: &RedisFacts, lines: &mut Findings) {
@@ -321,13 +306,9 @@ fn clock(facts: &RedisFacts, lines: &mut Findings) {
     let ahead = if offset < 0.0 { "behind" } else { "ahead of" };
     let found =
         format!("Redis's clock is {:.0} ms {ahead} this machine's, give or take {error:.0} ms", offset.abs());
-    let verdict = match () {
-        () if certain > OFFSET_FAIL_MS => Severity::Fail,
-        () if certain > OFFSET_WARN_MS => Severity::Warn,
-        () => Severity::Ok,
-    };
+    let verdict = Severity::worst(certain > OFFSET_FAIL_MS, certain > OFFSET_WARN_MS);
     let todo = "synchronise both with one time service (chrony): the sale opens by Redis's clock, tokens end by this one";
-    lines.add_with_severity(verdict, "clock", found, todo);
+    lines.add(verdict, "clock", found, todo);
 }
 
 fn scripts(facts: &RedisFacts, lines: &mut Findings) {
@@ -357,8 +338,7 @@ fn machine(facts: &RedisFacts, lines: &mut Findings) {
     if let Some(free) = machine.disk_free {
         let found = format!("{} free where the append-only file is", bytes(free));
         let todo = "free some space: with appendfsync always a full disk stops Redis";
-        let verdict = if free < DISK_BYTES_MIN { Severity::Fail } else { Severity::Ok };
-        lines.add_with_severity(verdict, "disk", found, todo);
+        lines.fail_if(free < DISK_BYTES_MIN, "disk", found, todo);
     }
     if machine.overcommit.is_some_and(|mode| mode != 1) {
         lines.warn(

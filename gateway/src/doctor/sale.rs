@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::doctor::definition;
 use crate::doctor::format::{self, some};
-use crate::doctor::report::{Finding, Findings, Severity};
+use crate::doctor::report::{Finding, Findings};
 use crate::domain::definition::{Definition, Mistake};
 use crate::domain::sale::SaleControls;
 use crate::manage::audit::{AuditReport, AuditVerdict as Audited};
@@ -213,7 +213,7 @@ fn check_audit(facts: &SaleFacts, lines: &mut Findings) {
                     .chain(drifting.map(|item| format!("{} drifts by {}", item.item, item.drift)))
                     .collect();
                 let todo = "pause it, and find the program that wrote into Redis; see dashboards/RUNBOOK.md";
-                lines.add_with_severity(Severity::Fail, "audit", some(&listed), todo);
+                lines.fail("audit", some(&listed), todo);
             }
         },
     }
