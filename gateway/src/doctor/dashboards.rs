@@ -19,19 +19,19 @@ const OURS: &str = "launchgate_";
 /// Checks the files under this folder.
 pub(super) fn check(folder: &Path) -> Vec<Finding> {
     let mut lines = Findings::of("dashboards");
+    check_files(folder, &mut lines);
+    lines.end()
+}
+
+fn check_files(folder: &Path, lines: &mut Findings) {
     let mut files = Vec::new();
     if let Err(why) = collect(folder, 0, &mut files) {
-        lines.fail(
-            "files",
-            format!("{} can't be read: {why}", folder.display()),
-            "name the folder with --dashboards",
-        );
-        return lines.end();
+        let found = format!("{} can't be read: {why}", folder.display());
+        return lines.fail("files", found, "name the folder with --dashboards");
     }
     if files.len() > FILES_MAX {
         let found = format!("{} has more than {FILES_MAX} files", folder.display());
-        lines.fail("files", found, "name the folder of rules and dashboards only, with --dashboards");
-        return lines.end();
+        return lines.fail("files", found, "name the folder of rules and dashboards only, with --dashboards");
     }
     let names = metric_names();
     let mut used = BTreeSet::new();
@@ -58,11 +58,8 @@ pub(super) fn check(folder: &Path) -> Vec<Finding> {
     for (name, places) in &unknown {
         let places: Vec<&String> = places.iter().collect();
         let found = format!("{name} is not a metric of this binary; it is used in {}", some(&places));
-        lines.fail(
-            "metrics",
-            found,
-            "use the dashboards of this version, or correct the name: `gateway metrics` lists all",
-        );
+        let todo = "use the dashboards of this version, or correct the name: `gateway metrics` lists all";
+        lines.fail("metrics", found, todo);
     }
     if used.is_empty() && unknown.is_empty() {
         let found = format!("no file under {} uses a metric of a gateway", folder.display());
@@ -70,7 +67,6 @@ pub(super) fn check(folder: &Path) -> Vec<Finding> {
     } else if unknown.is_empty() {
         lines.ok("metrics", format!("{} names in {} files, all of this binary", used.len(), files.len()));
     }
-    lines.end()
 }
 
 /// Every name that a query can use.

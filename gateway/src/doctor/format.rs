@@ -39,6 +39,12 @@ pub(super) fn some<T: AsRef<str>>(list: &[T]) -> String {
     }
 }
 
+/// As [`some`]; `None` for an empty list.
+pub(super) fn any<T: AsRef<str>>(list: impl IntoIterator<Item = T>) -> Option<String> {
+    let list = Vec::from_iter(list);
+    (!list.is_empty()).then(|| some(&list))
+}
+
 /// The differences of two documents, as JSON pointers.
 pub(super) fn differing(one: &str, other: &str) -> Vec<String> {
     fn collect_differences(at: &str, one: &Value, other: &Value, found: &mut Vec<String>) {

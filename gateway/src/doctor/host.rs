@@ -1,10 +1,13 @@
 //! Checks that a gateway with these options can run on this host.
 
-use std::net::SocketAddr;
+mod facts;
+
 use std::time::Duration;
 
+pub(super) use facts::{HostFacts, Port, PortState};
+
 use crate::config::ADDRESS_LEAST;
-use crate::doctor::format::{bytes, some};
+use crate::doctor::format::{any, bytes};
 use crate::doctor::report::{Finding, Findings, Severity};
 
 /// Descriptors of a worker besides those of its clients: its listener, its connection, its runtime.
@@ -17,65 +20,6 @@ const CONNECTION_BYTES: u64 = 12 * 1024;
 const START_BYTES: u64 = 64 << 20;
 /// Hundredths of a byte for each key, in three tables.
 const LIMIT_KEY_BYTES_100: u64 = 3 * 1_830;
-
-/// The facts of this host, and the options that need it.
-#[derive(Debug, Clone)]
-pub(super) struct HostFacts {
-    /// The limit of open files of a process, soft and hard; `None`: no limit, or unknown.
-    pub files: Option<(u64, u64)>,
-    /// The limit of the gateway that runs on this host already.
-    pub files_of_running: Option<u64>,
-    /// `net.core.somaxconn`.
-    pub somaxconn: Option<u64>,
-    /// The accept queue of the gateway.
-    pub backlog: u64,
-    /// Free memory in bytes, within the control group's limit.
-    pub memory: Option<u64>,
-    /// Threads that can run at once.
-    pub cores: u64,
-    /// `--workers`
-    pub workers: u64,
-    /// `--connections-max`
-    pub connections: u64,
-    /// `--connections-per-address-max`; `None`: off.
-    pub connections_per_address: Option<u64>,
-    /// In-flight permits of each worker: its share of `--in-flight-max`.
-    pub in_flight_per_worker: u64,
-    /// `--idle-timeout-ms`
-    pub idle_timeout: Duration,
-    /// The idle timeout of the load balancer, if it was given.
-    pub balancer_idle: Option<Duration>,
-    /// `--limit-keys-max`
-    pub limit_keys: u64,
-    /// Both listeners.
-    pub ports: Vec<Port>,
-    /// `LAUNCHGATE_…` variables without effect, each as a sentence.
-    pub unknown_variables: Vec<String>,
-}
-
-/// An address that a gateway will listen on.
-#[derive(Debug, Clone)]
-pub(super) struct Port {
-    /// The option with the address.
-    pub option: &'static str,
-    /// The address.
-    pub address: SocketAddr,
-    /// Its state now.
-    pub state: PortState,
-}
-
-/// The result of binding an address.
-#[derive(Debug, Clone)]
-pub(super) enum PortState {
-    /// The port is free.
-    Free,
-    /// A gateway of this version has it.
-    Gateway(String),
-    /// Another program has it.
-    Taken,
-    /// It can't be bound, for this reason.
-    Refused(String),
-}
 
 /// Runs every check.
 pub(super) fn check(facts: &HostFacts) -> Vec<Finding> {
@@ -170,41 +114,34 @@ fn idle(facts: &HostFacts, lines: &mut Findings) {
 
 fn ports(facts: &HostFacts, lines: &mut Findings) {
     for Port { option, address, state } in &facts.ports {
-        match state {
-            PortState::Free if address.port() == 0 => lines.warn(
-                "ports",
-                format!("{option} {address}: any free port"),
-                "give a port: no client could find this one",
-            ),
-            PortState::Free => lines.ok("ports", format!("{option} {address} is free")),
-            PortState::Gateway(version) => {
-                lines.ok("ports", format!("{option} {address}: a gateway of version {version} listens there"));
+        let find = format!(
+            "find its process (ss -ltnp 'sport = :{}'): restart a gateway that hangs; if it is another program, give \
+             another port",
+            address.port()
+        );
+        let (verdict, what, todo) = match state {
+            PortState::Free if address.port() == 0 => {
+                (Severity::Warn, ": any free port".to_owned(), "give a port: no client could find this one")
             }
-            PortState::Taken => lines.fail(
-                "ports",
-                format!("{option} {address} is in use, and no gateway answers there"),
-                format!(
-                    "find its process (ss -ltnp 'sport = :{}'): restart a gateway that hangs; if it is another program, give \
-                     another port",
-                    address.port()
-                ),
-            ),
-            PortState::Refused(why) => lines.fail(
-                "ports",
-                format!("{option} {address}: {why}"),
+            PortState::Free => (Severity::Ok, " is free".to_owned(), ""),
+            PortState::Gateway(version) => {
+                (Severity::Ok, format!(": a gateway of version {version} listens there"), "")
+            }
+            PortState::Taken => {
+                (Severity::Fail, " is in use, and no gateway answers there".to_owned(), find.as_str())
+            }
+            PortState::Refused(why) => (
+                Severity::Fail,
+                format!(": {why}"),
                 "give an address of this host, and a port from 1024 on, or grant the gateway CAP_NET_BIND_SERVICE",
             ),
-        }
+        };
+        lines.add(verdict, "ports", format!("{option} {address}{what}"), todo);
     }
-    let same: Vec<String> = facts
-        .ports
-        .iter()
-        .filter(|port| port.address.port() != 0)
-        .filter(|port| facts.ports.iter().filter(|other| other.address == port.address).count() > 1)
-        .map(|port| port.option.to_owned())
-        .collect();
-    if !same.is_empty() {
-        lines.fail("ports", format!("the same address for {}", some(&same)), "give each a port of its own");
+    let fixed = || facts.ports.iter().filter(|port| port.address.port() != 0);
+    let is_shared = |port: &&Port| fixed().filter(|other| other.address == port.address).count() > 1;
+    if let Some(same) = any(fixed().filter(is_shared).map(|port| port.option)) {
+        lines.fail("ports", format!("the same address for {same}"), "give each a port of its own");
     }
 }
 

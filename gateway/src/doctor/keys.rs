@@ -1,6 +1,8 @@
 //! Checks that keys, certificates and tokens are valid through the launch, and that their files are private.
 
-use std::path::PathBuf;
+mod facts;
+
+pub(super) use facts::{AuthFacts, CertificateFacts, KeyFacts};
 
 use crate::doctor::format::{age, some};
 use crate::doctor::report::{Finding, Findings, Severity};
@@ -12,71 +14,6 @@ const SOON_S: i64 = 2 * DAY_S;
 const RENEWED_S: i64 = 14 * DAY_S;
 /// A secret with fewer bits can be guessed.
 const BITS_MIN: f64 = 96.0;
-
-/// The facts of keys, tokens and certificates.
-#[derive(Debug)]
-pub(super) struct KeyFacts {
-    /// Seconds since 1970.
-    pub now_s: i64,
-    /// The sale that opens next, and when.
-    pub launch: Option<(String, i64)>,
-    /// The keys of tokens, or why they can't be used.
-    pub auth: Result<AuthFacts, Vec<String>>,
-    /// Names in the ops token file with the bits of their tokens, or why the file can't be used.
-    pub ops: Result<Vec<(String, f64)>, Vec<String>>,
-    /// Whether any of these tokens has the role `operate`.
-    pub has_operator: bool,
-    /// Files that other users may read: kind, path, mode.
-    pub shared: Vec<(&'static str, PathBuf, u32)>,
-    /// The host name of the API, if it was given.
-    pub host: Option<String>,
-    /// Of each listener with TLS: the option's prefix, and its certificate or why it can't be used.
-    pub certificates: Vec<(&'static str, Result<CertificateFacts, Vec<String>>)>,
-}
-
-/// The keys that verify tokens.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum AuthFacts {
-    /// A shared secret with this many bits.
-    Secret(f64),
-    /// Public keys.
-    Jwks {
-        /// Each key's id, and its expiry.
-        keys: Vec<(String, Option<i64>)>,
-        /// How many of them may sign for a service.
-        services: usize,
-        /// Invalid keys of the set, and listed service keys that are missing.
-        findings: Vec<String>,
-        /// Whether tokens need one issuer and one audience.
-        is_bound: bool,
-    },
-}
-
-/// A certificate and its chain.
-#[derive(Debug, Clone)]
-pub(super) struct CertificateFacts {
-    /// Start of validity, in seconds since 1970.
-    pub begins: i64,
-    /// Expiry, in seconds since 1970.
-    pub ends: i64,
-    /// The host names.
-    pub names: Vec<String>,
-    /// Certificates in the file.
-    pub chain: usize,
-    /// Whether it is self-signed.
-    pub is_own_issuer: bool,
-    /// The host name of the API, and whether the certificate is valid for it.
-    pub host: Option<(String, bool)>,
-}
-
-/// A bound of the secret's bits, if every character was drawn from those that occur.
-pub(super) fn bits(secret: &[u8]) -> f64 {
-    let mut seen = [false; 256];
-    secret.iter().for_each(|byte| seen[usize::from(*byte)] = true);
-    let kinds = u32::try_from(seen.iter().filter(|is| **is).count()).unwrap_or(1);
-    let length = u32::try_from(secret.len()).unwrap_or(u32::MAX);
-    f64::from(kinds.max(1)).log2() * f64::from(length)
-}
 
 /// Runs every check.
 pub(super) fn check(facts: &KeyFacts) -> Vec<Finding> {
@@ -100,13 +37,10 @@ pub(super) fn check(facts: &KeyFacts) -> Vec<Finding> {
         match certificate {
             Ok(certificate) => check_certificate(facts, listener, certificate, &mut lines),
             Err(problems) => problems.iter().for_each(|problem| {
-                lines.fail(
-                    "certificate",
-                    problem,
-                    format!(
-                        "give a matching pair with --{listener}tls-cert-file and --{listener}tls-key-file"
-                    ),
+                let todo = format!(
+                    "give a matching pair with --{listener}tls-cert-file and --{listener}tls-key-file"
                 );
+                lines.fail("certificate", problem, todo);
             }),
         }
     }
@@ -129,27 +63,21 @@ fn auth(facts: &KeyFacts, lines: &mut Findings) {
         Ok(AuthFacts::Jwks { keys, services, findings, is_bound }) => {
             expiries(facts, keys, lines);
             for found in findings {
-                lines.warn(
-                    "tokens",
-                    found,
-                    "tokens signed with it are refused: ask the publisher of the set",
-                );
+                let todo = "tokens signed with it are refused: ask the publisher of the set";
+                lines.warn("tokens", found, todo);
             }
             if *services == 0 {
-                lines.fail(
-                    "services",
-                    "no key may sign for services: no reservation can be confirmed, and every hold expires",
-                    "list the payment service's keys with --auth-service-key-ids",
-                );
+                let found =
+                    "no key may sign for services: no reservation can be confirmed, and every hold expires";
+                let todo = "list the payment service's keys with --auth-service-key-ids";
+                lines.fail("services", found, todo);
             } else {
                 lines.ok("services", format!("{services} of the keys may sign for services"));
             }
             if !is_bound {
-                lines.warn(
-                    "audience",
-                    "tokens that these keys sign for other audiences are accepted, too",
-                    "set --auth-issuer and --auth-audience",
-                );
+                let found = "tokens that these keys sign for other audiences are accepted, too";
+                let todo = "set --auth-issuer and --auth-audience";
+                lines.warn("audience", found, todo);
             }
         }
     }
@@ -162,12 +90,8 @@ fn expiries(facts: &KeyFacts, keys: &[(String, Option<i64>)], lines: &mut Findin
         let what = format!("the key {kid:?}");
         if let Some((verdict, found)) = lifetime(facts, &what, *ends) {
             is_bad = true;
-            lines.add(
-                verdict,
-                "tokens",
-                found,
-                "publish a later key, and sign with it before this one expires",
-            );
+            let todo = "publish a later key, and sign with it before this one expires";
+            lines.add(verdict, "tokens", found, todo);
         }
     }
     if !is_bad {
@@ -233,36 +157,25 @@ fn check_certificate(facts: &KeyFacts, listener: &str, certificate: &Certificate
     if *begins > facts.now_s {
         let found =
             format!("{what} becomes valid in {}", age(begins.saturating_sub(facts.now_s).unsigned_abs()));
-        lines.fail(
-            "certificate",
-            found,
-            "check the clock of this host; clients refuse the certificate until then",
-        );
+        let todo = "check the clock of this host; clients refuse the certificate until then";
+        lines.fail("certificate", found, todo);
     } else if let Some((verdict, found)) = lifetime(facts, &what, *ends) {
         lines.add(verdict, "certificate", found, renew);
     } else if names.is_empty() {
-        lines.fail(
-            "certificate",
-            format!("{what} has no host name"),
-            "issue it with subjectAltName: clients check nothing else",
-        );
+        let found = format!("{what} has no host name");
+        let todo = "issue it with subjectAltName: clients check nothing else";
+        lines.fail("certificate", found, todo);
     } else if let Some((host, false)) = host {
         let found = format!("{what} is valid for {} and not for {host}", some(names));
         lines.fail("certificate", found, "issue it for the host name of the API");
     } else if *is_own_issuer {
         let found = format!("{what}, for {}, is self-signed", some(names));
-        lines.warn(
-            "certificate",
-            found,
-            "apps trust it only if configured to: use one of a certificate authority",
-        );
+        let todo = "apps trust it only if configured to: use one of a certificate authority";
+        lines.warn("certificate", found, todo);
     } else if *chain == 1 {
         let found = format!("{what}, for {}, lacks its issuer's certificate", some(names));
-        lines.warn(
-            "certificate",
-            found,
-            "put the chain into the file, after the server's own certificate: phones don't fetch it",
-        );
+        let todo = "put the chain into the file, after the server's own certificate: phones don't fetch it";
+        lines.warn("certificate", found, todo);
     } else {
         let left = age(ends.saturating_sub(facts.now_s).unsigned_abs());
         lines.ok("certificate", format!("{what}, for {}, expires in {left}", some(names)));

@@ -68,11 +68,8 @@ pub(super) fn check(facts: &RedisFacts, needs: &[MemoryNeed]) -> Vec<Finding> {
     lines.add(Severity::worst(is_full, is_tight), "memory", found, todo);
     if limit > machine / 5 * 4 && machine > 0 {
         let found = format!("maxmemory is {} of the machine's {}", bytes(limit), bytes(machine));
-        lines.warn(
-            "machine",
-            found,
-            "leave a fifth to the system and to the copy while the file is rewritten",
-        );
+        let todo = "leave a fifth to the system and to the copy while the file is rewritten";
+        lines.warn("machine", found, todo);
     }
     if needs.iter().any(|need| need.is_endless) {
         let found = "a model without stock at stores without capacity: the needed memory has no bound";

@@ -4,7 +4,7 @@ mod facts;
 
 use std::time::Duration;
 
-pub(super) use facts::{Machine, RedisFacts};
+pub(super) use facts::{RedisFacts, RedisInstance, instances, shared};
 
 use crate::doctor::format::{age, bytes};
 use crate::doctor::report::{Finding, Findings, Severity};
@@ -43,22 +43,17 @@ fn version(facts: &RedisFacts, lines: &mut Findings) {
     let version = facts.info("redis_version");
     let up = age(facts.number("uptime_in_seconds"));
     if facts.number("loading") == 1 {
-        lines.fail(
-            "version",
-            format!("{version}, which is still loading its files"),
-            "wait until it has, and run the checks again",
-        );
+        let found = format!("{version}, which is still loading its files");
+        let todo = "wait until it has, and run the checks again";
+        lines.fail("version", found, todo);
     } else if compatibility::version(version).unwrap_or_default() < compatibility::VERSION_MIN {
         let found = format!("{version} is too old: its scripts have no flags");
         lines.fail("version", found, "use Redis 7.0 or later");
     } else if facts.info("server_name") == "valkey" || facts.info.contains_key("valkey_version") {
         let valkey = facts.info("valkey_version");
         let found = format!("Valkey {valkey}, compatible with Redis {version}; up for {up}");
-        lines.warn(
-            "version",
-            found,
-            "rehearse the launch on this version of Valkey: the project's tests run on Redis",
-        );
+        let todo = "rehearse the launch on this version of Valkey: the project's tests run on Redis";
+        lines.warn("version", found, todo);
     } else {
         lines.ok("version", format!("Redis {version}, up for {up}"));
     }
@@ -69,11 +64,8 @@ fn role(facts: &RedisFacts, lines: &mut Findings) {
     let is_in_cluster = facts.number("cluster_enabled") == 1 || !matches!(mode, "standalone" | "");
     if is_in_cluster && facts.master.is_none() {
         let found = format!("it runs as {mode}");
-        lines.fail(
-            "role",
-            found,
-            "give a cluster as redis+cluster://HOST:PORT,HOST:PORT, sentinels as redis+sentinel://",
-        );
+        let todo = "give a cluster as redis+cluster://HOST:PORT,HOST:PORT, sentinels as redis+sentinel://";
+        lines.fail("role", found, todo);
     } else if let (Some(_), Some(incompatibility)) = (&facts.master, &facts.incompatibility) {
         lines.fail("role", incompatibility.clone(), "gateways are not ready until it is compatible");
     } else if facts.info("role") == "slave" {
@@ -102,11 +94,9 @@ fn settings(facts: &RedisFacts, lines: &mut Findings) {
 
 fn durability(facts: &RedisFacts, lines: &mut Findings) {
     if facts.setting("appendonly") != Some("yes") {
-        lines.fail(
-            "durability",
-            "appendonly is no: a crash of Redis loses every reservation",
-            "CONFIG SET appendonly yes, and appendonly yes in redis.conf",
-        );
+        let found = "appendonly is no: a crash of Redis loses every reservation";
+        let todo = "CONFIG SET appendonly yes, and appendonly yes in redis.conf";
+        lines.fail("durability", found, todo);
         return;
     }
     match facts.setting("appendfsync") {
@@ -170,11 +160,9 @@ fn writes(facts: &RedisFacts, lines: &mut Findings) {
 
 fn snapshots(facts: &RedisFacts, lines: &mut Findings) {
     if facts.number("rdb_bgsave_in_progress") == 1 {
-        lines.warn(
-            "snapshots",
-            "a snapshot is being saved",
-            "wait until it is done, and run the checks again",
-        );
+        let found = "a snapshot is being saved";
+        let todo = "wait until it is done, and run the checks again";
+        lines.warn("snapshots", found, todo);
     } else if let Some(save) = facts.setting("save").filter(|save| !save.is_empty()) {
         let found = format!(
             "save is \"{save}\": a busy Redis forks to write snapshots that the ledger does not need"
@@ -228,11 +216,8 @@ fn replicas(facts: &RedisFacts, lines: &mut Findings) {
         lines.ok("replicas", format!("{count} connected"));
     } else {
         let found = format!("{} of {count} are not in sync: {}", late.len(), late.join("; "));
-        lines.warn(
-            "replicas",
-            found,
-            "wait until they are: a full sync costs this Redis a fork and bandwidth",
-        );
+        let todo = "wait until they are: a full sync costs this Redis a fork and bandwidth";
+        lines.warn("replicas", found, todo);
     }
 }
 
@@ -341,11 +326,10 @@ fn machine(facts: &RedisFacts, lines: &mut Findings) {
         lines.fail_if(free < DISK_BYTES_MIN, "disk", found, todo);
     }
     if machine.overcommit.is_some_and(|mode| mode != 1) {
-        lines.warn(
-            "overcommit",
-            "vm.overcommit_memory is not 1: a rewrite of the append-only file can fail for want of memory",
-            "sysctl vm.overcommit_memory=1, and in /etc/sysctl.d",
-        );
+        let found =
+            "vm.overcommit_memory is not 1: a rewrite of the append-only file can fail for want of memory";
+        let todo = "sysctl vm.overcommit_memory=1, and in /etc/sysctl.d";
+        lines.warn("overcommit", found, todo);
     }
 }
 

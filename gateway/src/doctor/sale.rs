@@ -1,64 +1,17 @@
 //! Checks a sale in the ledger against its file and the gateway that serves it.
 
+mod facts;
+
 use std::collections::HashMap;
 
+pub(super) use facts::{AppliedSale, SaleFacts};
+
 use crate::doctor::definition;
-use crate::doctor::format::{self, some};
+use crate::doctor::format::{any, differing, some};
 use crate::doctor::report::{Finding, Findings};
-use crate::domain::definition::{Definition, Mistake};
+use crate::domain::definition::Mistake;
 use crate::domain::sale::SaleControls;
-use crate::manage::audit::{AuditReport, AuditVerdict as Audited};
-
-/// The facts of a sale.
-#[derive(Debug)]
-pub(super) struct SaleFacts {
-    /// Its id.
-    pub id: String,
-    /// Redis's clock, in ms.
-    pub now_ms: i64,
-    /// The sale in the ledger; `None`: no such sale.
-    pub applied: Result<Option<AppliedSale>, String>,
-    /// Its file, if one was given.
-    pub file: Option<(String, Definition)>,
-    /// The audit; `None` for a sale that does not exist.
-    pub audit: Option<Result<AuditReport, String>>,
-    /// The sequence that the gateway on this host has read; `Some(None)`: it does not have the sale.
-    pub followed: Option<Option<u64>>,
-    /// Whether any gateway is live.
-    pub is_served: bool,
-}
-
-/// A sale in the ledger.
-#[derive(Debug)]
-pub(super) struct AppliedSale {
-    /// The definition as last applied.
-    pub definition: Definition,
-    /// The revision of the definition.
-    pub revision: u64,
-    /// The sequence of the ledger.
-    pub sequence: u64,
-    /// The states set by operator actions.
-    pub controls: SaleControls,
-    /// Reservations: held, confirmed, cancelled, expired.
-    pub counts: [u64; 4],
-    /// Whether the epoch of the ledger is that of the running Redis process.
-    pub is_same_redis: bool,
-}
-
-impl SaleFacts {
-    /// Whether it accepts no more reservations.
-    pub(super) fn is_over(&self) -> bool {
-        let of = |applied: &AppliedSale| applied.controls.closed || self.now_ms >= applied.controls.closes;
-        matches!(&self.applied, Ok(Some(applied)) if of(applied))
-    }
-}
-
-impl AppliedSale {
-    /// Reservations that were ever started.
-    pub(super) fn started(&self) -> u64 {
-        self.counts.iter().sum()
-    }
-}
+use crate::manage::audit::AuditVerdict as Audited;
 
 /// The findings of a definition's file that can't be applied.
 pub(super) fn mistakes(file: &str, mistakes: &[Mistake]) -> Vec<Finding> {
@@ -105,13 +58,10 @@ fn check_applied(facts: &SaleFacts, applied: &AppliedSale, lines: &mut Findings)
         if *definition == applied.definition {
             lines.ok("file", format!("{file} equals the applied definition"));
         } else {
-            let differing = format::differing(&definition.to_json(), &applied.definition.to_json());
+            let differing = differing(&definition.to_json(), &applied.definition.to_json());
             let found = format!("{file} differs from the applied definition in {}", some(&differing));
-            lines.fail(
-                "file",
-                found,
-                format!("gateway sale apply {file}, or give the file that was applied"),
-            );
+            let todo = format!("gateway sale apply {file}, or give the file that was applied");
+            lines.fail("file", found, todo);
         }
     }
     if !applied.is_same_redis {
@@ -130,11 +80,8 @@ fn check_applied(facts: &SaleFacts, applied: &AppliedSale, lines: &mut Findings)
         }
         Some(Some(at)) => {
             let found = format!("the gateway on this host has it only up to sequence {at}");
-            lines.warn(
-                "read-model",
-                found,
-                "run the checks again: if it stays behind, check its log and /readyz",
-            );
+            let todo = "run the checks again: if it stays behind, check its log and /readyz";
+            lines.warn("read-model", found, todo);
         }
         Some(None) => {
             let found = "the gateway on this host does not have it";
@@ -155,14 +102,10 @@ fn check_restocks(facts: &SaleFacts, applied: &AppliedSale, lines: &mut Findings
         let (was, now) = ((*defined.get(&item.item)?)?, item.total?);
         (i64::try_from(was) != Ok(now)).then(|| format!("{} from {was} to {now}", item.item))
     });
-    let changed: Vec<String> = changed.collect();
-    if !changed.is_empty() {
-        let found = format!("restocked since it was applied: {}", some(&changed));
-        lines.warn(
-            "restocks",
-            found,
-            "if this is left from a rehearsal: `gateway sale restock` sets it back",
-        );
+    if let Some(changed) = any(changed) {
+        let found = format!("restocked since it was applied: {changed}");
+        let todo = "if this is left from a rehearsal: `gateway sale restock` sets it back";
+        lines.warn("restocks", found, todo);
     }
 }
 
@@ -191,11 +134,8 @@ fn check_reservations(facts: &SaleFacts, applied: &AppliedSale, lines: &mut Find
     let found = format!("{held} held, {confirmed} confirmed, {cancelled} cancelled, {expired} expired");
     if applied.started() > 0 && facts.now_ms < applied.controls.opens {
         let found = format!("{found}, before it opens");
-        lines.warn(
-            "reservations",
-            found,
-            "if they are from a rehearsal: the real sale needs an id of its own",
-        );
+        let todo = "if they are from a rehearsal: the real sale needs an id of its own";
+        lines.warn("reservations", found, todo);
     } else {
         lines.ok("reservations", found);
     }

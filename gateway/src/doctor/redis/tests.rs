@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::facts::Machine;
 use super::*;
 use crate::doctor::report::without_passing;
 
@@ -45,7 +46,13 @@ pub(crate) fn facts(info: &[(&str, &str)]) -> RedisFacts {
         answer_timeout: Duration::from_secs(1),
         offset_ms: (0.4, 0.1),
         connections_needed: 40,
-        ..RedisFacts::default()
+        master: None,
+        incompatibility: None,
+        slow: Vec::new(),
+        scripts_refused: None,
+        foreign_keys: 0,
+        promise: (Durability::None, DurabilityCheck::Met),
+        machine: None,
     }
 }
 
