@@ -19,13 +19,13 @@ use crate::recovery::failover::Recovery;
 use crate::recovery::sweeper::sweep_all;
 use crate::reserve::freshness::make_rounds;
 use crate::runtime;
-use crate::serve::ServeError;
 use crate::store::connections::RedisConnections;
 use crate::store::outage::Outage;
 use crate::store::scripts::Scripts;
 use crate::store::{Pool, checkout_each};
 use crate::telemetry::labels::User;
 use crate::telemetry::metrics::Metrics;
+use crate::terminal::CommandError;
 
 /// Interval of readiness checks for the metrics.
 const READINESS_INTERVAL: Duration = Duration::from_millis(500);
@@ -37,7 +37,7 @@ const SCRIPTS_RETRY: Duration = Duration::from_millis(200);
 pub(super) fn thread(
     name: &str,
     work: impl FnOnce() -> io::Result<()> + Send + 'static,
-) -> Result<(), ServeError> {
+) -> Result<(), CommandError> {
     let label = name.to_owned();
     std::thread::Builder::new()
         .name(name.to_owned())
@@ -47,7 +47,7 @@ pub(super) fn thread(
             }
         })
         .map(drop)
-        .map_err(|e| ServeError::Outside(format!("can't start the thread {name}: {e}")))
+        .map_err(|e| CommandError::Outside(format!("can't start the thread {name}: {e}")))
 }
 
 /// Runs the consumer, the sweeper and the fleet on a thread of their own, where no busy worker or audit
