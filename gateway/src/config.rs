@@ -256,7 +256,12 @@ impl Settings {
     pub fn serve(mut self) -> Result<ServeConfig, Vec<String>> {
         let [listen, ops_listen] = ["listen", "ops-listen"].map(|key| self.address(key));
         let (tls, ops_tls) = (self.tls_files("tls-cert-file", "tls-key-file"), self.ops_tls(ops_listen));
+        let ops_hosts = self.list("ops-host", OpsHosts::parse);
+        let trusted_proxies = self.list("trusted-proxies", Networks::parse);
+        let proxy_protocol = self.proxy_protocol();
+        let service_addresses = self.list("service-addresses", Networks::parse);
         let redis = self.redis_option();
+        let (auth, ops_token_file) = (self.auth(), self.ops_token_file());
         let workers = match self.number("workers", 0..=1024) {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             n => usize::try_from(n).unwrap_or(usize::MAX),
@@ -266,13 +271,13 @@ impl Settings {
             ops_listen,
             tls,
             ops_tls,
-            ops_hosts: self.list("ops-host", OpsHosts::parse),
-            trusted_proxies: self.list("trusted-proxies", Networks::parse),
-            proxy_protocol: self.proxy_protocol(),
-            service_addresses: self.list("service-addresses", Networks::parse),
+            ops_hosts,
+            trusted_proxies,
+            proxy_protocol,
+            service_addresses,
             redis,
-            auth: self.auth(),
-            ops_token_file: self.ops_token_file(),
+            auth,
+            ops_token_file,
             workers,
             caps: self.caps(),
             connections: self.connections(),

@@ -34,25 +34,20 @@ fn check_files(folder: &Path, lines: &mut Findings) {
         return lines.fail("files", found, "name the folder of rules and dashboards only, with --dashboards");
     }
     let names = metric_names();
-    let mut used = BTreeSet::new();
-    let mut unknown: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    let (mut used, mut unknown) = (BTreeSet::new(), BTreeMap::<_, BTreeSet<_>>::new());
     for file in &files {
         let shown = file.strip_prefix(folder).unwrap_or(file).display().to_string();
-        match read(file) {
-            Ok(text) => {
-                for name in mentioned(&text) {
-                    if names.contains(name) {
-                        used.insert(name.to_owned());
-                    } else {
-                        unknown.entry(name.to_owned()).or_default().insert(shown.clone());
-                    }
-                }
+        let text = read(file).unwrap_or_else(|why| {
+            let todo = "fix the file: Prometheus or Grafana can't load it, either";
+            lines.fail("files", format!("{shown}: {why}"), todo);
+            String::new()
+        });
+        for name in mentioned(&text).map(ToOwned::to_owned) {
+            if names.contains(&name) {
+                used.insert(name);
+            } else {
+                unknown.entry(name).or_default().insert(shown.clone());
             }
-            Err(why) => lines.fail(
-                "files",
-                format!("{shown}: {why}"),
-                "fix the file: Prometheus or Grafana can't load it, either",
-            ),
         }
     }
     for (name, places) in &unknown {

@@ -52,10 +52,8 @@ fn gateways(facts: &FleetFacts, lines: &mut Findings) {
         }
     };
     // A gateway whose report can't be parsed is of another version, too.
-    let others: Vec<String> = (live.iter())
-        .filter(|report| report.version != facts.version)
-        .map(|report| format!("{:?} ({})", report.listen, report.version))
-        .collect();
+    let others = live.iter().filter(|report| report.version != facts.version);
+    let others: Vec<_> = others.map(|report| format!("{:?} ({})", report.listen, report.version)).collect();
     let all: Vec<&str> = live.iter().map(|report| report.listen.as_str()).collect();
     if let Some(expected) = facts.expected.filter(|expected| live.len() < *expected) {
         let found = format!("{} of {expected} live: {}", live.len(), some(&all));
@@ -66,12 +64,9 @@ fn gateways(facts: &FleetFacts, lines: &mut Findings) {
         (live, 0) => lines.ok("gateways", format!("{live} of version {}: {}", facts.version, some(&all))),
         (live, count) => {
             let found = format!("{count} of {live} are not of version {}: {}", facts.version, some(&others));
-            lines.warn(
-                "gateways",
-                found,
-                "finish the update or roll it back before the opening: gateways of two versions sell one sale \
-                 together, but their texts and alarms may differ",
-            );
+            let todo = "finish the update or roll it back before the opening: gateways of two versions sell one sale \
+                        together, but their texts and alarms may differ";
+            lines.warn("gateways", found, todo);
         }
     }
 }
@@ -168,16 +163,10 @@ fn limits(facts: &FleetFacts, lines: &mut Findings) {
         }
     };
     let rates = set.over(&facts.configured);
-    let listed: Vec<String> = Policy::ALL
-        .iter()
-        .map(|policy| format!("{} {}", policy.name(), rate_text(rates.of(*policy))))
-        .collect();
-    let in_force = listed.join(", ");
-    let off: Vec<&str> = [Policy::Buyer, Policy::Address, Policy::Unverified]
-        .iter()
-        .filter(|policy| rates.of(**policy).is_none())
-        .map(|policy| policy.name())
-        .collect();
+    let listed = |policy: Policy| format!("{} {}", policy.name(), rate_text(rates.of(policy)));
+    let in_force = Policy::ALL.map(listed).join(", ");
+    let off = [Policy::Buyer, Policy::Address, Policy::Unverified].into_iter();
+    let off = off.filter(|policy| rates.of(*policy).is_none()).map(Policy::name);
     if !set.rates.is_empty() {
         let (at, who, reason) = set.changed.clone().unwrap_or_default();
         let why = reason.map(|why| format!(", {why}")).unwrap_or_default();
@@ -185,8 +174,8 @@ fn limits(facts: &FleetFacts, lines: &mut Findings) {
         let found = format!("{in_force}; {} set by {who} at {}{why}", names.join(", "), rfc3339(at));
         let back: Vec<String> = names.iter().map(|name| format!("{name}=default")).collect();
         lines.warn("limits", found, format!("left from a rehearsal? gateway limits set {}", back.join(" ")));
-    } else if !off.is_empty() {
-        let found = format!("{in_force}: nothing limits {}", off.join(", "));
+    } else if let Some(off) = any(off) {
+        let found = format!("{in_force}: nothing limits {off}");
         let todo = "on the public internet each of these needs a rate: see --limit-buyer and so on";
         lines.warn("limits", found, todo);
     } else {

@@ -4,7 +4,7 @@ mod facts;
 
 pub(super) use facts::{AuthFacts, CertificateFacts, KeyFacts};
 
-use crate::doctor::format::{age, some};
+use crate::doctor::format::{age, any, some};
 use crate::doctor::report::{Finding, Findings, Severity};
 
 const DAY_S: i64 = 86_400;
@@ -36,12 +36,12 @@ pub(super) fn check(facts: &KeyFacts) -> Vec<Finding> {
     for (listener, certificate) in &facts.certificates {
         match certificate {
             Ok(certificate) => check_certificate(facts, listener, certificate, &mut lines),
-            Err(problems) => problems.iter().for_each(|problem| {
+            Err(problems) => {
                 let todo = format!(
                     "give a matching pair with --{listener}tls-cert-file and --{listener}tls-key-file"
                 );
-                lines.fail("certificate", problem, todo);
-            }),
+                lines.fail_each("certificate", problems, &todo);
+            }
         }
     }
     lines.end()
@@ -49,9 +49,9 @@ pub(super) fn check(facts: &KeyFacts) -> Vec<Finding> {
 
 fn auth(facts: &KeyFacts, lines: &mut Findings) {
     match &facts.auth {
-        Err(problems) => problems.iter().for_each(|problem| {
-            lines.fail("tokens", problem, "without valid keys the gateway does not start");
-        }),
+        Err(problems) => {
+            lines.fail_each("tokens", problems, "without valid keys the gateway does not start");
+        }
         Ok(AuthFacts::Secret(bits)) if *bits < BITS_MIN => lines.warn(
             "tokens",
             "the secret of tokens has so few different characters that it can be guessed",
@@ -97,7 +97,7 @@ fn expiries(facts: &KeyFacts, keys: &[(String, Option<i64>)], lines: &mut Findin
     if !is_bad {
         let first = keys.iter().filter_map(|(_, ends)| *ends).min();
         let until = first.map_or("none of them expires".to_owned(), |ends| {
-            format!("the first expires in {}", age(ends.saturating_sub(facts.now_s).unsigned_abs()))
+            format!("the first expires in {}", until(facts, ends))
         });
         lines.ok("tokens", format!("{} public keys, {until}", keys.len()));
     }
@@ -105,22 +105,16 @@ fn expiries(facts: &KeyFacts, keys: &[(String, Option<i64>)], lines: &mut Findin
 
 fn ops(facts: &KeyFacts, lines: &mut Findings) {
     let tokens = match &facts.ops {
-        Err(problems) => {
-            return problems.iter().for_each(|problem| {
-                lines.fail("ops", problem, "without it the gateway does not start");
-            });
-        }
         Ok(tokens) => tokens,
+        Err(problems) => return lines.fail_each("ops", problems, "without it the gateway does not start"),
     };
-    let names = |pick: &dyn Fn(f64) -> bool| -> Vec<&str> {
-        tokens.iter().filter(|(_, bits)| pick(*bits)).map(|(name, _)| name.as_str()).collect()
-    };
-    let weak = names(&|bits| bits < BITS_MIN);
-    if weak.is_empty() {
-        lines.ok("ops", format!("tokens of {}", some(&names(&|_| true))));
-    } else {
-        let found = format!("tokens that can be guessed: those of {}", some(&weak));
+    let weak = tokens.iter().filter(|(_, bits)| *bits < BITS_MIN);
+    if let Some(weak) = any(weak.map(|(name, _)| name)) {
+        let found = format!("tokens that can be guessed: those of {weak}");
         lines.warn("ops", found, "replace them by `openssl rand -hex 32`: they can close sales");
+    } else {
+        let names: Vec<_> = tokens.iter().map(|(name, _)| name).collect();
+        lines.ok("ops", format!("tokens of {}", some(&names)));
     }
     if !facts.has_operator {
         let found = "no ops token has the role operate: no sale can be paused or closed over the API";
@@ -128,39 +122,37 @@ fn ops(facts: &KeyFacts, lines: &mut Findings) {
     }
 }
 
+/// The time between now and then.
+fn until(facts: &KeyFacts, then: i64) -> String {
+    age(then.saturating_sub(facts.now_s).unsigned_abs())
+}
+
 /// The finding on the expiry of a key or certificate.
 fn lifetime(facts: &KeyFacts, what: &str, ends: i64) -> Option<(Severity, String)> {
     let left = ends.saturating_sub(facts.now_s);
-    let listed = age(left.unsigned_abs());
+    let listed = until(facts, ends);
     if left <= 0 {
         return Some((Severity::Fail, format!("{what} expired {listed} ago")));
     }
+    let found = format!("{what} expires in {listed}");
     if let Some((sale, opens)) = &facts.launch
         && ends < opens.saturating_add(DAY_S)
     {
-        return Some((
-            Severity::Fail,
-            format!("{what} expires in {listed}, before or on the day that {sale} opens"),
-        ));
+        return Some((Severity::Fail, format!("{found}, before or on the day that {sale} opens")));
     }
-    match left {
-        _ if left < SOON_S => Some((Severity::Fail, format!("{what} expires in {listed}"))),
-        _ if left < RENEWED_S => Some((Severity::Warn, format!("{what} expires in {listed}"))),
-        _ => None,
-    }
+    let verdict = Severity::worst(left < SOON_S, left < RENEWED_S);
+    (verdict != Severity::Ok).then_some((verdict, found))
 }
 
 fn check_certificate(facts: &KeyFacts, listener: &str, certificate: &CertificateFacts, lines: &mut Findings) {
     let what = format!("--{listener}tls-cert-file");
     let CertificateFacts { begins, ends, names, chain, is_own_issuer, host } = certificate;
-    let renew = "renew it: the gateway reloads the files by itself";
     if *begins > facts.now_s {
-        let found =
-            format!("{what} becomes valid in {}", age(begins.saturating_sub(facts.now_s).unsigned_abs()));
+        let found = format!("{what} becomes valid in {}", until(facts, *begins));
         let todo = "check the clock of this host; clients refuse the certificate until then";
         lines.fail("certificate", found, todo);
     } else if let Some((verdict, found)) = lifetime(facts, &what, *ends) {
-        lines.add(verdict, "certificate", found, renew);
+        lines.add(verdict, "certificate", found, "renew it: the gateway reloads the files by itself");
     } else if names.is_empty() {
         let found = format!("{what} has no host name");
         let todo = "issue it with subjectAltName: clients check nothing else";
@@ -177,8 +169,8 @@ fn check_certificate(facts: &KeyFacts, listener: &str, certificate: &Certificate
         let todo = "put the chain into the file, after the server's own certificate: phones don't fetch it";
         lines.warn("certificate", found, todo);
     } else {
-        let left = age(ends.saturating_sub(facts.now_s).unsigned_abs());
-        lines.ok("certificate", format!("{what}, for {}, expires in {left}", some(names)));
+        let found = format!("{what}, for {}, expires in {}", some(names), until(facts, *ends));
+        lines.ok("certificate", found);
     }
 }
 

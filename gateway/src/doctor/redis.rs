@@ -8,6 +8,7 @@ pub(super) use facts::{RedisFacts, RedisInstance, instances, shared};
 
 use crate::doctor::format::{age, bytes};
 use crate::doctor::report::{Finding, Findings, Severity};
+use crate::fleet::clock_offset::Offset;
 use crate::store::durability::{Durability, DurabilityCheck};
 use crate::store::{acl, compatibility};
 
@@ -18,8 +19,8 @@ const WORST_MAX: Duration = Duration::from_millis(100);
 const EVENT_MS_MIN: i64 = 100;
 const EVENT_AGE_MAX: i64 = 3_600;
 /// Warning: log lines of different hosts are out of order. Failure: token times are checked wrongly.
-const OFFSET_WARN_MS: f64 = 200.0;
-const OFFSET_FAIL_MS: f64 = 2_000.0;
+const OFFSET_WARN_S: f64 = 0.2;
+const OFFSET_FAIL_S: f64 = 2.0;
 /// A file of this size that has grown by half is rewritten soon.
 const REWRITE_BYTES_MIN: u64 = 64 << 20;
 /// The consumer reads some hundred entries at once; a smaller buffer would disconnect it.
@@ -72,23 +73,17 @@ fn role(facts: &RedisFacts, lines: &mut Findings) {
         let found = format!("a replica of {}", facts.info("master_host"));
         lines.fail("role", found, "point --redis at the primary: a replica refuses reservations");
     } else {
-        let role = if is_in_cluster {
-            "a master of a cluster whose slots are all served"
-        } else {
-            "a primary, standalone"
-        };
-        lines.ok("role", role);
+        let in_cluster = "a master of a cluster whose slots are all served";
+        lines.ok("role", if is_in_cluster { in_cluster } else { "a primary, standalone" });
     }
 }
 
 fn settings(facts: &RedisFacts, lines: &mut Findings) {
     if let Err(why) = &facts.config {
-        lines.warn(
-            "settings",
-            format!("CONFIG is forbidden ({why}): only settings in INFO were checked"),
-            "ask the operator of this Redis for appendfsync always, save \"\", timeout 0, min-replicas-to-write 0; or \
-             run the doctor as a user with +config|get",
-        );
+        let found = format!("CONFIG is forbidden ({why}): only settings in INFO were checked");
+        let todo = "ask the operator of this Redis for appendfsync always, save \"\", timeout 0, min-replicas-to-write 0; or \
+                    run the doctor as a user with +config|get";
+        lines.warn("settings", found, todo);
     }
 }
 
@@ -96,8 +91,7 @@ fn durability(facts: &RedisFacts, lines: &mut Findings) {
     if facts.setting("appendonly") != Some("yes") {
         let found = "appendonly is no: a crash of Redis loses every reservation";
         let todo = "CONFIG SET appendonly yes, and appendonly yes in redis.conf";
-        lines.fail("durability", found, todo);
-        return;
+        return lines.fail("durability", found, todo);
     }
     match facts.setting("appendfsync") {
         None => {}
@@ -183,11 +177,9 @@ fn rewrite(facts: &RedisFacts, lines: &mut Findings) {
         let found = "the last rewrite of the append-only file failed";
         lines.warn("rewrite", found, "check Redis's log: mostly there is no room for a second copy");
     } else if size >= REWRITE_BYTES_MIN && size > base + base / 2 {
-        let found = format!(
-            "the append-only file has {}, {} after its last rewrite: it forks again soon",
-            bytes(size),
-            bytes(base)
-        );
+        let (size, base) = (bytes(size), bytes(base));
+        let found =
+            format!("the append-only file has {size}, {base} after its last rewrite: it forks again soon");
         lines.warn("rewrite", found, "run BGREWRITEAOF now, so that it does not start during the launch");
     } else {
         lines.ok("rewrite", format!("the append-only file has {}", bytes(size)));
@@ -208,10 +200,8 @@ fn eviction(facts: &RedisFacts, lines: &mut Findings) {
 
 fn replicas(facts: &RedisFacts, lines: &mut Findings) {
     let count = facts.number("connected_slaves");
-    let late: Vec<&str> = (0..count)
-        .map(|n| facts.info(&format!("slave{n}")))
-        .filter(|line| !line.contains("state=online"))
-        .collect();
+    let states = (0..count).map(|n| facts.info(&format!("slave{n}")));
+    let late: Vec<&str> = states.filter(|state| !state.contains("state=online")).collect();
     if late.is_empty() {
         lines.ok("replicas", format!("{count} connected"));
     } else {
@@ -273,12 +263,9 @@ fn latency(facts: &RedisFacts, lines: &mut Findings) {
 }
 
 fn slow(facts: &RedisFacts, lines: &mut Findings) {
-    let recent: Vec<String> = facts
-        .slow
-        .iter()
-        .filter(|(_, age, worst)| *age < EVENT_AGE_MAX && *worst >= EVENT_MS_MIN)
-        .map(|(name, _, worst)| format!("{name} {worst} ms"))
-        .collect();
+    let is_recent = |(_, age, worst): &&(_, i64, i64)| *age < EVENT_AGE_MAX && *worst >= EVENT_MS_MIN;
+    let recent = facts.slow.iter().filter(is_recent);
+    let recent: Vec<_> = recent.map(|(name, _, worst)| format!("{name} {worst} ms")).collect();
     if !recent.is_empty() {
         let found = format!("Redis was blocked in the last hour: {}", recent.join(", "));
         lines.warn("slow", found, "run LATENCY DOCTOR in Redis");
@@ -286,12 +273,12 @@ fn slow(facts: &RedisFacts, lines: &mut Findings) {
 }
 
 fn clock(facts: &RedisFacts, lines: &mut Findings) {
-    let (offset, error) = facts.offset_ms;
-    let certain = (offset.abs() - error).max(0.0);
-    let ahead = if offset < 0.0 { "behind" } else { "ahead of" };
-    let found =
-        format!("Redis's clock is {:.0} ms {ahead} this machine's, give or take {error:.0} ms", offset.abs());
-    let verdict = Severity::worst(certain > OFFSET_FAIL_MS, certain > OFFSET_WARN_MS);
+    let Offset { seconds, error_s, .. } = facts.offset;
+    let ahead = if seconds < 0.0 { "behind" } else { "ahead of" };
+    let (offset, error) = (seconds.abs() * 1e3, error_s * 1e3);
+    let found = format!("Redis's clock is {offset:.0} ms {ahead} this machine's, give or take {error:.0} ms");
+    let certain_s = facts.offset.certain_s();
+    let verdict = Severity::worst(certain_s > OFFSET_FAIL_S, certain_s > OFFSET_WARN_S);
     let todo = "synchronise both with one time service (chrony): the sale opens by Redis's clock, tokens end by this one";
     lines.add(verdict, "clock", found, todo);
 }

@@ -67,6 +67,11 @@ impl Findings {
         self.add(Severity::Fail, check, found, todo);
     }
 
+    /// A failure for each of these.
+    pub(super) fn fail_each(&mut self, check: &'static str, all: &[String], todo: &str) {
+        all.iter().for_each(|found| self.fail(check, found, todo));
+    }
+
     /// A warning if this holds, else a good finding.
     pub(super) fn warn_if(&mut self, holds: bool, check: &'static str, found: String, todo: &str) {
         self.add(Severity::worst(false, holds), check, found, todo);

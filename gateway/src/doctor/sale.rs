@@ -16,16 +16,14 @@ use crate::manage::audit::AuditVerdict as Audited;
 /// The findings of a definition's file that can't be applied.
 pub(super) fn mistakes(file: &str, mistakes: &[Mistake]) -> Vec<Finding> {
     let mut lines = Findings::of(format!("file {file}"));
-    for mistake in mistakes {
-        lines.fail("definition", mistake.to_string(), "fix the file: it can't be applied");
-    }
+    let mistakes: Vec<_> = mistakes.iter().map(ToString::to_string).collect();
+    lines.fail_each("definition", &mistakes, "fix the file: it can't be applied");
     lines.end()
 }
 
 /// Runs every check of one sale.
 pub(super) fn check(facts: &SaleFacts) -> Vec<Finding> {
     let mut lines = Findings::of(format!("sale {}", facts.id));
-    let of_file = facts.file.as_ref().map(|(_, definition)| definition);
     match &facts.applied {
         Ok(Some(applied)) => {
             check_applied(facts, applied, &mut lines);
@@ -40,12 +38,13 @@ pub(super) fn check(facts: &SaleFacts) -> Vec<Finding> {
                 None => "`gateway sale list` lists the sales; apply its definition, or correct the id".into(),
             };
             lines.fail("ledger", "there is no such sale in Redis", todo);
-            of_file.into_iter().for_each(|file| definition::check(file, facts.now_ms, &mut lines));
         }
         Err(why) => {
             lines.fail("ledger", why, "run `gateway audit`; a restored copy of Redis's files may be needed");
-            of_file.into_iter().for_each(|file| definition::check(file, facts.now_ms, &mut lines));
         }
+    }
+    if let (Ok(None) | Err(_), Some((_, of_file))) = (&facts.applied, &facts.file) {
+        definition::check(of_file, facts.now_ms, &mut lines);
     }
     check_audit(facts, &mut lines);
     lines.end()
@@ -112,20 +111,16 @@ fn check_restocks(facts: &SaleFacts, applied: &AppliedSale, lines: &mut Findings
 fn check_controls(applied: &AppliedSale, lines: &mut Findings) {
     let SaleControls { paused, frozen, closed, .. } = applied.controls;
     let id = &applied.definition.sale.id;
+    let in_force = [(paused, "paused", "resume"), (frozen, "frozen", "unfreeze")];
+    let in_force = in_force.into_iter().filter(|(is_active, ..)| *is_active);
+    let (found, todo): (Vec<_>, Vec<_>) =
+        in_force.map(|(_, what, undo)| (what, format!("gateway sale {undo} {id}"))).unzip();
     if closed {
         lines.fail("controls", "it was closed for good", "apply the definition under another id");
-    } else if paused || frozen {
-        let performed = [(paused, "paused", "resume"), (frozen, "frozen", "unfreeze")];
-        let performed: Vec<_> = performed.into_iter().filter(|(is_active, ..)| *is_active).collect();
-        let found = performed.iter().map(|(_, what, _)| *what).collect::<Vec<_>>().join(" and ");
-        let todo = performed
-            .iter()
-            .map(|(.., undo)| format!("gateway sale {undo} {id}"))
-            .collect::<Vec<_>>()
-            .join("; ");
-        lines.warn("controls", format!("it is {found}"), todo);
-    } else {
+    } else if found.is_empty() {
         lines.ok("controls", "neither paused nor frozen");
+    } else {
+        lines.warn("controls", format!("it is {}", found.join(" and ")), todo.join("; "));
     }
 }
 

@@ -61,13 +61,12 @@ pub(super) fn keep_ledger(
     runtime::run(async move {
         let metrics = shared.metrics;
         tokio::task::spawn_local(shared.redis.clone().keep_map());
-        let redis_connections =
-            RedisConnections::open(shared.redis.clone(), shared.scripts.clone(), metrics.redis(User::Ledger));
+        let (redis, scripts) = (&shared.redis, &shared.scripts);
+        let open = |user| RedisConnections::open(redis.clone(), scripts.clone(), metrics.redis(user));
         let membership = recovery.membership.clone();
-        let rounds =
-            RedisConnections::open(shared.redis.clone(), shared.scripts.clone(), metrics.redis(User::Rounds));
+        let (ledger, rounds) = (open(User::Ledger), open(User::Rounds));
         tokio::task::spawn_local(make_rounds(rounds, shared.sales.clone(), membership.clone()));
-        tokio::task::spawn_local(sweep_all(redis_connections, recovery, shared.sales.clone()));
+        tokio::task::spawn_local(sweep_all(ledger, recovery, shared.sales.clone()));
         let (fleet_use, consumer_use) = (metrics.redis(User::Fleet), metrics.redis(User::Consumer));
         tokio::task::spawn_local(fleet::run_heartbeats(
             shared.redis.clone(),
@@ -131,12 +130,8 @@ pub(super) async fn audit_all(admin: Admin, sales: Arc<Sales>, metrics: Arc<Metr
                 Ok(report) => {
                     let problem = report.first_problem();
                     if let Some(problem) = &problem {
-                        tracing::error!(
-                            sale = sale.id,
-                            sequence = report.sequence,
-                            problem,
-                            "the audit found drift"
-                        );
+                        let (sale, sequence) = (&sale.id, report.sequence);
+                        tracing::error!(sale, sequence, problem, "the audit found drift");
                     }
                     let problems = i64::try_from(report.problems.len()).unwrap_or(i64::MAX);
                     let drift = report.items.iter().map(|i| i.drift.abs()).sum::<i64>() + problems;

@@ -1,7 +1,7 @@
 //! The facts of a Redis, read over one connection.
 
 use std::collections::HashMap;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use redis::aio::ConnectionLike;
 use redis::{RedisResult, Value, cmd};
@@ -9,6 +9,7 @@ use redis::{RedisResult, Value, cmd};
 use crate::config::ServeConfig;
 use crate::doctor::fleet::FleetFacts;
 use crate::fleet;
+use crate::fleet::clock_offset::Offset;
 use crate::ops::rate_limits::fleet_view;
 use crate::serve::POOL;
 use crate::store::acl;
@@ -55,8 +56,8 @@ pub(in crate::doctor) struct RedisFacts {
     pub pings: Vec<Duration>,
     /// The answer timeout of gateways.
     pub answer_timeout: Duration,
-    /// Redis's clock minus this host's, and its uncertainty, in ms.
-    pub offset_ms: (f64, f64),
+    /// Redis's clock minus this host's.
+    pub offset: Offset,
     /// `LATENCY LATEST`: name, age in s, the worst in ms.
     pub slow: Vec<(String, i64, i64)>,
     /// The error of running a script, if there is one.
@@ -144,7 +145,11 @@ async fn instance(config: &ServeConfig, redis: Redis) -> RedisResult<RedisInstan
     let info = info(conn, "default").await?;
     let settings = settings(conn).await?;
     let pings = pings(conn).await?;
-    let (offset_ms, now_ms) = offset(conn).await?;
+    let offset = offset(conn).await?;
+    #[expect(clippy::cast_possible_truncation, reason = "an offset in milliseconds is far below 2^63")]
+    let now_ms = jiff::Timestamp::now().as_millisecond() + (offset.seconds * 1e3) as i64;
+    // A connection for each worker, one for ticks and sweeps, one for reads, the consumer and the fleet.
+    let connections = config.workers + 4;
     let level = config.redis.durability();
     let facts = RedisFacts {
         master: is_cluster.then(|| redis.address()),
@@ -154,11 +159,12 @@ async fn instance(config: &ServeConfig, redis: Redis) -> RedisResult<RedisInstan
         config: settings,
         pings,
         answer_timeout: config.redis.answer_timeout(),
-        offset_ms,
+        offset,
         slow: slow(conn, now_ms).await,
         scripts_refused: None,
         foreign_keys: 0,
-        connections_needed: connections(config),
+        // Both pools as well; twice, for replacements.
+        connections_needed: u64::try_from(2 * connections + 2 * POOL).unwrap_or(u64::MAX),
         info,
     };
     let run_id = facts.info.get("run_id").cloned().unwrap_or_default();
@@ -205,13 +211,6 @@ pub(in crate::doctor) async fn shared(
     Ok((fleet, sales))
 }
 
-/// A connection for each worker and task, both pools, the consumer and the fleet; twice, for replacements.
-fn connections(config: &ServeConfig) -> u64 {
-    // A connection for each worker, one for ticks and sweeps, one for reads.
-    let connections = config.workers + 2;
-    u64::try_from(2 * (connections + 2) + 2 * POOL).unwrap_or(u64::MAX)
-}
-
 /// The settings; an inner error means that Redis does not allow to read them.
 async fn settings(conn: &mut impl ConnectionLike) -> RedisResult<Result<HashMap<String, String>, String>> {
     let mut found = HashMap::new();
@@ -246,23 +245,16 @@ async fn pings(conn: &mut impl ConnectionLike) -> RedisResult<Vec<Duration>> {
     Ok(pings)
 }
 
-/// Redis's clock minus this host's, from the fastest of some replies, with its uncertainty; then Redis's
-/// clock itself.
-async fn offset(conn: &mut impl ConnectionLike) -> RedisResult<((f64, f64), i64)> {
-    let mut best = (0.0, f64::INFINITY);
-    let mut now_ms = 0.0;
-    for _ in 0..TIMES {
-        let (wall, sent) = (SystemTime::now(), Instant::now());
-        let (seconds, micros): (f64, f64) = cmd("TIME").query_async(conn).await?;
-        let half_ms = sent.elapsed().as_secs_f64() * 1e3 / 2.0;
-        let ours_ms = wall.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64() * 1e3 + half_ms;
-        now_ms = seconds * 1e3 + micros / 1e3;
-        if half_ms < best.1 {
-            best = (now_ms - ours_ms, half_ms);
+/// Redis's clock minus this host's, from the fastest of some replies.
+async fn offset(conn: &mut impl ConnectionLike) -> RedisResult<Offset> {
+    let mut best = Offset::measure(conn).await?;
+    for _ in 1..TIMES {
+        let next = Offset::measure(conn).await?;
+        if next.error_s < best.error_s {
+            best = next;
         }
     }
-    #[expect(clippy::cast_possible_truncation, reason = "milliseconds since 1970 fit for some million years")]
-    Ok((best, now_ms as i64))
+    Ok(best)
 }
 
 /// Scripts of this binary in Redis, and their total; an inner error means that Redis does not allow to
