@@ -20,7 +20,7 @@ use crate::doctor;
 use crate::doctor::args::DoctorArgs;
 use crate::identify::{mint, read_secret};
 use crate::manage::admin::Admin;
-use crate::manage::audit::{self, AuditReport, AuditVerdict};
+use crate::manage::audit::{self, AuditReport, AuditVerdict, ItemReport};
 use crate::openapi;
 use crate::runtime;
 use crate::store::compatibility;
@@ -65,21 +65,13 @@ pub fn run(command: Command) -> Result<(), CommandError> {
                     None => Box::new(std::iter::once(sub)),
                     Some(count) => Box::new((0..count).map(move |n| format!("{sub}-{n}"))),
                 };
+                let (secret, is_service, ttl_s) = (secret.as_bytes(), scope.is_some(), ttl.as_secs());
+                let (issuer, audience) = (auth_issuer.as_deref(), auth_audience.as_deref());
                 let now_s = jiff::Timestamp::now().as_second().unsigned_abs();
                 let mut out = io::BufWriter::new(io::stdout().lock());
                 for sub in subs {
-                    let (issuer, audience) = (auth_issuer.as_deref(), auth_audience.as_deref());
-                    let token = mint(
-                        secret.as_bytes(),
-                        &sub,
-                        scope.is_some(),
-                        ttl.as_secs(),
-                        now_s,
-                        issuer,
-                        audience,
-                    )
-                    .map_err(|e| CommandError::Usage(e.to_string()))?;
-                    writeln!(out, "{token}")?;
+                    let token = mint(secret, &sub, is_service, ttl_s, now_s, issuer, audience);
+                    writeln!(out, "{}", token.map_err(|e| CommandError::Usage(e.to_string()))?)?;
                 }
                 Ok(out.flush()?)
             }
@@ -87,23 +79,19 @@ pub fn run(command: Command) -> Result<(), CommandError> {
             Command::Metrics { json: true } => print_json(&list::document()),
             Command::Metrics { json: false } => print(&list::table()),
             Command::Doctor { common, serve, args } => {
-                let config = Settings::new(&common, Some(&serve)).serve();
+                let config = Settings::new(&common, Some(&serve)).serve()?;
                 let args = DoctorArgs { unknown_variables: unknown_variables().others, ..args };
-                doctor::run(&config.map_err(|p| CommandError::Usage(p.join("\n")))?, args).await
+                doctor::run(&config, args).await
             }
             Command::Openapi => print(&openapi::document()),
-            Command::Config { common, serve } => print(
-                &Settings::new(&common, Some(&serve))
-                    .document()
-                    .map_err(|p| CommandError::Usage(p.join("\n")))?,
-            ),
+            Command::Config { common, serve } => print(&Settings::new(&common, Some(&serve)).document()?),
         }
     })?
 }
 
 /// Admin access to the ledger; Redis may be unreachable.
 async fn admin(common: &CommonOptions) -> Result<Admin, CommandError> {
-    let redis = Settings::new(common, None).redis().map_err(|p| CommandError::Usage(p.join("\n")))?;
+    let redis = Settings::new(common, None).redis()?;
     let pool = redis.pool(1);
     compatibility::check(&pool).await?;
     let scripts = Scripts::new(REAL_CLOCK).with_replica_acks(redis.replica_acks());
@@ -126,43 +114,29 @@ fn table(report: &AuditReport) -> String {
         "item", "total", "free", "held", "confirmed", "drift"
     )];
     let dash = |n: Option<i64>| n.map_or("-".to_owned(), |n| n.to_string());
+    let row = |name: &str, total, free, held: i64, confirmed: i64| {
+        format!("{name:<40} {:>9} {:>9} {held:>9} {confirmed:>9}", dash(total), dash(free))
+    };
+    let is_store = |i: &&ItemReport| i.item.starts_with("store:");
+    for i in report.items.iter().filter(|i| !is_store(i) || i.drift != 0) {
+        lines.push(format!("{} {:>7}", row(&i.item, i.total, i.free, i.held, i.confirmed), i.drift));
+    }
     // A store without a limit has no total, so it can't be part of the sum.
-    let mut stores = (0, 0_i64, 0_i64, 0_i64, 0_i64);
-    let mut unlimited = (0, 0_i64, 0_i64);
-    for i in &report.items {
-        let is_store = i.item.starts_with("store:");
-        match (is_store, i.total, i.free) {
-            (true, Some(total), Some(free)) => {
-                stores.0 += 1;
-                stores.1 += total;
-                stores.2 += free;
-                stores.3 += i.held;
-                stores.4 += i.confirmed;
-            }
-            (true, ..) => {
-                unlimited.0 += 1;
-                unlimited.1 += i.held;
-                unlimited.2 += i.confirmed;
-            }
-            _ => {}
+    let limits = |i: &ItemReport| i.total.zip(i.free);
+    let (limited, unlimited): (Vec<_>, Vec<_>) =
+        report.items.iter().filter(is_store).partition(|i| limits(i).is_some());
+    for (stores, what) in [(limited, "stores together"), (unlimited, "stores without a limit")] {
+        if !stores.is_empty() {
+            let sum = |of: fn(&ItemReport) -> i64| stores.iter().map(|i| of(i)).sum();
+            let (total, free) = stores
+                .iter()
+                .try_fold((0, 0), |(total, free), i| {
+                    limits(i).map(|limits| (total + limits.0, free + limits.1))
+                })
+                .unzip();
+            let name = format!("{} {what}", stores.len());
+            lines.push(row(&name, total, free, sum(|i| i.held), sum(|i| i.confirmed)));
         }
-        if !is_store || i.drift != 0 {
-            let (total, free) = (dash(i.total), dash(i.free));
-            lines.push(format!(
-                "{:<40} {total:>9} {free:>9} {:>9} {:>9} {:>7}",
-                i.item, i.held, i.confirmed, i.drift
-            ));
-        }
-    }
-    if stores.0 > 0 {
-        let name = format!("{} stores together", stores.0);
-        let (total, free, held, confirmed) = (stores.1, stores.2, stores.3, stores.4);
-        lines.push(format!("{name:<40} {total:>9} {free:>9} {held:>9} {confirmed:>9}"));
-    }
-    if unlimited.0 > 0 {
-        let (name, dash) = (format!("{} stores without a limit", unlimited.0), "-");
-        let (held, confirmed) = (unlimited.1, unlimited.2);
-        lines.push(format!("{name:<40} {dash:>9} {dash:>9} {held:>9} {confirmed:>9}"));
     }
     let r = &report.reservations;
     lines.push(format!(

@@ -1,28 +1,26 @@
 //! Reads the options of the gateway from flags, variables, the file and defaults; reports all invalid
 //! values at once.
 
-mod auth;
-mod connections;
 pub(crate) mod duration;
 mod limits;
 mod options;
 mod redis;
 pub mod variables;
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::CommandFactory;
 use figment::Figment;
-use figment::providers::{Format, Serialized, Toml};
+use figment::providers::{Format, Toml};
 use figment::value::Value;
 
 pub(crate) use limits::ADDRESS_LEAST;
-pub use options::{CommonOptions, DEFAULTS, ServeOptions};
-use options::{Help, without_password};
+use options::without_password;
+pub use options::{CommonOptions, OPTIONS, ServeOptions};
 
 use crate::admit::limits::LimitSettings;
 use crate::api::worker::RequestLimits;
@@ -32,9 +30,8 @@ use crate::http::cors::Cors;
 use crate::http::peer::{Networks, TrustedProxies};
 use crate::http::server::ConnectionLimits;
 use crate::http::tls::{TlsFiles, read_chain};
-use crate::identify::AuthSettings;
+use crate::identify::{AuthSettings, LEEWAY_S_DEFAULT, LEEWAY_S_MAX};
 use crate::ops::hosts::OpsHosts;
-use crate::reserve::batch::QueueLimits;
 use crate::store::dial::Redis;
 use crate::telemetry::log::LogConfig;
 
@@ -82,127 +79,156 @@ pub struct ServeConfig {
     pub audit_interval: Duration,
 }
 
-/// The options of one run, from all sources.
+/// The options of one run, from all sources. What reads an invalid value notes the problem and goes on with
+/// any valid one, so that all problems are reported.
 pub struct Settings {
-    figment: Figment,
+    values: BTreeMap<String, String>,
     problems: Vec<String>,
 }
 
 impl Settings {
-    /// Merges flags and environment (both by clap), then the file, then the defaults.
+    /// Merges the defaults, the file above them, and environment and flags (both by clap) above both.
     #[must_use]
     pub fn new(common: &CommonOptions, serve: Option<&ServeOptions>) -> Self {
-        let mut figment = Figment::new();
+        let defaults = OPTIONS.iter().map(|option| (option.key.to_owned(), option.default.to_owned()));
+        let mut values = BTreeMap::from_iter(defaults);
         let mut problems = Vec::new();
-        for (key, value) in DEFAULTS {
-            figment = figment.merge(Serialized::default(key, value));
-        }
         if let Some(file) = &common.config {
-            let toml = Figment::from(Toml::file_exact(file));
-            match toml.extract::<std::collections::BTreeMap<String, Value>>() {
+            match Figment::from(Toml::file_exact(file)).extract::<BTreeMap<String, Value>>() {
                 Ok(found) => {
-                    for key in found.keys().filter(|key| !DEFAULTS.iter().any(|(option, _)| option == key)) {
-                        problems.push(format!("{}: unknown option {key:?}", file.display()));
+                    for (key, value) in found {
+                        match values.get_mut(&key) {
+                            Some(known) => *known = plain(value),
+                            None => problems.push(format!("{}: unknown option {key:?}", file.display())),
+                        }
                     }
-                    figment = figment.merge(toml);
                 }
                 Err(error) => problems.extend(error.into_iter().map(|e| format!("{}: {e}", file.display()))),
             }
         }
-        figment = figment.merge(Serialized::defaults(common));
-        if let Some(serve) = serve {
-            figment = figment.merge(Serialized::defaults(serve));
-        }
-        Self { figment, problems }
+        let given = common.given.0.iter().chain(serve.iter().flat_map(|serve| &serve.0));
+        values.extend(given.map(|(key, value)| ((*key).to_owned(), value.clone())));
+        Self { values, problems }
     }
 
-    fn text(&self, key: &str) -> String {
-        fn plain(value: Value) -> String {
-            match value {
-                Value::String(_, text) => text,
-                Value::Num(_, number) => {
-                    number.to_i128().map(|n| n.to_string()).unwrap_or_else(|| format!("{number:?}"))
-                }
-                Value::Bool(_, value) => value.to_string(),
-                Value::Array(_, list) => list.into_iter().map(plain).collect::<Vec<_>>().join(","),
-                other => format!("{other:?}"),
-            }
-        }
-        self.figment.find_value(key).map(plain).unwrap_or_default()
+    fn text(&self, key: &str) -> &str {
+        self.values.get(key).map_or("", String::as_str)
+    }
+
+    /// A text that is given and not empty.
+    fn given(&self, key: &str) -> Option<String> {
+        Some(self.text(key)).filter(|text| !text.is_empty()).map(ToOwned::to_owned)
+    }
+
+    fn path(&self, key: &str) -> Option<PathBuf> {
+        self.given(key).map(PathBuf::from)
+    }
+
+    /// Notes a problem of an option.
+    fn problem(&mut self, key: &str, what: &str) {
+        let variable = key.to_uppercase().replace('-', "_");
+        self.problems.push(format!("--{key} (LAUNCHGATE_{variable}): {what}"));
     }
 
     fn read<T>(&mut self, key: &str, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
         let text = self.text(key);
-        match parse(&text) {
-            Ok(value) => Some(value),
-            Err(reason) => {
-                let variable = key.to_uppercase().replace('-', "_");
-                // A URL can hold a password.
-                let is_secret = matches!(key, "redis" | "sentinel-password");
-                let shown = if is_secret { "the value".to_owned() } else { format!("{text:?}") };
-                self.problems.push(format!("--{key} (LAUNCHGATE_{variable}): {shown} {reason}"));
-                None
-            }
-        }
+        let reason = match parse(text) {
+            Ok(value) => return Some(value),
+            Err(reason) => reason,
+        };
+        let is_secret = OPTIONS.iter().any(|option| option.key == key && option.is_secret());
+        let shown = if is_secret { "the value".to_owned() } else { format!("{text:?}") };
+        self.problem(key, &format!("{shown} {reason}"));
+        None
     }
 
-    fn number(&mut self, key: &str, range: RangeInclusive<u64>) -> Option<u64> {
-        self.read(key, |text| {
+    fn number(&mut self, key: &str, range: RangeInclusive<u64>) -> u64 {
+        let number = self.read(key, |text| {
             let fits = text.parse().ok().filter(|n| range.contains(n));
             fits.ok_or_else(|| format!("is not a number from {} to {}", range.start(), range.end()))
-        })
+        });
+        number.unwrap_or(*range.start())
     }
 
-    fn millis(&mut self, key: &str, range: RangeInclusive<u64>) -> Option<Duration> {
-        self.number(key, range).map(Duration::from_millis)
-    }
-
-    fn path(&self, key: &str) -> Option<PathBuf> {
-        Some(self.text(key)).filter(|text| !text.is_empty()).map(PathBuf::from)
+    fn millis(&mut self, key: &str, range: RangeInclusive<u64>) -> Duration {
+        Duration::from_millis(self.number(key, range))
     }
 
     fn flag(&mut self, key: &str) -> Option<bool> {
         self.read(key, |text| text.parse().map_err(|_| "is neither true nor false".into()))
     }
 
+    fn address(&mut self, key: &str) -> SocketAddr {
+        let address =
+            |text: &str| text.parse().map_err(|_| "is not a valid address like 127.0.0.1:8080".into());
+        self.read(key, address).unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
+    }
+
+    /// A list separated by commas.
+    fn list<T: Default>(&mut self, key: &str, parse: impl FnOnce(&[String]) -> Result<T, String>) -> T {
+        self.read(key, |text| parse(&split(text))).unwrap_or_default()
+    }
+
     /// Both paths of a certificate and its key, or neither.
     fn tls_files(&mut self, cert: &str, key: &str) -> Option<TlsFiles> {
-        match (self.path(cert), self.path(key)) {
-            (Some(cert), Some(key)) => Some(TlsFiles { cert, key }),
-            (None, None) => None,
-            (has_cert, _) => {
-                let (there, missing) = if has_cert.is_some() { (cert, key) } else { (key, cert) };
-                let variable = missing.to_uppercase().replace('-', "_");
-                let problem = format!(
-                    "--{missing} (LAUNCHGATE_{variable}): is needed with --{there}, or neither of them"
-                );
-                self.problems.push(problem);
-                None
-            }
-        }
+        let (there, missing) = match (self.path(cert), self.path(key)) {
+            (Some(cert), Some(key)) => return Some(TlsFiles { cert, key }),
+            (None, None) => return None,
+            (Some(_), None) => (cert, key),
+            (None, Some(_)) => (key, cert),
+        };
+        self.problem(missing, &format!("is needed with --{there}, or neither of them"));
+        None
     }
 
-    /// Ops tokens and buyers' data pass the ops listener.
-    fn check_ops_is_private(&mut self, ops_listen: Option<SocketAddr>, has_tls: bool) {
+    /// TLS of the ops listener. Ops tokens and buyers' data pass it, so it must be private.
+    fn ops_tls(&mut self, address: SocketAddr) -> Option<TlsFiles> {
+        let problems = self.problems.len();
+        let files = self.tls_files("ops-tls-cert-file", "ops-tls-key-file");
+        // An incomplete pair is reported already.
+        let has_tls = files.is_some() || self.problems.len() > problems;
         let is_plain_text_allowed = self.flag("ops-plain-text").unwrap_or(true);
-        if let Some(address) = ops_listen.filter(|a| !a.ip().to_canonical().is_loopback())
-            && !has_tls
-            && !is_plain_text_allowed
-        {
-            self.problems.push(format!(
-                "--ops-listen (LAUNCHGATE_OPS_LISTEN): {address} is reachable from other machines, and ops tokens would go \
+        if !(address.ip().to_canonical().is_loopback() || has_tls || is_plain_text_allowed) {
+            let problem = format!(
+                "{address} is reachable from other machines, and ops tokens would go \
                  over it in plain text; give it --ops-tls-cert-file and --ops-tls-key-file, let it listen on \
                  127.0.0.1, or give --ops-plain-text if the network is private"
-            ));
+            );
+            self.problem("ops-listen", &problem);
+        }
+        files
+    }
+
+    fn proxy_protocol(&mut self) -> bool {
+        let is_on = self.flag("proxy-protocol").unwrap_or_default();
+        if is_on && split(self.text("trusted-proxies")).is_empty() {
+            self.problem("proxy-protocol", "needs --trusted-proxies, the proxies that may name clients");
+        }
+        is_on
+    }
+
+    fn auth(&mut self) -> AuthSettings {
+        let leeway_s = self.read("auth-leeway", |text| {
+            let seconds = text.strip_suffix('s').unwrap_or(text).parse().ok();
+            seconds.filter(|seconds| *seconds <= LEEWAY_S_MAX).ok_or_else(|| {
+                format!("is not a number of seconds from 0 to {LEEWAY_S_MAX}, as in {LEEWAY_S_DEFAULT}s")
+            })
+        });
+        AuthSettings {
+            secret_file: self.path("auth-secret-file"),
+            jwks_file: self.path("auth-jwks-file"),
+            service_key_ids: split(self.text("auth-service-key-ids")),
+            issuer: self.given("auth-issuer"),
+            audience: self.given("auth-audience"),
+            leeway_s: leeway_s.unwrap_or(LEEWAY_S_DEFAULT),
         }
     }
 
-    fn list(&self, key: &str) -> Vec<String> {
-        self.text(key).split(',').map(|s| s.trim().to_owned()).filter(|s| !s.is_empty()).collect()
-    }
-
-    fn finish<T>(self, value: Option<T>) -> Result<T, Vec<String>> {
-        value.filter(|_| self.problems.is_empty()).ok_or(self.problems)
+    fn ops_token_file(&mut self) -> PathBuf {
+        self.path("ops-token-file").unwrap_or_else(|| {
+            self.problem("ops-token-file", "is needed: a file with lines of NAME TOKEN");
+            PathBuf::new()
+        })
     }
 
     /// Reads the log options; the other readers report their problems as well.
@@ -228,132 +254,91 @@ impl Settings {
 
     /// Reads the options of `serve`, or returns every problem.
     pub fn serve(mut self) -> Result<ServeConfig, Vec<String>> {
-        let address =
-            |text: &str| text.parse().map_err(|_| "is not a valid address like 127.0.0.1:8080".to_owned());
-        let listen = self.read("listen", address);
-        let ops_listen = self.read("ops-listen", address);
-        let tls = self.tls_files("tls-cert-file", "tls-key-file");
-        let problems = self.problems.len();
-        let ops_tls = self.tls_files("ops-tls-cert-file", "ops-tls-key-file");
-        // An incomplete pair is reported already.
-        self.check_ops_is_private(ops_listen, ops_tls.is_some() || self.problems.len() > problems);
-        let names = self.list("ops-host");
-        let ops_hosts = self.read("ops-host", |_| OpsHosts::parse(&names));
-        let (trusted_proxies, proxy_protocol) = (self.networks("trusted-proxies"), self.proxy_protocol());
-        let service_addresses = self.networks("service-addresses");
+        let [listen, ops_listen] = ["listen", "ops-listen"].map(|key| self.address(key));
+        let (tls, ops_tls) = (self.tls_files("tls-cert-file", "tls-key-file"), self.ops_tls(ops_listen));
+        let ops_hosts = self.list("ops-host", OpsHosts::parse);
+        let trusted_proxies = self.list("trusted-proxies", Networks::parse);
+        let proxy_protocol = self.proxy_protocol();
+        let service_addresses = self.list("service-addresses", Networks::parse);
         let redis = self.redis_option();
-        let auth = self.auth();
-        let ops_token_file = self.path("ops-token-file");
-        if ops_token_file.is_none() {
-            self.problems.push(
-                "--ops-token-file (LAUNCHGATE_OPS_TOKEN_FILE): is needed: a file with lines of NAME TOKEN"
-                    .into(),
-            );
-        }
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let workers = self.number("workers", 0..=1024).map(|n| if n == 0 { cores } else { usize_of(n) });
-        let caps = self.caps();
-        let connections = self.connections();
-        let requests = self.requests(workers);
-        let rates = self.rates();
-        let drain_delay = self.millis("drain-delay-ms", 0..=600_000);
-        let drain_deadline = self.millis("drain-deadline-ms", 0..=600_000);
-        let audit_interval = self.number("audit-interval-s", 1..=86_400).map(Duration::from_secs);
-        let (origins, headers) = (self.list("cors-origins"), self.list("cors-headers"));
-        let origins = self.read("cors-origins", |_| Cors::parse_origins(&origins));
-        let headers = self.read("cors-headers", |_| Cors::parse_headers(&headers));
+        let (auth, ops_token_file) = (self.auth(), self.ops_token_file());
+        let workers = match self.number("workers", 0..=1024) {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            n => usize::try_from(n).unwrap_or(usize::MAX),
+        };
+        let read_others = |redis| ServeConfig {
+            listen,
+            ops_listen,
+            tls,
+            ops_tls,
+            ops_hosts,
+            trusted_proxies,
+            proxy_protocol,
+            service_addresses,
+            redis,
+            auth,
+            ops_token_file,
+            workers,
+            caps: self.caps(),
+            connections: self.connections(),
+            requests: self.requests(workers),
+            rates: self.rates(),
+            drain_delay: self.millis("drain-delay-ms", 0..=600_000),
+            drain_deadline: self.millis("drain-deadline-ms", 0..=600_000),
+            audit_interval: Duration::from_secs(self.number("audit-interval-s", 1..=86_400)),
+            cors: Cors::new(
+                self.list("cors-origins", Cors::parse_origins),
+                self.list("cors-headers", Cors::parse_headers),
+            ),
+        };
+        // Any Redis will do to report the problems of the other options.
+        let redis = redis.or_else(|| Redis::new("redis://127.0.0.1", Duration::ZERO, Duration::ZERO).ok());
+        let config = redis.map(read_others);
         self.log();
-        let config = (|| {
-            Some(ServeConfig {
-                listen: listen?,
-                ops_listen: ops_listen?,
-                tls,
-                ops_tls,
-                ops_hosts: ops_hosts?,
-                trusted_proxies: trusted_proxies?,
-                proxy_protocol: proxy_protocol?,
-                service_addresses: service_addresses?,
-                redis: redis?,
-                auth,
-                ops_token_file: ops_token_file?,
-                workers: workers?,
-                caps: caps?,
-                connections: connections?,
-                requests: requests?,
-                rates: rates?,
-                drain_delay: drain_delay?,
-                drain_deadline: drain_deadline?,
-                cors: Cors::new(origins?, headers?),
-                audit_interval: audit_interval?,
-            })
-        })();
         self.finish(config)
     }
 
-    fn networks(&mut self, key: &str) -> Option<Networks> {
-        let networks = self.list(key);
-        self.read(key, |_| Networks::parse(&networks))
-    }
-
-    fn proxy_protocol(&mut self) -> Option<bool> {
-        let is_on = self.flag("proxy-protocol");
-        if is_on == Some(true) && self.list("trusted-proxies").is_empty() {
-            self.problems.push(
-                "--proxy-protocol (LAUNCHGATE_PROXY_PROTOCOL): needs --trusted-proxies, the proxies that may name clients"
-                    .into(),
-            );
-        }
-        is_on
-    }
-
-    /// Reads the limits of one worker's requests. All options are read before any is required, to report
-    /// every problem.
-    fn requests(&mut self, workers: Option<usize>) -> Option<RequestLimits> {
-        let batch_max = self.number("batch-max", 1..=1_000);
-        let queue_max = self.number("queue-max", 1..=1_000_000);
-        let delay_max = self.millis("queue-delay-max-ms", 1..=60_000);
-        let in_flight_max = self.number("in-flight-max", 10..=10_000_000);
-        let tap_deadline = self.millis("tap-deadline-ms", 10..=60_000);
-        let body_timeout = self.millis("body-timeout-ms", 10..=600_000);
-        Some(RequestLimits {
-            queue: QueueLimits {
-                batch_max: usize_of(batch_max?),
-                queue_max: usize_of(queue_max?),
-                // The queue delay never exceeds the deadline of the tap.
-                delay_max: delay_max?.min(tap_deadline?),
-            },
-            tap_deadline: tap_deadline?,
-            in_flight_max: usize_of(in_flight_max?).div_ceil(workers?),
-            body_timeout: body_timeout?,
-        })
+    fn finish<T>(self, value: Option<T>) -> Result<T, Vec<String>> {
+        value.filter(|_| self.problems.is_empty()).ok_or(self.problems)
     }
 
     /// The options in force, as a commented file that `--config` reads.
     pub fn document(self) -> Result<String, Vec<String>> {
-        let help = Help::command();
         let mut document = String::from(
             "# The options in force. Flags go before LAUNCHGATE_… variables before this file.\n",
         );
-        for (key, default) in DEFAULTS {
-            let arg = help.get_arguments().find(|arg| arg.get_long() == Some(key));
-            let text = arg.and_then(|arg| arg.get_help()).map(ToString::to_string).unwrap_or_default();
-            let value = self.text(key);
-            let shown = match *key {
-                "redis" => without_password(&value),
+        for option in OPTIONS {
+            let value = self.text(option.key);
+            let shown = match option.key {
+                "redis" => without_password(value),
                 "sentinel-password" if !value.is_empty() => "***".to_owned(),
-                _ => value.clone(),
+                _ => value.to_owned(),
             };
             let comment = if value.is_empty() { "# " } else { "" };
-            let default = if default.is_empty() { "none".to_owned() } else { (*default).to_owned() };
+            let default = if option.default.is_empty() { "none" } else { option.default };
+            let (key, help) = (option.key, option.help());
             // Writing into a String can't fail.
-            let _ = write!(document, "\n# {text}. Default: {default}\n{comment}{key} = {shown:?}\n");
+            let _ = write!(document, "\n# {help}. Default: {default}\n{comment}{key} = {shown:?}\n");
         }
         self.finish(Some(document))
     }
 }
 
-fn usize_of(n: u64) -> usize {
-    usize::try_from(n).unwrap_or(usize::MAX)
+/// A value of the file as the text that a flag would have.
+fn plain(value: Value) -> String {
+    match value {
+        Value::String(_, text) => text,
+        Value::Num(_, number) => {
+            number.to_i128().map(|n| n.to_string()).unwrap_or_else(|| format!("{number:?}"))
+        }
+        Value::Bool(_, value) => value.to_string(),
+        Value::Array(_, list) => list.into_iter().map(plain).collect::<Vec<_>>().join(","),
+        other => format!("{other:?}"),
+    }
+}
+
+fn split(text: &str) -> Vec<String> {
+    text.split(',').map(|s| s.trim().to_owned()).filter(|s| !s.is_empty()).collect()
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use gateway::cli::{self, Command};
 use gateway::config::Settings;
-use gateway::serve::{Addresses, Gateway, ServeError};
+use gateway::serve::{Addresses, Gateway};
 use gateway::store::scripts::{REAL_CLOCK, Scripts};
 use gateway::telemetry::log;
 use gateway::telemetry::log::LogConfig;
@@ -60,12 +60,7 @@ fn warn_of(unknown_variables: &[String]) {
 }
 
 fn run_server(settings: Settings) -> Result<(), CommandError> {
-    let config = settings.serve().map_err(|problems| CommandError::Usage(problems.join("\n")))?;
-    let gateway = Gateway::build(config, Scripts::new(REAL_CLOCK));
-    gateway.and_then(|gateway| gateway.run(print_addresses)).map_err(|error| match error {
-        ServeError::Usage(problems) => CommandError::Usage(problems.join("\n")),
-        ServeError::Outside(text) => CommandError::Outside(text),
-    })
+    Gateway::build(settings.serve()?, Scripts::new(REAL_CLOCK))?.run(print_addresses)
 }
 
 /// Prints the addresses on standard output once the ports are open: with port 0 there is no other

@@ -5,7 +5,7 @@ mod schemas;
 
 use calls::{Auth, Call, Good, RESERVATION, ops_calls, public_calls};
 use hyper::Method;
-use schemas::{definition_schema, parameter_schema, problem_name, problem_schema, schemas};
+use schemas::{definition_schema, parameter_schema, problem_name, problem_schema};
 use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::link::LinkBuilder;
 use utoipa::openapi::path::{OperationBuilder, Parameter, ParameterBuilder, ParameterIn, PathsBuilder};
@@ -19,17 +19,12 @@ use utoipa::openapi::{
 
 use crate::domain::problem::{self, ProblemKind};
 
+/// The description of the header that makes a tap safe to repeat.
+const IDEMPOTENCY_KEY: &str = "1 to 64 visible ASCII characters, bare or as an RFC 8941 string. One for each intended reservation, the same with every retry.";
+
 /// The document as JSON.
 #[must_use]
 pub fn document() -> String {
-    let mut paths = PathsBuilder::new();
-    for (tag, calls) in [("apps", public_calls()), ("ops", ops_calls())] {
-        for call in calls {
-            let method = http_method(&call.method);
-            let operation = operation(&call, tag);
-            paths = paths.path(call.path, PathItem::new(method, operation));
-        }
-    }
     let bearer = |about: &str| {
         SecurityScheme::Http(
             HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(about)).build(),
@@ -39,8 +34,12 @@ pub fn document() -> String {
         .security_scheme("token", bearer("A JWT; `sub` is the buyer, the scope `service` marks a service."))
         .security_scheme("ops-token", bearer("A token of the ops token file. Its role is `operate` (everything), `watch` (GET of the live page, sales, audits, the fleet, limits) or `feed` (the journal only)."))
         .schema("Definition", definition_schema());
-    for (name, schema) in schemas() {
-        components = components.schema(name, schema);
+    let mut paths = PathsBuilder::new();
+    for (tag, calls) in [("apps", public_calls()), ("ops", ops_calls())] {
+        for call in calls {
+            paths = paths.path(call.path, PathItem::new(http_method(&call.method), operation(&call, tag)));
+            components = components.schemas_from_iter(call.schemas);
+        }
     }
     for kind in problem::ALL {
         components = components.schema(problem_name(kind), problem_schema(kind));
@@ -70,28 +69,13 @@ fn operation(call: &Call, tag: &str) -> OperationBuilder {
         .summary(Some(call.summary))
         .description(call.about)
         .tag(tag);
-    for name in call.path.split(['{', '}']).skip(1).step_by(2) {
-        operation = operation.parameter(parameter(
-            call.path,
-            name,
-            ParameterIn::Path,
-            Required::True,
-            path_parameter(name),
-        ));
-    }
-    for (name, about) in call.query {
-        operation =
-            operation.parameter(parameter(call.path, name, ParameterIn::Query, Required::False, about));
-    }
-    if call.problems.contains(&problem::IDEMPOTENCY_KEY_MISSING) {
-        let about = "1 to 64 visible ASCII characters, bare or as an RFC 8941 string. One for each intended reservation, the same with every retry.";
-        operation = operation.parameter(parameter(
-            call.path,
-            "Idempotency-Key",
-            ParameterIn::Header,
-            Required::True,
-            about,
-        ));
+    let is_tap = call.problems.contains(&problem::IDEMPOTENCY_KEY_MISSING);
+    let in_path = call.path.split(['{', '}']).skip(1).step_by(2);
+    let in_path = in_path.map(|name| (name, ParameterIn::Path, path_parameter(name)));
+    let in_query = call.query.iter().map(|(name, about)| (*name, ParameterIn::Query, *about));
+    let in_head = is_tap.then_some(("Idempotency-Key", ParameterIn::Header, IDEMPOTENCY_KEY));
+    for (name, place, about) in in_path.chain(in_query).chain(in_head) {
+        operation = operation.parameter(parameter(call.path, name, place, about));
     }
     if let Some((schema, required)) = &call.body {
         let body = RequestBodyBuilder::new()
@@ -104,7 +88,6 @@ fn operation(call: &Call, tag: &str) -> OperationBuilder {
         Auth::Token => operation = operation.security(SecurityRequirement::new("token", [""; 0])),
         Auth::OpsToken => operation = operation.security(SecurityRequirement::new("ops-token", [""; 0])),
     }
-    let is_tap = call.problems.contains(&problem::IDEMPOTENCY_KEY_MISSING);
     for (status, description, body) in &call.good {
         let response = good_response(*status, description, body);
         let response = if is_tap { with_links(response) } else { response };
@@ -139,7 +122,8 @@ fn with_links(mut response: ResponseBuilder) -> ResponseBuilder {
     response
 }
 
-fn parameter(path: &str, name: &str, place: ParameterIn, required: Required, about: &str) -> Parameter {
+fn parameter(path: &str, name: &str, place: ParameterIn, about: &str) -> Parameter {
+    let required = if place == ParameterIn::Query { Required::False } else { Required::True };
     ParameterBuilder::new()
         .name(name)
         .parameter_in(place)
@@ -185,14 +169,13 @@ fn good_response(status: u16, description: &str, body: &Good) -> ResponseBuilder
         }
         Good::Empty => response,
     };
-    match (status, body) {
+    let schema = if let Good::Json(schema) = body { schema } else { "" };
+    match (status, schema) {
         (201, _) => response.header("Location", text_header("The new reservation.")),
-        (200, Good::Json("ReservationView")) => {
+        (200, "ReservationView") => {
             response.header("Idempotency-Replayed", text_header("`true` when an earlier POST made it."))
         }
-        (200, Good::Json("SaleView")) | (304, _) => {
-            response.header("ETag", text_header("Over all but `server_time`."))
-        }
+        (200, "SaleView") | (304, _) => response.header("ETag", text_header("Over all but `server_time`.")),
         _ => response,
     }
 }
@@ -201,14 +184,10 @@ fn problem_response(call: &Call, status: u16) -> Response {
     let mut kinds: Vec<&ProblemKind> = call.problems.iter().filter(|kind| kind.status == status).collect();
     kinds.dedup();
     let names: Vec<String> = kinds.iter().map(|kind| format!("`{}`", kind.name)).collect();
+    let references = kinds.iter().map(|kind| Ref::from_schema_name(problem_name(kind)));
     let schema: RefOr<Schema> = match kinds[..] {
         [kind] => Ref::from_schema_name(problem_name(kind)).into(),
-        _ => {
-            let any = kinds
-                .iter()
-                .fold(OneOfBuilder::new(), |any, kind| any.item(Ref::from_schema_name(problem_name(kind))));
-            Schema::OneOf(any.build()).into()
-        }
+        _ => Schema::OneOf(references.fold(OneOfBuilder::new(), OneOfBuilder::item).build()).into(),
     };
     let content = ContentBuilder::new().schema(Some(schema)).build();
     let response = any_response(names.join(", ")).content("application/problem+json", content);

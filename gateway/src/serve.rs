@@ -5,7 +5,6 @@ mod files;
 mod ports;
 mod signals;
 
-use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -34,6 +33,7 @@ use crate::recovery::failover::Recovery;
 use crate::runtime;
 use crate::store::scripts::Scripts;
 use crate::telemetry::metrics::Metrics;
+use crate::terminal::CommandError;
 use background::thread;
 use files::ServedFiles;
 use ports::Ports;
@@ -43,15 +43,6 @@ use signals::Signals;
 pub(crate) const POOL: usize = 8;
 /// Timeout of the message that this gateway leaves the fleet.
 const LEAVE_TIMEOUT: Duration = Duration::from_millis(500);
-
-/// The cause of a failed start or an early end.
-#[derive(Debug)]
-pub enum ServeError {
-    /// Every problem of the settings or files.
-    Usage(Vec<String>),
-    /// Something outside failed.
-    Outside(String),
-}
 
 /// The addresses of a gateway's listeners.
 #[derive(Debug, Clone, Copy)]
@@ -80,13 +71,9 @@ struct OpsListener {
     _open: watch::Sender<DrainPhase>,
 }
 
-fn outside(error: io::Error) -> ServeError {
-    ServeError::Outside(error.to_string())
-}
-
 impl Gateway {
     /// Loads every file and binds the ports, before anything is sent to Redis. `scripts` has the clock.
-    pub fn build(config: ServeConfig, scripts: Scripts) -> Result<Self, ServeError> {
+    pub fn build(config: ServeConfig, scripts: Scripts) -> Result<Self, CommandError> {
         let files = ServedFiles::load(&config)?;
         let (ports, addresses) = Ports::bind(&config)?;
         let shared = WorkerContext {
@@ -115,14 +102,14 @@ impl Gateway {
     }
 
     /// Serves until SIGTERM or SIGINT, then drains. Calls `ready` once signals are caught.
-    pub fn run(mut self, ready: impl FnOnce(Addresses)) -> Result<(), ServeError> {
+    pub fn run(mut self, ready: impl FnOnce(Addresses)) -> Result<(), CommandError> {
         let (phase, drain) = Drain::new();
         self.start_ledger()?;
         let workers = self.start_workers(&drain)?;
         let Addresses { public, ops } = self.addresses;
         tracing::info!(%public, %ops, workers = self.config.workers, "listening");
         runtime::run(async move {
-            let mut signals = Signals::listen().map_err(outside)?;
+            let mut signals = Signals::listen()?;
             ready(self.addresses);
             let drain = (self.config.drain_delay, self.config.drain_deadline);
             let membership = self.shared.membership.clone();
@@ -130,8 +117,7 @@ impl Gateway {
             signals.end().await;
             Self::drain(&ops, &phase, &membership, drain, workers).await;
             Ok(())
-        })
-        .map_err(outside)?
+        })?
     }
 
     /// Readiness ends, and every response is the last one of its connection; after the delay for the
@@ -156,7 +142,7 @@ impl Gateway {
     }
 
     /// Starts the thread of the ledger tasks.
-    fn start_ledger(&self) -> Result<(), ServeError> {
+    fn start_ledger(&self) -> Result<(), CommandError> {
         let WorkerContext { metrics, sales, membership, .. } = &self.shared;
         let reporter = Reporter::new(report::ReportSources {
             metrics: metrics.clone(),
@@ -177,7 +163,7 @@ impl Gateway {
     }
 
     /// Starts a thread for each worker; the receiver yields once all have ended.
-    fn start_workers(&mut self, drain: &Drain) -> Result<mpsc::Receiver<()>, ServeError> {
+    fn start_workers(&mut self, drain: &Drain) -> Result<mpsc::Receiver<()>, CommandError> {
         let (worker_ended, ended) = mpsc::channel::<()>(1);
         for (n, listener) in std::mem::take(&mut self.ports.public).into_iter().enumerate() {
             let (shared, drain, ended) = (self.shared.clone(), drain.clone(), worker_ended.clone());
@@ -191,7 +177,7 @@ impl Gateway {
     }
 
     /// Starts the ops listener and its tasks on this thread.
-    fn start_ops(self, signals: &Signals) -> Result<OpsListener, ServeError> {
+    fn start_ops(self, signals: &Signals) -> Result<OpsListener, CommandError> {
         let Self { config, files, ports, shared, readiness, checks, .. } = self;
         let WorkerContext { sales, metrics, membership, scripts, .. } = shared;
         files.watch(&checks.files, signals);
@@ -245,7 +231,7 @@ impl Gateway {
             health,
             body_timeout: config.requests.body_timeout,
         });
-        let listener = tokio::net::TcpListener::from_std(ports.ops).map_err(outside)?;
+        let listener = tokio::net::TcpListener::from_std(ports.ops)?;
         let listener_settings = ListenerSettings {
             tls: files.ops_tls,
             caps: Arc::new(ConnectionCaps::new(config.caps)),

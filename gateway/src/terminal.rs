@@ -31,6 +31,13 @@ impl From<Failure> for CommandError {
     }
 }
 
+/// Every problem of the options, or of a file.
+impl From<Vec<String>> for CommandError {
+    fn from(problems: Vec<String>) -> Self {
+        Self::Usage(problems.join("\n"))
+    }
+}
+
 /// Errors of writing to standard output.
 impl From<io::Error> for CommandError {
     fn from(error: io::Error) -> Self {

@@ -32,7 +32,7 @@ pub enum Command {
         common: CommonOptions,
         #[command(flatten)]
         /// Options of `serve`.
-        serve: Box<ServeOptions>,
+        serve: ServeOptions,
     },
     /// Defines a sale and runs its operator actions
     Sale {
@@ -111,7 +111,7 @@ pub enum Command {
         common: CommonOptions,
         #[command(flatten)]
         /// Options of `serve`, with the gateways' values.
-        serve: Box<ServeOptions>,
+        serve: ServeOptions,
         #[command(flatten)]
         /// Options of the checks.
         args: DoctorArgs,
@@ -131,7 +131,7 @@ pub enum Command {
         common: CommonOptions,
         #[command(flatten)]
         /// Options of `serve`.
-        serve: Box<ServeOptions>,
+        serve: ServeOptions,
     },
 }
 

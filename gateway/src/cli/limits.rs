@@ -1,5 +1,7 @@
 //! `gateway limits`: shows and sets the rate limits of all gateways.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use crate::cli::args::{ConfirmArgs, LimitsAction};
@@ -69,26 +71,18 @@ async fn show(admin: &Admin, set: &SetLimits, json: bool) -> Result<(), CommandE
 
 /// The rates set by operators.
 fn document(set: &SetLimits) -> Value {
-    let rates: Vec<_> = set.rates.iter().map(|(policy, rate)| (policy, rate_text(*rate))).collect();
-    json!({
-        "revision": set.revision,
-        "set": rates.into_iter().collect::<std::collections::BTreeMap<_, _>>(),
-        "changed": ChangedView::of(set),
-    })
+    let rates = set.rates.iter().map(|(policy, rate)| (policy, rate_text(*rate)));
+    let rates: BTreeMap<_, _> = rates.collect();
+    json!({"revision": set.revision, "set": rates, "changed": ChangedView::of(set)})
 }
 
 /// The rates, the last change and the live gateways, as text.
 fn table<'a>(set: &SetLimits, gateways: impl Iterator<Item = &'a GatewayReport>) -> String {
-    let mut lines: Vec<String> = Policy::ALL
-        .iter()
-        .map(|policy| {
-            let rate = set
-                .rates
-                .get(policy.name())
-                .map_or("as each gateway is configured".into(), |r| rate_text(*r));
-            format!("{:<12} {rate}", policy.name())
-        })
-        .collect();
+    let row = |policy: Policy| {
+        let rate = set.rates.get(policy.name()).map(|rate| rate_text(*rate));
+        format!("{:<12} {}", policy.name(), rate.as_deref().unwrap_or("as each gateway is configured"))
+    };
+    let mut lines = Vec::from(Policy::ALL.map(row));
     if let Some(ChangedView { at, who, reason }) = ChangedView::of(set) {
         let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
         lines.push(format!("last changed by {who} at {at}{reason}"));

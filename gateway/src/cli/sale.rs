@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::cli::archive;
 use crate::cli::args::{ConfirmArgs, OperatorActionArgs, SaleAction};
 use crate::cli::confirm::{ConfirmPrompt, confirm, user_name};
-use crate::domain::definition::Definition;
+use crate::domain::definition::{Definition, Mistake};
 use crate::domain::operator_action::{OperatorAction, RESTOCK_EFFECT, check_reason};
 use crate::manage::admin::{Actor, Admin, ApplyOutcome, RestockOutcome};
 use crate::ops::view::{SaleDetail, SaleState};
@@ -68,17 +68,11 @@ fn phase(state: &SaleState) -> String {
 pub(super) async fn state(admin: &Admin, sale: &str) -> Result<Vec<String>, CommandError> {
     let (snapshot, definition) = admin.show(sale).await?;
     let state = SaleState::new(&snapshot, &definition);
-    let [held, confirmed] = [state.reservations.held, state.reservations.confirmed];
-    let frozen = if state.frozen { ", frozen" } else { "" };
+    let (phase, frozen) = (phase(&state), if state.frozen { ", frozen" } else { "" });
+    let SaleState { name, opens_at, closes_at, reservations, .. } = &state;
     Ok(vec![
-        format!(
-            "{}, {}{frozen}; opens {}, closes {}",
-            state.name,
-            phase(&state),
-            state.opens_at,
-            state.closes_at
-        ),
-        format!("{held} reservations are held, {confirmed} confirmed"),
+        format!("{name}, {phase}{frozen}; opens {opens_at}, closes {closes_at}"),
+        format!("{} reservations are held, {} confirmed", reservations.held, reservations.confirmed),
     ])
 }
 
@@ -150,30 +144,26 @@ async fn release(
 
 async fn apply(admin: &Admin, file: &Path, reason: Option<String>) -> Result<(), CommandError> {
     let reason = check_reason(reason).map_err(|why| CommandError::Usage(format!("--reason: {why}")))?;
-    let definition = Definition::load(file).map_err(|mistakes| {
-        let lines: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
-        CommandError::Usage(lines.join("\n"))
-    })?;
+    let texts = |mistakes: Vec<Mistake>| mistakes.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let definition = Definition::load(file).map_err(texts)?;
     let id = &definition.sale.id;
     match admin.apply(&definition, &Actor { who: user_name(), reason }).await? {
         ApplyOutcome::Created => print(&format!("{id}: created\n")),
         ApplyOutcome::Updated(revision) => print(&format!("{id}: updated to revision {revision}\n")),
         ApplyOutcome::Unchanged(revision) => print(&format!("{id}: unchanged at revision {revision}\n")),
-        ApplyOutcome::Locked(fields) => Err(CommandError::No(format!(
-            "definition-locked: these can't change any more: {}",
-            fields.join(", ")
-        ))),
-        ApplyOutcome::ItemTaken(items) => Err(CommandError::No(format!(
-            "definition-locked: taken by buyers, can't be removed: {}",
-            items.join(", ")
-        ))),
+        ApplyOutcome::Locked(fields) => {
+            let fields = fields.join(", ");
+            Err(CommandError::No(format!("definition-locked: these can't change any more: {fields}")))
+        }
+        ApplyOutcome::ItemTaken(items) => {
+            let items = items.join(", ");
+            Err(CommandError::No(format!("definition-locked: taken by buyers, can't be removed: {items}")))
+        }
         ApplyOutcome::StockTaken(items) => {
-            let listed: Vec<String> =
+            let listed: Vec<_> =
                 items.iter().map(|(item, taken)| format!("{item} ({taken} taken)")).collect();
-            Err(CommandError::No(format!(
-                "stock-taken: the new total is below what is taken: {}",
-                listed.join(", ")
-            )))
+            let listed = listed.join(", ");
+            Err(CommandError::No(format!("stock-taken: the new total is below what is taken: {listed}")))
         }
     }
 }

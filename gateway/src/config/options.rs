@@ -1,366 +1,257 @@
-//! The options as clap arguments: flag, variable and help text.
+//! The table of all options, and the command line that is made of it: flag, variable, default and help text.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use clap::Args;
-use serde::Serialize;
+use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 
-/// Options of every command that uses Redis. Global, so that they may also follow the arguments of
-/// `gateway sale`, as in the contract.
-#[derive(Debug, Clone, Default, Args, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct CommonOptions {
-    /// A TOML file with options as keys, named like the flags
-    #[arg(long, global = true, env = "LAUNCHGATE_CONFIG", value_name = "FILE")]
-    #[serde(skip)]
-    pub config: Option<PathBuf>,
+/// An option, which is a flag, a variable and a key of the file.
+pub struct ConfigOption {
+    scope: Scope,
+    /// The key, which is also the flag.
+    pub key: &'static str,
+    /// The variable.
+    pub variable: &'static str,
+    value_name: &'static str,
+    /// The default; `""`: none.
+    pub default: &'static str,
+    help: &'static str,
+}
+
+/// The commands that have an option.
+#[derive(PartialEq)]
+enum Scope {
+    /// Every command that uses Redis.
+    Common,
+    /// Those that need all options of a gateway.
+    Serve,
+}
+
+/// Rows of scope, key, variable, name of the value, and default, each below its help text.
+macro_rules! options {
+    ($($(#[doc = $help:literal])+ $scope:ident($key:literal, $variable:literal, $value:literal, $default:literal),)+) => {
+        &[$(ConfigOption {
+            scope: Scope::$scope,
+            key: $key,
+            variable: $variable,
+            value_name: $value,
+            default: $default,
+            help: concat!($($help),+),
+        }),+]
+    };
+}
+
+/// All options, in the order of `gateway config`.
+pub const OPTIONS: &[ConfigOption] = options![
+    /// The address of the public listener
+    Serve("listen", "LAUNCHGATE_LISTEN", "ADDR", "127.0.0.1:8080"),
+    /// The address of the ops listener: health, metrics and admin calls
+    Serve("ops-listen", "LAUNCHGATE_OPS_LISTEN", "ADDR", "127.0.0.1:9090"),
+    /// The certificate of the public listener and its chain, PEM; with it the listener speaks TLS only,
+    /// HTTP/2 included; reloaded when it changes
+    Serve("tls-cert-file", "LAUNCHGATE_TLS_CERT_FILE", "FILE", ""),
+    /// The certificate's private key, PEM
+    Serve("tls-key-file", "LAUNCHGATE_TLS_KEY_FILE", "FILE", ""),
+    /// Proxies in front of the public listener, addresses or networks, separated by commas: their
+    /// `Forwarded` or `X-Forwarded-For` header names the client
+    Serve("trusted-proxies", "LAUNCHGATE_TRUSTED_PROXIES", "LIST", ""),
+    /// Whether all connections of apps come from trusted proxies and begin with a header of the PROXY
+    /// protocol, version 2
+    Serve("proxy-protocol", "LAUNCHGATE_PROXY_PROTOCOL", "BOOL", "false"),
+    /// Addresses or networks of payment and order services, separated by commas: no limit by address
+    /// applies to them
+    Serve("service-addresses", "LAUNCHGATE_SERVICE_ADDRESSES", "LIST", ""),
+    /// The certificate of the ops listener and its chain, PEM; reloaded when it changes
+    Serve("ops-tls-cert-file", "LAUNCHGATE_OPS_TLS_CERT_FILE", "FILE", ""),
+    /// The private key of the ops listener's certificate, PEM
+    Serve("ops-tls-key-file", "LAUNCHGATE_OPS_TLS_KEY_FILE", "FILE", ""),
+    /// Host names of the ops listener, separated by commas; its addresses and localhost are always
+    /// accepted, any other name only for /livez, /readyz and /metrics
+    Serve("ops-host", "LAUNCHGATE_OPS_HOST", "NAMES", ""),
+    /// Whether the ops listener may be in plain text beyond loopback, where its tokens can be read in transit
+    Serve("ops-plain-text", "LAUNCHGATE_OPS_PLAIN_TEXT", "BOOL", "false"),
     /// The ledger: redis://HOST:PORT, rediss://HOST:PORT (TLS), unix:PATH,
     /// redis+sentinel://HOST:PORT,HOST:PORT/SERVICE, or redis+cluster://HOST:PORT,HOST:PORT; the latter
     /// two also with rediss. Put a password into the variable or the file, not on the command line
-    #[arg(long, global = true, env = "LAUNCHGATE_REDIS", value_name = "URL", hide_env_values = true)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub redis: Option<String>,
+    Common("redis", "LAUNCHGATE_REDIS", "URL", "redis://127.0.0.1:6379"),
     /// CA certificates (PEM) that verify Redis and sentinels; left out: the public authorities
-    #[arg(long, global = true, env = "LAUNCHGATE_REDIS_CA_FILE", value_name = "FILE")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub redis_ca_file: Option<String>,
+    Common("redis-ca-file", "LAUNCHGATE_REDIS_CA_FILE", "FILE", ""),
     /// The gateway's client certificate and its chain, PEM, for a Redis and sentinels that require one;
     /// read at the start
-    #[arg(long, global = true, env = "LAUNCHGATE_REDIS_CERT_FILE", value_name = "FILE")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub redis_cert_file: Option<String>,
+    Common("redis-cert-file", "LAUNCHGATE_REDIS_CERT_FILE", "FILE", ""),
     /// The private key of that certificate, PEM
-    #[arg(long, global = true, env = "LAUNCHGATE_REDIS_KEY_FILE", value_name = "FILE")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub redis_key_file: Option<String>,
+    Common("redis-key-file", "LAUNCHGATE_REDIS_KEY_FILE", "FILE", ""),
     /// The user for sentinels; left out: `default`, or none without a password. The user in the URL is
     /// for Redis
-    #[arg(long, global = true, env = "LAUNCHGATE_SENTINEL_USERNAME", value_name = "NAME")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub sentinel_username: Option<String>,
+    Common("sentinel-username", "LAUNCHGATE_SENTINEL_USERNAME", "NAME", ""),
     /// The password for sentinels. Put it into the variable or the file, not on the command line
-    #[arg(
-        long,
-        global = true,
-        env = "LAUNCHGATE_SENTINEL_PASSWORD",
-        value_name = "TEXT",
-        hide_env_values = true
-    )]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub sentinel_password: Option<String>,
+    Common("sentinel-password", "LAUNCHGATE_SENTINEL_PASSWORD", "TEXT", ""),
     /// A file with the password for sentinels
-    #[arg(long, global = true, env = "LAUNCHGATE_SENTINEL_PASSWORD_FILE", value_name = "FILE")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub sentinel_password_file: Option<String>,
+    Common("sentinel-password-file", "LAUNCHGATE_SENTINEL_PASSWORD_FILE", "FILE", ""),
     /// Timeout of a connection to Redis, in ms
-    #[arg(long, global = true, env = "LAUNCHGATE_REDIS_CONNECT_TIMEOUT_MS", value_name = "MS")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub redis_connect_timeout_ms: Option<String>,
+    Common("redis-connect-timeout-ms", "LAUNCHGATE_REDIS_CONNECT_TIMEOUT_MS", "MS", "1000"),
     /// Timeout of a reply of Redis, in ms; after it the outcome is unknown
-    #[arg(long, global = true, env = "LAUNCHGATE_REDIS_ANSWER_TIMEOUT_MS", value_name = "MS")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub redis_answer_timeout_ms: Option<String>,
+    Common("redis-answer-timeout-ms", "LAUNCHGATE_REDIS_ANSWER_TIMEOUT_MS", "MS", "1000"),
     /// The durability that a change needs before it is acknowledged: none, aof, fsync or replicas=N
-    #[arg(long, global = true, env = "LAUNCHGATE_DURABILITY", value_name = "LEVEL")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub durability: Option<String>,
-    /// Log lines as text or json
-    #[arg(long, global = true, env = "LAUNCHGATE_LOG_FORMAT", value_name = "FORMAT")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub log_format: Option<String>,
-    /// What to log: error, warn, info, debug, trace, or per module as in "info,gateway::store=debug"
-    #[arg(long, global = true, env = "LAUNCHGATE_LOG_LEVEL", value_name = "LEVEL")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub log_level: Option<String>,
-}
-
-/// Options of `gateway serve`.
-#[derive(Debug, Clone, Default, Args, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct ServeOptions {
-    /// The address of the public listener
-    #[arg(long, env = "LAUNCHGATE_LISTEN", value_name = "ADDR")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) listen: Option<String>,
-    /// The address of the ops listener: health, metrics and admin calls
-    #[arg(long, env = "LAUNCHGATE_OPS_LISTEN", value_name = "ADDR")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) ops_listen: Option<String>,
-    /// The certificate of the public listener and its chain, PEM; with it the listener speaks TLS only,
-    /// HTTP/2 included; reloaded when it changes
-    #[arg(long, env = "LAUNCHGATE_TLS_CERT_FILE", value_name = "FILE")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) tls_cert_file: Option<String>,
-    /// The certificate's private key, PEM
-    #[arg(long, env = "LAUNCHGATE_TLS_KEY_FILE", value_name = "FILE")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) tls_key_file: Option<String>,
-    /// Proxies in front of the public listener, addresses or networks, separated by commas: their
-    /// `Forwarded` or `X-Forwarded-For` header names the client
-    #[arg(long, env = "LAUNCHGATE_TRUSTED_PROXIES", value_name = "LIST")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) trusted_proxies: Option<String>,
-    /// Whether all connections of apps come from trusted proxies and begin with a header of the PROXY
-    /// protocol, version 2
-    #[arg(long, env = "LAUNCHGATE_PROXY_PROTOCOL", value_name = "BOOL")]
-    #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) proxy_protocol: Option<String>,
-    /// Addresses or networks of payment and order services, separated by commas: no limit by address
-    /// applies to them
-    #[arg(long, env = "LAUNCHGATE_SERVICE_ADDRESSES", value_name = "LIST")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) service_addresses: Option<String>,
-    /// The certificate of the ops listener and its chain, PEM; reloaded when it changes
-    #[arg(long, env = "LAUNCHGATE_OPS_TLS_CERT_FILE", value_name = "FILE")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) ops_tls_cert_file: Option<String>,
-    /// The private key of the ops listener's certificate, PEM
-    #[arg(long, env = "LAUNCHGATE_OPS_TLS_KEY_FILE", value_name = "FILE")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) ops_tls_key_file: Option<String>,
-    /// Host names of the ops listener, separated by commas; its addresses and localhost are always
-    /// accepted, any other name only for /livez, /readyz and /metrics
-    #[arg(long, env = "LAUNCHGATE_OPS_HOST", value_name = "NAMES")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) ops_host: Option<String>,
-    /// Whether the ops listener may be in plain text beyond loopback, where its tokens can be read in transit
-    #[arg(long, env = "LAUNCHGATE_OPS_PLAIN_TEXT", value_name = "BOOL")]
-    #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) ops_plain_text: Option<String>,
+    Common("durability", "LAUNCHGATE_DURABILITY", "LEVEL", "none"),
     /// A file with the secret of HS256 tokens, at least 32 bytes
-    #[arg(long, env = "LAUNCHGATE_AUTH_SECRET_FILE", value_name = "FILE")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) auth_secret_file: Option<String>,
+    Serve("auth-secret-file", "LAUNCHGATE_AUTH_SECRET_FILE", "FILE", ""),
     /// Instead of a secret: a JWKS file with ES256, EdDSA or RS256 keys; reloaded when it changes
-    #[arg(long, env = "LAUNCHGATE_AUTH_JWKS_FILE", value_name = "FILE")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) auth_jwks_file: Option<String>,
+    Serve("auth-jwks-file", "LAUNCHGATE_AUTH_JWKS_FILE", "FILE", ""),
     /// The key ids of the JWKS that may sign the scope `service`, separated by commas
-    #[arg(long, env = "LAUNCHGATE_AUTH_SERVICE_KEY_IDS", value_name = "KIDS")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) auth_service_key_ids: Option<String>,
+    Serve("auth-service-key-ids", "LAUNCHGATE_AUTH_SERVICE_KEY_IDS", "KIDS", ""),
     /// The required `iss` of every token
-    #[arg(long, env = "LAUNCHGATE_AUTH_ISSUER", value_name = "TEXT")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) auth_issuer: Option<String>,
+    Serve("auth-issuer", "LAUNCHGATE_AUTH_ISSUER", "TEXT", ""),
     /// A value that `aud` of every token must contain
-    #[arg(long, env = "LAUNCHGATE_AUTH_AUDIENCE", value_name = "TEXT")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) auth_audience: Option<String>,
+    Serve("auth-audience", "LAUNCHGATE_AUTH_AUDIENCE", "TEXT", ""),
     /// The tolerated clock difference to the signers of tokens, in s, at most 60
-    #[arg(long, env = "LAUNCHGATE_AUTH_LEEWAY", value_name = "S")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) auth_leeway: Option<String>,
+    Serve("auth-leeway", "LAUNCHGATE_AUTH_LEEWAY", "S", "5s"),
     /// A file with lines of `NAME TOKEN [ROLE]`, the users of the ops listener; ROLE is operate
     /// (everything; the default), watch (reads only) or feed (the journal only); reloaded when it changes
-    #[arg(long, env = "LAUNCHGATE_OPS_TOKEN_FILE", value_name = "FILE")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) ops_token_file: Option<String>,
+    Serve("ops-token-file", "LAUNCHGATE_OPS_TOKEN_FILE", "FILE", ""),
     /// Worker threads, each with a connection to Redis; 0: one for each core
-    #[arg(long, env = "LAUNCHGATE_WORKERS", value_name = "N")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) workers: Option<String>,
+    Serve("workers", "LAUNCHGATE_WORKERS", "N", "0"),
     /// Open connections of the public listener, of the whole process; more get 503 and are closed, with
     /// TLS they are only closed
-    #[arg(long, env = "LAUNCHGATE_CONNECTIONS_MAX", value_name = "N")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) connections_max: Option<String>,
+    Serve("connections-max", "LAUNCHGATE_CONNECTIONS_MAX", "N", "10000"),
     /// Of these, open connections of one client address (IPv6: one /64), or off; left out: a tenth of
     /// connections-max, at least 100. Trusted proxies are exempt; with the PROXY protocol the client that
     /// it names is counted
-    #[arg(long, env = "LAUNCHGATE_CONNECTIONS_PER_ADDRESS_MAX", value_name = "N")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) connections_per_address_max: Option<String>,
+    Serve("connections-per-address-max", "LAUNCHGATE_CONNECTIONS_PER_ADDRESS_MAX", "N", ""),
     /// Taps in one script call, at most
-    #[arg(long, env = "LAUNCHGATE_BATCH_MAX", value_name = "N")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) batch_max: Option<String>,
+    Serve("batch-max", "LAUNCHGATE_BATCH_MAX", "N", "256"),
     /// Taps that wait for a batch, for each sale and worker; more get 503
-    #[arg(long, env = "LAUNCHGATE_QUEUE_MAX", value_name = "N")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) queue_max: Option<String>,
+    Serve("queue-max", "LAUNCHGATE_QUEUE_MAX", "N", "8192"),
     /// Largest wait of a tap until it is sent to the ledger, in ms; a tap is shed with 503 at once when
     /// its predicted wait exceeds half of it
-    #[arg(long, env = "LAUNCHGATE_QUEUE_DELAY_MAX_MS", value_name = "MS")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) queue_delay_max_ms: Option<String>,
+    Serve("queue-delay-max-ms", "LAUNCHGATE_QUEUE_DELAY_MAX_MS", "MS", "200"),
     /// In-flight permits: requests that ask the ledger at the same time; each worker has an equal share,
     /// and more get 503. 10 % are reserved for confirm, cancel and amend
-    #[arg(long, env = "LAUNCHGATE_IN_FLIGHT_MAX", value_name = "N")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) in_flight_max: Option<String>,
+    Serve("in-flight-max", "LAUNCHGATE_IN_FLIGHT_MAX", "N", "10000"),
     /// Rate limit of one buyer: units a second, units at once; or off
-    #[arg(long, env = "LAUNCHGATE_LIMIT_BUYER", value_name = "RATE:BURST")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) limit_buyer: Option<String>,
+    Serve("limit-buyer", "LAUNCHGATE_LIMIT_BUYER", "RATE:BURST", "20:100"),
     /// Rate limit for calls without a token per client address (IPv6: one /64)
-    #[arg(long, env = "LAUNCHGATE_LIMIT_ADDRESS", value_name = "RATE:BURST")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) limit_address: Option<String>,
+    Serve("limit-address", "LAUNCHGATE_LIMIT_ADDRESS", "RATE:BURST", "2000:20000"),
     /// Rate limit for invalid tokens per client address; beyond it, tokens that were never valid before
     /// share one limit for all addresses together (HS256: no limit)
-    #[arg(long, env = "LAUNCHGATE_LIMIT_UNVERIFIED", value_name = "RATE:BURST")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) limit_unverified: Option<String>,
+    Serve("limit-unverified", "LAUNCHGATE_LIMIT_UNVERIFIED", "RATE:BURST", "1000:10000"),
     /// Rate limit for new reservations of one sale, all live gateways together
-    #[arg(long, env = "LAUNCHGATE_LIMIT_SALE", value_name = "RATE:BURST")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) limit_sale: Option<String>,
+    Serve("limit-sale", "LAUNCHGATE_LIMIT_SALE", "RATE:BURST", "off"),
     /// Rate limit for all calls but those of services, all live gateways together
-    #[arg(long, env = "LAUNCHGATE_LIMIT_GATEWAY", value_name = "RATE:BURST")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) limit_gateway: Option<String>,
+    Serve("limit-gateway", "LAUNCHGATE_LIMIT_GATEWAY", "RATE:BURST", "off"),
     /// Buyers, and addresses, with a bucket of their own at the same time. Three tables of 18.3 bytes for each
-    #[arg(long, env = "LAUNCHGATE_LIMIT_KEYS_MAX", value_name = "N")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) limit_keys_max: Option<String>,
+    Serve("limit-keys-max", "LAUNCHGATE_LIMIT_KEYS_MAX", "N", "1000000"),
     /// Units of a new reservation
-    #[arg(long, env = "LAUNCHGATE_COST_RESERVE", value_name = "N")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) cost_reserve: Option<String>,
+    Serve("cost-reserve", "LAUNCHGATE_COST_RESERVE", "N", "5"),
     /// Units of an amendment or a cancellation
-    #[arg(long, env = "LAUNCHGATE_COST_CHANGE", value_name = "N")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) cost_change: Option<String>,
+    Serve("cost-change", "LAUNCHGATE_COST_CHANGE", "N", "5"),
     /// Units of a read of one's own reservations
-    #[arg(long, env = "LAUNCHGATE_COST_READ", value_name = "N")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) cost_read: Option<String>,
+    Serve("cost-read", "LAUNCHGATE_COST_READ", "N", "1"),
     /// Units of a call without a token
-    #[arg(long, env = "LAUNCHGATE_COST_STATUS", value_name = "N")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) cost_status: Option<String>,
+    Serve("cost-status", "LAUNCHGATE_COST_STATUS", "N", "1"),
     /// Units of an invalid token with a public key's signature
-    #[arg(long, env = "LAUNCHGATE_COST_UNVERIFIED", value_name = "N")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) cost_unverified: Option<String>,
+    Serve("cost-unverified", "LAUNCHGATE_COST_UNVERIFIED", "N", "10"),
     /// Time from a tap's arrival to its response, in ms
-    #[arg(long, env = "LAUNCHGATE_TAP_DEADLINE_MS", value_name = "MS")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) tap_deadline_ms: Option<String>,
+    Serve("tap-deadline-ms", "LAUNCHGATE_TAP_DEADLINE_MS", "MS", "2000"),
     /// Timeout of a connection's first byte, in ms
-    #[arg(long, env = "LAUNCHGATE_FIRST_BYTE_TIMEOUT_MS", value_name = "MS")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) first_byte_timeout_ms: Option<String>,
+    Serve("first-byte-timeout-ms", "LAUNCHGATE_FIRST_BYTE_TIMEOUT_MS", "MS", "10000"),
     /// Timeout of a request's head, and of a client that reads nothing of its response, in ms
-    #[arg(long, env = "LAUNCHGATE_HEADER_TIMEOUT_MS", value_name = "MS")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) header_timeout_ms: Option<String>,
+    Serve("header-timeout-ms", "LAUNCHGATE_HEADER_TIMEOUT_MS", "MS", "30000"),
     /// Timeout between two requests on a connection, in ms: longer than the load balancer keeps an idle
     /// connection
-    #[arg(long, env = "LAUNCHGATE_IDLE_TIMEOUT_MS", value_name = "MS")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) idle_timeout_ms: Option<String>,
+    Serve("idle-timeout-ms", "LAUNCHGATE_IDLE_TIMEOUT_MS", "MS", "75000"),
     /// The age at which a connection ends with its next response, 1s to 1d, so that new gateways get
     /// traffic; each connection ends at 80 to 100 % of it; or off
-    #[arg(long, env = "LAUNCHGATE_CONNECTION_MAX_AGE", value_name = "DURATION")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) connection_max_age: Option<String>,
+    Serve("connection-max-age", "LAUNCHGATE_CONNECTION_MAX_AGE", "DURATION", "off"),
     /// The number of requests at which a connection ends, likewise at 80 to 100 %; or off
-    #[arg(long, env = "LAUNCHGATE_CONNECTION_MAX_REQUESTS", value_name = "N")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) connection_max_requests: Option<String>,
+    Serve("connection-max-requests", "LAUNCHGATE_CONNECTION_MAX_REQUESTS", "N", "off"),
     /// Timeout of a request's body, in ms
-    #[arg(long, env = "LAUNCHGATE_BODY_TIMEOUT_MS", value_name = "MS")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) body_timeout_ms: Option<String>,
+    Serve("body-timeout-ms", "LAUNCHGATE_BODY_TIMEOUT_MS", "MS", "10000"),
     /// Time from "not ready" to the close of the listener after SIGTERM, in ms: as long as the load
     /// balancer needs to notice
-    #[arg(long, env = "LAUNCHGATE_DRAIN_DELAY_MS", value_name = "MS")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) drain_delay_ms: Option<String>,
+    Serve("drain-delay-ms", "LAUNCHGATE_DRAIN_DELAY_MS", "MS", "1000"),
     /// Time from then until open connections are cut, in ms
-    #[arg(long, env = "LAUNCHGATE_DRAIN_DEADLINE_MS", value_name = "MS")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) drain_deadline_ms: Option<String>,
+    Serve("drain-deadline-ms", "LAUNCHGATE_DRAIN_DEADLINE_MS", "MS", "10000"),
     /// Origins whose pages may call the API, separated by commas, as browsers send them:
     /// https://shop.example, capacitor://localhost; https://*.shop.example matches any one label below
-    #[arg(long, env = "LAUNCHGATE_CORS_ORIGINS", value_name = "ORIGINS")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) cors_origins: Option<String>,
+    Serve("cors-origins", "LAUNCHGATE_CORS_ORIGINS", "ORIGINS", ""),
     /// Request headers that these pages may send besides those of the API, separated by commas
-    #[arg(long, env = "LAUNCHGATE_CORS_HEADERS", value_name = "NAMES")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) cors_headers: Option<String>,
+    Serve("cors-headers", "LAUNCHGATE_CORS_HEADERS", "NAMES", "baggage,sentry-trace,traceparent,tracestate"),
     /// Interval of full audits of every sale, in s
-    #[arg(long, env = "LAUNCHGATE_AUDIT_INTERVAL_S", value_name = "S")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) audit_interval_s: Option<String>,
-}
-
-/// All keys and their defaults, `""` where there is none, in the order of `gateway config`.
-pub const DEFAULTS: &[(&str, &str)] = &[
-    ("listen", "127.0.0.1:8080"),
-    ("ops-listen", "127.0.0.1:9090"),
-    ("tls-cert-file", ""),
-    ("tls-key-file", ""),
-    ("trusted-proxies", ""),
-    ("proxy-protocol", "false"),
-    ("service-addresses", ""),
-    ("ops-tls-cert-file", ""),
-    ("ops-tls-key-file", ""),
-    ("ops-host", ""),
-    ("ops-plain-text", "false"),
-    ("redis", "redis://127.0.0.1:6379"),
-    ("redis-ca-file", ""),
-    ("redis-cert-file", ""),
-    ("redis-key-file", ""),
-    ("sentinel-username", ""),
-    ("sentinel-password", ""),
-    ("sentinel-password-file", ""),
-    ("redis-connect-timeout-ms", "1000"),
-    ("redis-answer-timeout-ms", "1000"),
-    ("durability", "none"),
-    ("auth-secret-file", ""),
-    ("auth-jwks-file", ""),
-    ("auth-service-key-ids", ""),
-    ("auth-issuer", ""),
-    ("auth-audience", ""),
-    ("auth-leeway", "5s"),
-    ("ops-token-file", ""),
-    ("workers", "0"),
-    ("connections-max", "10000"),
-    ("connections-per-address-max", ""),
-    ("batch-max", "256"),
-    ("queue-max", "8192"),
-    ("queue-delay-max-ms", "200"),
-    ("in-flight-max", "10000"),
-    ("limit-buyer", "20:100"),
-    ("limit-address", "2000:20000"),
-    ("limit-unverified", "1000:10000"),
-    ("limit-sale", "off"),
-    ("limit-gateway", "off"),
-    ("limit-keys-max", "1000000"),
-    ("cost-reserve", "5"),
-    ("cost-change", "5"),
-    ("cost-read", "1"),
-    ("cost-status", "1"),
-    ("cost-unverified", "10"),
-    ("tap-deadline-ms", "2000"),
-    ("first-byte-timeout-ms", "10000"),
-    ("header-timeout-ms", "30000"),
-    ("idle-timeout-ms", "75000"),
-    ("connection-max-age", "off"),
-    ("connection-max-requests", "off"),
-    ("body-timeout-ms", "10000"),
-    ("drain-delay-ms", "1000"),
-    ("drain-deadline-ms", "10000"),
-    ("cors-origins", ""),
-    ("cors-headers", "baggage,sentry-trace,traceparent,tracestate"),
-    ("audit-interval-s", "60"),
-    ("log-format", "text"),
-    ("log-level", "info"),
+    Serve("audit-interval-s", "LAUNCHGATE_AUDIT_INTERVAL_S", "S", "60"),
+    /// Log lines as text or json
+    Common("log-format", "LAUNCHGATE_LOG_FORMAT", "FORMAT", "text"),
+    /// What to log: error, warn, info, debug, trace, or per module as in "info,gateway::store=debug"
+    Common("log-level", "LAUNCHGATE_LOG_LEVEL", "LEVEL", "info"),
 ];
 
-/// All options in one command, for their help texts.
-#[derive(clap::Parser)]
-pub(super) struct Help {
+impl ConfigOption {
+    /// The help text.
+    pub(super) fn help(&self) -> &'static str {
+        self.help.trim_start()
+    }
+
+    /// Whether its value can hold a password.
+    pub(super) fn is_secret(&self) -> bool {
+        matches!(self.key, "redis" | "sentinel-password")
+    }
+
+    fn arg(&self) -> Arg {
+        let arg = Arg::new(self.key).long(self.key).env(self.variable).value_name(self.value_name);
+        let arg = arg.help(self.help()).hide_env_values(self.is_secret()).global(self.scope == Scope::Common);
+        match self.value_name {
+            "BOOL" => arg.num_args(0..=1).require_equals(true).default_missing_value("true"),
+            _ => arg,
+        }
+    }
+}
+
+/// Options of every command that uses Redis. Global, so that they may also follow the arguments of
+/// `gateway sale`, as in the contract.
+#[derive(Debug, Clone, Default, Args)]
+pub struct CommonOptions {
+    /// A TOML file with options as keys, named like the flags
+    #[arg(long, global = true, env = "LAUNCHGATE_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The others.
     #[command(flatten)]
-    _common: CommonOptions,
-    #[command(flatten)]
-    _serve: ServeOptions,
+    pub given: GivenOptions<true>,
+}
+
+/// Options of `gateway serve`.
+pub type ServeOptions = GivenOptions<false>;
+
+/// The flags and variables that were given, by key: those of every command, or those of `serve` only.
+#[derive(Debug, Clone, Default)]
+pub struct GivenOptions<const IS_COMMON: bool>(pub BTreeMap<&'static str, String>);
+
+impl<const IS_COMMON: bool> GivenOptions<IS_COMMON> {
+    fn all() -> impl Iterator<Item = &'static ConfigOption> {
+        OPTIONS.iter().filter(|option| IS_COMMON == (option.scope == Scope::Common))
+    }
+}
+
+impl<const IS_COMMON: bool> Args for GivenOptions<IS_COMMON> {
+    fn augment_args(command: Command) -> Command {
+        command.args(Self::all().map(ConfigOption::arg))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl<const IS_COMMON: bool> FromArgMatches for GivenOptions<IS_COMMON> {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let given =
+            Self::all().filter_map(|option| Some((option.key, matches.get_one(option.key).cloned()?)));
+        Ok(Self(given.collect()))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
 }
 
 /// A URL without its password.

@@ -16,19 +16,13 @@ impl Settings {
     pub(super) fn redis_option(&mut self) -> Option<Redis> {
         let connect = self.millis("redis-connect-timeout-ms", 10..=60_000);
         let answer = self.millis("redis-answer-timeout-ms", 10..=60_000);
-        let durability = self.read("durability", Durability::parse);
-        let authorities = self.read("redis-ca-file", authorities);
+        let durability = self.read("durability", Durability::parse).unwrap_or_default();
+        let authorities = self.read("redis-ca-file", authorities).flatten();
         let client = self.tls_files("redis-cert-file", "redis-key-file");
-        let client = client.map_or(Some(None), |files| self.read("redis-cert-file", |_| client_pair(&files)));
-        let sentinel = self.sentinel_user();
-        let access = Access {
-            authorities: authorities.flatten(),
-            client: client.flatten(),
-            sentinel: sentinel.flatten(),
-        };
+        let client = client.and_then(|files| self.read("redis-cert-file", |_| client_pair(&files)));
+        let access = Access { authorities, client, sentinel: self.sentinel_user() };
         let redis = self.read("redis", |url| {
             check(url)?;
-            let (connect, answer) = (connect.unwrap_or_default(), answer.unwrap_or_default());
             Redis::with_access(url, &access, connect, answer).map_err(|e| {
                 format!(
                     "is not a Redis URL (redis://HOST:PORT, rediss://HOST:PORT, unix:PATH, \
@@ -36,33 +30,32 @@ impl Settings {
                 )
             })
         });
-        Some(redis?.with_durability(durability?))
+        Some(redis?.with_durability(durability))
     }
 
-    /// The credentials for sentinels; `Some(None)`: none.
-    fn sentinel_user(&mut self) -> Option<Option<SentinelUser>> {
-        let username = Some(self.text("sentinel-username")).filter(|name| !name.is_empty());
-        let password = Some(self.text("sentinel-password")).filter(|password| !password.is_empty());
+    /// The credentials for sentinels.
+    fn sentinel_user(&mut self) -> Option<SentinelUser> {
+        let (username, password) = (self.given("sentinel-username"), self.given("sentinel-password"));
         let from_file = match self.path("sentinel-password-file") {
             Some(path) => Some(self.read("sentinel-password-file", |_| password_in(&path))?),
             None => None,
         };
-        let problem = match (&username, &password, &from_file) {
+        let (key, problem) = match (&username, &password, &from_file) {
             (_, Some(_), Some(_)) => {
-                "--sentinel-password (LAUNCHGATE_SENTINEL_PASSWORD): is given besides --sentinel-password-file; leave one of them out"
+                ("sentinel-password", "is given besides --sentinel-password-file; leave one of them out")
             }
-            (Some(_), None, None) => {
-                "--sentinel-username (LAUNCHGATE_SENTINEL_USERNAME): needs --sentinel-password-file, or the password in \
-                 LAUNCHGATE_SENTINEL_PASSWORD"
-            }
-            (_, None, None) => return Some(None),
-            _ if !self.text("redis").contains("+sentinel://") => {
-                "--sentinel-password (LAUNCHGATE_SENTINEL_PASSWORD): --redis names no sentinels; leave it out, or give \
-                 --redis redis+sentinel://HOST:PORT,HOST:PORT/SERVICE"
-            }
-            _ => return Some(password.or(from_file).map(|password| SentinelUser { username, password })),
+            (Some(_), None, None) => (
+                "sentinel-username",
+                "needs --sentinel-password-file, or the password in LAUNCHGATE_SENTINEL_PASSWORD",
+            ),
+            (_, None, None) => return None,
+            _ if !self.text("redis").contains("+sentinel://") => (
+                "sentinel-password",
+                "--redis names no sentinels; leave it out, or give --redis redis+sentinel://HOST:PORT,HOST:PORT/SERVICE",
+            ),
+            _ => return password.or(from_file).map(|password| SentinelUser { username, password }),
         };
-        self.problems.push(problem.to_owned());
+        self.problem(key, problem);
         None
     }
 }
@@ -80,10 +73,10 @@ fn authorities(path: &str) -> Result<Option<Vec<u8>>, String> {
 type Pair = (Vec<u8>, Vec<u8>);
 
 /// The gateway's own certificate and its key, checked to match.
-fn client_pair(files: &TlsFiles) -> Result<Option<Pair>, String> {
+fn client_pair(files: &TlsFiles) -> Result<Pair, String> {
     check_pair(files).map_err(|problems| problems.join("; "))?;
     let read = |path: &Path| std::fs::read(path).map_err(|error| error.to_string());
-    Ok(Some((read(&files.cert)?, read(&files.key)?)))
+    Ok((read(&files.cert)?, read(&files.key)?))
 }
 
 /// The password in a file, without the end of its line.

@@ -1,19 +1,28 @@
 //! Tests of the options, and of the generated configuration page.
 
+use clap::{Args, Command};
+
+use super::options::GivenOptions;
 use super::*;
 
-fn options() -> ServeOptions {
-    ServeOptions { ops_token_file: Some("ops".into()), ..ServeOptions::default() }
+fn given<const IS_COMMON: bool>(options: &[(&'static str, &str)]) -> GivenOptions<IS_COMMON> {
+    GivenOptions(options.iter().map(|(key, value)| (*key, (*value).to_owned())).collect())
+}
+
+/// A command with all options.
+fn command() -> Command {
+    ServeOptions::augment_args(CommonOptions::augment_args(Command::new("gateway")))
 }
 
 #[test]
 fn defaults_are_good_and_every_option_has_one() {
-    let config = Settings::new(&CommonOptions::default(), Some(&options())).serve().map_err(|p| p.join("\n"));
+    let serve = given(&[("ops-token-file", "ops")]);
+    let config = Settings::new(&CommonOptions::default(), Some(&serve)).serve().map_err(|p| p.join("\n"));
     assert!(config.is_ok_and(|c| c.listen.ip().is_loopback() && c.ops_listen.ip().is_loopback()));
-    let command = Help::command();
+    let command = command();
     let mut flags: Vec<_> =
         command.get_arguments().filter_map(|a| a.get_long()).filter(|l| *l != "config").collect();
-    let mut keys: Vec<_> = DEFAULTS.iter().map(|(key, _)| *key).collect();
+    let mut keys: Vec<_> = OPTIONS.iter().map(|option| option.key).collect();
     flags.sort_unstable();
     keys.sort_unstable();
     assert_eq!(flags, keys);
@@ -28,20 +37,15 @@ fn all_bad_values_are_reported_at_once() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("gateway.toml");
     std::fs::write(&file, "listen = \"here\"\nqueue-max = -3\ncolour = \"red\"\n").unwrap();
-    let common = CommonOptions {
-        config: Some(file),
-        redis: Some("http://:hunter2@x".into()),
-        ..CommonOptions::default()
-    };
-    let serve = ServeOptions {
-        workers: Some("many".into()),
-        connections_per_address_max: Some("0".into()),
-        idle_timeout_ms: Some("3600001".into()),
-        connection_max_age: Some("never".into()),
-        connection_max_requests: Some("0".into()),
-        cors_origins: Some("https://a.example,*".into()),
-        ..ServeOptions::default()
-    };
+    let common = CommonOptions { config: Some(file), given: given(&[("redis", "http://:hunter2@x")]) };
+    let serve = given(&[
+        ("workers", "many"),
+        ("connections-per-address-max", "0"),
+        ("idle-timeout-ms", "3600001"),
+        ("connection-max-age", "never"),
+        ("connection-max-requests", "0"),
+        ("cors-origins", "https://a.example,*"),
+    ]);
     let problems = Settings::new(&common, Some(&serve)).serve().err().unwrap().join("\n");
     for part in [
         "--listen",
@@ -71,7 +75,7 @@ fn a_flag_overrides_the_file_and_the_document_can_be_read_back() {
     )
     .unwrap();
     let common = CommonOptions { config: Some(file.clone()), ..CommonOptions::default() };
-    let serve = ServeOptions { workers: Some("5".into()), ..options() };
+    let serve = given(&[("workers", "5"), ("ops-token-file", "ops")]);
     let document = Settings::new(&common, Some(&serve)).document().unwrap();
     std::fs::write(&file, document).unwrap();
     let config = Settings::new(&common, None).serve().map_err(|p| p.join("\n"));
@@ -88,14 +92,11 @@ fn the_configuration_page_lists_every_option() {
     let page = std::fs::read_to_string(path).unwrap();
     let (before, rest) = page.split_once(START).unwrap();
     let (_, after) = rest.split_once(END).unwrap();
-    let command = Help::command();
     let mut table = "| flag and key | variable | default | meaning |\n| --- | --- | --- | --- |\n".to_owned();
-    for (key, default) in DEFAULTS {
-        let arg = command.get_arguments().find(|a| a.get_long() == Some(key)).unwrap();
-        let variable = key.to_uppercase().replace('-', "_");
-        let default = if default.is_empty() { String::new() } else { format!("`{default}`") };
-        let help = arg.get_help().unwrap().to_string().replace('|', "\\|");
-        table += &format!("| `--{key}` | `LAUNCHGATE_{variable}` | {default} | {help} |\n");
+    for option in OPTIONS {
+        let default = if option.default.is_empty() { String::new() } else { format!("`{}`", option.default) };
+        let (key, variable, help) = (option.key, option.variable, option.help().replace('|', "\\|"));
+        table += &format!("| `--{key}` | `{variable}` | {default} | {help} |\n");
     }
     let expected = format!("{before}{START}{table}{END}{after}");
     if std::env::var_os("UPDATE_DOCS").is_some() {

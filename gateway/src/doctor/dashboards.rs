@@ -19,50 +19,42 @@ const OURS: &str = "launchgate_";
 /// Checks the files under this folder.
 pub(super) fn check(folder: &Path) -> Vec<Finding> {
     let mut lines = Findings::of("dashboards");
+    check_files(folder, &mut lines);
+    lines.end()
+}
+
+fn check_files(folder: &Path, lines: &mut Findings) {
     let mut files = Vec::new();
     if let Err(why) = collect(folder, 0, &mut files) {
-        lines.fail(
-            "files",
-            format!("{} can't be read: {why}", folder.display()),
-            "name the folder with --dashboards",
-        );
-        return lines.end();
+        let found = format!("{} can't be read: {why}", folder.display());
+        return lines.fail("files", found, "name the folder with --dashboards");
     }
     if files.len() > FILES_MAX {
         let found = format!("{} has more than {FILES_MAX} files", folder.display());
-        lines.fail("files", found, "name the folder of rules and dashboards only, with --dashboards");
-        return lines.end();
+        return lines.fail("files", found, "name the folder of rules and dashboards only, with --dashboards");
     }
     let names = metric_names();
-    let mut used = BTreeSet::new();
-    let mut unknown: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    let (mut used, mut unknown) = (BTreeSet::new(), BTreeMap::<_, BTreeSet<_>>::new());
     for file in &files {
         let shown = file.strip_prefix(folder).unwrap_or(file).display().to_string();
-        match read(file) {
-            Ok(text) => {
-                for name in mentioned(&text) {
-                    if names.contains(name) {
-                        used.insert(name.to_owned());
-                    } else {
-                        unknown.entry(name.to_owned()).or_default().insert(shown.clone());
-                    }
-                }
+        let text = read(file).unwrap_or_else(|why| {
+            let todo = "fix the file: Prometheus or Grafana can't load it, either";
+            lines.fail("files", format!("{shown}: {why}"), todo);
+            String::new()
+        });
+        for name in mentioned(&text).map(ToOwned::to_owned) {
+            if names.contains(&name) {
+                used.insert(name);
+            } else {
+                unknown.entry(name).or_default().insert(shown.clone());
             }
-            Err(why) => lines.fail(
-                "files",
-                format!("{shown}: {why}"),
-                "fix the file: Prometheus or Grafana can't load it, either",
-            ),
         }
     }
     for (name, places) in &unknown {
         let places: Vec<&String> = places.iter().collect();
         let found = format!("{name} is not a metric of this binary; it is used in {}", some(&places));
-        lines.fail(
-            "metrics",
-            found,
-            "use the dashboards of this version, or correct the name: `gateway metrics` lists all",
-        );
+        let todo = "use the dashboards of this version, or correct the name: `gateway metrics` lists all";
+        lines.fail("metrics", found, todo);
     }
     if used.is_empty() && unknown.is_empty() {
         let found = format!("no file under {} uses a metric of a gateway", folder.display());
@@ -70,7 +62,6 @@ pub(super) fn check(folder: &Path) -> Vec<Finding> {
     } else if unknown.is_empty() {
         lines.ok("metrics", format!("{} names in {} files, all of this binary", used.len(), files.len()));
     }
-    lines.end()
 }
 
 /// Every name that a query can use.

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::doctor::format::{age, some};
+use crate::doctor::format::{age, any, some};
 use crate::doctor::memory::total;
 use crate::doctor::report::Findings;
-use crate::domain::definition::Definition;
+use crate::domain::definition::{Definition, Model};
 use crate::domain::text::search_key;
 
 /// An opening that is further away is mostly a mistyped year.
@@ -27,23 +27,18 @@ pub(super) fn check(definition: &Definition, now_ms: i64, lines: &mut Findings) 
 
 /// A ledger may have names that an older version accepted; two spellings of a city are two cities to readers.
 fn names(definition: &Definition, lines: &mut Findings) {
-    let odd: Vec<_> = definition.odd_texts().map(|(what, text)| format!("{what} is {text:?}")).collect();
-    if !odd.is_empty() {
-        let found = format!("with invisible characters, unusual white space or not in NFC: {}", some(&odd));
-        lines.warn(
-            "names",
-            found,
-            "apply the definition again: the names are normalised, or refused with the line",
-        );
+    if let Some(odd) = any(definition.odd_texts().map(|(what, text)| format!("{what} is {text:?}"))) {
+        let found = format!("with invisible characters, unusual white space or not in NFC: {odd}");
+        let todo = "apply the definition again: the names are normalised, or refused with the line";
+        lines.warn("names", found, todo);
     }
     let mut spellings: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
     for store in &definition.stores {
         spellings.entry(search_key(&store.city)).or_default().insert(&store.city);
     }
     let several = spellings.into_values().filter(|of_one| of_one.len() > 1);
-    let several: Vec<_> = several.map(|of_one| Vec::from_iter(of_one).join(" and ")).collect();
-    if !several.is_empty() {
-        let found = format!("one city in several spellings: {}", some(&several));
+    if let Some(several) = any(several.map(|of_one| Vec::from_iter(of_one).join(" and "))) {
+        let found = format!("one city in several spellings: {several}");
         lines.warn("names", found, "a search finds all of them; write the city in one way");
     }
 }
@@ -55,11 +50,8 @@ fn dates(definition: &Definition, now_ms: i64, lines: &mut Findings) {
     let (until, left) = (away(opens), away(closes));
     if left <= 0 {
         let found = format!("it was over {} ago, at {closes}", listed(left));
-        lines.fail(
-            "dates",
-            found,
-            "the sale accepts no more reservations: apply a definition with a later closes_at",
-        );
+        let todo = "the sale accepts no more reservations: apply a definition with a later closes_at";
+        lines.fail("dates", found, todo);
     } else if until <= 0 {
         let found =
             format!("it has been open for {}, since {opens}; it closes in {}", listed(until), listed(left));
@@ -68,21 +60,18 @@ fn dates(definition: &Definition, now_ms: i64, lines: &mut Findings) {
         let found = format!("it opens in {}, at {opens}", listed(until));
         lines.warn("dates", found, "check month and year of opens_at");
     } else {
-        lines.ok(
-            "dates",
-            format!("it opens in {}, at {opens}, and closes {} later", listed(until), listed(left - until)),
-        );
+        let found =
+            format!("it opens in {}, at {opens}, and closes {} later", listed(until), listed(left - until));
+        lines.ok("dates", found);
     }
 }
 
 fn terms(definition: &Definition, lines: &mut Findings) {
     let sale = &definition.sale;
     if sale.rehearsal {
-        lines.warn(
-            "rehearsal",
-            "rehearsal = true: load tests may send load to it",
-            "apply it with rehearsal = false before the launch",
-        );
+        let found = "rehearsal = true: load tests may send load to it";
+        let todo = "apply it with rehearsal = false before the launch";
+        lines.warn("rehearsal", found, todo);
     }
     let open_ms = sale.closes_at.as_millisecond().saturating_sub(sale.opens_at.as_millisecond());
     let hold = age(sale.hold_ms / 1_000);
@@ -107,55 +96,39 @@ fn terms(definition: &Definition, lines: &mut Findings) {
 
 fn models(definition: &Definition, lines: &mut Findings) {
     let models = &definition.models;
-    let names = |pick: &dyn Fn(&crate::domain::definition::Model) -> bool| -> Vec<&str> {
-        models.iter().filter(|model| pick(model)).map(|model| model.id.as_str()).collect()
-    };
-    let empty = names(&|model| model.stock == Some(0));
-    let endless = names(&|model| model.stock.is_none());
-    if empty.len() == models.len() {
+    let names = |pick: &dyn Fn(&Model) -> bool| any(models.iter().filter(|m| pick(m)).map(|m| &m.id));
+    if models.iter().all(|model| model.stock == Some(0)) {
         lines.fail("stock", "no model has stock", "nothing can be reserved: give the models a stock");
-    } else if !empty.is_empty() {
-        let found = format!("models without stock: {}", some(&empty));
+    } else if let Some(empty) = names(&|model| model.stock == Some(0)) {
+        let found = format!("models without stock: {empty}");
         lines.warn("stock", found, "they are sold out from the start: give them a stock or leave them out");
-    } else if !endless.is_empty() {
-        let found = format!("models without a limit: {}", some(&endless));
+    } else if let Some(endless) = names(&|model| model.stock.is_none()) {
+        let found = format!("models without a limit: {endless}");
         lines.warn("stock", found, "they never sell out: give them a stock");
     } else {
         let units = total(models.iter().map(|model| model.stock)).unwrap_or_default();
         lines.ok("stock", format!("{units} of {} models", models.len()));
     }
     let deposit = definition.sale.deposit;
-    let free = names(&|model| model.price == 0);
-    let below = names(&|model| model.price < deposit);
-    if !below.is_empty() {
-        let found = format!("the deposit, {deposit}, is more than the price of {}", some(&below));
+    if let Some(below) = names(&|model| model.price < deposit) {
+        let found = format!("the deposit, {deposit}, is more than the price of {below}");
         lines.fail("prices", found, "prices and the deposit are in minor units: 99900 are 999.00");
-    } else if !free.is_empty() {
-        lines.warn(
-            "prices",
-            format!("models with a price of 0: {}", some(&free)),
-            "check the prices; they are in minor units",
-        );
+    } else if let Some(free) = names(&|model| model.price == 0) {
+        let found = format!("models with a price of 0: {free}");
+        lines.warn("prices", found, "check the prices; they are in minor units");
     } else {
-        lines.ok(
-            "prices",
-            format!("in {}, with a deposit of {deposit} in minor units", definition.sale.currency),
-        );
+        let found = format!("in {}, with a deposit of {deposit} in minor units", definition.sale.currency);
+        lines.ok("prices", found);
     }
 }
 
 fn packages(definition: &Definition, lines: &mut Findings) {
     let packages = &definition.packages;
-    let empty: Vec<&str> = packages.iter().filter(|p| p.stock == Some(0)).map(|p| p.id.as_str()).collect();
-    if empty.is_empty() {
-        lines.ok("packages", format!("{}", packages.len()));
+    if let Some(empty) = any(packages.iter().filter(|p| p.stock == Some(0)).map(|p| &p.id)) {
+        let todo = "they are sold out from the start: give them a stock or leave them out";
+        lines.warn("packages", format!("packages without stock: {empty}"), todo);
     } else {
-        let found = format!("packages without stock: {}", some(&empty));
-        lines.warn(
-            "packages",
-            found,
-            "they are sold out from the start: give them a stock or leave them out",
-        );
+        lines.ok("packages", packages.len().to_string());
     }
 }
 
@@ -171,8 +144,6 @@ fn stores(definition: &Definition, lines: &mut Findings) {
         let city = cities.entry(&store.city).or_insert(Some(0));
         *city = city.and_then(|sum| Some(sum.saturating_add(store.capacity?)));
     }
-    let dry: Vec<&str> =
-        cities.iter().filter(|(_, slots)| **slots == Some(0)).map(|(city, _)| *city).collect();
     let units = total(definition.models.iter().map(|model| model.stock));
     let slots = total(stores.iter().map(|store| store.capacity));
     if empty.len() == stores.len() {
@@ -188,8 +159,8 @@ fn stores(definition: &Definition, lines: &mut Findings) {
         let slots = slots.map_or("slots without a limit".to_owned(), |slots| format!("{slots} slots"));
         lines.ok("stores", format!("{} in {} cities, {slots}", stores.len(), cities.len()));
     }
-    if !dry.is_empty() {
-        let found = format!("cities without capacity: {}", some(&dry));
+    if let Some(dry) = any(cities.iter().filter(|(_, slots)| **slots == Some(0)).map(|(city, _)| city)) {
+        let found = format!("cities without capacity: {dry}");
         lines.warn("cities", found, "their stores are sold out from the start: add capacity");
     } else if !empty.is_empty() {
         let found = format!("{} stores without capacity: {}", empty.len(), some(&empty));

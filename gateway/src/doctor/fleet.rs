@@ -1,7 +1,8 @@
 //! Checks the live gateways, their versions and scripts, and the rate limits in force.
 
-use crate::doctor::format::some;
-use crate::doctor::report::{Finding, Findings, Severity};
+use crate::doctor::format::{any, some};
+use crate::doctor::gateway::RunningGateway;
+use crate::doctor::report::{Finding, Findings};
 use crate::domain::policy::{Policy, Rates, rate_text};
 use crate::domain::rfc3339::rfc3339;
 use crate::fleet::SetLimits;
@@ -24,24 +25,11 @@ pub(super) struct FleetFacts {
     /// Scripts of this binary in Redis, and their total; or the error of Redis.
     pub scripts: Result<(usize, usize), String>,
     /// The gateway at the ops address of this configuration, if one runs there.
-    pub here: Option<LocalGateway>,
+    pub here: Option<RunningGateway>,
     /// The configured rates.
     pub configured: Rates,
     /// The rates set by operators, or the error of reading them.
     pub set: Result<SetLimits, String>,
-}
-
-/// The gateway at the ops address of this configuration.
-#[derive(Debug)]
-pub(super) struct LocalGateway {
-    /// Whether it runs the scripts of this binary; `None`: unknown.
-    pub has_our_scripts: Option<bool>,
-    /// The reason why it is not ready.
-    pub not_ready: Option<String>,
-    /// Whether it serves the configured certificate; `None`: none is configured.
-    pub has_our_certificate: Option<bool>,
-    /// Requests whose Forwarded or X-Forwarded-For it has ignored, and all requests.
-    pub forwarded_ignored: (u64, u64),
 }
 
 /// Runs every check.
@@ -64,10 +52,8 @@ fn gateways(facts: &FleetFacts, lines: &mut Findings) {
         }
     };
     // A gateway whose report can't be parsed is of another version, too.
-    let others: Vec<String> = (live.iter())
-        .filter(|report| report.version != facts.version)
-        .map(|report| format!("{:?} ({})", report.listen, report.version))
-        .collect();
+    let others = live.iter().filter(|report| report.version != facts.version);
+    let others: Vec<_> = others.map(|report| format!("{:?} ({})", report.listen, report.version)).collect();
     let all: Vec<&str> = live.iter().map(|report| report.listen.as_str()).collect();
     if let Some(expected) = facts.expected.filter(|expected| live.len() < *expected) {
         let found = format!("{} of {expected} live: {}", live.len(), some(&all));
@@ -78,12 +64,9 @@ fn gateways(facts: &FleetFacts, lines: &mut Findings) {
         (live, 0) => lines.ok("gateways", format!("{live} of version {}: {}", facts.version, some(&all))),
         (live, count) => {
             let found = format!("{count} of {live} are not of version {}: {}", facts.version, some(&others));
-            lines.warn(
-                "gateways",
-                found,
-                "finish the update or roll it back before the opening: gateways of two versions sell one sale \
-                 together, but their texts and alarms may differ",
-            );
+            let todo = "finish the update or roll it back before the opening: gateways of two versions sell one sale \
+                        together, but their texts and alarms may differ";
+            lines.warn("gateways", found, todo);
         }
     }
 }
@@ -97,20 +80,15 @@ fn health(facts: &FleetFacts, lines: &mut Findings) {
     let waiting = live.iter().filter(|report| !report.ready);
     let (young, waiting): (Vec<&GatewayReport>, _) =
         waiting.partition(|report| report.uptime_ms < STARTING_MS);
-    let mut not_ready: Vec<String> = waiting.iter().map(reasons).collect();
     // A gateway that can't reach Redis does not update its report.
     let here = facts.here.as_ref().and_then(|here| here.not_ready.as_ref());
-    not_ready.extend(here.map(|why| format!("the one on this host: {why}")));
-    if !not_ready.is_empty() {
-        let found = format!("not all are ready: {}", some(&not_ready));
+    let here = here.map(|why| format!("the one on this host: {why}"));
+    if let Some(not_ready) = any(waiting.iter().map(reasons).chain(here)) {
+        let found = format!("not all are ready: {not_ready}");
         lines.fail("ready", found, "they get no traffic until they are ready: check their logs");
-    } else if !young.is_empty() {
-        let listed: Vec<String> = young.iter().map(reasons).collect();
-        lines.warn(
-            "ready",
-            format!("some have just started: {}", some(&listed)),
-            "run the checks again in some seconds",
-        );
+    } else if let Some(young) = any(young.iter().map(reasons)) {
+        let found = format!("some have just started: {young}");
+        lines.warn("ready", found, "run the checks again in some seconds");
     } else if !live.is_empty() {
         lines.ok("ready", format!("all {} are ready", live.len()));
     }
@@ -148,11 +126,8 @@ fn here(facts: &FleetFacts, lines: &mut Findings) {
             "{ignored} of {all} requests at the gateway on this host have Forwarded or X-Forwarded-For, which is ignored: \
              their peers are not in --trusted-proxies, so all clients behind a proxy share its limits"
         );
-        lines.warn(
-            "proxies",
-            found,
-            "list your proxies with --trusted-proxies, or have them send the PROXY protocol",
-        );
+        let todo = "list your proxies with --trusted-proxies, or have them send the PROXY protocol";
+        lines.warn("proxies", found, todo);
     }
 }
 
@@ -183,24 +158,15 @@ fn limits(facts: &FleetFacts, lines: &mut Findings) {
         Ok(set) => set,
         Err(why) => {
             let found = format!("the rates set by operators can't be read: {why}");
-            return lines.fail(
-                "limits",
-                found,
-                "gateways keep the former rates: set them again with `gateway limits set …`",
-            );
+            let todo = "gateways keep the former rates: set them again with `gateway limits set …`";
+            return lines.fail("limits", found, todo);
         }
     };
     let rates = set.over(&facts.configured);
-    let listed: Vec<String> = Policy::ALL
-        .iter()
-        .map(|policy| format!("{} {}", policy.name(), rate_text(rates.of(*policy))))
-        .collect();
-    let in_force = listed.join(", ");
-    let off: Vec<&str> = [Policy::Buyer, Policy::Address, Policy::Unverified]
-        .iter()
-        .filter(|policy| rates.of(**policy).is_none())
-        .map(|policy| policy.name())
-        .collect();
+    let listed = |policy: Policy| format!("{} {}", policy.name(), rate_text(rates.of(policy)));
+    let in_force = Policy::ALL.map(listed).join(", ");
+    let off = [Policy::Buyer, Policy::Address, Policy::Unverified].into_iter();
+    let off = off.filter(|policy| rates.of(*policy).is_none()).map(Policy::name);
     if !set.rates.is_empty() {
         let (at, who, reason) = set.changed.clone().unwrap_or_default();
         let why = reason.map(|why| format!(", {why}")).unwrap_or_default();
@@ -208,15 +174,12 @@ fn limits(facts: &FleetFacts, lines: &mut Findings) {
         let found = format!("{in_force}; {} set by {who} at {}{why}", names.join(", "), rfc3339(at));
         let back: Vec<String> = names.iter().map(|name| format!("{name}=default")).collect();
         lines.warn("limits", found, format!("left from a rehearsal? gateway limits set {}", back.join(" ")));
-    } else if !off.is_empty() {
-        let found = format!("{in_force}: nothing limits {}", off.join(", "));
-        lines.warn(
-            "limits",
-            found,
-            "on the public internet each of these needs a rate: see --limit-buyer and so on",
-        );
+    } else if let Some(off) = any(off) {
+        let found = format!("{in_force}: nothing limits {off}");
+        let todo = "on the public internet each of these needs a rate: see --limit-buyer and so on";
+        lines.warn("limits", found, todo);
     } else {
-        lines.add_with_severity(Severity::Ok, "limits", in_force, "");
+        lines.ok("limits", in_force);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 /// A size.
 pub(super) fn bytes(n: u64) -> String {
@@ -39,30 +39,26 @@ pub(super) fn some<T: AsRef<str>>(list: &[T]) -> String {
     }
 }
 
+/// As [`some`]; `None` for an empty list.
+pub(super) fn any<T: AsRef<str>>(list: impl IntoIterator<Item = T>) -> Option<String> {
+    let list = Vec::from_iter(list);
+    (!list.is_empty()).then(|| some(&list))
+}
+
 /// The differences of two documents, as JSON pointers.
 pub(super) fn differing(one: &str, other: &str) -> Vec<String> {
     fn collect_differences(at: &str, one: &Value, other: &Value, found: &mut Vec<String>) {
-        let null = Value::Null;
-        match (one, other) {
+        let keys: Vec<String> = match (one, other) {
             (Value::Object(a), Value::Object(b)) => {
-                let keys: BTreeSet<&String> = a.keys().chain(b.keys()).collect();
-                for key in keys {
-                    let of = |map: &Map<String, Value>| map.get(key).cloned().unwrap_or_default();
-                    collect_differences(&format!("{at}/{key}"), &of(a), &of(b), found);
-                }
+                a.keys().chain(b.keys()).collect::<BTreeSet<_>>().into_iter().cloned().collect()
             }
-            (Value::Array(a), Value::Array(b)) => {
-                for n in 0..a.len().max(b.len()) {
-                    collect_differences(
-                        &format!("{at}/{n}"),
-                        a.get(n).unwrap_or(&null),
-                        b.get(n).unwrap_or(&null),
-                        found,
-                    );
-                }
-            }
-            (one, other) if one != other => found.push(at.to_owned()),
-            _ => {}
+            (Value::Array(a), Value::Array(b)) => (0..a.len().max(b.len())).map(|n| n.to_string()).collect(),
+            _ if one != other => return found.push(at.to_owned()),
+            _ => return,
+        };
+        for key in keys.iter().map(|key| format!("/{key}")) {
+            let of = |parent: &'_ Value| parent.pointer(&key).cloned().unwrap_or_default();
+            collect_differences(&format!("{at}{key}"), &of(one), &of(other), found);
         }
     }
     let read = |text: &str| serde_json::from_str(text).unwrap_or_default();

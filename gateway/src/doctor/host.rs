@@ -1,10 +1,13 @@
 //! Checks that a gateway with these options can run on this host.
 
-use std::net::SocketAddr;
+mod facts;
+
 use std::time::Duration;
 
+pub(super) use facts::{HostFacts, Port, PortState};
+
 use crate::config::ADDRESS_LEAST;
-use crate::doctor::format::{bytes, some};
+use crate::doctor::format::{any, bytes};
 use crate::doctor::report::{Finding, Findings, Severity};
 
 /// Descriptors of a worker besides those of its clients: its listener, its connection, its runtime.
@@ -17,65 +20,6 @@ const CONNECTION_BYTES: u64 = 12 * 1024;
 const START_BYTES: u64 = 64 << 20;
 /// Hundredths of a byte for each key, in three tables.
 const LIMIT_KEY_BYTES_100: u64 = 3 * 1_830;
-
-/// The facts of this host, and the options that need it.
-#[derive(Debug, Clone)]
-pub(super) struct HostFacts {
-    /// The limit of open files of a process, soft and hard; `None`: no limit, or unknown.
-    pub files: Option<(u64, u64)>,
-    /// The limit of the gateway that runs on this host already.
-    pub files_of_running: Option<u64>,
-    /// `net.core.somaxconn`.
-    pub somaxconn: Option<u64>,
-    /// The accept queue of the gateway.
-    pub backlog: u64,
-    /// Free memory in bytes, within the control group's limit.
-    pub memory: Option<u64>,
-    /// Threads that can run at once.
-    pub cores: u64,
-    /// `--workers`
-    pub workers: u64,
-    /// `--connections-max`
-    pub connections: u64,
-    /// `--connections-per-address-max`; `None`: off.
-    pub connections_per_address: Option<u64>,
-    /// In-flight permits of each worker: its share of `--in-flight-max`.
-    pub in_flight_per_worker: u64,
-    /// `--idle-timeout-ms`
-    pub idle_timeout: Duration,
-    /// The idle timeout of the load balancer, if it was given.
-    pub balancer_idle: Option<Duration>,
-    /// `--limit-keys-max`
-    pub limit_keys: u64,
-    /// Both listeners.
-    pub ports: Vec<Port>,
-    /// `LAUNCHGATE_…` variables without effect, each as a sentence.
-    pub unknown_variables: Vec<String>,
-}
-
-/// An address that a gateway will listen on.
-#[derive(Debug, Clone)]
-pub(super) struct Port {
-    /// The option with the address.
-    pub option: &'static str,
-    /// The address.
-    pub address: SocketAddr,
-    /// Its state now.
-    pub state: PortState,
-}
-
-/// The result of binding an address.
-#[derive(Debug, Clone)]
-pub(super) enum PortState {
-    /// The port is free.
-    Free,
-    /// A gateway of this version has it.
-    Gateway(String),
-    /// Another program has it.
-    Taken,
-    /// It can't be bound, for this reason.
-    Refused(String),
-}
 
 /// Runs every check.
 pub(super) fn check(facts: &HostFacts) -> Vec<Finding> {
@@ -98,25 +42,14 @@ fn files(facts: &HostFacts, lines: &mut Findings) {
         "LimitNOFILE={needed} in the unit, or `ulimit -n {needed}` in the shell, before it starts; or fewer --connections-max"
     );
     let needs = format!("{} connections and {} workers need {needed}", facts.connections, facts.workers);
-    if let Some(max) = facts.files_of_running {
-        let verdict = if max < needed { Severity::Fail } else { Severity::Ok };
-        lines.add_with_severity(
-            verdict,
-            "files",
-            format!("the gateway on this host may open {max} files; {needs}"),
-            &todo,
-        );
-        return;
-    }
-    match facts.files {
-        None => lines.ok("files", format!("no limit; {needs}")),
-        Some((soft, hard)) => {
-            let verdict = if soft < needed { Severity::Fail } else { Severity::Ok };
-            let found =
-                format!("{soft} may be open at once (at most {hard}), as this shell starts it; {needs}");
-            lines.add_with_severity(verdict, "files", found, &todo);
+    let (max, found) = match (facts.files_of_running, facts.files) {
+        (Some(max), _) => (max, format!("the gateway on this host may open {max} files; {needs}")),
+        (None, Some((soft, hard))) => {
+            (soft, format!("{soft} may be open at once (at most {hard}), as this shell starts it; {needs}"))
         }
-    }
+        (None, None) => return lines.ok("files", format!("no limit; {needs}")),
+    };
+    lines.fail_if(max < needed, "files", found, &todo);
 }
 
 /// The caps of connections, and whether one client address can use them up.
@@ -128,10 +61,9 @@ fn connections(facts: &HostFacts, lines: &mut Findings) {
     );
     let is_shared = facts.connections_per_address.is_some_and(|most| most < facts.connections);
     let is_small = facts.connections <= ADDRESS_LEAST;
-    let verdict = if is_shared || is_small { Severity::Ok } else { Severity::Warn };
     let todo = "a --connections-per-address-max below --connections-max: one address could hold every connection; proxies in \
                 --trusted-proxies count for no address";
-    lines.add_with_severity(verdict, "connections", found, todo);
+    lines.warn_if(!(is_shared || is_small), "connections", found, todo);
 }
 
 fn backlog(facts: &HostFacts, lines: &mut Findings) {
@@ -142,8 +74,7 @@ fn backlog(facts: &HostFacts, lines: &mut Findings) {
         "sysctl net.core.somaxconn={0}, and in /etc/sysctl.d: the kernel cuts {0} down to it",
         facts.backlog
     );
-    let verdict = if most < facts.backlog { Severity::Warn } else { Severity::Ok };
-    lines.add_with_severity(verdict, "backlog", found, &todo);
+    lines.warn_if(most < facts.backlog, "backlog", found, &todo);
 }
 
 fn memory(facts: &HostFacts, lines: &mut Findings) {
@@ -152,28 +83,14 @@ fn memory(facts: &HostFacts, lines: &mut Findings) {
     let needed = START_BYTES + tables + facts.connections.saturating_mul(CONNECTION_BYTES);
     let found = format!("{} free; a gateway with these options can take {}", bytes(free), bytes(needed));
     // The kernel's buffers of each connection come on top.
-    let verdict = match () {
-        () if needed > free => Severity::Fail,
-        () if needed > free / 2 => Severity::Warn,
-        () => Severity::Ok,
-    };
-    lines.add_with_severity(
-        verdict,
-        "memory",
-        found,
-        "fewer --connections-max or --limit-keys-max, or more memory",
-    );
+    let verdict = Severity::worst(needed > free, needed > free / 2);
+    lines.add(verdict, "memory", found, "fewer --connections-max or --limit-keys-max, or more memory");
 }
 
 fn cores(facts: &HostFacts, lines: &mut Findings) {
     let found = format!("{} workers on {} cores", facts.workers, facts.cores);
-    let verdict = if facts.workers > facts.cores { Severity::Warn } else { Severity::Ok };
-    lines.add_with_severity(
-        verdict,
-        "workers",
-        found,
-        "no more --workers than cores: they would share cores",
-    );
+    let todo = "no more --workers than cores: they would share cores";
+    lines.warn_if(facts.workers > facts.cores, "workers", found, todo);
 }
 
 /// A balancer must close an idle connection first: requests that it sends while the gateway closes are lost.
@@ -192,50 +109,39 @@ fn idle(facts: &HostFacts, lines: &mut Findings) {
         "set --idle-timeout-ms some seconds above what the balancer has (more than {}); name that with --balancer-idle",
         kept.as_millis()
     );
-    let verdict = if facts.idle_timeout <= kept { Severity::Warn } else { Severity::Ok };
-    lines.add_with_severity(verdict, "idle", found, &todo);
+    lines.warn_if(facts.idle_timeout <= kept, "idle", found, &todo);
 }
 
 fn ports(facts: &HostFacts, lines: &mut Findings) {
     for Port { option, address, state } in &facts.ports {
-        match state {
-            PortState::Free if address.port() == 0 => lines.warn(
-                "ports",
-                format!("{option} {address}: any free port"),
-                "give a port: no client could find this one",
-            ),
-            PortState::Free => lines.ok("ports", format!("{option} {address} is free")),
-            PortState::Gateway(version) => {
-                lines.ok("ports", format!("{option} {address}: a gateway of version {version} listens there"));
+        let find = format!(
+            "find its process (ss -ltnp 'sport = :{}'): restart a gateway that hangs; if it is another program, give \
+             another port",
+            address.port()
+        );
+        let (verdict, what, todo) = match state {
+            PortState::Free if address.port() == 0 => {
+                (Severity::Warn, ": any free port".to_owned(), "give a port: no client could find this one")
             }
-            PortState::Taken => lines.fail(
-                "ports",
-                format!("{option} {address} is in use, and no gateway answers there"),
-                format!(
-                    "find its process (ss -ltnp 'sport = :{}'): restart a gateway that hangs; if it is another program, give \
-                     another port",
-                    address.port()
-                ),
-            ),
-            PortState::Refused(why) => lines.fail(
-                "ports",
-                format!("{option} {address}: {why}"),
+            PortState::Free => (Severity::Ok, " is free".to_owned(), ""),
+            PortState::Gateway(version) => {
+                (Severity::Ok, format!(": a gateway of version {version} listens there"), "")
+            }
+            PortState::Taken => {
+                (Severity::Fail, " is in use, and no gateway answers there".to_owned(), find.as_str())
+            }
+            PortState::Refused(why) => (
+                Severity::Fail,
+                format!(": {why}"),
                 "give an address of this host, and a port from 1024 on, or grant the gateway CAP_NET_BIND_SERVICE",
             ),
-        }
+        };
+        lines.add(verdict, "ports", format!("{option} {address}{what}"), todo);
     }
-    if facts.ports.is_empty() {
-        return;
-    }
-    let same: Vec<String> = facts
-        .ports
-        .iter()
-        .filter(|port| port.address.port() != 0)
-        .filter(|port| facts.ports.iter().filter(|other| other.address == port.address).count() > 1)
-        .map(|port| port.option.to_owned())
-        .collect();
-    if !same.is_empty() {
-        lines.fail("ports", format!("the same address for {}", some(&same)), "give each a port of its own");
+    let fixed = || facts.ports.iter().filter(|port| port.address.port() != 0);
+    let is_shared = |port: &&Port| fixed().filter(|other| other.address == port.address).count() > 1;
+    if let Some(same) = any(fixed().filter(is_shared).map(|port| port.option)) {
+        lines.fail("ports", format!("the same address for {same}"), "give each a port of its own");
     }
 }
 

@@ -1,8 +1,10 @@
 //! Checks that keys, certificates and tokens are valid through the launch, and that their files are private.
 
-use std::path::PathBuf;
+mod facts;
 
-use crate::doctor::format::{age, some};
+pub(super) use facts::{AuthFacts, CertificateFacts, KeyFacts};
+
+use crate::doctor::format::{age, any, some};
 use crate::doctor::report::{Finding, Findings, Severity};
 
 const DAY_S: i64 = 86_400;
@@ -12,71 +14,6 @@ const SOON_S: i64 = 2 * DAY_S;
 const RENEWED_S: i64 = 14 * DAY_S;
 /// A secret with fewer bits can be guessed.
 const BITS_MIN: f64 = 96.0;
-
-/// The facts of keys, tokens and certificates.
-#[derive(Debug)]
-pub(super) struct KeyFacts {
-    /// Seconds since 1970.
-    pub now_s: i64,
-    /// The sale that opens next, and when.
-    pub launch: Option<(String, i64)>,
-    /// The keys of tokens, or why they can't be used.
-    pub auth: Result<AuthFacts, Vec<String>>,
-    /// Names in the ops token file with the bits of their tokens, or why the file can't be used.
-    pub ops: Result<Vec<(String, f64)>, Vec<String>>,
-    /// Whether any of these tokens has the role `operate`.
-    pub has_operator: bool,
-    /// Files that other users may read: kind, path, mode.
-    pub shared: Vec<(&'static str, PathBuf, u32)>,
-    /// The host name of the API, if it was given.
-    pub host: Option<String>,
-    /// Of each listener with TLS: the option's prefix, and its certificate or why it can't be used.
-    pub certificates: Vec<(&'static str, Result<CertificateFacts, Vec<String>>)>,
-}
-
-/// The keys that verify tokens.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum AuthFacts {
-    /// A shared secret with this many bits.
-    Secret(f64),
-    /// Public keys.
-    Jwks {
-        /// Each key's id, and its expiry.
-        keys: Vec<(String, Option<i64>)>,
-        /// How many of them may sign for a service.
-        services: usize,
-        /// Invalid keys of the set, and listed service keys that are missing.
-        findings: Vec<String>,
-        /// Whether tokens need one issuer and one audience.
-        is_bound: bool,
-    },
-}
-
-/// A certificate and its chain.
-#[derive(Debug, Clone)]
-pub(super) struct CertificateFacts {
-    /// Start of validity, in seconds since 1970.
-    pub begins: i64,
-    /// Expiry, in seconds since 1970.
-    pub ends: i64,
-    /// The host names.
-    pub names: Vec<String>,
-    /// Certificates in the file.
-    pub chain: usize,
-    /// Whether it is self-signed.
-    pub is_own_issuer: bool,
-    /// The host name of the API, and whether the certificate is valid for it.
-    pub host: Option<(String, bool)>,
-}
-
-/// A bound of the secret's bits, if every character was drawn from those that occur.
-pub(super) fn bits(secret: &[u8]) -> f64 {
-    let mut seen = [false; 256];
-    secret.iter().for_each(|byte| seen[usize::from(*byte)] = true);
-    let kinds = u32::try_from(seen.iter().filter(|is| **is).count()).unwrap_or(1);
-    let length = u32::try_from(secret.len()).unwrap_or(u32::MAX);
-    f64::from(kinds.max(1)).log2() * f64::from(length)
-}
 
 /// Runs every check.
 pub(super) fn check(facts: &KeyFacts) -> Vec<Finding> {
@@ -99,15 +36,12 @@ pub(super) fn check(facts: &KeyFacts) -> Vec<Finding> {
     for (listener, certificate) in &facts.certificates {
         match certificate {
             Ok(certificate) => check_certificate(facts, listener, certificate, &mut lines),
-            Err(problems) => problems.iter().for_each(|problem| {
-                lines.fail(
-                    "certificate",
-                    problem,
-                    format!(
-                        "give a matching pair with --{listener}tls-cert-file and --{listener}tls-key-file"
-                    ),
+            Err(problems) => {
+                let todo = format!(
+                    "give a matching pair with --{listener}tls-cert-file and --{listener}tls-key-file"
                 );
-            }),
+                lines.fail_each("certificate", problems, &todo);
+            }
         }
     }
     lines.end()
@@ -115,9 +49,9 @@ pub(super) fn check(facts: &KeyFacts) -> Vec<Finding> {
 
 fn auth(facts: &KeyFacts, lines: &mut Findings) {
     match &facts.auth {
-        Err(problems) => problems.iter().for_each(|problem| {
-            lines.fail("tokens", problem, "without valid keys the gateway does not start");
-        }),
+        Err(problems) => {
+            lines.fail_each("tokens", problems, "without valid keys the gateway does not start");
+        }
         Ok(AuthFacts::Secret(bits)) if *bits < BITS_MIN => lines.warn(
             "tokens",
             "the secret of tokens has so few different characters that it can be guessed",
@@ -129,27 +63,21 @@ fn auth(facts: &KeyFacts, lines: &mut Findings) {
         Ok(AuthFacts::Jwks { keys, services, findings, is_bound }) => {
             expiries(facts, keys, lines);
             for found in findings {
-                lines.warn(
-                    "tokens",
-                    found,
-                    "tokens signed with it are refused: ask the publisher of the set",
-                );
+                let todo = "tokens signed with it are refused: ask the publisher of the set";
+                lines.warn("tokens", found, todo);
             }
             if *services == 0 {
-                lines.fail(
-                    "services",
-                    "no key may sign for services: no reservation can be confirmed, and every hold expires",
-                    "list the payment service's keys with --auth-service-key-ids",
-                );
+                let found =
+                    "no key may sign for services: no reservation can be confirmed, and every hold expires";
+                let todo = "list the payment service's keys with --auth-service-key-ids";
+                lines.fail("services", found, todo);
             } else {
                 lines.ok("services", format!("{services} of the keys may sign for services"));
             }
             if !is_bound {
-                lines.warn(
-                    "audience",
-                    "tokens that these keys sign for other audiences are accepted, too",
-                    "set --auth-issuer and --auth-audience",
-                );
+                let found = "tokens that these keys sign for other audiences are accepted, too";
+                let todo = "set --auth-issuer and --auth-audience";
+                lines.warn("audience", found, todo);
             }
         }
     }
@@ -162,18 +90,14 @@ fn expiries(facts: &KeyFacts, keys: &[(String, Option<i64>)], lines: &mut Findin
         let what = format!("the key {kid:?}");
         if let Some((verdict, found)) = lifetime(facts, &what, *ends) {
             is_bad = true;
-            lines.add_with_severity(
-                verdict,
-                "tokens",
-                found,
-                "publish a later key, and sign with it before this one expires",
-            );
+            let todo = "publish a later key, and sign with it before this one expires";
+            lines.add(verdict, "tokens", found, todo);
         }
     }
     if !is_bad {
         let first = keys.iter().filter_map(|(_, ends)| *ends).min();
         let until = first.map_or("none of them expires".to_owned(), |ends| {
-            format!("the first expires in {}", age(ends.saturating_sub(facts.now_s).unsigned_abs()))
+            format!("the first expires in {}", until(facts, ends))
         });
         lines.ok("tokens", format!("{} public keys, {until}", keys.len()));
     }
@@ -181,22 +105,16 @@ fn expiries(facts: &KeyFacts, keys: &[(String, Option<i64>)], lines: &mut Findin
 
 fn ops(facts: &KeyFacts, lines: &mut Findings) {
     let tokens = match &facts.ops {
-        Err(problems) => {
-            return problems.iter().for_each(|problem| {
-                lines.fail("ops", problem, "without it the gateway does not start");
-            });
-        }
         Ok(tokens) => tokens,
+        Err(problems) => return lines.fail_each("ops", problems, "without it the gateway does not start"),
     };
-    let names = |pick: &dyn Fn(f64) -> bool| -> Vec<&str> {
-        tokens.iter().filter(|(_, bits)| pick(*bits)).map(|(name, _)| name.as_str()).collect()
-    };
-    let weak = names(&|bits| bits < BITS_MIN);
-    if weak.is_empty() {
-        lines.ok("ops", format!("tokens of {}", some(&names(&|_| true))));
-    } else {
-        let found = format!("tokens that can be guessed: those of {}", some(&weak));
+    let weak = tokens.iter().filter(|(_, bits)| *bits < BITS_MIN);
+    if let Some(weak) = any(weak.map(|(name, _)| name)) {
+        let found = format!("tokens that can be guessed: those of {weak}");
         lines.warn("ops", found, "replace them by `openssl rand -hex 32`: they can close sales");
+    } else {
+        let names: Vec<_> = tokens.iter().map(|(name, _)| name).collect();
+        lines.ok("ops", format!("tokens of {}", some(&names)));
     }
     if !facts.has_operator {
         let found = "no ops token has the role operate: no sale can be paused or closed over the API";
@@ -204,68 +122,55 @@ fn ops(facts: &KeyFacts, lines: &mut Findings) {
     }
 }
 
+/// The time between now and then.
+fn until(facts: &KeyFacts, then: i64) -> String {
+    age(then.saturating_sub(facts.now_s).unsigned_abs())
+}
+
 /// The finding on the expiry of a key or certificate.
 fn lifetime(facts: &KeyFacts, what: &str, ends: i64) -> Option<(Severity, String)> {
     let left = ends.saturating_sub(facts.now_s);
-    let listed = age(left.unsigned_abs());
+    let listed = until(facts, ends);
     if left <= 0 {
         return Some((Severity::Fail, format!("{what} expired {listed} ago")));
     }
+    let found = format!("{what} expires in {listed}");
     if let Some((sale, opens)) = &facts.launch
         && ends < opens.saturating_add(DAY_S)
     {
-        return Some((
-            Severity::Fail,
-            format!("{what} expires in {listed}, before or on the day that {sale} opens"),
-        ));
+        return Some((Severity::Fail, format!("{found}, before or on the day that {sale} opens")));
     }
-    match left {
-        _ if left < SOON_S => Some((Severity::Fail, format!("{what} expires in {listed}"))),
-        _ if left < RENEWED_S => Some((Severity::Warn, format!("{what} expires in {listed}"))),
-        _ => None,
-    }
+    let verdict = Severity::worst(left < SOON_S, left < RENEWED_S);
+    (verdict != Severity::Ok).then_some((verdict, found))
 }
 
 fn check_certificate(facts: &KeyFacts, listener: &str, certificate: &CertificateFacts, lines: &mut Findings) {
     let what = format!("--{listener}tls-cert-file");
     let CertificateFacts { begins, ends, names, chain, is_own_issuer, host } = certificate;
-    let renew = "renew it: the gateway reloads the files by itself";
     if *begins > facts.now_s {
-        let found =
-            format!("{what} becomes valid in {}", age(begins.saturating_sub(facts.now_s).unsigned_abs()));
-        lines.fail(
-            "certificate",
-            found,
-            "check the clock of this host; clients refuse the certificate until then",
-        );
+        let found = format!("{what} becomes valid in {}", until(facts, *begins));
+        let todo = "check the clock of this host; clients refuse the certificate until then";
+        lines.fail("certificate", found, todo);
     } else if let Some((verdict, found)) = lifetime(facts, &what, *ends) {
-        lines.add_with_severity(verdict, "certificate", found, renew);
+        lines.add(verdict, "certificate", found, "renew it: the gateway reloads the files by itself");
     } else if names.is_empty() {
-        lines.fail(
-            "certificate",
-            format!("{what} has no host name"),
-            "issue it with subjectAltName: clients check nothing else",
-        );
+        let found = format!("{what} has no host name");
+        let todo = "issue it with subjectAltName: clients check nothing else";
+        lines.fail("certificate", found, todo);
     } else if let Some((host, false)) = host {
         let found = format!("{what} is valid for {} and not for {host}", some(names));
         lines.fail("certificate", found, "issue it for the host name of the API");
     } else if *is_own_issuer {
         let found = format!("{what}, for {}, is self-signed", some(names));
-        lines.warn(
-            "certificate",
-            found,
-            "apps trust it only if configured to: use one of a certificate authority",
-        );
+        let todo = "apps trust it only if configured to: use one of a certificate authority";
+        lines.warn("certificate", found, todo);
     } else if *chain == 1 {
         let found = format!("{what}, for {}, lacks its issuer's certificate", some(names));
-        lines.warn(
-            "certificate",
-            found,
-            "put the chain into the file, after the server's own certificate: phones don't fetch it",
-        );
+        let todo = "put the chain into the file, after the server's own certificate: phones don't fetch it";
+        lines.warn("certificate", found, todo);
     } else {
-        let left = age(ends.saturating_sub(facts.now_s).unsigned_abs());
-        lines.ok("certificate", format!("{what}, for {}, expires in {left}", some(names)));
+        let found = format!("{what}, for {}, expires in {}", some(names), until(facts, *ends));
+        lines.ok("certificate", found);
     }
 }
 

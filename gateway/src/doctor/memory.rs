@@ -62,20 +62,14 @@ pub(super) fn check(facts: &RedisFacts, needs: &[MemoryNeed]) -> Vec<Finding> {
     let found = format!("{} in use of {of}; the sales can take {} more", bytes(used), bytes(need));
     let todo = "CONFIG SET maxmemory to twice what is needed, and in redis.conf, on a machine that has it: at the \
                 limit new reservations are refused";
-    let verdict = match () {
-        () if need > room || (limit > 0 && room == 0) => Severity::Fail,
-        // A reserve for buffers, the copy during a rewrite, and the unforeseen.
-        () if need > room / 2 || limit == 0 => Severity::Warn,
-        () => Severity::Ok,
-    };
-    lines.add_with_severity(verdict, "memory", found, todo);
+    let is_full = need > room || (limit > 0 && room == 0);
+    // A reserve for buffers, the copy during a rewrite, and the unforeseen.
+    let is_tight = need > room / 2 || limit == 0;
+    lines.add(Severity::worst(is_full, is_tight), "memory", found, todo);
     if limit > machine / 5 * 4 && machine > 0 {
         let found = format!("maxmemory is {} of the machine's {}", bytes(limit), bytes(machine));
-        lines.warn(
-            "machine",
-            found,
-            "leave a fifth to the system and to the copy while the file is rewritten",
-        );
+        let todo = "leave a fifth to the system and to the copy while the file is rewritten";
+        lines.warn("machine", found, todo);
     }
     if needs.iter().any(|need| need.is_endless) {
         let found = "a model without stock at stores without capacity: the needed memory has no bound";

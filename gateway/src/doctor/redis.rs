@@ -4,10 +4,11 @@ mod facts;
 
 use std::time::Duration;
 
-pub(super) use facts::{Machine, RedisFacts};
+pub(super) use facts::{RedisFacts, RedisInstance, instances, shared};
 
 use crate::doctor::format::{age, bytes};
 use crate::doctor::report::{Finding, Findings, Severity};
+use crate::fleet::clock_offset::Offset;
 use crate::store::durability::{Durability, DurabilityCheck};
 use crate::store::{acl, compatibility};
 
@@ -18,8 +19,8 @@ const WORST_MAX: Duration = Duration::from_millis(100);
 const EVENT_MS_MIN: i64 = 100;
 const EVENT_AGE_MAX: i64 = 3_600;
 /// Warning: log lines of different hosts are out of order. Failure: token times are checked wrongly.
-const OFFSET_WARN_MS: f64 = 200.0;
-const OFFSET_FAIL_MS: f64 = 2_000.0;
+const OFFSET_WARN_S: f64 = 0.2;
+const OFFSET_FAIL_S: f64 = 2.0;
 /// A file of this size that has grown by half is rewritten soon.
 const REWRITE_BYTES_MIN: u64 = 64 << 20;
 /// The consumer reads some hundred entries at once; a smaller buffer would disconnect it.
@@ -43,22 +44,17 @@ fn version(facts: &RedisFacts, lines: &mut Findings) {
     let version = facts.info("redis_version");
     let up = age(facts.number("uptime_in_seconds"));
     if facts.number("loading") == 1 {
-        lines.fail(
-            "version",
-            format!("{version}, which is still loading its files"),
-            "wait until it has, and run the checks again",
-        );
+        let found = format!("{version}, which is still loading its files");
+        let todo = "wait until it has, and run the checks again";
+        lines.fail("version", found, todo);
     } else if compatibility::version(version).unwrap_or_default() < compatibility::VERSION_MIN {
         let found = format!("{version} is too old: its scripts have no flags");
         lines.fail("version", found, "use Redis 7.0 or later");
     } else if facts.info("server_name") == "valkey" || facts.info.contains_key("valkey_version") {
         let valkey = facts.info("valkey_version");
         let found = format!("Valkey {valkey}, compatible with Redis {version}; up for {up}");
-        lines.warn(
-            "version",
-            found,
-            "rehearse the launch on this version of Valkey: the project's tests run on Redis",
-        );
+        let todo = "rehearse the launch on this version of Valkey: the project's tests run on Redis";
+        lines.warn("version", found, todo);
     } else {
         lines.ok("version", format!("Redis {version}, up for {up}"));
     }
@@ -69,45 +65,33 @@ fn role(facts: &RedisFacts, lines: &mut Findings) {
     let is_in_cluster = facts.number("cluster_enabled") == 1 || !matches!(mode, "standalone" | "");
     if is_in_cluster && facts.master.is_none() {
         let found = format!("it runs as {mode}");
-        lines.fail(
-            "role",
-            found,
-            "give a cluster as redis+cluster://HOST:PORT,HOST:PORT, sentinels as redis+sentinel://",
-        );
+        let todo = "give a cluster as redis+cluster://HOST:PORT,HOST:PORT, sentinels as redis+sentinel://";
+        lines.fail("role", found, todo);
     } else if let (Some(_), Some(incompatibility)) = (&facts.master, &facts.incompatibility) {
         lines.fail("role", incompatibility.clone(), "gateways are not ready until it is compatible");
     } else if facts.info("role") == "slave" {
         let found = format!("a replica of {}", facts.info("master_host"));
         lines.fail("role", found, "point --redis at the primary: a replica refuses reservations");
     } else {
-        let role = if is_in_cluster {
-            "a master of a cluster whose slots are all served"
-        } else {
-            "a primary, standalone"
-        };
-        lines.ok("role", role);
+        let in_cluster = "a master of a cluster whose slots are all served";
+        lines.ok("role", if is_in_cluster { in_cluster } else { "a primary, standalone" });
     }
 }
 
 fn settings(facts: &RedisFacts, lines: &mut Findings) {
     if let Err(why) = &facts.config {
-        lines.warn(
-            "settings",
-            format!("CONFIG is forbidden ({why}): only settings in INFO were checked"),
-            "ask the operator of this Redis for appendfsync always, save \"\", timeout 0, min-replicas-to-write 0; or \
-             run the doctor as a user with +config|get",
-        );
+        let found = format!("CONFIG is forbidden ({why}): only settings in INFO were checked");
+        let todo = "ask the operator of this Redis for appendfsync always, save \"\", timeout 0, min-replicas-to-write 0; or \
+                    run the doctor as a user with +config|get";
+        lines.warn("settings", found, todo);
     }
 }
 
 fn durability(facts: &RedisFacts, lines: &mut Findings) {
     if facts.setting("appendonly") != Some("yes") {
-        lines.fail(
-            "durability",
-            "appendonly is no: a crash of Redis loses every reservation",
-            "CONFIG SET appendonly yes, and appendonly yes in redis.conf",
-        );
-        return;
+        let found = "appendonly is no: a crash of Redis loses every reservation";
+        let todo = "CONFIG SET appendonly yes, and appendonly yes in redis.conf";
+        return lines.fail("durability", found, todo);
     }
     match facts.setting("appendfsync") {
         None => {}
@@ -156,16 +140,12 @@ fn writes(facts: &RedisFacts, lines: &mut Findings) {
     } else if let Some(needed) = facts.setting_number("min-replicas-to-write").filter(|n| *n > 0) {
         let good = facts.number("min_slaves_good_slaves");
         let found = format!("min-replicas-to-write is {needed}, {good} replicas are in sync");
-        match good {
-            good if good < needed => {
-                let todo = "connect them, or CONFIG SET min-replicas-to-write 0: until then every reservation is refused";
-                lines.fail("writes", found, todo);
-            }
-            _ => lines.warn(
-                "writes",
-                found,
-                "if one is lost, reservations are refused; check that this is intended",
-            ),
+        if good < needed {
+            let todo = "connect them, or CONFIG SET min-replicas-to-write 0: until then every reservation is refused";
+            lines.fail("writes", found, todo);
+        } else {
+            let todo = "if one is lost, reservations are refused; check that this is intended";
+            lines.warn("writes", found, todo);
         }
     } else {
         lines.ok("writes", "accepted");
@@ -174,11 +154,9 @@ fn writes(facts: &RedisFacts, lines: &mut Findings) {
 
 fn snapshots(facts: &RedisFacts, lines: &mut Findings) {
     if facts.number("rdb_bgsave_in_progress") == 1 {
-        lines.warn(
-            "snapshots",
-            "a snapshot is being saved",
-            "wait until it is done, and run the checks again",
-        );
+        let found = "a snapshot is being saved";
+        let todo = "wait until it is done, and run the checks again";
+        lines.warn("snapshots", found, todo);
     } else if let Some(save) = facts.setting("save").filter(|save| !save.is_empty()) {
         let found = format!(
             "save is \"{save}\": a busy Redis forks to write snapshots that the ledger does not need"
@@ -199,11 +177,9 @@ fn rewrite(facts: &RedisFacts, lines: &mut Findings) {
         let found = "the last rewrite of the append-only file failed";
         lines.warn("rewrite", found, "check Redis's log: mostly there is no room for a second copy");
     } else if size >= REWRITE_BYTES_MIN && size > base + base / 2 {
-        let found = format!(
-            "the append-only file has {}, {} after its last rewrite: it forks again soon",
-            bytes(size),
-            bytes(base)
-        );
+        let (size, base) = (bytes(size), bytes(base));
+        let found =
+            format!("the append-only file has {size}, {base} after its last rewrite: it forks again soon");
         lines.warn("rewrite", found, "run BGREWRITEAOF now, so that it does not start during the launch");
     } else {
         lines.ok("rewrite", format!("the append-only file has {}", bytes(size)));
@@ -224,19 +200,14 @@ fn eviction(facts: &RedisFacts, lines: &mut Findings) {
 
 fn replicas(facts: &RedisFacts, lines: &mut Findings) {
     let count = facts.number("connected_slaves");
-    let late: Vec<&str> = (0..count)
-        .map(|n| facts.info(&format!("slave{n}")))
-        .filter(|line| !line.contains("state=online"))
-        .collect();
+    let states = (0..count).map(|n| facts.info(&format!("slave{n}")));
+    let late: Vec<&str> = states.filter(|state| !state.contains("state=online")).collect();
     if late.is_empty() {
         lines.ok("replicas", format!("{count} connected"));
     } else {
         let found = format!("{} of {count} are not in sync: {}", late.len(), late.join("; "));
-        lines.warn(
-            "replicas",
-            found,
-            "wait until they are: a full sync costs this Redis a fork and bandwidth",
-        );
+        let todo = "wait until they are: a full sync costs this Redis a fork and bandwidth";
+        lines.warn("replicas", found, todo);
     }
 }
 
@@ -244,15 +215,8 @@ fn clients(facts: &RedisFacts, lines: &mut Findings) {
     let Some(max) = facts.setting_number("maxclients") else { return };
     let (now, needed) = (facts.number("connected_clients"), facts.connections_needed);
     let found = format!("{now} connected of {max}; a gateway with these options opens up to {needed}");
-    if now + needed > max {
-        lines.fail(
-            "clients",
-            found,
-            "CONFIG SET maxclients 10000, and raise Redis's own limit of open files",
-        );
-    } else {
-        lines.ok("clients", found);
-    }
+    let todo = "CONFIG SET maxclients 10000, and raise Redis's own limit of open files";
+    lines.fail_if(now + needed > max, "clients", found, todo);
 }
 
 fn buffers(facts: &RedisFacts, lines: &mut Findings) {
@@ -294,21 +258,14 @@ fn latency(facts: &RedisFacts, lines: &mut Findings) {
     let ms = |took: Duration| took.as_secs_f64() * 1e3;
     let found = format!("{} PINGs: median {:.2} ms, worst {:.2} ms", pings.len(), ms(median), ms(worst));
     let todo = "move gateways and Redis closer together, and run nothing else on the host of Redis";
-    let verdict = match () {
-        () if worst >= facts.answer_timeout => Severity::Fail,
-        () if median > MEDIAN_MAX || worst > WORST_MAX => Severity::Warn,
-        () => Severity::Ok,
-    };
-    lines.add_with_severity(verdict, "latency", found, todo);
+    let is_slow = median > MEDIAN_MAX || worst > WORST_MAX;
+    lines.add(Severity::worst(worst >= facts.answer_timeout, is_slow), "latency", found, todo);
 }
 
 fn slow(facts: &RedisFacts, lines: &mut Findings) {
-    let recent: Vec<String> = facts
-        .slow
-        .iter()
-        .filter(|(_, age, worst)| *age < EVENT_AGE_MAX && *worst >= EVENT_MS_MIN)
-        .map(|(name, _, worst)| format!("{name} {worst} ms"))
-        .collect();
+    let is_recent = |(_, age, worst): &&(_, i64, i64)| *age < EVENT_AGE_MAX && *worst >= EVENT_MS_MIN;
+    let recent = facts.slow.iter().filter(is_recent);
+    let recent: Vec<_> = recent.map(|(name, _, worst)| format!("{name} {worst} ms")).collect();
     if !recent.is_empty() {
         let found = format!("Redis was blocked in the last hour: {}", recent.join(", "));
         lines.warn("slow", found, "run LATENCY DOCTOR in Redis");
@@ -316,18 +273,14 @@ fn slow(facts: &RedisFacts, lines: &mut Findings) {
 }
 
 fn clock(facts: &RedisFacts, lines: &mut Findings) {
-    let (offset, error) = facts.offset_ms;
-    let certain = (offset.abs() - error).max(0.0);
-    let ahead = if offset < 0.0 { "behind" } else { "ahead of" };
-    let found =
-        format!("Redis's clock is {:.0} ms {ahead} this machine's, give or take {error:.0} ms", offset.abs());
-    let verdict = match () {
-        () if certain > OFFSET_FAIL_MS => Severity::Fail,
-        () if certain > OFFSET_WARN_MS => Severity::Warn,
-        () => Severity::Ok,
-    };
+    let Offset { seconds, error_s, .. } = facts.offset;
+    let ahead = if seconds < 0.0 { "behind" } else { "ahead of" };
+    let (offset, error) = (seconds.abs() * 1e3, error_s * 1e3);
+    let found = format!("Redis's clock is {offset:.0} ms {ahead} this machine's, give or take {error:.0} ms");
+    let certain_s = facts.offset.certain_s();
+    let verdict = Severity::worst(certain_s > OFFSET_FAIL_S, certain_s > OFFSET_WARN_S);
     let todo = "synchronise both with one time service (chrony): the sale opens by Redis's clock, tokens end by this one";
-    lines.add_with_severity(verdict, "clock", found, todo);
+    lines.add(verdict, "clock", found, todo);
 }
 
 fn scripts(facts: &RedisFacts, lines: &mut Findings) {
@@ -357,15 +310,13 @@ fn machine(facts: &RedisFacts, lines: &mut Findings) {
     if let Some(free) = machine.disk_free {
         let found = format!("{} free where the append-only file is", bytes(free));
         let todo = "free some space: with appendfsync always a full disk stops Redis";
-        let verdict = if free < DISK_BYTES_MIN { Severity::Fail } else { Severity::Ok };
-        lines.add_with_severity(verdict, "disk", found, todo);
+        lines.fail_if(free < DISK_BYTES_MIN, "disk", found, todo);
     }
     if machine.overcommit.is_some_and(|mode| mode != 1) {
-        lines.warn(
-            "overcommit",
-            "vm.overcommit_memory is not 1: a rewrite of the append-only file can fail for want of memory",
-            "sysctl vm.overcommit_memory=1, and in /etc/sysctl.d",
-        );
+        let found =
+            "vm.overcommit_memory is not 1: a rewrite of the append-only file can fail for want of memory";
+        let todo = "sysctl vm.overcommit_memory=1, and in /etc/sysctl.d";
+        lines.warn("overcommit", found, todo);
     }
 }
 

@@ -16,6 +16,17 @@ pub enum Severity {
     Fail,
 }
 
+impl Severity {
+    /// The worst that applies.
+    pub(super) fn worst(fails: bool, warns: bool) -> Self {
+        match (fails, warns) {
+            (true, _) => Self::Fail,
+            (_, true) => Self::Warn,
+            _ => Self::Ok,
+        }
+    }
+}
+
 /// The finding of one check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
@@ -45,30 +56,42 @@ impl Findings {
     }
 
     pub(super) fn ok(&mut self, check: &'static str, found: impl Into<String>) {
-        self.add(Severity::Ok, check, found.into(), None);
+        self.add(Severity::Ok, check, found, "");
     }
 
     pub(super) fn warn(&mut self, check: &'static str, found: impl Into<String>, todo: impl Into<String>) {
-        self.add(Severity::Warn, check, found.into(), Some(todo.into()));
+        self.add(Severity::Warn, check, found, todo);
     }
 
     pub(super) fn fail(&mut self, check: &'static str, found: impl Into<String>, todo: impl Into<String>) {
-        self.add(Severity::Fail, check, found.into(), Some(todo.into()));
+        self.add(Severity::Fail, check, found, todo);
     }
 
-    /// Adds a finding of this severity.
-    pub(super) fn add_with_severity(
+    /// A failure for each of these.
+    pub(super) fn fail_each(&mut self, check: &'static str, all: &[String], todo: &str) {
+        all.iter().for_each(|found| self.fail(check, found, todo));
+    }
+
+    /// A warning if this holds, else a good finding.
+    pub(super) fn warn_if(&mut self, holds: bool, check: &'static str, found: String, todo: &str) {
+        self.add(Severity::worst(false, holds), check, found, todo);
+    }
+
+    /// A failure if this holds, else a good finding.
+    pub(super) fn fail_if(&mut self, holds: bool, check: &'static str, found: String, todo: &str) {
+        self.add(Severity::worst(holds, false), check, found, todo);
+    }
+
+    /// Adds a finding of this severity; a good one has nothing to do.
+    pub(super) fn add(
         &mut self,
         verdict: Severity,
         check: &'static str,
-        found: String,
-        todo: &str,
+        found: impl Into<String>,
+        todo: impl Into<String>,
     ) {
-        self.add(verdict, check, found, (verdict != Severity::Ok).then(|| todo.to_owned()));
-    }
-
-    fn add(&mut self, verdict: Severity, check: &'static str, found: String, todo: Option<String>) {
-        self.all.push(Finding { verdict, area: self.area.clone(), check, found, todo });
+        let todo = (verdict != Severity::Ok).then(|| todo.into());
+        self.all.push(Finding { verdict, area: self.area.clone(), check, found: found.into(), todo });
     }
 
     /// The findings.
@@ -117,14 +140,9 @@ impl DoctorReport {
                 Severity::Fail => ("FAIL", "31;1"),
             };
             let word = if has_colours { format!("\u{1b}[{colour}m{word}\u{1b}[0m") } else { word.to_owned() };
+            let found = plain(&line.found);
             // Writing into a String can't fail.
-            let _ = writeln!(
-                text,
-                "{word}  {:<area$}  {:<check$}  {}",
-                line.area,
-                line.check,
-                plain(&line.found)
-            );
+            let _ = writeln!(text, "{word}  {:<area$}  {:<check$}  {found}", line.area, line.check);
             if let Some(todo) = &line.todo {
                 let _ = writeln!(text, "{:1$}→ {2}", "", 6 + area + 2 + check + 2, plain(todo));
             }

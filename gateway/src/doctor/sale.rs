@@ -1,78 +1,29 @@
 //! Checks a sale in the ledger against its file and the gateway that serves it.
 
+mod facts;
+
 use std::collections::HashMap;
 
+pub(super) use facts::{AppliedSale, SaleFacts};
+
 use crate::doctor::definition;
-use crate::doctor::format::{self, some};
-use crate::doctor::report::{Finding, Findings, Severity};
-use crate::domain::definition::{Definition, Mistake};
+use crate::doctor::format::{any, differing, some};
+use crate::doctor::report::{Finding, Findings};
+use crate::domain::definition::Mistake;
 use crate::domain::sale::SaleControls;
-use crate::manage::audit::{AuditReport, AuditVerdict as Audited};
-
-/// The facts of a sale.
-#[derive(Debug)]
-pub(super) struct SaleFacts {
-    /// Its id.
-    pub id: String,
-    /// Redis's clock, in ms.
-    pub now_ms: i64,
-    /// The sale in the ledger; `None`: no such sale.
-    pub applied: Result<Option<AppliedSale>, String>,
-    /// Its file, if one was given.
-    pub file: Option<(String, Definition)>,
-    /// The audit; `None` for a sale that does not exist.
-    pub audit: Option<Result<AuditReport, String>>,
-    /// The sequence that the gateway on this host has read; `Some(None)`: it does not have the sale.
-    pub followed: Option<Option<u64>>,
-    /// Whether any gateway is live.
-    pub is_served: bool,
-}
-
-/// A sale in the ledger.
-#[derive(Debug)]
-pub(super) struct AppliedSale {
-    /// The definition as last applied.
-    pub definition: Definition,
-    /// The revision of the definition.
-    pub revision: u64,
-    /// The sequence of the ledger.
-    pub sequence: u64,
-    /// The states set by operator actions.
-    pub controls: SaleControls,
-    /// Reservations: held, confirmed, cancelled, expired.
-    pub counts: [u64; 4],
-    /// Whether the epoch of the ledger is that of the running Redis process.
-    pub is_same_redis: bool,
-}
-
-impl SaleFacts {
-    /// Whether it accepts no more reservations.
-    pub(super) fn is_over(&self) -> bool {
-        let of = |applied: &AppliedSale| applied.controls.closed || self.now_ms >= applied.controls.closes;
-        matches!(&self.applied, Ok(Some(applied)) if of(applied))
-    }
-}
-
-impl AppliedSale {
-    /// Reservations that were ever started.
-    pub(super) fn started(&self) -> u64 {
-        self.counts.iter().sum()
-    }
-}
+use crate::manage::audit::AuditVerdict as Audited;
 
 /// The findings of a definition's file that can't be applied.
 pub(super) fn mistakes(file: &str, mistakes: &[Mistake]) -> Vec<Finding> {
     let mut lines = Findings::of(format!("file {file}"));
-    for mistake in mistakes {
-        lines.fail("definition", mistake.to_string(), "fix the file: it can't be applied");
-    }
+    let mistakes: Vec<_> = mistakes.iter().map(ToString::to_string).collect();
+    lines.fail_each("definition", &mistakes, "fix the file: it can't be applied");
     lines.end()
 }
 
 /// Runs every check of one sale.
 pub(super) fn check(facts: &SaleFacts) -> Vec<Finding> {
     let mut lines = Findings::of(format!("sale {}", facts.id));
-    let of_file = facts.file.as_ref().map(|(_, definition)| definition);
     match &facts.applied {
         Ok(Some(applied)) => {
             check_applied(facts, applied, &mut lines);
@@ -87,12 +38,13 @@ pub(super) fn check(facts: &SaleFacts) -> Vec<Finding> {
                 None => "`gateway sale list` lists the sales; apply its definition, or correct the id".into(),
             };
             lines.fail("ledger", "there is no such sale in Redis", todo);
-            of_file.into_iter().for_each(|file| definition::check(file, facts.now_ms, &mut lines));
         }
         Err(why) => {
             lines.fail("ledger", why, "run `gateway audit`; a restored copy of Redis's files may be needed");
-            of_file.into_iter().for_each(|file| definition::check(file, facts.now_ms, &mut lines));
         }
+    }
+    if let (Ok(None) | Err(_), Some((_, of_file))) = (&facts.applied, &facts.file) {
+        definition::check(of_file, facts.now_ms, &mut lines);
     }
     check_audit(facts, &mut lines);
     lines.end()
@@ -105,13 +57,10 @@ fn check_applied(facts: &SaleFacts, applied: &AppliedSale, lines: &mut Findings)
         if *definition == applied.definition {
             lines.ok("file", format!("{file} equals the applied definition"));
         } else {
-            let differing = format::differing(&definition.to_json(), &applied.definition.to_json());
+            let differing = differing(&definition.to_json(), &applied.definition.to_json());
             let found = format!("{file} differs from the applied definition in {}", some(&differing));
-            lines.fail(
-                "file",
-                found,
-                format!("gateway sale apply {file}, or give the file that was applied"),
-            );
+            let todo = format!("gateway sale apply {file}, or give the file that was applied");
+            lines.fail("file", found, todo);
         }
     }
     if !applied.is_same_redis {
@@ -130,11 +79,8 @@ fn check_applied(facts: &SaleFacts, applied: &AppliedSale, lines: &mut Findings)
         }
         Some(Some(at)) => {
             let found = format!("the gateway on this host has it only up to sequence {at}");
-            lines.warn(
-                "read-model",
-                found,
-                "run the checks again: if it stays behind, check its log and /readyz",
-            );
+            let todo = "run the checks again: if it stays behind, check its log and /readyz";
+            lines.warn("read-model", found, todo);
         }
         Some(None) => {
             let found = "the gateway on this host does not have it";
@@ -155,34 +101,26 @@ fn check_restocks(facts: &SaleFacts, applied: &AppliedSale, lines: &mut Findings
         let (was, now) = ((*defined.get(&item.item)?)?, item.total?);
         (i64::try_from(was) != Ok(now)).then(|| format!("{} from {was} to {now}", item.item))
     });
-    let changed: Vec<String> = changed.collect();
-    if !changed.is_empty() {
-        let found = format!("restocked since it was applied: {}", some(&changed));
-        lines.warn(
-            "restocks",
-            found,
-            "if this is left from a rehearsal: `gateway sale restock` sets it back",
-        );
+    if let Some(changed) = any(changed) {
+        let found = format!("restocked since it was applied: {changed}");
+        let todo = "if this is left from a rehearsal: `gateway sale restock` sets it back";
+        lines.warn("restocks", found, todo);
     }
 }
 
 fn check_controls(applied: &AppliedSale, lines: &mut Findings) {
     let SaleControls { paused, frozen, closed, .. } = applied.controls;
     let id = &applied.definition.sale.id;
+    let in_force = [(paused, "paused", "resume"), (frozen, "frozen", "unfreeze")];
+    let in_force = in_force.into_iter().filter(|(is_active, ..)| *is_active);
+    let (found, todo): (Vec<_>, Vec<_>) =
+        in_force.map(|(_, what, undo)| (what, format!("gateway sale {undo} {id}"))).unzip();
     if closed {
         lines.fail("controls", "it was closed for good", "apply the definition under another id");
-    } else if paused || frozen {
-        let performed = [(paused, "paused", "resume"), (frozen, "frozen", "unfreeze")];
-        let performed: Vec<_> = performed.into_iter().filter(|(is_active, ..)| *is_active).collect();
-        let found = performed.iter().map(|(_, what, _)| *what).collect::<Vec<_>>().join(" and ");
-        let todo = performed
-            .iter()
-            .map(|(.., undo)| format!("gateway sale {undo} {id}"))
-            .collect::<Vec<_>>()
-            .join("; ");
-        lines.warn("controls", format!("it is {found}"), todo);
-    } else {
+    } else if found.is_empty() {
         lines.ok("controls", "neither paused nor frozen");
+    } else {
+        lines.warn("controls", format!("it is {}", found.join(" and ")), todo.join("; "));
     }
 }
 
@@ -191,11 +129,8 @@ fn check_reservations(facts: &SaleFacts, applied: &AppliedSale, lines: &mut Find
     let found = format!("{held} held, {confirmed} confirmed, {cancelled} cancelled, {expired} expired");
     if applied.started() > 0 && facts.now_ms < applied.controls.opens {
         let found = format!("{found}, before it opens");
-        lines.warn(
-            "reservations",
-            found,
-            "if they are from a rehearsal: the real sale needs an id of its own",
-        );
+        let todo = "if they are from a rehearsal: the real sale needs an id of its own";
+        lines.warn("reservations", found, todo);
     } else {
         lines.ok("reservations", found);
     }
@@ -213,7 +148,7 @@ fn check_audit(facts: &SaleFacts, lines: &mut Findings) {
                     .chain(drifting.map(|item| format!("{} drifts by {}", item.item, item.drift)))
                     .collect();
                 let todo = "pause it, and find the program that wrote into Redis; see dashboards/RUNBOOK.md";
-                lines.add_with_severity(Severity::Fail, "audit", some(&listed), todo);
+                lines.fail("audit", some(&listed), todo);
             }
         },
     }

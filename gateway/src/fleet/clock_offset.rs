@@ -1,14 +1,14 @@
 //! The offset between this host's clock and Redis's, as last measured.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
 use arc_swap::ArcSwapOption;
 use redis::RedisResult;
 use redis::aio::ConnectionLike;
 
-/// A longer round trip makes the measurement too uncertain.
-const ROUND_TRIP_MAX: Duration = Duration::from_secs(1);
+/// A round trip longer than a second makes the measurement too uncertain.
+const ERROR_S_MAX: f64 = 0.5;
 
 /// Redis's clock minus this host's.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -22,6 +22,16 @@ pub struct Offset {
 }
 
 impl Offset {
+    /// Measures Redis's clock against this host's.
+    pub async fn measure(conn: &mut impl ConnectionLike) -> RedisResult<Self> {
+        let (sent, ours) = (Instant::now(), SystemTime::now());
+        let (seconds, micros): (f64, f64) = redis::cmd("TIME").query_async(conn).await?;
+        let half_s = sent.elapsed().as_secs_f64() / 2.0;
+        let ours_s = ours.duration_since(SystemTime::UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
+        let seconds = seconds + micros / 1e6 - (ours_s + half_s);
+        Ok(Self { seconds, error_s: half_s, at: Instant::now() })
+    }
+
     /// The least offset that is certain.
     #[must_use]
     pub fn certain_s(&self) -> f64 {
@@ -45,16 +55,11 @@ impl ClockOffset {
         self.0.store(Some(Arc::new(offset)));
     }
 
-    /// Measures Redis's clock against this host's.
+    /// Measures the offset, and stores it if it is certain enough.
     pub async fn read(&self, conn: &mut impl ConnectionLike) -> RedisResult<()> {
-        let (sent, ours) = (Instant::now(), SystemTime::now());
-        let (seconds, micros): (f64, f64) = redis::cmd("TIME").query_async(conn).await?;
-        let round_trip = sent.elapsed();
-        if round_trip <= ROUND_TRIP_MAX {
-            let half_s = round_trip.as_secs_f64() / 2.0;
-            let ours_s = ours.duration_since(SystemTime::UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
-            let seconds = seconds + micros / 1e6 - (ours_s + half_s);
-            self.note(Offset { seconds, error_s: half_s, at: Instant::now() });
+        let offset = Offset::measure(conn).await?;
+        if offset.error_s <= ERROR_S_MAX {
+            self.note(offset);
         }
         Ok(())
     }

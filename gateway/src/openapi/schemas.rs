@@ -1,19 +1,12 @@
-//! The schemas of the OpenAPI document: requests, responses and problems.
+//! The schemas of the OpenAPI document that no type has: parameters, problems and definitions.
 
-use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{
     AdditionalProperties, ArrayBuilder, KnownFormat, ObjectBuilder, Schema, SchemaFormat, SchemaType, Type,
 };
-use utoipa::{PartialSchema, ToSchema};
 
-use crate::api::bodies;
-use crate::api::view;
 use crate::domain::definition::{MODELS_MAX, PACKAGES_MAX, PRICE_MAX, STOCK_MAX, STORES_MAX};
 use crate::domain::problem::{self, Member, ProblemKind};
 use crate::domain::subject::SUB_BYTES_MAX;
-use crate::manage::audit;
-use crate::ops::live::frame;
-use crate::ops::{rate_limits, view as ops};
 
 /// The schema of a call's parameter.
 pub(crate) fn parameter_schema(path: &str, name: &str) -> ObjectBuilder {
@@ -51,9 +44,7 @@ pub(crate) fn problem_schema(kind: &ProblemKind) -> Schema {
         .property("title", of(Type::String).enum_values(Some([kind.title])))
         .property("status", of(Type::Integer).enum_values(Some([kind.status])))
         .property("detail", of(Type::String).description(Some("This occurrence, for a person.")));
-    for required in ["type", "title", "status", "detail"] {
-        schema = schema.required(required);
-    }
+    schema = required(schema, &["type", "title", "status", "detail"]);
     for (name, member) in kind.members {
         let field = name.trim_end_matches('?');
         schema = match member {
@@ -68,6 +59,10 @@ pub(crate) fn problem_schema(kind: &ProblemKind) -> Schema {
         }
     }
     Schema::Object(schema.build())
+}
+
+fn required(object: ObjectBuilder, properties: &[&str]) -> ObjectBuilder {
+    properties.iter().fold(object, |object, property| object.required(*property))
 }
 
 /// The schema of a definition. The parser also checks what a schema can't express: unique ids, closing
@@ -115,16 +110,11 @@ pub(crate) fn definition_schema() -> Schema {
         .property("currency", text("^[A-Z]{3}$"))
         .property("deposit", number(or_null(Type::Integer), PRICE_MAX))
         .property("rehearsal", or_null(Type::Boolean));
-    let sale = ["id", "name", "opens_at", "closes_at", "hold", "currency"]
-        .into_iter()
-        .fold(sale, ObjectBuilder::required);
+    let sale = required(sale, &["id", "name", "opens_at", "closes_at", "hold", "currency"]);
     let model = || {
-        let model = object()
-            .property("id", id())
-            .property("name", words(200))
-            .property("price", price())
-            .property("stock", stock());
-        ["id", "name", "price"].into_iter().fold(model, ObjectBuilder::required)
+        let model = object().property("id", id()).property("name", words(200));
+        let model = model.property("price", price()).property("stock", stock());
+        required(model, &["id", "name", "price"])
     };
     let models = ArrayBuilder::new()
         .schema_type(SchemaType::from_iter([Type::Array, Type::Null]))
@@ -137,49 +127,13 @@ pub(crate) fn definition_schema() -> Schema {
         .property("name", words(200))
         .property("city", words(100))
         .property("capacity", stock());
-    let store = ["id", "name", "city"].into_iter().fold(store, ObjectBuilder::required);
+    let store = required(store, &["id", "name", "city"]);
     let nullable = |list: ArrayBuilder| list.schema_type(SchemaType::from_iter([Type::Array, Type::Null]));
     let definition = object()
         .description(Some("A sale's definition, as in the TOML file with the stores inline."))
         .property("sale", sale)
         .property("model", list(model(), MODELS_MAX).min_items(Some(1)))
         .property("package", nullable(list(model().property("models", models), PACKAGES_MAX)))
-        .property("stores", nullable(list(store, STORES_MAX)))
-        .required("sale")
-        .required("model");
-    Schema::Object(definition.build())
-}
-
-/// The schemas of all requests and responses, and of the types inside them.
-pub(crate) fn schemas() -> Vec<(String, RefOr<Schema>)> {
-    fn add<T: ToSchema + PartialSchema>(all: &mut Vec<(String, RefOr<Schema>)>) {
-        T::schemas(all);
-        all.push((T::name().into_owned(), T::schema()));
-    }
-    let mut all = Vec::new();
-    add::<bodies::ItemId<'_>>(&mut all);
-    add::<view::TimeView>(&mut all);
-    add::<view::SaleView>(&mut all);
-    add::<view::StorePage>(&mut all);
-    add::<bodies::ReserveRequest<'_>>(&mut all);
-    add::<bodies::AmendRequest<'_>>(&mut all);
-    add::<bodies::ConfirmRequest>(&mut all);
-    add::<view::ReservationView<'_>>(&mut all);
-    add::<view::ReservationList<'_>>(&mut all);
-    add::<ops::SaleStates>(&mut all);
-    add::<ops::UnreadableSale>(&mut all);
-    add::<ops::SaleState>(&mut all);
-    add::<ops::SaleDetail>(&mut all);
-    add::<ops::AppliedView>(&mut all);
-    add::<ops::OperatorActionRequest>(&mut all);
-    add::<ops::RestockRequest>(&mut all);
-    add::<ops::RestockView>(&mut all);
-    add::<ops::BuyerView<'_>>(&mut all);
-    add::<audit::AuditReport>(&mut all);
-    add::<rate_limits::LimitsRequest>(&mut all);
-    add::<rate_limits::LimitsView>(&mut all);
-    add::<rate_limits::LimitsLogView>(&mut all);
-    add::<rate_limits::FleetView>(&mut all);
-    add::<frame::LiveLine<'_>>(&mut all);
-    all
+        .property("stores", nullable(list(store, STORES_MAX)));
+    Schema::Object(required(definition, &["sale", "model"]).build())
 }

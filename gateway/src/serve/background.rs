@@ -19,13 +19,13 @@ use crate::recovery::failover::Recovery;
 use crate::recovery::sweeper::sweep_all;
 use crate::reserve::freshness::make_rounds;
 use crate::runtime;
-use crate::serve::ServeError;
 use crate::store::connections::RedisConnections;
 use crate::store::outage::Outage;
 use crate::store::scripts::Scripts;
 use crate::store::{Pool, checkout_each};
 use crate::telemetry::labels::User;
 use crate::telemetry::metrics::Metrics;
+use crate::terminal::CommandError;
 
 /// Interval of readiness checks for the metrics.
 const READINESS_INTERVAL: Duration = Duration::from_millis(500);
@@ -37,7 +37,7 @@ const SCRIPTS_RETRY: Duration = Duration::from_millis(200);
 pub(super) fn thread(
     name: &str,
     work: impl FnOnce() -> io::Result<()> + Send + 'static,
-) -> Result<(), ServeError> {
+) -> Result<(), CommandError> {
     let label = name.to_owned();
     std::thread::Builder::new()
         .name(name.to_owned())
@@ -47,7 +47,7 @@ pub(super) fn thread(
             }
         })
         .map(drop)
-        .map_err(|e| ServeError::Outside(format!("can't start the thread {name}: {e}")))
+        .map_err(|e| CommandError::Outside(format!("can't start the thread {name}: {e}")))
 }
 
 /// Runs the consumer, the sweeper and the fleet on a thread of their own, where no busy worker or audit
@@ -61,13 +61,12 @@ pub(super) fn keep_ledger(
     runtime::run(async move {
         let metrics = shared.metrics;
         tokio::task::spawn_local(shared.redis.clone().keep_map());
-        let redis_connections =
-            RedisConnections::open(shared.redis.clone(), shared.scripts.clone(), metrics.redis(User::Ledger));
+        let (redis, scripts) = (&shared.redis, &shared.scripts);
+        let open = |user| RedisConnections::open(redis.clone(), scripts.clone(), metrics.redis(user));
         let membership = recovery.membership.clone();
-        let rounds =
-            RedisConnections::open(shared.redis.clone(), shared.scripts.clone(), metrics.redis(User::Rounds));
+        let (ledger, rounds) = (open(User::Ledger), open(User::Rounds));
         tokio::task::spawn_local(make_rounds(rounds, shared.sales.clone(), membership.clone()));
-        tokio::task::spawn_local(sweep_all(redis_connections, recovery, shared.sales.clone()));
+        tokio::task::spawn_local(sweep_all(ledger, recovery, shared.sales.clone()));
         let (fleet_use, consumer_use) = (metrics.redis(User::Fleet), metrics.redis(User::Consumer));
         tokio::task::spawn_local(fleet::run_heartbeats(
             shared.redis.clone(),
@@ -131,12 +130,8 @@ pub(super) async fn audit_all(admin: Admin, sales: Arc<Sales>, metrics: Arc<Metr
                 Ok(report) => {
                     let problem = report.first_problem();
                     if let Some(problem) = &problem {
-                        tracing::error!(
-                            sale = sale.id,
-                            sequence = report.sequence,
-                            problem,
-                            "the audit found drift"
-                        );
+                        let (sale, sequence) = (&sale.id, report.sequence);
+                        tracing::error!(sale, sequence, problem, "the audit found drift");
                     }
                     let problems = i64::try_from(report.problems.len()).unwrap_or(i64::MAX);
                     let drift = report.items.iter().map(|i| i.drift.abs()).sum::<i64>() + problems;

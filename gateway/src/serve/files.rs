@@ -8,9 +8,9 @@ use crate::http::tls::Tls;
 use crate::identify::TokenKeys;
 use crate::identify::ops_tokens::OpsTokens;
 use crate::ops::files::WatchedFiles;
-use crate::serve::ServeError;
 use crate::serve::signals::Signals;
 use crate::telemetry::labels::WatchedFile;
+use crate::terminal::CommandError;
 
 /// The loaded contents.
 pub(super) struct ServedFiles {
@@ -22,7 +22,7 @@ pub(super) struct ServedFiles {
 
 impl ServedFiles {
     /// Loads all; fails with every mistake in every file.
-    pub(super) fn load(config: &ServeConfig) -> Result<Self, ServeError> {
+    pub(super) fn load(config: &ServeConfig) -> Result<Self, CommandError> {
         let keys = TokenKeys::load(&config.auth);
         let tokens = OpsTokens::load(&config.ops_token_file);
         let [tls, ops_tls] = [&config.tls, &config.ops_tls]
@@ -34,7 +34,7 @@ impl ServedFiles {
             }
             (keys, tokens, tls, ops_tls) => {
                 let problems = [keys.err(), tokens.err(), tls.err(), ops_tls.err()];
-                Err(ServeError::Usage(problems.into_iter().flatten().flatten().collect()))
+                Err(problems.into_iter().flatten().flatten().collect::<Vec<_>>().into())
             }
         }
     }

@@ -5,7 +5,8 @@ use std::net::{SocketAddr, TcpListener};
 
 use crate::config::ServeConfig;
 use crate::http::bind::bind;
-use crate::serve::{Addresses, ServeError};
+use crate::serve::Addresses;
+use crate::terminal::CommandError;
 
 /// The bound listeners.
 pub(super) struct Ports {
@@ -17,19 +18,17 @@ pub(super) struct Ports {
 
 impl Ports {
     /// Binds them, and returns their addresses.
-    pub(super) fn bind(config: &ServeConfig) -> Result<(Self, Addresses), ServeError> {
+    pub(super) fn bind(config: &ServeConfig) -> Result<(Self, Addresses), CommandError> {
         let taken = |what, address: SocketAddr| {
-            move |e: io::Error| ServeError::Outside(format!("can't listen on {address} ({what}): {e}"))
+            move |e: io::Error| CommandError::Outside(format!("can't listen on {address} ({what}): {e}"))
         };
         let public = bind(config.listen, config.workers).map_err(taken("--listen", config.listen))?;
         let ops = bind(config.ops_listen, 1)
             .map_err(taken("--ops-listen", config.ops_listen))?
             .pop()
-            .ok_or_else(|| ServeError::Outside("no ops listener".into()))?;
-        let address =
-            |listener: &TcpListener| listener.local_addr().map_err(|e| ServeError::Outside(e.to_string()));
-        let addresses =
-            Addresses { public: public.first().map_or(Ok(config.listen), address)?, ops: address(&ops)? };
+            .ok_or_else(|| CommandError::Outside("no ops listener".into()))?;
+        let public_address = public.first().map_or(Ok(config.listen), TcpListener::local_addr)?;
+        let addresses = Addresses { public: public_address, ops: ops.local_addr()? };
         Ok((Self { public, ops }, addresses))
     }
 }

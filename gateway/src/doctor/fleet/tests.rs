@@ -1,19 +1,12 @@
 //! Unit tests of `fleet.rs`.
 
 use super::*;
-use crate::doctor::report::without_passing;
+use crate::doctor::report::{Severity, without_passing};
 use crate::fleet::alarm::Alarm;
 
 fn gateway(listen: &str, version: &str) -> GatewayReport {
     GatewayReport { listen: listen.into(), version: version.into(), ready: true, ..GatewayReport::default() }
 }
-
-const HERE: LocalGateway = LocalGateway {
-    has_our_scripts: None,
-    not_ready: None,
-    has_our_certificate: None,
-    forwarded_ignored: (0, 0),
-};
 
 fn good() -> FleetFacts {
     let mut configured = Rates::default();
@@ -25,7 +18,7 @@ fn good() -> FleetFacts {
         live: Ok(vec![gateway("10.0.0.1:80", "0.1.0"), gateway("10.0.0.2:80", "0.1.0")]),
         expected: Some(2),
         scripts: Ok((12, 12)),
-        here: Some(LocalGateway { has_our_scripts: Some(true), ..HERE }),
+        here: Some(RunningGateway { has_our_scripts: Some(true), ..RunningGateway::default() }),
         configured,
         set: Ok(SetLimits::default()),
     }
@@ -71,14 +64,19 @@ fn another_version_a_gateway_that_is_not_ready_and_scripts_that_differ_are_repor
     assert_eq!(bad(&FleetFacts { live: Err("READONLY".into()), ..good() }), [("gateways", Warn)]);
     let here = |not_ready: Option<&str>, has_our_certificate| {
         let not_ready = not_ready.map(Into::into);
-        FleetFacts { here: Some(LocalGateway { not_ready, has_our_certificate, ..HERE }), ..good() }
+        FleetFacts {
+            here: Some(RunningGateway { not_ready, has_our_certificate, ..RunningGateway::default() }),
+            ..good()
+        }
     };
-    let other = LocalGateway { has_our_scripts: Some(false), ..HERE };
+    let other = RunningGateway { has_our_scripts: Some(false), ..RunningGateway::default() };
     assert_eq!(bad(&FleetFacts { here: Some(other), ..good() }), [("binary", Fail)]);
     assert_eq!(bad(&here(Some("draining"), Some(true))), [("ready", Fail)]);
     assert_eq!(bad(&here(None, Some(false))), [("certificate", Warn)]);
-    let unlisted =
-        |forwarded_ignored| FleetFacts { here: Some(LocalGateway { forwarded_ignored, ..HERE }), ..good() };
+    let unlisted = |forwarded_ignored| FleetFacts {
+        here: Some(RunningGateway { forwarded_ignored, ..RunningGateway::default() }),
+        ..good()
+    };
     assert_eq!(bad(&unlisted((40, 60))), [("proxies", Warn)]);
     assert_eq!(bad(&unlisted((40, 6_000))), []);
     assert_eq!(bad(&FleetFacts { scripts: Ok((0, 12)), ..good() }), [("scripts", Fail)]);

@@ -1,5 +1,6 @@
 //! Unit tests of `keys.rs`.
 
+use super::facts::bits;
 use super::*;
 use crate::doctor::report::without_passing;
 

@@ -1,12 +1,18 @@
 //! Tests of each check of Redis, with facts that must and must not cause a finding.
 
 use std::collections::HashMap;
+use std::time::Instant;
 
+use super::facts::Machine;
 use super::*;
 use crate::doctor::report::without_passing;
 
 fn map(pairs: &[(&str, &str)]) -> HashMap<String, String> {
     pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+fn offset(ms: f64, error_ms: f64) -> Offset {
+    Offset { seconds: ms / 1e3, error_s: error_ms / 1e3, at: Instant::now() }
 }
 
 /// A good Redis but for these lines of its `INFO`.
@@ -43,9 +49,15 @@ pub(crate) fn facts(info: &[(&str, &str)]) -> RedisFacts {
         ])),
         pings: vec![Duration::from_micros(80); 20],
         answer_timeout: Duration::from_secs(1),
-        offset_ms: (0.4, 0.1),
+        offset: offset(0.4, 0.1),
         connections_needed: 40,
-        ..RedisFacts::default()
+        master: None,
+        incompatibility: None,
+        slow: Vec::new(),
+        scripts_refused: None,
+        foreign_keys: 0,
+        promise: (Durability::None, DurabilityCheck::Met),
+        machine: None,
     }
 }
 
@@ -174,7 +186,7 @@ fn times_are_checked_by_the_median_and_by_the_worst() {
 
 #[test]
 fn clocks_are_compared_beyond_the_uncertainty() {
-    for (offset, error, verdict) in [
+    for (ms, error, verdict) in [
         (150.0, 1.0, Severity::Ok),
         (300.0, 150.0, Severity::Ok),
         (300.0, 50.0, Severity::Warn),
@@ -182,10 +194,10 @@ fn clocks_are_compared_beyond_the_uncertainty() {
         (2_100.0, 10.0, Severity::Fail),
         (-90_000.0, 10.0, Severity::Fail),
     ] {
-        let facts = RedisFacts { offset_ms: (offset, error), ..facts(&[]) };
+        let facts = RedisFacts { offset: offset(ms, error), ..facts(&[]) };
         let line = check(&facts).into_iter().find(|line| line.check == "clock").unwrap();
         assert_eq!(line.verdict, verdict, "{}", line.found);
-        assert_eq!(line.found.contains("behind"), offset < 0.0, "{}", line.found);
+        assert_eq!(line.found.contains("behind"), ms < 0.0, "{}", line.found);
     }
 }
 

@@ -30,8 +30,8 @@ fn the_worst_line_is_the_verdict() {
     assert_eq!(report().verdict, Severity::Fail);
     assert_eq!(DoctorReport::new(Vec::new()).verdict, Severity::Ok);
     let mut lines = Findings::of("x");
-    lines.add_with_severity(Severity::Ok, "a", "b".into(), "c");
-    lines.add_with_severity(Severity::Warn, "a", "b".into(), "c");
+    lines.add(Severity::Ok, "a", "b", "c");
+    lines.add(Severity::Warn, "a", "b", "c");
     let report = DoctorReport::new(lines.end());
     assert_eq!((report.verdict, report.lines[0].todo.as_deref()), (Severity::Warn, None));
 }

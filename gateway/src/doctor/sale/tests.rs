@@ -1,8 +1,10 @@
 //! Unit tests of `sale.rs`.
 
 use super::*;
-use crate::doctor::report::without_passing;
-use crate::manage::audit::{Counts, ItemReport};
+use crate::doctor::report::{Severity, without_passing};
+use crate::domain::definition::Definition;
+use crate::domain::sale::SaleControls;
+use crate::manage::audit::{AuditReport, Counts, ItemReport};
 
 /// 2030-01-01T00:00:00Z, an hour before it opens.
 const NOW: i64 = 1_893_456_000_000;

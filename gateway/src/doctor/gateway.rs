@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -20,6 +19,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use crate::http::tls::{TlsFiles, read_chain};
+use crate::store::scripts::{REAL_CLOCK, Scripts};
 
 /// Timeout of a call, and the largest response.
 const CALL_MAX: Duration = Duration::from_secs(5);
@@ -28,11 +28,11 @@ const BODY_BYTES_MAX: usize = 64 << 20;
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// A gateway at the ops address of this configuration.
-#[derive(Debug)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct RunningGateway {
     pub(crate) version: String,
-    /// The digest of its scripts.
-    pub(crate) scripts: Option<String>,
+    /// Whether it runs the scripts of this binary; `None`: unknown.
+    pub(crate) has_our_scripts: Option<bool>,
     /// The reason why it is not ready.
     pub(crate) not_ready: Option<String>,
     /// The limit of its open files.
@@ -48,42 +48,48 @@ pub(crate) struct RunningGateway {
 /// Reads the gateway at the ops address; `None`: none answers there.
 pub(crate) async fn at_ops(address: SocketAddr, tls: Option<&TlsFiles>) -> Option<RunningGateway> {
     let metrics = get(address, tls, "/metrics").await.ok()?;
-    let sample =
-        |name: &str| metrics.text.lines().find_map(|line| line.strip_prefix(name)?.split_once(['{', ' ']));
-    let label = |labels: &str, name: &str| {
-        let (_, rest) = labels.split_once(&format!("{name}=\""))?;
-        rest.split_once('"').map(|(value, _)| value.to_owned())
-    };
+    let samples: Vec<Sample<'_>> = metrics.text.lines().filter_map(Sample::parse).collect();
+    let all = |name: &'static str| samples.iter().filter(move |sample| sample.name == name);
     // Any other response is from another program.
-    sample("launchgate_ledger_sequence").or(sample("launchgate_requests_total"))?;
+    all("launchgate_ledger_sequence").chain(all("launchgate_requests_total")).next()?;
     let ready = get(address, tls, "/readyz").await.ok()?;
-    let sequences = metrics.text.lines().filter_map(|line| {
-        let (labels, value) = line.strip_prefix("launchgate_ledger_sequence{")?.split_once("} ")?;
-        Some((label(labels, "sale")?, parse_sample(value)?))
-    });
-    let sum = |name: &str| {
-        let samples = metrics
-            .text
-            .lines()
-            .filter(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' '])));
-        samples.filter_map(|line| parse_sample(line.rsplit_once(' ')?.1)).sum()
-    };
+    let info = |label| all("launchgate_build_info").next().and_then(|info| info.label(label));
+    let sum = |name| all(name).filter_map(Sample::number).sum();
+    let sequences = all("launchgate_ledger_sequence");
     Some(RunningGateway {
-        version: sample("launchgate_build_info")
-            .and_then(|(_, rest)| label(rest, "version"))
-            .unwrap_or_default(),
-        scripts: sample("launchgate_build_info").and_then(|(_, rest)| label(rest, "redis_scripts")),
+        version: info("version").unwrap_or_default(),
+        has_our_scripts: info("redis_scripts").map(|digest| digest == Scripts::new(REAL_CLOCK).digest()),
         not_ready: (ready.status != 200).then(|| ready.text.trim().to_owned()),
-        files_max: sample("launchgate_process_max_fds").and_then(|(_, value)| parse_sample(value)),
-        sequences: sequences.collect(),
+        files_max: all("launchgate_process_max_fds").next().and_then(Sample::number),
+        sequences: sequences.filter_map(|sample| Some((sample.label("sale")?, sample.number()?))).collect(),
         has_our_certificate: ready.has_our_certificate,
         forwarded_ignored: (sum("launchgate_forwarded_ignored_total"), sum("launchgate_requests_total")),
     })
 }
 
-/// A sample's value; some are written as 20000.0.
-fn parse_sample(value: &str) -> Option<u64> {
-    value.trim().split('.').next()?.parse().ok()
+/// A line of the metrics.
+struct Sample<'a> {
+    name: &'a str,
+    labels: &'a str,
+    value: &'a str,
+}
+
+impl<'a> Sample<'a> {
+    fn parse(line: &'a str) -> Option<Self> {
+        let (series, value) = line.rsplit_once(' ')?;
+        let (name, labels) = series.split_once('{').unwrap_or((series, ""));
+        Some(Self { name, labels, value })
+    }
+
+    fn label(&self, name: &str) -> Option<String> {
+        let (_, rest) = self.labels.split_once(&format!("{name}=\""))?;
+        rest.split_once('"').map(|(value, _)| value.to_owned())
+    }
+
+    /// Its value; some are written as 20000.0.
+    fn number(&self) -> Option<u64> {
+        self.value.split('.').next()?.parse().ok()
+    }
 }
 
 /// Whether a gateway answers on the public address.
@@ -100,22 +106,18 @@ struct ProbeResponse {
 async fn get(address: SocketAddr, tls: Option<&TlsFiles>, path: &str) -> Result<ProbeResponse, BoxError> {
     tokio::time::timeout(CALL_MAX, async {
         let stream = TcpStream::connect(reachable(address)).await?;
-        let Some(files) = tls else {
-            let (status, text) = call(stream, path).await?;
-            return Ok(ProbeResponse { status, text, has_our_certificate: None });
-        };
-        let look = Arc::new(CertificateProbe::new(
-            read_chain(&files.cert).ok().and_then(|mut chain| chain.drain(..).next()),
-        ));
-        let config = ClientConfig::builder_with_provider(look.provider.clone())
+        let Some(files) = tls else { return call(stream, path, None).await };
+        let verifier = Arc::new(AnyCertificate(Arc::new(aws_lc_rs::default_provider())));
+        let config = ClientConfig::builder_with_provider(verifier.0.clone())
             .with_safe_default_protocol_versions()?
             .dangerous()
-            .with_custom_certificate_verifier(look.clone())
+            .with_custom_certificate_verifier(verifier)
             .with_no_client_auth();
         let name = ServerName::from(address.ip());
         let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await?;
-        let (status, text) = call(stream, path).await?;
-        Ok(ProbeResponse { status, text, has_our_certificate: Some(look.is_ours.load(Ordering::Relaxed)) })
+        let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+        let is_ours = read_chain(&files.cert).is_ok_and(|chain| chain.first() == shown);
+        call(stream, path, Some(is_ours)).await
     })
     .await?
 }
@@ -123,14 +125,15 @@ async fn get(address: SocketAddr, tls: Option<&TlsFiles>, path: &str) -> Result<
 async fn call(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     path: &str,
-) -> Result<(u16, String), BoxError> {
+    has_our_certificate: Option<bool>,
+) -> Result<ProbeResponse, BoxError> {
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     tokio::task::spawn_local(connection);
     let request = Request::get(path).header("host", "localhost").body(Empty::<Bytes>::new())?;
     let answer = sender.send_request(request).await?;
     let status = answer.status().as_u16();
     let body = Limited::new(answer.into_body(), BODY_BYTES_MAX).collect().await?.to_bytes();
-    Ok((status, String::from_utf8(body.to_vec())?))
+    Ok(ProbeResponse { status, text: String::from_utf8(body.to_vec())?, has_our_certificate })
 }
 
 /// The loopback address for an unspecified one, else the address itself.
@@ -143,30 +146,19 @@ fn reachable(mut address: SocketAddr) -> SocketAddr {
     address
 }
 
-/// Accepts any certificate and records whether it is the configured one: no secret is sent to the peer.
+/// Accepts any certificate whose key the peer has: no secret is sent to it.
 #[derive(Debug)]
-struct CertificateProbe {
-    ours: Option<CertificateDer<'static>>,
-    is_ours: AtomicBool,
-    provider: Arc<CryptoProvider>,
-}
+struct AnyCertificate(Arc<CryptoProvider>);
 
-impl CertificateProbe {
-    fn new(ours: Option<CertificateDer<'static>>) -> Self {
-        Self { ours, is_ours: AtomicBool::new(false), provider: Arc::new(aws_lc_rs::default_provider()) }
-    }
-}
-
-impl ServerCertVerifier for CertificateProbe {
+impl ServerCertVerifier for AnyCertificate {
     fn verify_server_cert(
         &self,
-        shown: &CertificateDer<'_>,
+        _: &CertificateDer<'_>,
         _: &[CertificateDer<'_>],
         _: &ServerName<'_>,
         _: &[u8],
         _: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        self.is_ours.store(self.ours.as_ref() == Some(shown), Ordering::Relaxed);
         Ok(ServerCertVerified::assertion())
     }
 
@@ -176,7 +168,7 @@ impl ServerCertVerifier for CertificateProbe {
         cert: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, cert, signed, &self.provider.signature_verification_algorithms)
+        verify_tls12_signature(message, cert, signed, &self.0.signature_verification_algorithms)
     }
 
     fn verify_tls13_signature(
@@ -185,10 +177,10 @@ impl ServerCertVerifier for CertificateProbe {
         cert: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, cert, signed, &self.provider.signature_verification_algorithms)
+        verify_tls13_signature(message, cert, signed, &self.0.signature_verification_algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
+        self.0.signature_verification_algorithms.supported_schemes()
     }
 }

@@ -1,4 +1,4 @@
-//! Collects the facts of the files of keys, tokens and certificates. Secrets are measured and dropped.
+//! The facts of the files of keys, tokens and certificates. Secrets are measured and dropped.
 
 use std::path::{Path, PathBuf};
 
@@ -9,34 +9,103 @@ use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::config::ServeConfig;
-use crate::doctor::keys::{AuthFacts, CertificateFacts, KeyFacts, bits};
 use crate::http::tls::{Tls, TlsFiles, read_chain};
 use crate::identify::ops_tokens::{self, OpsTokens};
 use crate::identify::{TokenKeys, read_secret, shared_mode};
 
-/// Reads them. `host` is the name of the API; `launch` the sale that opens next, and when, in seconds
-/// since 1970.
-pub(crate) fn read(
-    config: &ServeConfig,
-    host: Option<&str>,
-    launch: Option<(String, i64)>,
-    now_s: i64,
-) -> KeyFacts {
-    let listeners = [("", &config.tls, host), ("ops-", &config.ops_tls, None)];
-    let certificates = listeners.iter().filter_map(|(listener, files, host)| {
-        let files = files.as_ref()?;
-        Some((*listener, Tls::load(files).and_then(|_| certificate(files, *host).map_err(|why| vec![why]))))
-    });
-    KeyFacts {
-        now_s,
-        launch,
-        auth: auth(config),
-        has_operator: OpsTokens::load(&config.ops_token_file).is_ok_and(|tokens| tokens.has_operator()),
-        ops: OpsTokens::load(&config.ops_token_file)
-            .and_then(|_| ops(&config.ops_token_file).map_err(|why| vec![why])),
-        shared: shared(config),
-        host: host.map(ToOwned::to_owned),
-        certificates: certificates.collect(),
+/// The facts of keys, tokens and certificates.
+#[derive(Debug)]
+pub(in crate::doctor) struct KeyFacts {
+    /// Seconds since 1970.
+    pub now_s: i64,
+    /// The sale that opens next, and when.
+    pub launch: Option<(String, i64)>,
+    /// The keys of tokens, or why they can't be used.
+    pub auth: Result<AuthFacts, Vec<String>>,
+    /// Names in the ops token file with the bits of their tokens, or why the file can't be used.
+    pub ops: Result<Vec<(String, f64)>, Vec<String>>,
+    /// Whether any of these tokens has the role `operate`.
+    pub has_operator: bool,
+    /// Files that other users may read: kind, path, mode.
+    pub shared: Vec<(&'static str, PathBuf, u32)>,
+    /// The host name of the API, if it was given.
+    pub host: Option<String>,
+    /// Of each listener with TLS: the option's prefix, and its certificate or why it can't be used.
+    pub certificates: Vec<(&'static str, Result<CertificateFacts, Vec<String>>)>,
+}
+
+/// The keys that verify tokens.
+#[derive(Debug, Clone, PartialEq)]
+pub(in crate::doctor) enum AuthFacts {
+    /// A shared secret with this many bits.
+    Secret(f64),
+    /// Public keys.
+    Jwks {
+        /// Each key's id, and its expiry.
+        keys: Vec<(String, Option<i64>)>,
+        /// How many of them may sign for a service.
+        services: usize,
+        /// Invalid keys of the set, and listed service keys that are missing.
+        findings: Vec<String>,
+        /// Whether tokens need one issuer and one audience.
+        is_bound: bool,
+    },
+}
+
+/// A certificate and its chain.
+#[derive(Debug, Clone)]
+pub(in crate::doctor) struct CertificateFacts {
+    /// Start of validity, in seconds since 1970.
+    pub begins: i64,
+    /// Expiry, in seconds since 1970.
+    pub ends: i64,
+    /// The host names.
+    pub names: Vec<String>,
+    /// Certificates in the file.
+    pub chain: usize,
+    /// Whether it is self-signed.
+    pub is_own_issuer: bool,
+    /// The host name of the API, and whether the certificate is valid for it.
+    pub host: Option<(String, bool)>,
+}
+
+/// A bound of the secret's bits, if every character was drawn from those that occur.
+pub(super) fn bits(secret: &[u8]) -> f64 {
+    let mut seen = [false; 256];
+    secret.iter().for_each(|byte| seen[usize::from(*byte)] = true);
+    let kinds = u32::try_from(seen.iter().filter(|is| **is).count()).unwrap_or(1);
+    let length = u32::try_from(secret.len()).unwrap_or(u32::MAX);
+    f64::from(kinds.max(1)).log2() * f64::from(length)
+}
+
+impl KeyFacts {
+    /// Reads them. `host` is the name of the API; `launch` the sale that opens next, and when, in seconds
+    /// since 1970.
+    pub(in crate::doctor) fn read(
+        config: &ServeConfig,
+        host: Option<&str>,
+        launch: Option<(String, i64)>,
+        now_s: i64,
+    ) -> KeyFacts {
+        let listeners = [("", &config.tls, host), ("ops-", &config.ops_tls, None)];
+        let certificates = listeners.iter().filter_map(|(listener, files, host)| {
+            let files = files.as_ref()?;
+            Some((
+                *listener,
+                Tls::load(files).and_then(|_| certificate(files, *host).map_err(|why| vec![why])),
+            ))
+        });
+        Self {
+            now_s,
+            launch,
+            auth: auth(config),
+            has_operator: OpsTokens::load(&config.ops_token_file).is_ok_and(|tokens| tokens.has_operator()),
+            ops: OpsTokens::load(&config.ops_token_file)
+                .and_then(|_| ops(&config.ops_token_file).map_err(|why| vec![why])),
+            shared: shared(config),
+            host: host.map(ToOwned::to_owned),
+            certificates: certificates.collect(),
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Unit tests of `connections.rs`.
+//! Unit tests of `limits.rs`.
 
 use super::*;
 

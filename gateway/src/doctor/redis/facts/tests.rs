@@ -1,4 +1,4 @@
-//! Unit tests of `redis.rs`.
+//! Unit tests of `facts.rs`.
 
 #[test]
 fn the_id_of_the_probe_is_not_a_valid_sale_id() {

@@ -1,0 +1,146 @@
+//! The facts of this host: limits of the kernel and of the process, memory, the state of the ports, and the
+//! options that need them.
+
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use procfs::process::{LimitValue, Process};
+use procfs::{Current, Meminfo};
+
+use crate::config::ServeConfig;
+use crate::doctor::args::DoctorArgs;
+use crate::doctor::gateway::RunningGateway;
+use crate::http::bind::{BACKLOG, bind};
+
+/// The facts of this host, and the options that need it.
+#[derive(Debug, Clone)]
+pub(in crate::doctor) struct HostFacts {
+    /// The limit of open files of a process, soft and hard; `None`: no limit, or unknown.
+    pub files: Option<(u64, u64)>,
+    /// The limit of the gateway that runs on this host already.
+    pub files_of_running: Option<u64>,
+    /// `net.core.somaxconn`.
+    pub somaxconn: Option<u64>,
+    /// The accept queue of the gateway.
+    pub backlog: u64,
+    /// Free memory in bytes, within the control group's limit.
+    pub memory: Option<u64>,
+    /// Threads that can run at once.
+    pub cores: u64,
+    /// `--workers`
+    pub workers: u64,
+    /// `--connections-max`
+    pub connections: u64,
+    /// `--connections-per-address-max`; `None`: off.
+    pub connections_per_address: Option<u64>,
+    /// In-flight permits of each worker: its share of `--in-flight-max`.
+    pub in_flight_per_worker: u64,
+    /// `--idle-timeout-ms`
+    pub idle_timeout: Duration,
+    /// The idle timeout of the load balancer, if it was given.
+    pub balancer_idle: Option<Duration>,
+    /// `--limit-keys-max`
+    pub limit_keys: u64,
+    /// Both listeners.
+    pub ports: Vec<Port>,
+    /// `LAUNCHGATE_…` variables without effect, each as a sentence.
+    pub unknown_variables: Vec<String>,
+}
+
+/// An address that a gateway will listen on.
+#[derive(Debug, Clone)]
+pub(in crate::doctor) struct Port {
+    /// The option with the address.
+    pub option: &'static str,
+    /// The address.
+    pub address: SocketAddr,
+    /// Its state now.
+    pub state: PortState,
+}
+
+/// The result of binding an address.
+#[derive(Debug, Clone)]
+pub(in crate::doctor) enum PortState {
+    /// The port is free.
+    Free,
+    /// A gateway of this version has it.
+    Gateway(String),
+    /// Another program has it.
+    Taken,
+    /// It can't be bound, for this reason.
+    Refused(String),
+}
+
+impl HostFacts {
+    /// Collects the facts. `running` is the gateway at the ops address; `answers`: one answers on the public
+    /// address.
+    pub(in crate::doctor) fn look(
+        config: &ServeConfig,
+        running: Option<&RunningGateway>,
+        answers: bool,
+        args: &DoctorArgs,
+    ) -> HostFacts {
+        let version = |is_there: bool| {
+            is_there.then(|| running.map_or("unknown", |running| &running.version).to_owned())
+        };
+        let ports = [
+            ("--listen", config.listen, version(answers)),
+            ("--ops-listen", config.ops_listen, version(running.is_some())),
+        ];
+        let wide = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+        Self {
+            files: files(),
+            files_of_running: running.and_then(|running| running.files_max),
+            somaxconn: number("/proc/sys/net/core/somaxconn"),
+            backlog: u64::from(BACKLOG.unsigned_abs()),
+            memory: memory(),
+            cores: std::thread::available_parallelism()
+                .map_or(1, |n| u64::try_from(n.get()).unwrap_or(u64::MAX)),
+            workers: wide(config.workers),
+            connections: wide(config.caps.connections_max),
+            connections_per_address: config.caps.per_address_max.map(wide),
+            in_flight_per_worker: wide(config.requests.in_flight_max),
+            idle_timeout: config.connections.idle_timeout,
+            balancer_idle: args.balancer_idle,
+            limit_keys: wide(config.rates.keys_max),
+            ports: ports
+                .into_iter()
+                .map(|(option, address, gateway)| Port { option, address, state: state(address, gateway) })
+                .collect(),
+            unknown_variables: args.unknown_variables.clone(),
+        }
+    }
+}
+
+/// Tries to bind the address as `serve` would.
+fn state(address: SocketAddr, gateway: Option<String>) -> PortState {
+    match (bind(address, 1), gateway) {
+        (Ok(_), _) => PortState::Free,
+        (Err(_), Some(version)) => PortState::Gateway(version),
+        (Err(error), None) if error.kind() == ErrorKind::AddrInUse => PortState::Taken,
+        (Err(error), None) => PortState::Refused(error.to_string()),
+    }
+}
+
+/// Soft and hard limit of open files.
+fn files() -> Option<(u64, u64)> {
+    let files = Process::myself().ok()?.limits().ok()?.max_open_files;
+    match (files.soft_limit, files.hard_limit) {
+        (LimitValue::Unlimited, _) => None,
+        (LimitValue::Value(soft), LimitValue::Unlimited) => Some((soft, u64::MAX)),
+        (LimitValue::Value(soft), LimitValue::Value(hard)) => Some((soft, hard)),
+    }
+}
+
+/// Free memory of the host, at most what the control group still allows.
+fn memory() -> Option<u64> {
+    const GROUP: &str = "/sys/fs/cgroup/memory";
+    let free = Meminfo::current().ok()?.mem_available?;
+    let group = number(&format!("{GROUP}.max")).zip(number(&format!("{GROUP}.current")));
+    Some(group.map_or(free, |(max, now)| free.min(max.saturating_sub(now))))
+}
+
+fn number(path: &str) -> Option<u64> {
+    std::fs::read_to_string(path).ok()?.trim().parse().ok()
+}
