@@ -11,12 +11,11 @@ pub mod report;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
-use std::sync::Arc;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use redis::aio::ConnectionLike;
-use redis::{RedisResult, Script};
+use redis::{RedisResult, Script, ScriptInvocation};
 
 use crate::admit::limits::Limits;
 use crate::domain::policy::{Policy, Rate, Rates, parse_rate, rate_text};
@@ -28,6 +27,7 @@ use crate::store::reply;
 use crate::telemetry::uses::RedisUse;
 use clock_offset::ClockOffset;
 use membership::Membership;
+use report::Reports;
 
 static FLEET_SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("store/lua/fleet.lua")));
 static LIMITS_SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("store/lua/limits.lua")));
@@ -137,8 +137,15 @@ pub async fn set_limits(
 }
 
 /// The live gateways by id, with their latest reports.
-pub async fn live(conn: &mut (impl ConnectionLike + Send)) -> RedisResult<BTreeMap<String, String>> {
-    reply::map("the fleet script", &FLEET_SCRIPT.key(FLEET).invoke_async(conn).await?)
+pub async fn live(conn: &mut (impl ConnectionLike + Send)) -> RedisResult<Reports> {
+    call_script(conn, &FLEET_SCRIPT.key(FLEET)).await
+}
+
+async fn call_script(
+    conn: &mut (impl ConnectionLike + Send),
+    call: &ScriptInvocation<'_>,
+) -> RedisResult<Reports> {
+    Ok(report::parse(reply::map("the fleet script", &call.invoke_async(conn).await?)?))
 }
 
 /// Sends a heartbeat with a report each second for the lifetime of the process, and applies the
@@ -170,8 +177,7 @@ pub async fn run_heartbeats(
                     none.insert((fleet, rates))
                 }
             };
-            let live = FLEET_SCRIPT.key(FLEET).arg(membership.id()).arg(report()).invoke_async(fleet).await?;
-            let live = reply::map("the fleet script", &live)?;
+            let live = call_script(fleet, FLEET_SCRIPT.key(FLEET).arg(membership.id()).arg(report())).await?;
             clock.read(fleet).await?;
             Ok::<_, redis::RedisError>((live, read_limits(rates).await?))
         };

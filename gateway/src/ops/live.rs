@@ -12,7 +12,7 @@ mod sale;
 pub mod taps;
 mod watcher;
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::rc::Rc;
@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::MissedTickBehavior;
 
 use crate::api::reservations::find_sale;
@@ -28,18 +28,16 @@ use crate::domain::policy::{Rate, rate_text};
 use crate::domain::problem;
 use crate::domain::rfc3339::rfc3339;
 use crate::fleet::alarm::Alarm;
-use crate::fleet::membership::{Heartbeat, Membership};
+use crate::fleet::membership::Heartbeat;
 use crate::http::respond::{self, Answer, Refused};
 use crate::ops::alarms::{self, Recents};
-use crate::ops::health::Readiness;
-use crate::ops::self_checks::SelfChecks;
-use crate::projection::read_model::{Sale, Sales};
-use crate::telemetry::metrics::Metrics;
+use crate::ops::status::GatewayStatus;
+use crate::projection::read_model::Sale;
 use fleet::Fleet;
 use frame::{AlarmNow, Hello, LimitNow, LiveLine, Now, SaleName};
 use history::HistoryRing;
 use sale::SaleMonitor;
-use watcher::{LiveUpdate, Watcher, WatcherSlot};
+use watcher::{LiveUpdate, watcher};
 
 /// Interval of lines.
 const EVERY: Duration = Duration::from_secs(1);
@@ -48,24 +46,11 @@ pub const WATCHERS_MAX: usize = 200;
 /// Alarms in one line.
 const ALARMS_MAX: usize = 50;
 
-/// The sources of the numbers.
-pub struct LiveSources {
-    /// The sales that this process follows.
-    pub sales: Arc<Sales>,
-    /// Counters, and the results of audits.
-    pub metrics: Arc<Metrics>,
-    /// This gateway's view of the fleet.
-    pub membership: Arc<Membership>,
-    /// Whether it is ready.
-    pub readiness: Arc<Readiness>,
-    /// The checks of files and clock.
-    pub checks: Arc<SelfChecks>,
-}
-
 /// The live stream: its watchers and their lines.
 pub struct Live {
-    sources: LiveSources,
-    slots: Rc<Cell<usize>>,
+    status: GatewayStatus,
+    /// One for each watcher.
+    slots: Arc<Semaphore>,
     collector: RefCell<Collector>,
 }
 
@@ -89,8 +74,12 @@ struct View {
 impl Live {
     /// Starts the collector on this thread.
     #[must_use]
-    pub fn start(sources: LiveSources) -> Rc<Self> {
-        let live = Rc::new(Self { sources, slots: Rc::default(), collector: RefCell::default() });
+    pub fn start(status: GatewayStatus) -> Rc<Self> {
+        let live = Rc::new(Self {
+            status,
+            slots: Arc::new(Semaphore::new(WATCHERS_MAX)),
+            collector: RefCell::default(),
+        });
         tokio::task::spawn_local(live.clone().collect());
         live
     }
@@ -101,14 +90,14 @@ impl Live {
         self: &Rc<Self>,
         actor: &str,
         sale: Option<&str>,
-        lines: Option<u64>,
+        lines: Option<usize>,
         ended: impl Future<Output = ()> + 'static,
     ) -> Result<Answer, Refused> {
         let sale = match sale {
-            Some(id) => Some(find_sale(&self.sources.sales, id)?),
+            Some(id) => Some(find_sale(&self.status.sales, id)?),
             None => self.first_sale(),
         };
-        let slot = WatcherSlot::take(&self.slots, WATCHERS_MAX).ok_or_else(|| {
+        let slot = self.slots.clone().try_acquire_owned().map_err(|_| {
             let detail = format!(
                 "{WATCHERS_MAX} live streams of this gateway are open already. Close one, or use another gateway."
             );
@@ -120,7 +109,7 @@ impl Live {
         // The sale may be newer than the last sample.
         let view = views.entry(key).or_insert_with(|| {
             let mut view = View::of(sale);
-            view.write_update(&self.sources, fleet, recents, Instant::now());
+            view.write_update(&self.status, fleet, recents, Instant::now());
             view
         });
         let hello = Hello {
@@ -132,13 +121,13 @@ impl Live {
             server_time: rfc3339(view.time()),
         };
         let begin = [text(&LiveLine::Hello(hello)), text(&LiveLine::History(view.history.columns()))];
-        let watcher = Watcher::new(view.news.subscribe(), begin, lines, ended, slot);
-        Ok(respond::stream("application/x-ndjson", watcher))
+        let body = watcher(view.news.subscribe(), begin, lines, ended, slot);
+        Ok(respond::stream("application/x-ndjson", body))
     }
 
     /// The sale that is open or opens next; else the one that was open last.
     fn first_sale(&self) -> Option<Arc<Sale>> {
-        self.sources.sales.all().into_iter().min_by_key(|sale| {
+        self.status.sales.all().into_iter().min_by_key(|sale| {
             let (controls, time) = (sale.read_model().controls, sale.best_time());
             let is_over = controls.closed || time >= controls.closes;
             (is_over, (controls.opens - time).abs(), sale.id.clone())
@@ -155,9 +144,9 @@ impl Live {
             let now = Instant::now();
             let mut collector = self.collector.borrow_mut();
             let Collector { fleet, recents, views } = &mut *collector;
-            fleet.update(self.sources.membership.latest().as_deref(), now);
-            recents.note(&self.sources.metrics.answers());
-            let sales = self.sources.sales.all();
+            fleet.update(self.status.membership.latest().as_deref(), now);
+            recents.note(&self.status.metrics.answers());
+            let sales = self.status.sales.all();
             // A purged sale is dropped, which ends its streams.
             views.retain(|_, view| match &view.monitor {
                 Some(monitor) => sales.iter().any(|sale| monitor.is_of(sale)),
@@ -169,7 +158,7 @@ impl Live {
             for sale in sales {
                 views.entry(sale.id.clone()).or_insert_with(|| View::of(Some(sale)));
             }
-            views.values_mut().for_each(|view| view.write_update(&self.sources, fleet, recents, now));
+            views.values_mut().for_each(|view| view.write_update(&self.status, fleet, recents, now));
         }
     }
 }
@@ -191,7 +180,7 @@ impl View {
     }
 
     /// Writes the line of this second.
-    fn write_update(&mut self, sources: &LiveSources, fleet: &Fleet, recents: &Recents, now: Instant) {
+    fn write_update(&mut self, status: &GatewayStatus, fleet: &Fleet, recents: &Recents, now: Instant) {
         let before = self.news.borrow().clone();
         let about = self.monitor.as_mut().and_then(|monitor| monitor.about(before.about.is_empty()));
         let (edition, about) = match about {
@@ -199,32 +188,25 @@ impl View {
             None => (before.edition, before.about),
         };
         let time = self.time();
-        let audited = |sale: &Sale| sources.metrics.audit_of(&sale.id, sale.incarnation());
-        let mut sales: Vec<SaleName> = sources.sales.all().iter().map(|sale| name_of(sale)).collect();
+        let membership = &status.membership;
+        let mut sales: Vec<SaleName> = status.sales.all().iter().map(|sale| name_of(sale)).collect();
         sales.sort();
         let line = Now {
             server_time: rfc3339(time),
             clock_known: self.monitor.as_ref().is_none_or(|monitor| monitor.sale().time(now).is_some()),
             sales,
             sale: self.monitor.as_mut().map(|monitor| {
-                let audited = audited(monitor.sale());
+                let audited = status.audit_of(monitor.sale());
                 monitor.now(audited, now)
             }),
-            limits: limits_set(sources.membership.latest().as_deref()),
+            limits: limits_set(membership.latest().as_deref()),
             taps: fleet.taps(now),
             latency: fleet.latency(),
-            gateways: fleet.list(sources.membership.id(), now),
+            gateways: fleet.list(membership.id(), now),
             alarms: all_alarms(
-                alarms::of_gateway(
-                    sources.checks.alarms(now),
-                    &sources.sales,
-                    audited,
-                    &sources.readiness.reasons(),
-                    recents.counts(),
-                    now,
-                ),
-                fleet.alarms(sources.membership.id(), now),
-                sources.membership.listen(),
+                alarms::of_gateway(status, &status.readiness.reasons(), recents.counts(), now),
+                fleet.alarms(membership.id(), now),
+                membership.listen(),
             ),
         };
         self.history.push(time, &line, self.monitor.as_ref().map_or(0, SaleMonitor::models));

@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use hyper::body::Incoming;
-use hyper::http::request::Parts;
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
@@ -13,10 +11,8 @@ use crate::domain::rfc3339::rfc3339;
 use crate::fleet::limits_log::{self, LimitsEntry};
 use crate::fleet::report::GatewayReport;
 use crate::fleet::{self, LimitChange, SetLimits};
-use crate::http::request;
 use crate::http::respond::{self, Answer, Refused};
-use crate::manage::admin::Actor;
-use crate::ops::admin::{Ops, check_reason, failed, number_of};
+use crate::ops::admin::{Ops, OpsCall, actor, failed, number_of};
 use crate::store::keys::{FLEET, LIMITS, LIMITS_LOG};
 use crate::store::scripts::Failure;
 use crate::store::{Connection, checkout, scripts};
@@ -155,13 +151,6 @@ pub struct FleetView {
     pub gateways: BTreeMap<String, GatewayReport>,
 }
 
-/// The fleet from its reports. Unknown members of other versions are ignored.
-#[must_use]
-pub fn fleet_view(live: BTreeMap<String, String>) -> FleetView {
-    let read = |(id, report): (String, String)| (id, serde_json::from_str(&report).unwrap_or_default());
-    FleetView { gateways: live.into_iter().map(read).collect() }
-}
-
 impl Ops {
     /// `GET /admin/v1/limits`
     pub(super) async fn show_limits(&self) -> Result<Answer, Refused> {
@@ -170,36 +159,32 @@ impl Ops {
     }
 
     /// `PATCH /admin/v1/limits`
-    pub(super) async fn set_limits(
-        &self,
-        actor: &str,
-        parts: &Parts,
-        body: Incoming,
-    ) -> Result<Answer, Refused> {
-        let mut body: LimitsRequest = request::json(parts, body, self.limits(request::BODY_MAX)).await?;
+    pub(super) async fn set_limits(&self, call: OpsCall<'_>) -> Result<Answer, Refused> {
+        let who = call.who;
+        let mut body: LimitsRequest = call.json().await?;
         let change = body.change()?;
-        let by = Actor { who: actor.to_owned(), reason: check_reason(body.reason)? };
+        let by = actor(who, body.reason)?;
         if change.is_empty() {
             return self.show_limits().await;
         }
         let set = self.with_redis(LIMITS, async |conn| fleet::set_limits(conn, &change, &by).await).await?;
-        tracing::info!(actor, revision = set.revision, reason = by.reason, "limits set");
+        tracing::info!(actor = who, revision = set.revision, reason = by.reason, "limits set");
         // Here at once; the other gateways apply it with their next heartbeat.
         self.rates.put_in_force(set.over(self.rates.configured()), self.rates.in_force().gateways);
         Ok(respond::ok(&self.limits_view(&set)))
     }
 
     /// `GET /admin/v1/limits/log`
-    pub(super) async fn limits_log(&self, limit: Option<&str>) -> Result<Answer, Refused> {
-        let count = number_of(limit, limits_log::ENTRIES_MAX)?;
+    pub(super) async fn limits_log(&self, limit: Option<String>) -> Result<Answer, Refused> {
+        let count = number_of("limit", limit, limits_log::ENTRIES_MAX)?.unwrap_or(limits_log::ENTRIES_MAX);
         let entries = self.with_redis(LIMITS_LOG, async |conn| limits_log::read(conn, count).await).await?;
         Ok(respond::ok(&LimitsLogView { entries }))
     }
 
     /// `GET /admin/v1/fleet`
     pub(super) async fn fleet(&self) -> Result<Answer, Refused> {
-        let live = self.with_redis(FLEET, async |conn| Ok(Ok(fleet::live(conn).await?))).await?;
-        Ok(respond::ok(&fleet_view(live)))
+        let gateways = self.with_redis(FLEET, async |conn| Ok(Ok(fleet::live(conn).await?))).await?;
+        Ok(respond::ok(&FleetView { gateways }))
     }
 
     fn limits_view(&self, set: &SetLimits) -> LimitsView {
@@ -217,6 +202,6 @@ impl Ops {
             let read = call(&mut conn).await.map_err(Failure::from)?;
             read.map_err(|why| Failure::Refused(scripts::Refusal::Damaged(why)))
         };
-        outcome.await.map_err(|failure| failed("", &failure))
+        outcome.await.map_err(failed(""))
     }
 }

@@ -11,7 +11,6 @@ use crate::doctor::fleet::FleetFacts;
 use crate::doctor::redis::{Machine, RedisFacts};
 use crate::fleet;
 use crate::fleet::report::GatewayReport;
-use crate::ops::rate_limits::fleet_view;
 use crate::serve::POOL;
 use crate::store::acl;
 use crate::store::compatibility::find_incompatibility;
@@ -153,7 +152,7 @@ async fn settings(conn: &mut impl ConnectionLike) -> RedisResult<Result<HashMap<
 /// The live gateways; an inner error means that Redis does not allow to read them, as a replica.
 async fn live(conn: &mut LedgerConnection) -> RedisResult<Result<Vec<GatewayReport>, String>> {
     match fleet::live(conn).await {
-        Ok(live) => Ok(Ok(fleet_view(live).gateways.into_values().collect())),
+        Ok(live) => Ok(Ok(live.into_values().collect())),
         Err(error) if is_an_answer(&error) => Ok(Err(error.to_string())),
         Err(error) => Err(error),
     }

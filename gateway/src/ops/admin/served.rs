@@ -14,7 +14,7 @@ impl Ops {
     /// Waits until this gateway shows a sale as the ledger has it now, so that later reads include the
     /// change. `false`: it took too long.
     pub(super) async fn is_served(&self, sale: &str) -> Result<bool, Refused> {
-        let (incarnation, sequence) = self.admin.look(sale).await.map_err(|f| failed(sale, &f))?;
+        let (incarnation, sequence) = self.admin.look(sale).await.map_err(failed(sale))?;
         let is_shown = || {
             let shown = self.sales.get(sale).filter(|shown| shown.incarnation() == incarnation);
             shown.is_some_and(|shown| shown.read_model().sequence >= sequence)

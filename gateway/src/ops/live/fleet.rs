@@ -3,7 +3,7 @@
 //! Reports hold totals since the start of a gateway, so that no count is lost or doubled by late or
 //! repeated reads.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use crate::fleet::alarm::{Alarm, Level};
@@ -71,10 +71,8 @@ impl Fleet {
     pub(super) fn update(&mut self, heartbeat: Option<&Heartbeat>, now: Instant) {
         if let Some(heartbeat) = heartbeat.filter(|heartbeat| self.last_heartbeat != Some(heartbeat.at)) {
             self.last_heartbeat = Some(heartbeat.at);
-            for (id, text) in &heartbeat.live {
-                // Unknown members of other versions are ignored.
-                let report = serde_json::from_str(text).unwrap_or_default();
-                self.update_report(id, report, now);
+            for (id, report) in &heartbeat.live {
+                self.update_report(id, report.clone(), now);
             }
             for (id, tracked) in &mut self.gateways {
                 if !heartbeat.live.contains_key(id) && tracked.gone.is_none() {
@@ -160,13 +158,9 @@ impl Fleet {
         let mut outcomes = Vec::new();
         for (outcome, total) in &self.taps {
             let rate = sum(counting.iter().filter_map(|tracked| tracked.rates.get(outcome)));
-            *per_second.of(outcome) += rate;
-            outcomes.push(OutcomeNow {
-                outcome: outcome.clone(),
-                group: Groups::name(outcome),
-                per_second: rate,
-                total: *total,
-            });
+            let (group, rate_of_group) = per_second.of(outcome);
+            *rate_of_group += rate;
+            outcomes.push(OutcomeNow { outcome: outcome.clone(), group, per_second: rate, total: *total });
         }
         Some(Taps { all: per_second.sum(), per_second, outcomes })
     }
@@ -212,16 +206,16 @@ impl Fleet {
 
     /// Alarms of the fleet and of its other gateways; those of `here` are added elsewhere.
     pub(super) fn alarms(&self, here: &str, now: Instant) -> Vec<(Alarm, String)> {
+        let of_fleet = |level, name, text: String| (Alarm::new(level, name, text), String::new());
         let mut alarms = Vec::new();
         if let Some(silent) = self.silent_for(now) {
             let text = format!(
                 "Redis has not returned the fleet's members for {} s: the numbers of gateways and taps here are unknown.",
                 silent.as_secs()
             );
-            alarms.push((Alarm::new(Level::Fault, "fleet-unknown", text), String::new()));
-            return alarms;
+            return vec![of_fleet(Level::Fault, "fleet-unknown", text)];
         }
-        let mut versions = Vec::new();
+        let mut versions = BTreeSet::new();
         let (mut live, mut ready) = (0, 0);
         for (id, tracked) in &self.gateways {
             let listen = &tracked.report.listen;
@@ -229,38 +223,33 @@ impl Fleet {
             match tracked.state(now) {
                 GatewayState::Gone if since(tracked.seen) < GONE_ALARM => {
                     let text = format!("The gateway {listen} is gone: its heartbeat ended without a drain.");
-                    alarms.push((Alarm::new(Level::Fault, "gateway-gone", text), String::new()));
+                    alarms.push(of_fleet(Level::Fault, "gateway-gone", text));
                 }
                 GatewayState::Silent => {
-                    let text = format!(
-                        "The gateway {listen} has sent no heartbeat for {} s.",
-                        since(tracked.seen).as_secs()
-                    );
-                    alarms.push((Alarm::new(Level::Warning, "gateway-silent", text), String::new()));
+                    let silent_s = since(tracked.seen).as_secs();
+                    let text = format!("The gateway {listen} has sent no heartbeat for {silent_s} s.");
+                    alarms.push(of_fleet(Level::Warning, "gateway-silent", text));
                 }
                 GatewayState::Gone | GatewayState::Left => {}
                 state => {
                     live += 1;
                     ready += usize::from(state == GatewayState::Ready);
-                    if !versions.contains(&tracked.report.version) {
-                        versions.push(tracked.report.version.clone());
-                    }
+                    versions.insert(tracked.report.version.as_str());
                     if id != here {
-                        alarms.extend(
-                            tracked.report.alarms.iter().map(|alarm| (alarm.clone(), listen.clone())),
-                        );
+                        let theirs = tracked.report.alarms.iter().cloned();
+                        alarms.extend(theirs.map(|alarm| (alarm, listen.clone())));
                     }
                 }
             }
         }
         if live > 0 && ready == 0 {
-            let text = "No gateway is ready: buyers can't reserve.";
-            alarms.push((Alarm::new(Level::Fault, "none-ready", text), String::new()));
+            let text = "No gateway is ready: buyers can't reserve.".to_owned();
+            alarms.push(of_fleet(Level::Fault, "none-ready", text));
         }
         if versions.len() > 1 {
-            versions.sort();
+            let versions: Vec<&str> = versions.into_iter().collect();
             let text = format!("Gateways of different versions are running: {}.", versions.join(", "));
-            alarms.push((Alarm::new(Level::Warning, "mixed-versions", text), String::new()));
+            alarms.push(of_fleet(Level::Warning, "mixed-versions", text));
         }
         alarms
     }
