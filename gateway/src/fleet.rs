@@ -54,11 +54,11 @@ impl SetLimits {
     /// Parses the hash; every invalid field is a mistake.
     pub fn parse(fields: &BTreeMap<String, String>) -> Result<Self, String> {
         let mut set = Self::default();
+        let wrong = |name: &str| format!("{LIMITS} has no number in {name}");
         let number =
-            |name: &str| fields.get(name).map_or(Ok(0), |n| n.parse::<i64>().map_err(|_| name.to_owned()));
-        let wrong = |name: String| format!("{LIMITS} has no number in {name}");
-        set.revision = number("revision").map_err(wrong)?.unsigned_abs();
-        let at = number("at").map_err(wrong)?;
+            |name: &str| fields.get(name).map_or(Ok(0), |n| n.parse::<i64>().map_err(|_| wrong(name)));
+        set.revision = number("revision")?.unsigned_abs();
+        let at = number("at")?;
         for (name, text) in fields {
             if let Some(policy) = Policy::parse(name) {
                 let rate =
@@ -96,10 +96,9 @@ impl LimitChange {
             let all: Vec<&str> = Policy::ALL.iter().map(|policy| policy.name()).collect();
             return Err(format!("there is no policy {policy:?}; there are {}", all.join(", ")));
         };
-        let rate = if rate == "default" {
-            None
-        } else {
-            Some(parse_rate(rate).map_err(|why| format!("{policy}: {rate:?} {why}"))?)
+        let rate = match rate {
+            "default" => None,
+            rate => Some(parse_rate(rate).map_err(|why| format!("{policy}: {rate:?} {why}"))?),
         };
         if self.0.insert(known.name(), rate).is_some() {
             return Err(format!("{policy} is named twice"));
@@ -177,7 +176,7 @@ pub async fn run_heartbeats(
                     none.insert((fleet, rates))
                 }
             };
-            let live = call_script(fleet, FLEET_SCRIPT.key(FLEET).arg(membership.id()).arg(report())).await?;
+            let live = call_script(fleet, FLEET_SCRIPT.key(FLEET).arg(&membership.id).arg(report())).await?;
             clock.read(fleet).await?;
             Ok::<_, redis::RedisError>((live, read_limits(rates).await?))
         };

@@ -193,7 +193,7 @@ impl Gateway {
     /// Starts the ops listener and its tasks on this thread.
     fn start_ops(self, signals: &Signals) -> Result<OpsListener, ServeError> {
         let Self { config, files, ports, shared, status, .. } = self;
-        let GatewayStatus { sales, metrics, membership, readiness, .. } = status.clone();
+        let GatewayStatus { sales, metrics, readiness, .. } = status.clone();
         let scripts = shared.scripts;
         files.watch(&status.checks.files, signals);
         let pool = config.redis.pool(POOL);
@@ -205,10 +205,8 @@ impl Gateway {
             scripts_loaded: scripts_loaded.clone(),
             caught_up: shared.caught_up,
             draining: draining.clone(),
-            membership,
             durability: Durable::new(config.redis.durability()),
-            metrics: metrics.clone(),
-            sales: sales.clone(),
+            status: status.clone(),
         });
         let exposition = Exposition::new(ExpositionSources {
             status: status.clone(),

@@ -33,8 +33,10 @@ pub struct Heartbeat {
 /// This gateway in the fleet.
 #[derive(Debug)]
 pub struct Membership {
-    id: String,
-    listen: String,
+    /// This gateway's id.
+    pub id: String,
+    /// Its listening address for apps.
+    pub listen: String,
     latest: ArcSwapOption<Heartbeat>,
     is_leaving: AtomicBool,
     wake: Notify,
@@ -79,18 +81,6 @@ impl Membership {
             joined: watch::Sender::new(false),
             known_peers: Mutex::default(),
         }
-    }
-
-    /// This gateway's id.
-    #[must_use]
-    pub fn id(&self) -> &str {
-        &self.id
-    }
-
-    /// Its listening address for apps.
-    #[must_use]
-    pub fn listen(&self) -> &str {
-        &self.listen
     }
 
     /// The latest view of the fleet.

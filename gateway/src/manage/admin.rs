@@ -188,24 +188,21 @@ impl Admin {
         let mut outcome = Err(Failure::NotDone(busy.into()));
         let mut incarnation = String::new();
         for _ in 0..APPLY_TRIES {
-            let before = match self.show(sale).await {
+            let (before, revision) = match self.show(sale).await {
                 Ok((snapshot, before)) => {
                     incarnation = snapshot.incarnation().to_owned();
-                    Some((snapshot.number("revision").unsigned_abs(), before))
+                    (Some(before), snapshot.number("revision").unsigned_abs())
                 }
                 Err(Failure::Refused(Refusal::Missing)) => {
                     let mut conn = checkout(&self.pool, Keys::of(sale).state()).await?;
                     incarnation = new_incarnation(&mut conn).await.map_err(Failure::from)?;
-                    None
+                    (None, 0)
                 }
                 Err(failure) => return Err(failure),
             };
-            outcome = match before {
-                Some((revision, before)) if before == *definition => Ok(ApplyOutcome::Unchanged(revision)),
-                Some((revision, before)) => {
-                    self.apply_over(Some(&before), revision, &incarnation, definition, by).await
-                }
-                None => self.apply_over(None, 0, &incarnation, definition, by).await,
+            outcome = match before.as_ref() {
+                Some(before) if before == definition => Ok(ApplyOutcome::Unchanged(revision)),
+                before => self.apply_over(before, revision, &incarnation, definition, by).await,
             };
             use Refusal::{Incarnation, Missing, Revision};
             if !matches!(outcome, Err(Failure::Refused(Revision(_) | Missing | Incarnation { .. }))) {

@@ -261,9 +261,9 @@ fn compile_report(
     mut problems: Problems,
 ) -> AuditReport {
     let mut bundles = vec![(0_i64, 0_i64); journal.bundles.len()];
-    let mut reservations = Counts::default();
+    let mut states = [0; 4];
     for kept in journal.reservations.values() {
-        *reservations.of_state(kept.state) += 1;
+        states[kept.state as usize] += 1;
         let (held, confirmed) = &mut bundles[kept.bundle];
         *held += i64::from(kept.state == State::Held);
         *confirmed += i64::from(kept.state == State::Confirmed);
@@ -304,7 +304,7 @@ fn compile_report(
         }
     });
     let items: Vec<ItemReport> = items.collect();
-    let counts = Counts::of(snapshot.counts());
+    let (counts, reservations) = (Counts::of(snapshot.counts()), Counts::of(states));
     if counts != reservations && snapshot.damages.is_empty() {
         problems.add(format!("the state counts {counts:?}, the journal {reservations:?}"));
     }

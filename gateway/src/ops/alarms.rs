@@ -144,12 +144,9 @@ fn of_sale(
         read_model.oversold().map(|(item, units)| format!("{item} by {units}")).collect();
     if !below.is_empty() {
         let more = below.len().saturating_sub(NAMED_MAX);
-        let mut text = format!("Oversold: {}", below[..below.len() - more].join(", "));
-        if more > 0 {
-            text.push_str(&format!(" and {more} more"));
-        }
-        text.push('.');
-        add(Level::Fault, "oversold", text);
+        let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let named = below[..below.len() - more].join(", ");
+        add(Level::Fault, "oversold", format!("Oversold: {named}{rest}."));
     }
     let (overdue, count) = sale.sweep_status().overdue();
     if overdue > HOLDS_OVERDUE {

@@ -150,16 +150,16 @@ impl ExpositionSources {
 
     fn redis(&self, out: &mut MetricWriter<'_>) -> fmt::Result {
         let uses = self.status.metrics.redis_uses();
-        let (mut connects, mut errors) = ([0; User::NAMES.len()], [0; User::NAMES.len()]);
+        let mut counts = [[0; 2]; User::NAMES.len()];
         let mut is_up = [true; User::NAMES.len()];
         let pool = [(User::Admin, &POOL_USE)];
         for (user, of_user) in uses.iter().map(|(user, of_user)| (*user, &**of_user)).chain(pool) {
-            connects[user as usize] += of_user.connects();
-            errors[user as usize] += of_user.errors();
+            let sums = counts[user as usize].iter_mut();
+            sums.zip(of_user.connects_and_errors()).for_each(|(sum, count)| *sum += count);
             is_up[user as usize] &= of_user.is_up();
         }
-        out.each(&list::REDIS_CONNECTS, |user| connects[user])?;
-        out.each(&list::REDIS_ERRORS, |user| errors[user])?;
+        out.each(&list::REDIS_CONNECTS, |user| counts[user][0])?;
+        out.each(&list::REDIS_ERRORS, |user| counts[user][1])?;
         out.one(&list::REDIS_UNREADABLE, unreadable_replies())?;
         out.each(&list::REDIS_UP, |user| u64::from(is_up[user]))
     }
@@ -176,12 +176,10 @@ impl ExpositionSources {
             Ok(())
         })?;
         out.family(&list::CERTIFICATE, |family| {
-            for (tls, name) in self.tls.iter().zip(Listener::NAMES) {
-                if let Some(tls) = tls {
-                    family.put(&[name], tls.ends())?;
-                }
-            }
-            Ok(())
+            let mut listeners = self.tls.iter().zip(Listener::NAMES);
+            listeners.try_for_each(|(tls, name)| {
+                tls.as_ref().map_or(Ok(()), |tls| family.put(&[name], tls.ends()))
+            })
         })?;
         let now_s = jiff::Timestamp::now().as_second().unsigned_abs();
         out.one_if(&list::TOKEN_KEY, self.keys.next_end(now_s))?;

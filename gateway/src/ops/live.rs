@@ -115,8 +115,8 @@ impl Live {
         let hello = Hello {
             who: actor,
             version: env!("CARGO_PKG_VERSION"),
-            edition: page::edition(),
-            charts: page::has_charts(),
+            edition: page::EDITION,
+            charts: page::HAS_CHARTS,
             every_ms: u64::try_from(EVERY.as_millis()).unwrap_or(u64::MAX),
             server_time: rfc3339(view.time()),
         };
@@ -149,7 +149,7 @@ impl Live {
             let sales = self.status.sales.all();
             // A purged sale is dropped, which ends its streams.
             views.retain(|_, view| match &view.monitor {
-                Some(monitor) => sales.iter().any(|sale| monitor.is_of(sale)),
+                Some(monitor) => sales.iter().any(|sale| Arc::ptr_eq(&monitor.sale, sale)),
                 None => sales.is_empty() || view.news.receiver_count() > 0,
             });
             if sales.is_empty() {
@@ -176,7 +176,7 @@ impl View {
     /// The server's clock.
     fn time(&self) -> i64 {
         let now = || jiff::Timestamp::now().as_millisecond();
-        self.monitor.as_ref().map_or_else(now, |monitor| monitor.sale().best_time())
+        self.monitor.as_ref().map_or_else(now, |monitor| monitor.sale.best_time())
     }
 
     /// Writes the line of this second.
@@ -193,20 +193,20 @@ impl View {
         sales.sort();
         let line = Now {
             server_time: rfc3339(time),
-            clock_known: self.monitor.as_ref().is_none_or(|monitor| monitor.sale().time(now).is_some()),
+            clock_known: self.monitor.as_ref().is_none_or(|monitor| monitor.sale.time(now).is_some()),
             sales,
             sale: self.monitor.as_mut().map(|monitor| {
-                let audited = status.audit_of(monitor.sale());
+                let audited = status.audit_of(&monitor.sale);
                 monitor.now(audited, now)
             }),
             limits: limits_set(membership.latest().as_deref()),
             taps: fleet.taps(now),
             latency: fleet.latency(),
-            gateways: fleet.list(membership.id(), now),
+            gateways: fleet.list(&membership.id, now),
             alarms: all_alarms(
                 alarms::of_gateway(status, &status.readiness.reasons(), recents.counts(), now),
-                fleet.alarms(membership.id(), now),
-                membership.listen(),
+                fleet.alarms(&membership.id, now),
+                &membership.listen,
             ),
         };
         self.history.push(time, &line, self.monitor.as_ref().map_or(0, SaleMonitor::models));

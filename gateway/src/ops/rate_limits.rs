@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
-use crate::admit::limits::{InForce, Limits};
-use crate::domain::policy::{Policy, Rates, rate_text};
+use crate::domain::policy::{Policy, rate_text};
 use crate::domain::rfc3339::rfc3339;
 use crate::fleet::limits_log::{self, LimitsEntry};
 use crate::fleet::report::GatewayReport;
@@ -53,16 +52,16 @@ fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<Str
 }
 
 impl LimitsRequest {
-    fn change(&mut self) -> Result<LimitChange, Refused> {
+    fn change(&self) -> Result<LimitChange, Refused> {
         let mut change = LimitChange::default();
-        for policy in Policy::ALL {
-            let rate = match policy {
-                Policy::Buyer => self.buyer.take(),
-                Policy::Address => self.address.take(),
-                Policy::Unverified => self.unverified.take(),
-                Policy::Sale => self.sale.take(),
-                Policy::Gateway => self.gateway.take(),
-            };
+        let rates = [
+            (Policy::Buyer, &self.buyer),
+            (Policy::Address, &self.address),
+            (Policy::Unverified, &self.unverified),
+            (Policy::Sale, &self.sale),
+            (Policy::Gateway, &self.gateway),
+        ];
+        for (policy, rate) in rates {
             if let Some(rate) = rate {
                 let name = policy.name();
                 change
@@ -120,23 +119,6 @@ impl ChangedView {
     }
 }
 
-impl LimitsView {
-    fn new(set: &SetLimits, configured: &Rates, in_force: &InForce) -> Self {
-        let policy = |policy: Policy| LimitView {
-            policy: policy.name(),
-            configured: rate_text(configured.of(policy)),
-            set: set.rates.get(policy.name()).map(|rate| rate_text(*rate)),
-            in_force: rate_text(in_force.shares.of(policy)),
-        };
-        Self {
-            revision: set.revision,
-            gateways: in_force.gateways.get(),
-            policies: Policy::ALL.into_iter().map(policy).collect(),
-            changed: ChangedView::of(set),
-        }
-    }
-}
-
 /// The log of rate limit changes.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct LimitsLogView {
@@ -161,7 +143,7 @@ impl Ops {
     /// `PATCH /admin/v1/limits`
     pub(super) async fn set_limits(&self, call: OpsCall<'_>) -> Result<Answer, Refused> {
         let who = call.who;
-        let mut body: LimitsRequest = call.json().await?;
+        let body: LimitsRequest = call.json().await?;
         let change = body.change()?;
         let by = actor(who, body.reason)?;
         if change.is_empty() {
@@ -188,8 +170,19 @@ impl Ops {
     }
 
     fn limits_view(&self, set: &SetLimits) -> LimitsView {
-        let rates: &Limits = &self.rates;
-        LimitsView::new(set, rates.configured(), &rates.in_force())
+        let (configured, in_force) = (self.rates.configured(), self.rates.in_force());
+        let policy = |policy: Policy| LimitView {
+            policy: policy.name(),
+            configured: rate_text(configured.of(policy)),
+            set: set.rates.get(policy.name()).map(|rate| rate_text(*rate)),
+            in_force: rate_text(in_force.shares.of(policy)),
+        };
+        LimitsView {
+            revision: set.revision,
+            gateways: in_force.gateways.get(),
+            policies: Policy::ALL.into_iter().map(policy).collect(),
+            changed: ChangedView::of(set),
+        }
     }
 
     async fn with_redis<T>(

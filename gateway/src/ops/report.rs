@@ -35,7 +35,7 @@ impl Reporter {
         self.beats += 1;
         let count = |(route, outcome, count): (&str, &str, u64)| (format!("{route} {outcome}"), count);
         let report = GatewayReport {
-            listen: membership.listen().to_owned(),
+            listen: membership.listen.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             beats: self.beats,
             uptime_ms: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),

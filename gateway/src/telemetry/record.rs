@@ -32,11 +32,6 @@ impl Count {
     pub fn sub(&self, n: u64) {
         self.0.store(self.get().wrapping_sub(n), Relaxed);
     }
-
-    /// Sets the value.
-    pub fn set(&self, n: u64) {
-        self.0.store(n, Relaxed);
-    }
 }
 
 /// An array with a default: those of the standard library have one up to 32 elements only.

@@ -38,11 +38,7 @@ pub async fn import(admin: &Admin, path: &Path) -> Result<ArchiveHead, ArchiveEr
         unlink(&mut conn, &staged).await?;
         return Err(trouble);
     }
-    let mut take = TAKE.prepare_invoke();
-    staged.all().iter().chain(keys.all()).for_each(|key| {
-        take.key(key);
-    });
-    let taken: Value = take.invoke_async(&mut conn).await?;
+    let taken: Value = TAKE.key(staged.all()).key(keys.all()).invoke_async(&mut conn).await?;
     let word = texts(&taken).and_then(|words| words.into_iter().next());
     if word.as_deref() != Some("ok") {
         unlink(&mut conn, &staged).await?;

@@ -15,7 +15,7 @@ const SHOWN: usize = 5;
 /// A definition's cities; rebuilt when it changes.
 pub(super) struct Cities {
     of: Arc<Catalogue>,
-    names: IndexSet<String>,
+    pub(super) names: IndexSet<String>,
     /// By store index, the index of its city.
     city_of: Vec<usize>,
 }
@@ -30,10 +30,6 @@ impl Cities {
 
     pub(super) fn are_of(&self, catalogue: &Arc<Catalogue>) -> bool {
         Arc::ptr_eq(&self.of, catalogue)
-    }
-
-    pub(super) fn count(&self) -> usize {
-        self.names.len()
     }
 
     /// Sums the slots: of all stores, of the fullest and of the emptiest cities.

@@ -42,10 +42,8 @@ struct TrackedGateway {
     report: GatewayReport,
     /// When its last report arrived.
     seen: Instant,
-    /// Tap responses a second, between its last two reports.
-    rates: BTreeMap<String, f64>,
-    /// Whether there were two reports.
-    has_rates: bool,
+    /// Tap responses a second between its last two reports, once there were two.
+    rates: Option<BTreeMap<String, f64>>,
     gone: Option<Instant>,
 }
 
@@ -61,8 +59,10 @@ impl TrackedGateway {
         }
     }
 
-    fn counts(&self, now: Instant) -> bool {
-        matches!(self.state(now), GatewayState::Ready | GatewayState::NotReady | GatewayState::Draining)
+    /// Its rates, while it reports.
+    fn rates(&self, now: Instant) -> Option<&BTreeMap<String, f64>> {
+        use GatewayState::{Draining, NotReady, Ready};
+        self.rates.as_ref().filter(|_| matches!(self.state(now), Ready | NotReady | Draining))
     }
 }
 
@@ -92,8 +92,7 @@ impl Fleet {
             for (outcome, count) in &report.since_start.taps {
                 *self.taps.entry(outcome.clone()).or_default() += count;
             }
-            let tracked =
-                TrackedGateway { report, seen: now, rates: BTreeMap::new(), has_rates: false, gone: None };
+            let tracked = TrackedGateway { report, seen: now, rates: None, gone: None };
             self.gateways.insert(id.to_owned(), tracked);
             return;
         };
@@ -103,12 +102,12 @@ impl Fleet {
         }
         let was = &tracked.report.since_start;
         let ms = report.uptime_ms.saturating_sub(tracked.report.uptime_ms).max(1);
-        tracked.rates.clear();
+        let mut rates = BTreeMap::new();
         for (outcome, count) in &report.since_start.taps {
             let new = count.saturating_sub(was.taps.get(outcome).copied().unwrap_or_default());
             *self.taps.entry(outcome.clone()).or_default() += new;
             #[expect(clippy::cast_precision_loss, reason = "answers of a second or so")]
-            tracked.rates.insert(outcome.clone(), new as f64 * 1_000.0 / ms as f64);
+            rates.insert(outcome.clone(), new as f64 * 1_000.0 / ms as f64);
         }
         let pairs = [(&report.since_start.winners, &was.winners), (&report.since_start.losers, &was.losers)];
         for (sums, (now, was)) in self.latencies.iter_mut().zip(pairs) {
@@ -118,7 +117,7 @@ impl Fleet {
                 .zip(now.iter().zip(was))
                 .for_each(|(sum, (now, was))| *sum += now.saturating_sub(was));
         }
-        (tracked.has_rates, tracked.seen, tracked.report) = (true, now, report);
+        (tracked.rates, tracked.seen, tracked.report) = (Some(rates), now, report);
     }
 
     /// Drops gone gateways: those whose address another has taken, those gone for long and, if there are
@@ -149,15 +148,15 @@ impl Fleet {
 
     /// Rates of taps by outcome; `None` while there is no recent heartbeat.
     pub(super) fn taps(&self, now: Instant) -> Option<Taps> {
-        let counting: Vec<&TrackedGateway> =
-            self.gateways.values().filter(|tracked| tracked.has_rates && tracked.counts(now)).collect();
+        let counting: Vec<&BTreeMap<String, f64>> =
+            self.gateways.values().filter_map(|tracked| tracked.rates(now)).collect();
         if self.last_heartbeat.is_none() || self.silent_for(now).is_some() || counting.is_empty() {
             return None;
         }
         let mut per_second = Groups::default();
         let mut outcomes = Vec::new();
         for (outcome, total) in &self.taps {
-            let rate = sum(counting.iter().filter_map(|tracked| tracked.rates.get(outcome)));
+            let rate = sum(counting.iter().filter_map(|rates| rates.get(outcome)));
             let (group, rate_of_group) = per_second.of(outcome);
             *rate_of_group += rate;
             outcomes.push(OutcomeNow { outcome: outcome.clone(), group, per_second: rate, total: *total });
@@ -180,7 +179,7 @@ impl Fleet {
     pub(super) fn list(&self, here: &str, now: Instant) -> Vec<GatewayNow> {
         let row = |(id, tracked): (&String, &TrackedGateway)| {
             let state = tracked.state(now);
-            let rates = (tracked.has_rates && tracked.counts(now)).then_some(&tracked.rates);
+            let rates = tracked.rates(now);
             GatewayNow {
                 id: id.clone(),
                 here: id == here,
