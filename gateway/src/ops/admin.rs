@@ -1,7 +1,6 @@
 //! Handlers of the ops listener: health, metrics, and everything under `/admin/v1/`.
 
 mod refusals;
-mod served;
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -49,6 +48,10 @@ const DEFINITION_MAX: usize = 16 * 1024 * 1024;
 const LINES_MAX: usize = 10_000;
 /// The largest number of lines that a client may ask of a live stream: a day.
 const FRAMES_MAX: usize = 86_400;
+/// How long the journal consumer may take to reach a change before the response is sent.
+const SERVED_MAX: Duration = Duration::from_secs(5);
+/// Interval of that check.
+const SERVED_LOOK: Duration = Duration::from_millis(5);
 
 /// The state that handlers of the ops listener use.
 pub struct Ops {
@@ -227,9 +230,9 @@ impl Ops {
         let (by, limits) = (actor(call.who, None)?, call.limits(DEFINITION_MAX));
         let bytes = request::json_bytes(call.parts, call.body, limits).await?;
         let definition = Definition::from_json(&bytes).map_err(|mistakes| invalid_definition(&mistakes))?;
-        if definition.sale.id != sale {
-            let detail =
-                format!("The path names the sale {sale:?}, the definition {:?}.", definition.sale.id);
+        let id = &definition.sale.id;
+        if id != sale {
+            let detail = format!("The path names the sale {sale:?}, the definition {id:?}.");
             return Err(Refused::invalid("/sale/id", detail));
         }
         let (outcome, revision) = match self.admin.apply(&definition, &by).await.map_err(failed(sale))? {
@@ -241,15 +244,15 @@ impl Ops {
                 return Err(Refused::new(problem::DEFINITION_LOCKED, detail).with("fields", fields));
             }
             ApplyOutcome::ItemTaken(items) => {
-                let detail =
-                    format!("These were taken by buyers and can't be removed: {}.", items.join(", "));
+                let list = items.join(", ");
+                let detail = format!("These were taken by buyers and can't be removed: {list}.");
                 return Err(Refused::new(problem::DEFINITION_LOCKED, detail).with("items", items));
             }
-            ApplyOutcome::StockTaken(items) => {
-                let class: Vec<String> =
-                    items.iter().map(|(item, taken)| format!("{item} ({taken})")).collect();
-                let detail = format!("More than the new total is taken of: {}.", class.join(", "));
-                let items: Vec<String> = items.into_iter().map(|(item, _)| item).collect();
+            ApplyOutcome::StockTaken(taken) => {
+                let list: Vec<String> =
+                    taken.iter().map(|(item, taken)| format!("{item} ({taken})")).collect();
+                let detail = format!("More than the new total is taken of: {}.", list.join(", "));
+                let items: Vec<String> = taken.into_iter().map(|(item, _)| item).collect();
                 return Err(Refused::new(problem::STOCK_TAKEN, detail).with("items", items));
             }
         };
@@ -306,8 +309,8 @@ impl Ops {
                 Err(Refused::new(problem::STOCK_CHANGED, detail))
             }
             RestockOutcome::Changed { total } => {
-                let detail =
-                    format!("The total of {item} is {total}, neither {} nor {}.", body.was, body.total);
+                let (was, new) = (body.was, body.total);
+                let detail = format!("The total of {item} is {total}, neither {was} nor {new}.");
                 Err(Refused::new(problem::STOCK_CHANGED, detail).with("total", total))
             }
             RestockOutcome::Taken { taken } => {
@@ -315,6 +318,22 @@ impl Ops {
                 Err(Refused::new(problem::STOCK_TAKEN, detail).with("items", [item]).with("taken", taken))
             }
         }
+    }
+
+    /// Waits until this gateway shows a sale as the ledger has it now, so that later reads include the
+    /// change. `false`: it took too long.
+    async fn is_served(&self, sale: &str) -> Result<bool, Refused> {
+        let (incarnation, sequence) = self.admin.look(sale).await.map_err(failed(sale))?;
+        let is_shown = || {
+            let shown = self.sales.get(sale).filter(|shown| shown.incarnation() == incarnation);
+            shown.is_some_and(|shown| shown.read_model().sequence >= sequence)
+        };
+        let wait = async {
+            while !is_shown() {
+                tokio::time::sleep(SERVED_LOOK).await;
+            }
+        };
+        Ok(tokio::time::timeout(SERVED_MAX, wait).await.is_ok())
     }
 
     async fn journal(

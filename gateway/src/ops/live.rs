@@ -189,7 +189,11 @@ impl View {
         };
         let time = self.time();
         let membership = &status.membership;
-        let mut sales: Vec<SaleName> = status.sales.all().iter().map(|sale| name_of(sale)).collect();
+        let name_of = |sale: Arc<Sale>| {
+            let name = sale.read_model().catalogue.definition.sale.name.clone();
+            SaleName { sale: sale.id.clone(), name }
+        };
+        let mut sales: Vec<SaleName> = status.sales.all().into_iter().map(name_of).collect();
         sales.sort();
         let line = Now {
             server_time: rfc3339(time),
@@ -220,10 +224,6 @@ fn limits_set(heartbeat: Option<&Heartbeat>) -> Vec<LimitNow> {
     heartbeat.map(|heartbeat| heartbeat.limits.iter().map(limit).collect()).unwrap_or_default()
 }
 
-fn name_of(sale: &Sale) -> SaleName {
-    SaleName { sale: sale.id.clone(), name: sale.read_model().catalogue.definition.sale.name.clone() }
-}
-
 /// Alarms of this gateway and of the fleet, duplicates merged, the worst first.
 fn all_alarms(own: Vec<Alarm>, others: Vec<(Alarm, String)>, here: &str) -> Vec<AlarmNow> {
     let mut merged: Vec<(Alarm, Vec<String>)> = Vec::new();
@@ -245,8 +245,7 @@ fn all_alarms(own: Vec<Alarm>, others: Vec<(Alarm, String)>, here: &str) -> Vec<
     }
     merged.sort_by_key(|(alarm, _)| alarm.level);
     merged.truncate(ALARMS_MAX);
-    let line = |(alarm, gateways): (Alarm, Vec<String>)| {
-        let Alarm { level, name, sale, text, count } = alarm;
+    let line = |(Alarm { level, name, sale, text, count }, gateways)| {
         let text = count.map_or(text.clone(), |count| format!("{text}: {count}."));
         AlarmNow { level, name, sale, text, gateways }
     };

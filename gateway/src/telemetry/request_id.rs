@@ -5,7 +5,6 @@
 //! holds the request while it polls its task ([`RequestId::scope`]), and the log reads it ([`current`]).
 
 use std::cell::Cell;
-use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -151,12 +150,6 @@ impl<'a> Inside<'a> {
 impl Drop for Inside<'_> {
     fn drop(&mut self) {
         *self.request = CURRENT.replace(self.before.take());
-    }
-}
-
-impl fmt::Display for RequestId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.id())
     }
 }
 
