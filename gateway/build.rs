@@ -80,7 +80,10 @@ fn main() {
             "    Asset {{ path: {path:?}, content_type: {content_type:?}, bytes: include_bytes!({embedded:?}) }},"
         );
     }
-    let _ = writeln!(code, "];\nconst HAS_CHARTS: bool = {has_charts};\nconst EDITION: &str = {edition:?};");
+    let _ = writeln!(
+        code,
+        "];\npub(super) const HAS_CHARTS: bool = {has_charts};\npub(super) const EDITION: &str = {edition:?};"
+    );
     let target = out.join("live_page.rs");
     fs::write(&target, code).unwrap_or_else(|error| panic!("{}: {error}", target.display()));
 }

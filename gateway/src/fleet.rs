@@ -11,12 +11,11 @@ pub mod report;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
-use std::sync::Arc;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use redis::aio::ConnectionLike;
-use redis::{RedisResult, Script};
+use redis::{RedisResult, Script, ScriptInvocation};
 
 use crate::admit::limits::Limits;
 use crate::domain::policy::{Policy, Rate, Rates, parse_rate, rate_text};
@@ -28,6 +27,7 @@ use crate::store::reply;
 use crate::telemetry::uses::RedisUse;
 use clock_offset::ClockOffset;
 use membership::Membership;
+use report::Reports;
 
 static FLEET_SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("store/lua/fleet.lua")));
 static LIMITS_SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("store/lua/limits.lua")));
@@ -54,11 +54,11 @@ impl SetLimits {
     /// Parses the hash; every invalid field is a mistake.
     pub fn parse(fields: &BTreeMap<String, String>) -> Result<Self, String> {
         let mut set = Self::default();
+        let wrong = |name: &str| format!("{LIMITS} has no number in {name}");
         let number =
-            |name: &str| fields.get(name).map_or(Ok(0), |n| n.parse::<i64>().map_err(|_| name.to_owned()));
-        let wrong = |name: String| format!("{LIMITS} has no number in {name}");
-        set.revision = number("revision").map_err(wrong)?.unsigned_abs();
-        let at = number("at").map_err(wrong)?;
+            |name: &str| fields.get(name).map_or(Ok(0), |n| n.parse::<i64>().map_err(|_| wrong(name)));
+        set.revision = number("revision")?.unsigned_abs();
+        let at = number("at")?;
         for (name, text) in fields {
             if let Some(policy) = Policy::parse(name) {
                 let rate =
@@ -96,10 +96,9 @@ impl LimitChange {
             let all: Vec<&str> = Policy::ALL.iter().map(|policy| policy.name()).collect();
             return Err(format!("there is no policy {policy:?}; there are {}", all.join(", ")));
         };
-        let rate = if rate == "default" {
-            None
-        } else {
-            Some(parse_rate(rate).map_err(|why| format!("{policy}: {rate:?} {why}"))?)
+        let rate = match rate {
+            "default" => None,
+            rate => Some(parse_rate(rate).map_err(|why| format!("{policy}: {rate:?} {why}"))?),
         };
         if self.0.insert(known.name(), rate).is_some() {
             return Err(format!("{policy} is named twice"));
@@ -137,8 +136,15 @@ pub async fn set_limits(
 }
 
 /// The live gateways by id, with their latest reports.
-pub async fn live(conn: &mut (impl ConnectionLike + Send)) -> RedisResult<BTreeMap<String, String>> {
-    reply::map("the fleet script", &FLEET_SCRIPT.key(FLEET).invoke_async(conn).await?)
+pub async fn live(conn: &mut (impl ConnectionLike + Send)) -> RedisResult<Reports> {
+    call_script(conn, &FLEET_SCRIPT.key(FLEET)).await
+}
+
+async fn call_script(
+    conn: &mut (impl ConnectionLike + Send),
+    call: &ScriptInvocation<'_>,
+) -> RedisResult<Reports> {
+    Ok(report::parse(reply::map("the fleet script", &call.invoke_async(conn).await?)?))
 }
 
 /// Sends a heartbeat with a report each second for the lifetime of the process, and applies the
@@ -170,8 +176,7 @@ pub async fn run_heartbeats(
                     none.insert((fleet, rates))
                 }
             };
-            let live = FLEET_SCRIPT.key(FLEET).arg(membership.id()).arg(report()).invoke_async(fleet).await?;
-            let live = reply::map("the fleet script", &live)?;
+            let live = call_script(fleet, FLEET_SCRIPT.key(FLEET).arg(&membership.id).arg(report())).await?;
             clock.read(fleet).await?;
             Ok::<_, redis::RedisError>((live, read_limits(rates).await?))
         };

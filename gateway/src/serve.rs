@@ -23,10 +23,11 @@ use crate::http::server::{self, ListenerSettings};
 use crate::manage::admin::Admin;
 use crate::ops::admin::Ops;
 use crate::ops::exposition::{Exposition, ExpositionSources};
-use crate::ops::health::{Durable, Health, Readiness};
-use crate::ops::live::{self, Live};
-use crate::ops::report::{self, Reporter};
+use crate::ops::health::{Durable, Health};
+use crate::ops::live::Live;
+use crate::ops::report::Reporter;
 use crate::ops::self_checks::SelfChecks;
+use crate::ops::status::GatewayStatus;
 use crate::projection::consumer::CaughtUp;
 use crate::projection::read_model::Sales;
 use crate::recovery::failover::Recovery;
@@ -61,8 +62,8 @@ pub struct Gateway {
     addresses: Addresses,
     /// State shared by its workers and tasks.
     shared: WorkerContext,
-    readiness: Arc<Readiness>,
-    checks: Arc<SelfChecks>,
+    /// Shown by reports, metrics and the live page.
+    status: GatewayStatus,
 }
 
 /// The ops listener, which answers until the end so that the drain can be observed.
@@ -97,8 +98,14 @@ impl Gateway {
             membership: Arc::new(Membership::new(addresses.public.to_string())),
         };
         let checks = SelfChecks { leeway_s: config.auth.leeway_s, ..SelfChecks::default() };
-        let (readiness, checks) = (Arc::default(), Arc::new(checks));
-        Ok(Self { config, files, ports, addresses, shared, readiness, checks })
+        let status = GatewayStatus {
+            sales: shared.sales.clone(),
+            metrics: shared.metrics.clone(),
+            membership: shared.membership.clone(),
+            readiness: Arc::default(),
+            checks: Arc::new(checks),
+        };
+        Ok(Self { config, files, ports, addresses, shared, status })
     }
 
     /// Serves until SIGTERM or SIGINT, then drains. Calls `ready` once signals are caught.
@@ -143,22 +150,15 @@ impl Gateway {
 
     /// Starts the thread of the ledger tasks.
     fn start_ledger(&self) -> Result<(), CommandError> {
-        let WorkerContext { metrics, sales, membership, .. } = &self.shared;
-        let reporter = Reporter::new(report::ReportSources {
-            metrics: metrics.clone(),
-            sales: sales.clone(),
-            readiness: self.readiness.clone(),
-            membership: membership.clone(),
-            checks: self.checks.clone(),
-        });
+        let reporter = Reporter::new(self.status.clone());
         let redis = &self.config.redis;
         let recovery = Recovery {
             pool: redis.pool(POOL),
             scripts: self.shared.scripts.clone(),
-            membership: membership.clone(),
+            membership: self.shared.membership.clone(),
             acknowledged_survives: redis.acknowledged_survives(),
         };
-        let (shared, clock) = (self.shared.clone(), self.checks.clock.clone());
+        let (shared, clock) = (self.shared.clone(), self.status.checks.clock.clone());
         thread("ledger", move || background::keep_ledger(shared, recovery, clock, reporter))
     }
 
@@ -178,9 +178,10 @@ impl Gateway {
 
     /// Starts the ops listener and its tasks on this thread.
     fn start_ops(self, signals: &Signals) -> Result<OpsListener, CommandError> {
-        let Self { config, files, ports, shared, readiness, checks, .. } = self;
-        let WorkerContext { sales, metrics, membership, scripts, .. } = shared;
-        files.watch(&checks.files, signals);
+        let Self { config, files, ports, shared, status, .. } = self;
+        let GatewayStatus { sales, metrics, readiness, .. } = status.clone();
+        let scripts = shared.scripts;
+        files.watch(&status.checks.files, signals);
         let pool = config.redis.pool(POOL);
         let admin = Admin::new(pool.clone(), scripts.clone(), sales.clone());
         let scripts_loaded = Arc::new(AtomicBool::new(false));
@@ -190,37 +191,24 @@ impl Gateway {
             scripts_loaded: scripts_loaded.clone(),
             caught_up: shared.caught_up,
             draining: draining.clone(),
-            membership: membership.clone(),
             durability: Durable::new(config.redis.durability()),
-            metrics: metrics.clone(),
-            sales: sales.clone(),
+            status: status.clone(),
         });
         let exposition = Exposition::new(ExpositionSources {
-            metrics: metrics.clone(),
-            sales: sales.clone(),
+            status: status.clone(),
             connections_max: [config.caps.connections_max; 2],
             in_flight_max: config.requests.in_flight_max * config.workers,
             scripts: scripts.digest(),
             tls: [files.tls, files.ops_tls.clone()],
             keys: files.keys,
-            readiness: readiness.clone(),
-            membership: membership.clone(),
-            checks: checks.clone(),
         });
         tokio::task::spawn_local(background::load_scripts(pool, scripts, scripts_loaded));
-        tokio::task::spawn_local(background::watch_readiness(health.clone(), readiness.clone()));
+        tokio::task::spawn_local(background::watch_readiness(health.clone(), readiness));
         let audits =
             background::audit_all(admin.clone(), sales.clone(), metrics.clone(), config.audit_interval);
         tokio::task::spawn_local(audits);
-        let live = Live::start(live::LiveSources {
-            sales: sales.clone(),
-            metrics: metrics.clone(),
-            membership,
-            readiness,
-            checks,
-        });
         let ops = Rc::new(Ops {
-            live,
+            live: Live::start(status),
             hosts: config.ops_hosts,
             tokens: files.tokens,
             admin,

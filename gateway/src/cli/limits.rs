@@ -11,7 +11,7 @@ use crate::domain::policy::{Policy, rate_text};
 use crate::fleet::report::GatewayReport;
 use crate::fleet::{self, LimitChange, SetLimits, limits_log};
 use crate::manage::admin::Admin;
-use crate::ops::rate_limits::{ChangedView, fleet_view};
+use crate::ops::rate_limits::ChangedView;
 use crate::store::checkout;
 use crate::store::keys::{FLEET, LIMITS, LIMITS_LOG};
 use crate::store::scripts::Failure;
@@ -60,7 +60,7 @@ async fn set(admin: &Admin, rates: &[String], confirm_args: ConfirmArgs) -> Resu
 
 async fn show(admin: &Admin, set: &SetLimits, json: bool) -> Result<(), CommandError> {
     let mut conn = checkout(admin.pool(), FLEET).await?;
-    let gateways = fleet_view(fleet::live(&mut conn).await.map_err(Failure::from)?).gateways;
+    let gateways = fleet::live(&mut conn).await.map_err(Failure::from)?;
     if !json {
         return print(&table(set, gateways.values()));
     }

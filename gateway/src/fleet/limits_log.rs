@@ -49,18 +49,18 @@ impl LimitsEntry {
         let changes = field("changes")?;
         let words: Vec<&str> = changes.split(' ').collect();
         let rate = |word: &str| Some(word.to_owned()).filter(|word| word != "-");
-        let change = |words: &[&str]| RateChange {
-            policy: words[0].to_owned(),
-            was: rate(words[1]),
-            set: rate(words[2]),
+        let (changes, []) = words.as_chunks::<3>() else { return None };
+        let change = |[policy, was, set]: &[&str; 3]| RateChange {
+            policy: (*policy).to_owned(),
+            was: rate(was),
+            set: rate(set),
         };
-        words.len().is_multiple_of(3).then_some(())?;
         Some(Self {
             revision: field("revision")?.parse().ok()?,
             at: rfc3339(field("at")?.parse().ok()?),
             who: field("who")?,
             reason: field("reason").filter(|reason| reason != "-"),
-            changes: words.chunks_exact(3).map(change).collect(),
+            changes: changes.iter().map(change).collect(),
         })
     }
 }

@@ -11,7 +11,7 @@ use tokio::sync::{Notify, watch};
 
 use crate::domain::policy::Rate;
 use crate::fleet::GONE;
-use crate::fleet::report::GatewayReport;
+use crate::fleet::report::Reports;
 
 /// How long a peer is remembered after its last heartbeat.
 const REMEMBERED: Duration = Duration::from_secs(3_600);
@@ -25,7 +25,7 @@ pub struct Heartbeat {
     /// The time of the heartbeat.
     pub at: Instant,
     /// The reports of all live gateways, this one included, by id.
-    pub live: BTreeMap<String, String>,
+    pub live: Reports,
     /// The rates that ops set for all gateways, by policy.
     pub limits: BTreeMap<&'static str, Option<Rate>>,
 }
@@ -33,8 +33,10 @@ pub struct Heartbeat {
 /// This gateway in the fleet.
 #[derive(Debug)]
 pub struct Membership {
-    id: String,
-    listen: String,
+    /// This gateway's id.
+    pub id: String,
+    /// Its listening address for apps.
+    pub listen: String,
     latest: ArcSwapOption<Heartbeat>,
     is_leaving: AtomicBool,
     wake: Notify,
@@ -81,18 +83,6 @@ impl Membership {
         }
     }
 
-    /// This gateway's id.
-    #[must_use]
-    pub fn id(&self) -> &str {
-        &self.id
-    }
-
-    /// Its listening address for apps.
-    #[must_use]
-    pub fn listen(&self) -> &str {
-        &self.listen
-    }
-
     /// The latest view of the fleet.
     #[must_use]
     pub fn latest(&self) -> Option<Arc<Heartbeat>> {
@@ -131,7 +121,7 @@ impl Membership {
     /// Stores the live gateways and the limits; `was_leaving`: the heartbeat announced it.
     pub(crate) fn note_heartbeat(
         &self,
-        live: BTreeMap<String, String>,
+        live: Reports,
         limits: BTreeMap<&'static str, Option<Rate>>,
         was_leaving: bool,
     ) {
@@ -146,14 +136,11 @@ impl Membership {
     /// A peer writes its heartbeat and reads the members in one call. Its first one after this
     /// gateway's has read this gateway, and its second one proves that it was processed. Draining
     /// peers do not count.
-    fn update_joining(&self, live: &BTreeMap<String, String>) {
+    fn update_joining(&self, live: &Reports) {
         if self.has_joined() {
             return;
         }
-        let beats = |id: &String| {
-            let report = live.get(id).map(|text| parse_report(text)).filter(|report| !report.draining);
-            report.map(|report| report.beats)
-        };
+        let beats = |id: &String| live.get(id).filter(|report| !report.draining).map(|report| report.beats);
         let mut joining = self.joining.lock().unwrap_or_else(PoisonError::into_inner);
         let joining = joining.get_or_insert_with(|| {
             let peers = live.keys().filter(|id| **id != self.id);
@@ -166,19 +153,18 @@ impl Membership {
         }
     }
 
-    fn remember_peers(&self, live: &BTreeMap<String, String>) {
+    fn remember_peers(&self, live: &Reports) {
         let now = Instant::now();
         let mut known_peers = self.known_peers.lock().unwrap_or_else(PoisonError::into_inner);
-        for (id, text) in live {
-            let report = parse_report(text);
+        for (id, report) in live {
             // It stays listed for some seconds after its last heartbeat.
             let has_ended =
                 report.draining && known_peers.get(id).is_some_and(|known| known.beats == report.beats);
             if has_ended {
                 known_peers.remove(id);
             } else {
-                known_peers
-                    .insert(id.clone(), KnownPeer { at: now, listen: report.listen, beats: report.beats });
+                let known = KnownPeer { at: now, listen: report.listen.clone(), beats: report.beats };
+                known_peers.insert(id.clone(), known);
             }
         }
         known_peers.retain(|_, known| now.saturating_duration_since(known.at) < REMEMBERED);
@@ -198,10 +184,6 @@ impl Membership {
         let beat = if self.has_joined() { beat } else { beat / 10 };
         let _ = tokio::time::timeout(beat, self.wake.notified()).await;
     }
-}
-
-fn parse_report(text: &str) -> GatewayReport {
-    serde_json::from_str(text).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -67,13 +67,19 @@ impl Totals {
     }
 }
 
+/// The reports of all live gateways, by id.
+pub type Reports = BTreeMap<String, GatewayReport>;
+
+/// Reads reports. Unknown members of other versions are ignored.
+pub(crate) fn parse(texts: BTreeMap<String, String>) -> Reports {
+    let read = |(id, text): (String, String)| (id, serde_json::from_str(&text).unwrap_or_default());
+    texts.into_iter().map(read).collect()
+}
+
 /// The number of different versions in these reports.
 #[must_use]
-pub fn versions(reports: &BTreeMap<String, String>) -> usize {
-    let version = |report: &String| {
-        serde_json::from_str::<GatewayReport>(report).map(|report| report.version).unwrap_or_default()
-    };
-    reports.values().map(version).collect::<BTreeSet<_>>().len()
+pub fn versions(reports: &Reports) -> usize {
+    reports.values().map(|report| &report.version).collect::<BTreeSet<_>>().len()
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use differences::{locked_differences, stock_differences};
 use history::JournalSearch;
 pub use outcomes::{ApplyOutcome, RestockOutcome};
-use redis::Value;
+use redis::{Cmd, FromRedisValue, Value};
 
 use crate::domain::decision::Header;
 use crate::domain::definition::Definition;
@@ -18,6 +18,7 @@ use crate::domain::identity::buyer_part;
 pub use crate::domain::operator_action::OperatorAction;
 use crate::domain::reservation::Reservation;
 use crate::manage::archive;
+use crate::manage::audit::{self, AuditReport};
 use crate::projection::acknowledged::Acknowledged;
 use crate::projection::read_model::{Sale, Sales, identity, new_incarnation};
 use crate::projection::snapshot::{self, Snapshot};
@@ -158,11 +159,15 @@ impl Admin {
         }
     }
 
+    /// Audits a sale.
+    pub async fn audit(&self, sale: &str) -> Result<AuditReport, Failure> {
+        audit::audit(&self.pool, &self.scripts, sale).await
+    }
+
     /// All sale ids, sorted.
     pub async fn list(&self) -> Result<Vec<String>, Failure> {
-        let mut conn = checkout(&self.pool, SALES).await?;
-        let mut ids =
-            list_of_texts("SMEMBERS", &redis::cmd("SMEMBERS").arg(SALES).query_async(&mut conn).await?)?;
+        let ids = run(&self.pool, SALES, redis::cmd("SMEMBERS").arg(SALES)).await?;
+        let mut ids = list_of_texts("SMEMBERS", &ids)?;
         ids.sort();
         Ok(ids)
     }
@@ -179,42 +184,35 @@ impl Admin {
     /// Creates a sale or applies the differences. It is idempotent.
     pub async fn apply(&self, definition: &Definition, by: &Actor) -> Result<ApplyOutcome, Failure> {
         let sale = &definition.sale.id;
-        let mut outcome =
-            Err(Failure::NotDone("other operators keep changing this definition; apply it again".into()));
+        let busy = "other operators keep changing this definition; apply it again";
+        let mut outcome = Err(Failure::NotDone(busy.into()));
         let mut incarnation = String::new();
         for _ in 0..APPLY_TRIES {
-            let before = match self.show(sale).await {
+            let (before, revision) = match self.show(sale).await {
                 Ok((snapshot, before)) => {
                     incarnation = snapshot.incarnation().to_owned();
-                    Some((snapshot.number("revision").unsigned_abs(), before))
+                    (Some(before), snapshot.number("revision").unsigned_abs())
                 }
                 Err(Failure::Refused(Refusal::Missing)) => {
                     let mut conn = checkout(&self.pool, Keys::of(sale).state()).await?;
                     incarnation = new_incarnation(&mut conn).await.map_err(Failure::from)?;
-                    None
+                    (None, 0)
                 }
                 Err(failure) => return Err(failure),
             };
-            outcome = match before {
-                Some((revision, before)) if before == *definition => Ok(ApplyOutcome::Unchanged(revision)),
-                Some((revision, before)) => {
-                    self.apply_over(Some(&before), revision, &incarnation, definition, by).await
-                }
-                None => self.apply_over(None, 0, &incarnation, definition, by).await,
+            outcome = match before.as_ref() {
+                Some(before) if before == definition => Ok(ApplyOutcome::Unchanged(revision)),
+                before => self.apply_over(before, revision, &incarnation, definition, by).await,
             };
             use Refusal::{Incarnation, Missing, Revision};
             if !matches!(outcome, Err(Failure::Refused(Revision(_) | Missing | Incarnation { .. }))) {
                 break;
             }
         }
-        if matches!(
-            outcome,
-            Ok(ApplyOutcome::Created | ApplyOutcome::Updated(_) | ApplyOutcome::Unchanged(_))
-        ) {
+        use ApplyOutcome::{Created, Unchanged, Updated};
+        if matches!(outcome, Ok(Created | Updated(_) | Unchanged(_))) {
             // Repeated with every apply, so that the next one completes the steps after a crash.
-            archive::end_purge(&self.pool, sale, &incarnation).await?;
-            let mut conn = checkout(&self.pool, SALES).await?;
-            redis::cmd("SADD").arg(SALES).arg(sale).query_async::<i64>(&mut conn).await?;
+            archive::announce(&self.pool, sale, &incarnation).await?;
         }
         outcome
     }
@@ -266,9 +264,7 @@ impl Admin {
                 let taken: Option<Vec<_>> = pairs.iter().map(pair).collect();
                 ApplyOutcome::StockTaken(taken.ok_or_else(unreadable)?)
             }
-            other => {
-                return Err(Failure::unreadable(format!("an answer that can't be read: {other:?}")));
-            }
+            other => return Err(unreadable_answer(other)),
         })
     }
 
@@ -302,9 +298,7 @@ impl Admin {
             "no-limit" => RestockOutcome::NoLimit,
             "stock-changed" => RestockOutcome::Changed { total: number(1)? },
             "stock-taken" => RestockOutcome::Taken { taken: number(1)? },
-            other => {
-                return Err(Failure::unreadable(format!("an answer that can't be read: {other:?}")));
-            }
+            other => return Err(unreadable_answer(other)),
         })
     }
 
@@ -348,9 +342,18 @@ impl Admin {
     /// Whether the ledger has this sale.
     pub async fn exists(&self, sale: &str) -> Result<bool, Failure> {
         let keys = Keys::of(sale);
-        let mut conn = checkout(&self.pool, keys.state()).await?;
-        Ok(redis::cmd("EXISTS").arg(keys.state()).query_async(&mut conn).await?)
+        run(&self.pool, keys.state(), redis::cmd("EXISTS").arg(keys.state())).await
     }
+}
+
+/// Runs a command on this key. The connection is free again afterwards: the pool may have only one.
+pub(crate) async fn run<T: FromRedisValue>(pool: &Pool, key: &str, command: &Cmd) -> Result<T, Failure> {
+    let mut conn = checkout(pool, key).await?;
+    Ok(command.query_async(&mut conn).await?)
+}
+
+fn unreadable_answer(word: &str) -> Failure {
+    Failure::unreadable(format!("an answer that can't be read: {word:?}"))
 }
 
 /// Buffers a change until it is read back; `false`: it must not be acknowledged.
@@ -361,12 +364,10 @@ fn acknowledge(sale: &Sale, epoch: &str, reply: &[Value], change: AcknowledgedCh
     let fields = fields.iter().cloned().chain([("who", who), ("reason", reason)]);
     let fields = fields.flat_map(|(name, value)| [name.to_owned(), value]).collect();
     let (sequence, at, clock) = (header.sequence, header.time, header.sale_clock);
-    if !sale
-        .acknowledged()
-        .acknowledge(epoch, Acknowledged { sequence, kind, at, clock, fields, rows: String::new() })
-    {
-        return false;
+    let change = Acknowledged { sequence, kind, at, clock, fields, rows: String::new() };
+    let is_buffered = sale.acknowledged().acknowledge(epoch, change);
+    if is_buffered {
+        sale.advance_known_sequence(sequence);
     }
-    sale.advance_known_sequence(sequence);
-    true
+    is_buffered
 }

@@ -14,7 +14,7 @@ use std::path::Path;
 
 pub use export::export;
 pub use import::import;
-pub(crate) use purge::end_purge;
+pub(crate) use purge::announce;
 pub use purge::{PURGE_EFFECT, is_purged, purge};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -94,10 +94,6 @@ fn disk(path: &Path) -> impl Fn(io::Error) -> ArchiveError {
     move |error| ArchiveError::Disk(format!("{}: {error}", path.display()))
 }
 
-fn hex(digest: &[u8]) -> String {
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 /// Writes lines, and at the end their digest.
 struct ArchiveWriter<'a> {
     out: BufWriter<&'a File>,
@@ -118,7 +114,7 @@ impl<'a> ArchiveWriter<'a> {
 
     /// Writes the last line and syncs the file to disk.
     fn end(mut self) -> io::Result<()> {
-        let sha256 = hex(&std::mem::take(&mut self.digest).finalize());
+        let sha256 = format!("{:x}", self.digest.finalize_reset());
         self.line(&ArchiveLine::End { sha256 })?;
         self.out.flush()?;
         self.out.get_ref().sync_all()
@@ -163,7 +159,7 @@ impl<'a> ArchiveReader<'a> {
             self.digest.update(&text);
             return Ok(Some(line));
         };
-        if hex(&std::mem::take(&mut self.digest).finalize()) != sha256 {
+        if format!("{:x}", self.digest.finalize_reset()) != sha256 {
             return Err(self.bad("was changed after it was written: its checksum differs"));
         }
         match self.lines.fill_buf().map_err(disk(self.path))? {

@@ -5,10 +5,10 @@
 
 mod report;
 
-use std::collections::hash_map::Entry as Slot;
 use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
+use indexmap::IndexSet;
 use redis::aio::ConnectionLike;
 pub use report::{AuditReport, AuditVerdict, Counts, ItemReport};
 
@@ -80,7 +80,8 @@ impl Problems {
 #[derive(Default)]
 struct ReplayedJournal {
     reservations: HashMap<[u8; 32], ReservationSummary>,
-    bundles: Bundles,
+    /// Distinct sets of items, which are few.
+    bundles: IndexSet<Vec<String>>,
     /// Items by name; `None`: no limit.
     totals: HashMap<String, Option<i64>>,
 }
@@ -88,29 +89,9 @@ struct ReplayedJournal {
 #[derive(Clone, Copy)]
 struct ReservationSummary {
     state: State,
-    bundle: u32,
+    bundle: usize,
     /// A hash of all mutable fields, to compare with the record.
     digest: u64,
-}
-
-/// Distinct sets of items, which are few.
-#[derive(Default)]
-struct Bundles {
-    number_of: HashMap<Vec<String>, u32>,
-    all: Vec<Vec<String>>,
-}
-
-impl Bundles {
-    fn number(&mut self, items: Vec<String>) -> u32 {
-        match self.number_of.entry(items) {
-            Slot::Occupied(slot) => *slot.get(),
-            Slot::Vacant(slot) => {
-                let number = u32::try_from(self.all.len()).unwrap_or(u32::MAX);
-                self.all.push(slot.key().clone());
-                *slot.insert(number)
-            }
-        }
-    }
 }
 
 fn id_bytes(r: &Reservation) -> Option<[u8; 32]> {
@@ -139,25 +120,22 @@ async fn read_journal(
     problems: &mut Problems,
 ) -> Result<ReplayedJournal, Failure> {
     let mut journal = ReplayedJournal::default();
-    let (mut at, mut numbers) = (0, Numbers::default());
+    let (mut at, mut numbers, key) = (0, Numbers::default(), keys.journal());
     'reading: loop {
         let values = journal::after(conn, keys, at, ENTRIES).await?;
         for value in &values {
             let Some(entry) = Entry::parse(value) else {
-                problems.add(format!("{} has an entry after {at}-0 that can't be read", keys.journal()));
+                problems.add(format!("{key} has an entry after {at}-0 that can't be read"));
                 break 'reading;
             };
-            if entry.sequence != at + 1 {
-                problems.add(format!(
-                    "{} has no entries between {at}-0 and {}-0",
-                    keys.journal(),
-                    entry.sequence
-                ));
+            let sequence = entry.sequence;
+            if sequence != at + 1 {
+                problems.add(format!("{key} has no entries between {at}-0 and {sequence}-0"));
             }
-            if entry.sequence > until {
+            if sequence > until {
                 break 'reading;
             }
-            at = entry.sequence;
+            at = sequence;
             apply_entry(&mut journal, &entry, keys, &mut numbers, problems);
         }
         if values.len() < ENTRIES {
@@ -165,7 +143,7 @@ async fn read_journal(
         }
     }
     if at < until {
-        problems.add(format!("{} ends at {at}-0, the state at {until}", keys.journal()));
+        problems.add(format!("{key} ends at {at}-0, the state at {until}"));
     }
     Ok(journal)
 }
@@ -177,6 +155,7 @@ fn apply_entry(
     numbers: &mut Numbers,
     problems: &mut Problems,
 ) {
+    let (key, sequence) = (keys.journal(), entry.sequence);
     // A lost entry can have had winners, none of them acknowledged; of a partly lost batch only
     // some were (see `recovery/missing.rs`).
     let is_in_part = entry.kind == "reserve" && entry.fields.contains_key("data");
@@ -187,43 +166,31 @@ fn apply_entry(
             Total::Unlimited => journal.totals.insert(item, None),
             Total::Removed => journal.totals.remove(&item),
             Total::Damaged => {
-                problems.add(format!(
-                    "{} has a total of {item} in {}-0 that can't be read",
-                    keys.journal(),
-                    entry.sequence
-                ));
+                problems.add(format!("{key} has a total of {item} in {sequence}-0 that can't be read"));
                 None
             }
         };
     }
     let Some(reservations) = entry.reservations() else {
-        return problems.add(format!(
-            "{} has a reservation in {}-0 that can't be read",
-            keys.journal(),
-            entry.sequence
-        ));
+        return problems.add(format!("{key} has a reservation in {sequence}-0 that can't be read"));
     };
     for r in reservations {
         let Some(id) = id_bytes(&r) else { continue };
-        let kept = ReservationSummary {
-            state: r.state,
-            bundle: journal.bundles.number(r.items()),
-            digest: digest(&r),
-        };
+        let (bundle, _) = journal.bundles.insert_full(r.items());
+        let kept = ReservationSummary { state: r.state, bundle, digest: digest(&r) };
         let before = journal.reservations.insert(id, kept);
         if entry.kind == "reserve" {
             let expected = numbers.last + 1;
             let fits = r.number == expected || (numbers.may_jump && r.number > expected);
             if !fits || before.is_some() {
                 problems.add(format!(
-                    "reservation {} has number {} in {}-0, expected {expected}, and once",
-                    r.id, r.number, entry.sequence
+                    "reservation {} has number {} in {sequence}-0, expected {expected}, and once",
+                    r.id, r.number
                 ));
             }
             *numbers = Numbers { last: r.number, may_jump: is_in_part };
         } else if before.is_none() {
-            problems
-                .add(format!("reservation {} was changed in {}-0 and never created", r.id, entry.sequence));
+            problems.add(format!("reservation {} was changed in {sequence}-0 and never created", r.id));
         }
     }
 }
@@ -249,17 +216,12 @@ async fn compare_records(
             for r in record {
                 let Some(id) = id_bytes(&r) else { continue };
                 seen.insert(id);
-                match journal.reservations.get(&id) {
-                    Some(kept) if kept.digest == digest(&r) => {}
-                    Some(_) => drop(
-                        differing
-                            .insert(id, format!("reservation {} differs between records and journal", r.id)),
-                    ),
-                    None => drop(differing.insert(
-                        id,
-                        format!("reservation {} is in the records and not in the journal", r.id),
-                    )),
-                }
+                let how = match journal.reservations.get(&id) {
+                    Some(kept) if kept.digest == digest(&r) => continue,
+                    Some(_) => "differs between records and journal",
+                    None => "is in the records and not in the journal",
+                };
+                differing.insert(id, format!("reservation {} {how}", r.id));
             }
         }
         cursor = next;
@@ -268,10 +230,8 @@ async fn compare_records(
         }
     }
     for id in journal.reservations.keys().filter(|id| !seen.contains(*id)) {
-        differing.insert(
-            *id,
-            format!("reservation {} is in the journal and not in the records", String::from_utf8_lossy(id)),
-        );
+        let name = String::from_utf8_lossy(id);
+        differing.insert(*id, format!("reservation {name} is in the journal and not in the records"));
     }
     // For reservations that changed during the read only the journal counts.
     let mut at = sequence;
@@ -300,16 +260,16 @@ fn compile_report(
     journal: &ReplayedJournal,
     mut problems: Problems,
 ) -> AuditReport {
-    let mut bundles = vec![(0_i64, 0_i64); journal.bundles.all.len()];
-    let mut reservations = Counts::default();
+    let mut bundles = vec![(0_i64, 0_i64); journal.bundles.len()];
+    let mut states = [0; 4];
     for kept in journal.reservations.values() {
-        *reservations.of_state(kept.state) += 1;
-        let (held, confirmed) = &mut bundles[kept.bundle as usize];
+        states[kept.state as usize] += 1;
+        let (held, confirmed) = &mut bundles[kept.bundle];
         *held += i64::from(kept.state == State::Held);
         *confirmed += i64::from(kept.state == State::Confirmed);
     }
     let mut taken: HashMap<&str, (i64, i64)> = HashMap::new();
-    for (items, (held, confirmed)) in journal.bundles.all.iter().zip(bundles) {
+    for (items, (held, confirmed)) in journal.bundles.iter().zip(bundles) {
         for item in items {
             let sum = taken.entry(item).or_default();
             sum.0 += held;
@@ -344,11 +304,9 @@ fn compile_report(
         }
     });
     let items: Vec<ItemReport> = items.collect();
-    if Counts::of(snapshot.counts()) != reservations && snapshot.damages.is_empty() {
-        problems.add(format!(
-            "the state counts {:?}, the journal {reservations:?}",
-            Counts::of(snapshot.counts())
-        ));
+    let (counts, reservations) = (Counts::of(snapshot.counts()), Counts::of(states));
+    if counts != reservations && snapshot.damages.is_empty() {
+        problems.add(format!("the state counts {counts:?}, the journal {reservations:?}"));
     }
     if problems.more > 0 {
         problems.list.push(format!("and {} more", problems.more));

@@ -1,7 +1,6 @@
 //! Handlers of the ops listener: health, metrics, and everything under `/admin/v1/`.
 
 mod refusals;
-mod served;
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -12,8 +11,9 @@ use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use hyper::http::request::Parts;
 use percent_encoding::percent_decode_str;
-pub(super) use refusals::{check_reason, failed, number_of};
-use refusals::{frames_of, invalid_definition, nothing_here};
+pub(super) use refusals::{actor, failed, number_of};
+use refusals::{invalid_definition, nothing_here};
+use serde::de::DeserializeOwned;
 
 use crate::admit::limits::Limits;
 use crate::api::reservations::{find_sale, sale_not_found};
@@ -25,14 +25,13 @@ use crate::http::peer::Peer;
 use crate::http::request::{self, BodyLimits, query};
 use crate::http::respond::{self, Answer, Refused};
 use crate::http::server::Handler;
-use crate::identify::ops_tokens::OpsTokens;
-use crate::manage::admin::{Actor, Admin, ApplyOutcome, BuyerHistory, OperatorAction, RestockOutcome};
-use crate::manage::audit;
+use crate::identify::ops_tokens::{OpsTokens, Role};
+use crate::manage::admin::{Admin, ApplyOutcome, BuyerHistory, OperatorAction, RestockOutcome};
 use crate::ops::exposition::Exposition;
 use crate::ops::health::Health;
 use crate::ops::hosts::OpsHosts;
 use crate::ops::live::{self, Live};
-use crate::ops::roles::needed_role;
+use crate::ops::paths::{READ, admin_path};
 use crate::ops::view::{
     AppliedView, BuyerView, OperatorActionRequest, RestockRequest, RestockView, SaleDetail, SaleState,
     SaleStates, UnreadableSale,
@@ -47,6 +46,13 @@ use crate::telemetry::record::{AnswerClass, Connections};
 const DEFINITION_MAX: usize = 16 * 1024 * 1024;
 /// Journal entries in one response.
 const LINES_MAX: usize = 10_000;
+/// The largest number of lines that a client may ask of a live stream: a day.
+const FRAMES_MAX: usize = 86_400;
+/// How long the journal consumer may take to reach a change before the response is sent.
+const SERVED_MAX: Duration = Duration::from_secs(5);
+/// Interval of that check.
+const SERVED_LOOK: Duration = Duration::from_millis(5);
+
 /// The state that handlers of the ops listener use.
 pub struct Ops {
     /// The ops tokens.
@@ -92,29 +98,46 @@ impl Handler for Ops {
     fn refused(&self, _: Result<AnswerClass, Shed>) {}
 }
 
+/// A call that may change something: its caller and its body.
+pub(super) struct OpsCall<'a> {
+    pub(super) who: &'a str,
+    parts: &'a Parts,
+    body: Incoming,
+    timeout: Duration,
+}
+
+impl OpsCall<'_> {
+    fn limits(&self, bytes_max: usize) -> BodyLimits {
+        BodyLimits { bytes_max, timeout: self.timeout }
+    }
+
+    pub(super) async fn json<T: DeserializeOwned>(self) -> Result<T, Refused> {
+        let limits = self.limits(request::BODY_MAX);
+        request::json(self.parts, self.body, limits).await
+    }
+}
+
 impl Ops {
     async fn dispatch(&self, parts: &Parts, body: Incoming) -> Result<Answer, Refused> {
         request::check_head(parts)?;
         let path = parts.uri.path();
         let method = if parts.method == Method::HEAD { Method::GET } else { parts.method.clone() };
-        let need = |allowed: &[Method], text: &str| {
-            if allowed.contains(&method) { Ok(()) } else { Err(Refused::method_not_allowed(text)) }
+        let need = |allowed: &str| match allowed.split(", ").any(|allowed| allowed == method.as_str()) {
+            true => Ok(()),
+            false => Err(Refused::method_not_allowed(allowed)),
         };
-        match path {
-            "/livez" | "/readyz" | "/metrics" => {
-                need(&[Method::GET], "GET, HEAD")?;
-                return Ok(match path {
-                    "/livez" => respond::text("text/plain; charset=utf-8", "alive\n"),
-                    "/readyz" => self.ready().await,
-                    _ => respond::text("text/plain; version=0.0.4; charset=utf-8", self.exposition.text()),
-                });
-            }
-            _ => {}
+        if matches!(path, "/livez" | "/readyz" | "/metrics") {
+            need(READ)?;
+            return Ok(match path {
+                "/livez" => respond::text("text/plain; charset=utf-8", "alive\n"),
+                "/readyz" => self.ready().await,
+                _ => respond::text("text/plain; version=0.0.4; charset=utf-8", self.exposition.text()),
+            });
         }
         // Health and metrics are for programs, which do not follow rebound names.
         self.hosts.check(parts)?;
         if let Some(answer) = live::page::file(path) {
-            need(&[Method::GET], "GET, HEAD")?;
+            need(READ)?;
             return Ok(answer);
         }
         let rest = path.strip_prefix("/admin/v1/").ok_or_else(nothing_here)?;
@@ -122,79 +145,57 @@ impl Ops {
         let actor = self.tokens.authenticate(parts.headers.get(AUTHORIZATION).map(|v| v.as_bytes()));
         let operator = actor.ok_or_else(Refused::unknown_ops_token)?;
         let steps: Vec<&str> = rest.split('/').collect();
-        let needed = needed_role(&method, &steps);
+        let known = admin_path(&steps);
+        // Writes and unknown paths need the role with all rights.
+        let needed = known.filter(|_| method == Method::GET).map_or(Role::Operate, |(_, role)| role);
         if !operator.may(needed) {
             return Err(Refused::forbidden_role(needed.name()));
         }
-        let actor = &operator.name;
+        // Of the calls on sales only the journal has parameters.
+        if steps[0] == "sales" && !matches!(steps[..], [_, _, "journal"]) {
+            let [] = query(parts, [])?;
+        }
+        need(known.ok_or_else(nothing_here)?.0)?;
+        let call = OpsCall { who: &operator.name, parts, body, timeout: self.body_timeout };
         match steps[..] {
+            ["limits"] if method == Method::PATCH => self.set_limits(call).await,
             ["limits"] => {
-                need(&[Method::GET, Method::PATCH], "GET, HEAD, PATCH")?;
-                return match method {
-                    Method::PATCH => self.set_limits(actor, parts, body).await,
-                    _ => {
-                        let [] = query(parts, [])?;
-                        self.show_limits().await
-                    }
-                };
+                let [] = query(parts, [])?;
+                self.show_limits().await
             }
             ["limits", "log"] => {
-                need(&[Method::GET], "GET, HEAD")?;
                 let [limit] = query(parts, ["limit"])?;
-                return self.limits_log(limit.as_deref()).await;
+                self.limits_log(limit).await
             }
             ["fleet"] => {
-                need(&[Method::GET], "GET, HEAD")?;
                 let [] = query(parts, [])?;
-                return self.fleet().await;
+                self.fleet().await
             }
             ["live"] => {
-                need(&[Method::GET], "GET, HEAD")?;
                 let [sale, frames] = query(parts, ["sale", "frames"])?;
+                let frames = number_of("frames", frames, FRAMES_MAX)?;
                 let ended = self.tokens.clone().ended(operator.clone(), needed);
-                return self.live.watch(actor, sale.as_deref(), frames_of(frames.as_deref())?, ended);
+                self.live.watch(call.who, sale.as_deref(), frames, ended)
             }
-            ["sales", _, "journal"] => {}
-            ["sales", ..] => {
-                let [] = query(parts, [])?;
-            }
-            _ => return Err(nothing_here()),
-        }
-        match steps[1..] {
-            [] => {
-                need(&[Method::GET], "GET, HEAD")?;
-                self.list().await
-            }
-            [sale] => {
-                need(&[Method::GET, Method::PUT], "GET, HEAD, PUT")?;
-                if method == Method::PUT {
-                    return self.apply(sale, actor, parts, body).await;
-                }
-                let (snapshot, definition) = self.admin.show(sale).await.map_err(|f| failed(sale, &f))?;
+            ["sales"] => self.list().await,
+            ["sales", sale] if method == Method::PUT => self.apply(sale, call).await,
+            ["sales", sale] => {
+                let (snapshot, definition) = self.admin.show(sale).await.map_err(failed(sale))?;
                 Ok(respond::ok(&SaleDetail::new(&snapshot, definition)))
             }
-            [sale, "audit"] => {
-                need(&[Method::GET], "GET, HEAD")?;
-                self.audit(sale).await
-            }
-            [sale, "journal"] => {
-                need(&[Method::GET], "GET, HEAD")?;
+            ["sales", sale, "audit"] => Ok(respond::ok(&self.admin.audit(sale).await.map_err(failed(sale))?)),
+            ["sales", sale, "journal"] => {
                 let [from, limit] = query(parts, ["from", "limit"])?;
-                self.journal(sale, from.as_deref(), limit.as_deref()).await
+                self.journal(sale, from.as_deref(), limit).await
             }
-            [sale, "buyers", sub] => {
-                need(&[Method::GET], "GET, HEAD")?;
+            ["sales", sale, "buyers", sub] => {
                 let sub = percent_decode_str(sub).decode_utf8().map_err(|_| nothing_here())?;
                 self.buyer(sale, &sub).await
             }
-            [sale, "restock"] => {
-                need(&[Method::POST], "POST")?;
-                self.restock(sale, actor, parts, body).await
-            }
-            [sale, word] => {
+            ["sales", sale, "restock"] => self.restock(sale, call).await,
+            ["sales", sale, word] => {
                 let action = OperatorAction::parse(word).ok_or_else(nothing_here)?;
-                need(&[Method::POST], "POST")?;
-                self.perform(sale, action, actor, parts, body).await
+                self.perform(sale, action, call).await
             }
             _ => Err(nothing_here()),
         }
@@ -209,12 +210,8 @@ impl Ops {
         }
     }
 
-    pub(super) fn limits(&self, bytes_max: usize) -> BodyLimits {
-        BodyLimits { bytes_max, timeout: self.body_timeout }
-    }
-
     async fn list(&self) -> Result<Answer, Refused> {
-        let ids = self.admin.list().await.map_err(|f| failed("", &f))?;
+        let ids = self.admin.list().await.map_err(failed(""))?;
         let (mut sales, mut unreadable) = (Vec::with_capacity(ids.len()), Vec::new());
         for id in ids {
             match self.admin.show(&id).await {
@@ -223,23 +220,22 @@ impl Ops {
                 Err(Failure::Refused(refusal)) => {
                     unreadable.push(UnreadableSale { sale: id, problem: refusal.to_string() });
                 }
-                Err(failure) => return Err(failed(&id, &failure)),
+                Err(failure) => return Err(failed(&id)(failure)),
             }
         }
         Ok(respond::ok(&SaleStates { sales, unreadable }))
     }
 
-    async fn apply(&self, sale: &str, actor: &str, parts: &Parts, body: Incoming) -> Result<Answer, Refused> {
-        let bytes = request::json_bytes(parts, body, self.limits(DEFINITION_MAX)).await?;
+    async fn apply(&self, sale: &str, call: OpsCall<'_>) -> Result<Answer, Refused> {
+        let (by, limits) = (actor(call.who, None)?, call.limits(DEFINITION_MAX));
+        let bytes = request::json_bytes(call.parts, call.body, limits).await?;
         let definition = Definition::from_json(&bytes).map_err(|mistakes| invalid_definition(&mistakes))?;
-        if definition.sale.id != sale {
-            let detail =
-                format!("The path names the sale {sale:?}, the definition {:?}.", definition.sale.id);
+        let id = &definition.sale.id;
+        if id != sale {
+            let detail = format!("The path names the sale {sale:?}, the definition {id:?}.");
             return Err(Refused::invalid("/sale/id", detail));
         }
-        let by = Actor { who: actor.to_owned(), reason: None };
-        let applied = self.admin.apply(&definition, &by).await.map_err(|f| failed(sale, &f))?;
-        let (outcome, revision) = match applied {
+        let (outcome, revision) = match self.admin.apply(&definition, &by).await.map_err(failed(sale))? {
             ApplyOutcome::Created => ("created", 1),
             ApplyOutcome::Updated(revision) => ("updated", revision),
             ApplyOutcome::Unchanged(revision) => ("unchanged", revision),
@@ -248,19 +244,19 @@ impl Ops {
                 return Err(Refused::new(problem::DEFINITION_LOCKED, detail).with("fields", fields));
             }
             ApplyOutcome::ItemTaken(items) => {
-                let detail =
-                    format!("These were taken by buyers and can't be removed: {}.", items.join(", "));
+                let list = items.join(", ");
+                let detail = format!("These were taken by buyers and can't be removed: {list}.");
                 return Err(Refused::new(problem::DEFINITION_LOCKED, detail).with("items", items));
             }
-            ApplyOutcome::StockTaken(items) => {
-                let class: Vec<String> =
-                    items.iter().map(|(item, taken)| format!("{item} ({taken})")).collect();
-                let detail = format!("More than the new total is taken of: {}.", class.join(", "));
-                let items: Vec<String> = items.into_iter().map(|(item, _)| item).collect();
+            ApplyOutcome::StockTaken(taken) => {
+                let list: Vec<String> =
+                    taken.iter().map(|(item, taken)| format!("{item} ({taken})")).collect();
+                let detail = format!("More than the new total is taken of: {}.", list.join(", "));
+                let items: Vec<String> = taken.into_iter().map(|(item, _)| item).collect();
                 return Err(Refused::new(problem::STOCK_TAKEN, detail).with("items", items));
             }
         };
-        tracing::info!(sale, actor, outcome, revision, "definition applied");
+        tracing::info!(sale, actor = by.who, outcome, revision, "definition applied");
         if !self.is_served(sale).await? {
             let detail = "The definition is in the ledger, but this gateway does not serve it yet: its journal consumer is behind, \
                 see /readyz and the log. Send it again: that changes nothing, and succeeds once the sale is served.";
@@ -273,56 +269,48 @@ impl Ops {
         &self,
         sale: &str,
         action: OperatorAction,
-        actor: &str,
-        parts: &Parts,
-        body: Incoming,
+        call: OpsCall<'_>,
     ) -> Result<Answer, Refused> {
-        let body: OperatorActionRequest =
-            request::optional_json(parts, body, self.limits(request::BODY_MAX)).await?;
-        let by = Actor { who: actor.to_owned(), reason: check_reason(body.reason)? };
-        let changed = self.admin.perform(sale, action, &by).await.map_err(|f| failed(sale, &f))?;
-        tracing::info!(sale, actor, action = action.word(), changed, "operator action done");
+        let (who, limits) = (call.who, call.limits(request::BODY_MAX));
+        let body: OperatorActionRequest = request::optional_json(call.parts, call.body, limits).await?;
+        let by = actor(who, body.reason)?;
+        let changed = self.admin.perform(sale, action, &by).await.map_err(failed(sale))?;
+        tracing::info!(sale, actor = who, action = action.word(), changed, "operator action done");
         // It is in force even if this gateway does not show it yet.
         self.is_served(sale).await?;
-        let (snapshot, definition) = self.admin.show(sale).await.map_err(|f| failed(sale, &f))?;
+        let (snapshot, definition) = self.admin.show(sale).await.map_err(failed(sale))?;
         Ok(respond::ok(&SaleState::new(&snapshot, &definition)))
     }
 
-    async fn restock(
-        &self,
-        sale: &str,
-        actor: &str,
-        parts: &Parts,
-        body: Incoming,
-    ) -> Result<Answer, Refused> {
-        let body: RestockRequest = request::json(parts, body, self.limits(request::BODY_MAX)).await?;
+    async fn restock(&self, sale: &str, call: OpsCall<'_>) -> Result<Answer, Refused> {
+        let who = call.who;
+        let body: RestockRequest = call.json().await?;
         for (pointer, total) in [("/total", body.total), ("/was", body.was)] {
             if total > STOCK_MAX {
                 let detail = format!("A total must be a number from 0 to {STOCK_MAX}.");
                 return Err(Refused::invalid(pointer, detail));
             }
         }
-        let by = Actor { who: actor.to_owned(), reason: check_reason(body.reason)? };
+        let by = actor(who, body.reason)?;
         let item = body.item;
-        let done =
-            self.admin.restock(sale, &item, body.total, body.was, &by).await.map_err(|f| failed(sale, &f))?;
-        match done {
+        let done = self.admin.restock(sale, &item, body.total, body.was, &by).await;
+        match done.map_err(failed(sale))? {
             RestockOutcome::Done { total, free } => {
-                tracing::info!(sale, actor, item, total, "restocked");
+                tracing::info!(sale, actor = who, item, total, "restocked");
                 self.is_served(sale).await?;
                 Ok(respond::ok(&RestockView { item, total, free }))
             }
             RestockOutcome::UnknownItem => {
-                Err(Refused::new(problem::UNKNOWN_ITEM, format!("The sale has no item {item:?}."))
-                    .with("items", [item]))
+                let detail = format!("The sale has no item {item:?}.");
+                Err(Refused::new(problem::UNKNOWN_ITEM, detail).with("items", [item]))
             }
-            RestockOutcome::NoLimit => Err(Refused::new(
-                problem::STOCK_CHANGED,
-                format!("{item} has no limit; give it a stock in the definition first."),
-            )),
+            RestockOutcome::NoLimit => {
+                let detail = format!("{item} has no limit; give it a stock in the definition first.");
+                Err(Refused::new(problem::STOCK_CHANGED, detail))
+            }
             RestockOutcome::Changed { total } => {
-                let detail =
-                    format!("The total of {item} is {total}, neither {} nor {}.", body.was, body.total);
+                let (was, new) = (body.was, body.total);
+                let detail = format!("The total of {item} is {total}, neither {was} nor {new}.");
                 Err(Refused::new(problem::STOCK_CHANGED, detail).with("total", total))
             }
             RestockOutcome::Taken { taken } => {
@@ -332,22 +320,36 @@ impl Ops {
         }
     }
 
-    async fn audit(&self, sale: &str) -> Result<Answer, Refused> {
-        let report = audit::audit(self.admin.pool(), self.admin.scripts(), sale)
-            .await
-            .map_err(|f| failed(sale, &f))?;
-        Ok(respond::ok(&report))
+    /// Waits until this gateway shows a sale as the ledger has it now, so that later reads include the
+    /// change. `false`: it took too long.
+    async fn is_served(&self, sale: &str) -> Result<bool, Refused> {
+        let (incarnation, sequence) = self.admin.look(sale).await.map_err(failed(sale))?;
+        let is_shown = || {
+            let shown = self.sales.get(sale).filter(|shown| shown.incarnation() == incarnation);
+            shown.is_some_and(|shown| shown.read_model().sequence >= sequence)
+        };
+        let wait = async {
+            while !is_shown() {
+                tokio::time::sleep(SERVED_LOOK).await;
+            }
+        };
+        Ok(tokio::time::timeout(SERVED_MAX, wait).await.is_ok())
     }
 
-    async fn journal(&self, sale: &str, from: Option<&str>, limit: Option<&str>) -> Result<Answer, Refused> {
+    async fn journal(
+        &self,
+        sale: &str,
+        from: Option<&str>,
+        limit: Option<String>,
+    ) -> Result<Answer, Refused> {
         let wrong = |detail: String| Refused::new(problem::INVALID_REQUEST, detail);
         let cursor = from.map(Cursor::parse).transpose().map_err(wrong)?.unwrap_or(Cursor::START);
-        let limit = number_of(limit, LINES_MAX)?;
-        if !self.admin.exists(sale).await.map_err(|f| failed(sale, &f))? {
+        let limit = number_of("limit", limit, LINES_MAX)?.unwrap_or(LINES_MAX);
+        if !self.admin.exists(sale).await.map_err(failed(sale))? {
             return Err(sale_not_found(sale));
         }
         // An entry has at least one line and, with the largest batches, some hundred.
-        let lines = self.admin.journal(sale, cursor, limit.min(100)).await.map_err(|f| failed(sale, &f))?;
+        let lines = self.admin.journal(sale, cursor, limit.min(100)).await.map_err(failed(sale))?;
         let text: String = lines.iter().take(limit).map(|(_, line)| format!("{line}\n")).collect();
         Ok(respond::text("application/x-ndjson", text))
     }
@@ -355,7 +357,7 @@ impl Ops {
     async fn buyer(&self, sale: &str, sub: &str) -> Result<Answer, Refused> {
         let followed = find_sale(&self.sales, sale)?;
         let BuyerHistory { incarnation, reservations: list, header, lines: journal } =
-            self.admin.buyer(sale, sub).await.map_err(|f| failed(sale, &f))?;
+            self.admin.buyer(sale, sub).await.map_err(failed(sale))?;
         if followed.incarnation() != incarnation {
             // The prices would be those of another sale.
             return Err(Refused::not_taken(Shed::Unread));

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use crate::domain::sale::Phase;
 use crate::fleet::alarm::{Alarm, Level};
+use crate::ops::status::GatewayStatus;
 use crate::ops::thresholds::{HOLDS_OVERDUE, OPENING_AT_HAND, OPENING_NEAR, READ_MODEL_STALE};
-use crate::projection::read_model::{Sale, Sales};
+use crate::projection::read_model::Sale;
 use crate::telemetry::metrics::{AnswerCounts, AuditSummary};
 
 /// Alarms of one gateway, at most; the worst come first.
@@ -37,24 +38,15 @@ pub struct Recent {
 
 /// The counts of the last seconds, one entry a second.
 #[derive(Debug, Clone, Default)]
-pub struct Recents(VecDeque<[u64; 5]>);
+pub struct Recents(VecDeque<AnswerCounts>);
 
 impl Recents {
     /// Records the counts so far.
     pub fn note(&mut self, answers: &AnswerCounts) {
-        let of = |outcome: &str| {
-            let counts = answers.counts.iter().filter(|(route, found, _)| {
-                // Internal errors count on every route, the others on taps only.
-                *found == outcome && (*route == "reserve" || outcome == "internal")
-            });
-            counts.map(|(_, _, count)| count).sum()
-        };
         if self.0.len() > RECENT_LOOKS {
             self.0.pop_front();
         }
-        let [shed, unknown, internal] = ["temporary-reduced-capacity", "outcome-unknown", "internal"].map(of);
-        let all = answers.counts.iter().map(|(_, _, count)| count).sum();
-        self.0.push_back([shed, unknown, internal, answers.forwarded_ignored, all]);
+        self.0.push_back(answers.clone());
     }
 
     /// The difference between the newest and the oldest entry.
@@ -63,9 +55,22 @@ impl Recents {
         let (Some(first), Some(last)) = (self.0.front(), self.0.back()) else {
             return Recent::default();
         };
-        let [shed, unknown, internal, forwarded_ignored, all] =
-            [0, 1, 2, 3, 4].map(|n: usize| last[n].saturating_sub(first[n]));
-        Recent { shed, unknown, internal, forwarded_ignored, all, seconds: RECENT_LOOKS }
+        let new = last.since(first);
+        let of = |outcome: &str| {
+            let counts = new.counts.iter().filter(|(route, found, _)| {
+                // Internal errors count on every route, the others on taps only.
+                *found == outcome && (*route == "reserve" || outcome == "internal")
+            });
+            counts.map(|(_, _, count)| count).sum()
+        };
+        Recent {
+            shed: of("temporary-reduced-capacity"),
+            unknown: of("outcome-unknown"),
+            internal: of("internal"),
+            forwarded_ignored: new.forwarded_ignored,
+            all: new.counts.iter().map(|(_, _, count)| count).sum(),
+            seconds: RECENT_LOOKS,
+        }
     }
 }
 
@@ -76,25 +81,18 @@ pub fn is_proxy_unlisted(forwarded_ignored: u64, all: u64) -> bool {
     forwarded_ignored >= UNLISTED_MIN && forwarded_ignored.saturating_mul(2) > all
 }
 
-/// All alarms of this gateway, the worst first; `own` are those of its self-checks.
+/// All alarms of this gateway, the worst first; `reasons`: why it is not ready.
 #[must_use]
-pub fn of_gateway(
-    own: Vec<Alarm>,
-    sales: &Sales,
-    audited: impl Fn(&Sale) -> Option<AuditSummary>,
-    reasons: &[String],
-    recent: Recent,
-    now: Instant,
-) -> Vec<Alarm> {
-    let mut alarms = own;
-    for id in sales.unread() {
+pub fn of_gateway(status: &GatewayStatus, reasons: &[String], recent: Recent, now: Instant) -> Vec<Alarm> {
+    let mut alarms = status.checks.alarms(now);
+    for id in status.sales.unread() {
         let text = format!(
             "The sale {id} is in Redis and can't be read. Check the log and run `gateway audit {id}`."
         );
         alarms.push(Alarm::new(Level::Fault, "sale-unread", text).of(&id));
     }
-    for sale in sales.all() {
-        of_sale(&mut alarms, &sale, audited(&sale), reasons, now);
+    for sale in status.sales.all() {
+        of_sale(&mut alarms, &sale, status.audit_of(&sale), reasons, now);
     }
     if !reasons.is_empty() {
         alarms.push(Alarm::new(Level::Warning, "not-ready", format!("Not ready: {}.", reasons.join("; "))));
@@ -108,13 +106,9 @@ pub fn of_gateway(
         );
         alarms.push(Alarm::new(Level::Warning, "proxy-unlisted", text));
     }
+    let bug = "Requests failed with an internal error (500); look up their ids in the log";
     for (count, level, name, what) in [
-        (
-            internal,
-            Level::Fault,
-            "bug",
-            "Requests failed with an internal error (500); look up their ids in the log",
-        ),
+        (internal, Level::Fault, "bug", bug),
         (unknown, Level::Warning, "outcome-unknown", "Taps got no outcome in time (503 outcome-unknown)"),
         (shed, Level::Warning, "shedding", "Taps were shed undecided (503, nothing done)"),
     ] {
@@ -136,11 +130,8 @@ fn of_sale(
 ) {
     let mut add = |level, name, text: String| alarms.push(Alarm::new(level, name, text).of(&sale.id));
     if let Some(fault) = sale.fault() {
-        add(
-            Level::Fault,
-            "ledger-fault",
-            format!("The ledger is fenced or halted, buyers can't reserve: {fault}."),
-        );
+        let text = format!("The ledger is fenced or halted, buyers can't reserve: {fault}.");
+        add(Level::Fault, "ledger-fault", text);
     }
     if let Some(drift) = sale.drift() {
         add(Level::Fault, "ledger-drift", format!("The ledger drifts: {drift}."));
@@ -153,12 +144,9 @@ fn of_sale(
         read_model.oversold().map(|(item, units)| format!("{item} by {units}")).collect();
     if !below.is_empty() {
         let more = below.len().saturating_sub(NAMED_MAX);
-        let mut text = format!("Oversold: {}", below[..below.len() - more].join(", "));
-        if more > 0 {
-            text.push_str(&format!(" and {more} more"));
-        }
-        text.push('.');
-        add(Level::Fault, "oversold", text);
+        let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let named = below[..below.len() - more].join(", ");
+        add(Level::Fault, "oversold", format!("Oversold: {named}{rest}."));
     }
     let (overdue, count) = sale.sweep_status().overdue();
     if overdue > HOLDS_OVERDUE {

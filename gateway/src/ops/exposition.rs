@@ -3,38 +3,31 @@
 mod family;
 mod sales;
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use family::family;
+use family::MetricWriter;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::encoding::text::encode_registry;
 use prometheus_client::registry::Registry;
 
-use crate::domain::decision::Shed;
-use crate::fleet::membership::Membership;
-use crate::fleet::report::versions;
+use crate::fleet::report::{Reports, versions};
 use crate::http::tls::Tls;
 use crate::identify::TokenKeys;
-use crate::ops::health::Readiness;
 use crate::ops::process;
-use crate::ops::self_checks::SelfChecks;
-use crate::projection::read_model::Sales;
+use crate::ops::status::GatewayStatus;
 use crate::store::POOL_USE;
 use crate::store::reply::unreadable_replies;
-use crate::telemetry::labels::{Ended, Listener, Outcome, Route, Slo, Stage, User};
-use crate::telemetry::metrics::{Metrics, WorkerMetrics};
+use crate::telemetry::labels::{Ended, Listener, Outcome, Route, Slo, User};
+use crate::telemetry::metrics::WorkerMetrics;
 use crate::telemetry::record::{Connections, Recorder, Sums};
 use crate::telemetry::{list, log};
 
 /// The sources of all metrics.
 pub struct ExpositionSources {
-    /// Counters and histograms of the workers.
-    pub metrics: Arc<Metrics>,
-    /// The read models of the sales.
-    pub sales: Arc<Sales>,
+    /// The state of this gateway.
+    pub status: GatewayStatus,
     /// Connections that may be open at each listener, by [`Listener`].
     pub connections_max: [usize; Listener::NAMES.len()],
     /// The in-flight permits.
@@ -45,12 +38,6 @@ pub struct ExpositionSources {
     pub tls: [Option<Arc<Tls>>; Listener::NAMES.len()],
     /// Keys that verify tokens.
     pub keys: Arc<TokenKeys>,
-    /// Whether this gateway is ready.
-    pub readiness: Arc<Readiness>,
-    /// This gateway's view of the fleet.
-    pub membership: Arc<Membership>,
-    /// The checks of files and clock.
-    pub checks: Arc<SelfChecks>,
 }
 
 /// The registry of all metrics.
@@ -81,16 +68,14 @@ impl fmt::Debug for ExpositionSources {
     }
 }
 
-const NANOSECONDS: f64 = 1e9;
-
 impl Collector for ExpositionSources {
-    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let workers = self.metrics.workers();
-        requests(&mut encoder, &workers)?;
-        self.load(&mut encoder, &workers)?;
-        self.redis(&mut encoder)?;
-        self.sales(&mut encoder)?;
-        self.process(&mut encoder, &workers)
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let (mut out, workers) = (MetricWriter(encoder), self.status.metrics.workers());
+        requests(&mut out, &workers)?;
+        self.load(&mut out, &workers)?;
+        self.redis(&mut out)?;
+        sales::write(&mut out, &self.status)?;
+        self.process(&mut out, &workers)
     }
 }
 
@@ -105,46 +90,27 @@ fn total(workers: &[WorkerMetrics], count: impl Fn(&Recorder) -> u64) -> u64 {
     workers.iter().map(|worker| count(&worker.recorder)).sum()
 }
 
-fn requests(encoder: &mut DescriptorEncoder<'_>, workers: &[WorkerMetrics]) -> fmt::Result {
-    family(encoder, &list::REQUESTS, |family| {
-        for (route, name) in Route::NAMES.iter().enumerate() {
-            for outcome in Outcome::all() {
-                let count = total(workers, |recorder| recorder.requests(route, outcome));
-                family.count(&[name, outcome.name()], count)?;
-            }
-        }
-        Ok(())
+fn requests(out: &mut MetricWriter<'_>, workers: &[WorkerMetrics]) -> fmt::Result {
+    let outcomes: Vec<Outcome> = Outcome::all().collect();
+    out.family(&list::REQUESTS, |family| {
+        Route::NAMES.iter().enumerate().try_for_each(|(route, name)| {
+            family.each(&[name], |n| total(workers, |recorder| recorder.requests(route, outcomes[n])))
+        })
     })?;
-    family(encoder, &list::DURATIONS, |family| {
-        for outcome in Outcome::all() {
-            let took = sums(workers, |recorder, sums| {
-                let (taps, others) = recorder.answers(outcome);
-                taps.add_to(sums);
-                others.add_to(sums);
-            });
-            family.histogram(&[outcome.name()], &took, NANOSECONDS)?;
-        }
-        Ok(())
+    out.each(&list::DURATIONS, |n| {
+        sums(workers, |recorder, sums| {
+            let (taps, others) = recorder.answers(outcomes[n]);
+            taps.add_to(sums);
+            others.add_to(sums);
+        })
     })?;
-    family(encoder, &list::STAGES, |family| {
-        for (stage, name) in Stage::NAMES.iter().enumerate() {
-            let took = sums(workers, |recorder, sums| recorder.stages(stage).add_to(sums));
-            family.histogram(&[name], &took, NANOSECONDS)?;
-        }
-        Ok(())
-    })?;
-    family(encoder, &list::BATCHES, |family| {
-        family.histogram(&[], &sums(workers, |recorder, sums| recorder.batches().add_to(sums)), 1.0)
-    })?;
-    objectives(encoder, workers)
-}
-
-/// The counters of the service level objectives, by outcome.
-fn objectives(encoder: &mut DescriptorEncoder<'_>, workers: &[WorkerMetrics]) -> fmt::Result {
+    out.each(&list::STAGES, |n| sums(workers, |recorder, sums| recorder.stages[n].add_to(sums)))?;
+    out.one(&list::BATCHES, sums(workers, |recorder, sums| recorder.batches.add_to(sums)))?;
+    // The counters of the service level objectives, by outcome.
     let mut all = [0; Slo::NAMES.len()];
     let mut good = [0; Slo::NAMES.len()];
     let soon = list::ANSWER_BUCKETS.iter().take_while(|bound| **bound <= list::LATENCY_OBJECTIVE).count();
-    for outcome in Outcome::all() {
+    for outcome in outcomes {
         let Some(is_good) = outcome.slo_verdict() else { continue };
         let taps = sums(workers, |recorder, sums| recorder.answers(outcome).0.add_to(sums));
         let others = sums(workers, |recorder, sums| recorder.answers(outcome).1.add_to(sums));
@@ -153,148 +119,89 @@ fn objectives(encoder: &mut DescriptorEncoder<'_>, workers: &[WorkerMetrics]) ->
         good[Slo::Availability as usize] += if is_good { taps.count() + others.count() } else { 0 };
         good[Slo::Latency as usize] += taps.counts.iter().take(soon).sum::<u64>();
     }
-    for (metric, counts) in [(&list::SLO_REQUESTS, all), (&list::SLO_GOOD, good)] {
-        family(encoder, metric, |family| {
-            Slo::NAMES.iter().zip(counts).try_for_each(|(name, count)| family.count(&[name], count))
-        })?;
-    }
-    Ok(())
+    out.each(&list::SLO_REQUESTS, |n| all[n])?;
+    out.each(&list::SLO_GOOD, |n| good[n])
 }
 
 impl ExpositionSources {
-    fn load(&self, encoder: &mut DescriptorEncoder<'_>, workers: &[WorkerMetrics]) -> fmt::Result {
-        family(encoder, &list::WAITING, |family| {
-            family.count(&[], total(workers, |recorder| recorder.waiting.get()))
-        })?;
-        family(encoder, &list::IN_FLIGHT, |family| {
-            family.count(&[], total(workers, |recorder| recorder.in_flight.get()))
-        })?;
-        family(encoder, &list::IN_FLIGHT_MAX, |family| family.count(&[], self.in_flight_max as u64))?;
-        family(encoder, &list::SHED, |family| {
-            for (reason, name) in Shed::NAMES.iter().enumerate() {
-                family.count(&[name], total(workers, |recorder| recorder.turned_away(reason)))?;
-            }
-            Ok(())
-        })?;
-        family(encoder, &list::LIMITED, |family| {
-            for (policy, name) in list::POLICIES.iter().enumerate() {
-                family.count(&[name], total(workers, |recorder| recorder.limited(policy)))?;
-            }
-            Ok(())
-        })?;
-        family(encoder, &list::FORWARDED_IGNORED, |family| {
-            family.count(&[], total(workers, |recorder| recorder.forwarded_ignored.get()))
-        })?;
-        self.connections(encoder, workers)
-    }
-
-    fn connections(&self, encoder: &mut DescriptorEncoder<'_>, workers: &[WorkerMetrics]) -> fmt::Result {
-        let of = |count: &dyn Fn(&Connections) -> u64| {
-            let public: u64 = workers.iter().map(|worker| count(&worker.recorder.connections)).sum();
-            [public, count(&self.metrics.ops_connections)].into_iter().zip(Listener::NAMES)
+    fn load(&self, out: &mut MetricWriter<'_>, workers: &[WorkerMetrics]) -> fmt::Result {
+        out.one(&list::WAITING, total(workers, |recorder| recorder.waiting.get()))?;
+        out.one(&list::IN_FLIGHT, total(workers, |recorder| recorder.in_flight.get()))?;
+        out.one(&list::IN_FLIGHT_MAX, self.in_flight_max)?;
+        out.each(&list::SHED, |reason| total(workers, |recorder| recorder.shed[reason].get()))?;
+        out.each(&list::LIMITED, |policy| total(workers, |recorder| recorder.limited[policy].get()))?;
+        out.one(&list::FORWARDED_IGNORED, total(workers, |recorder| recorder.forwarded_ignored.get()))?;
+        let at = |listener: usize, count: &dyn Fn(&Connections) -> u64| match listener {
+            n if n == Listener::Public as usize => total(workers, |recorder| count(&recorder.connections)),
+            _ => count(&self.status.metrics.ops_connections),
         };
-        family(encoder, &list::CONNECTIONS, |family| {
-            of(&Connections::open).try_for_each(|(count, name)| family.count(&[name], count))
-        })?;
-        family(encoder, &list::CONNECTIONS_MAX, |family| {
-            let most = self.connections_max.iter().zip(Listener::NAMES);
-            most.into_iter().try_for_each(|(most, name)| family.count(&[name], *most as u64))
-        })?;
-        family(encoder, &list::CONNECTED, |family| {
-            of(&Connections::all).try_for_each(|(count, name)| family.count(&[name], count))
-        })?;
-        family(encoder, &list::ENDED, |family| {
+        out.each(&list::CONNECTIONS, |listener| at(listener, &Connections::open))?;
+        out.each(&list::CONNECTIONS_MAX, |listener| self.connections_max[listener])?;
+        out.each(&list::CONNECTED, |listener| at(listener, &|connections| connections.came.get()))?;
+        out.family(&list::ENDED, |family| {
             for (how, reason) in Ended::NAMES.iter().enumerate() {
-                for (count, name) in of(&|connections| connections.gone(how)) {
-                    family.count(&[name, reason], count)?;
+                for (listener, name) in Listener::NAMES.iter().enumerate() {
+                    family.put(&[name, reason], at(listener, &|connections| connections.ended[how].get()))?;
                 }
             }
             Ok(())
         })
     }
 
-    fn redis(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let uses = self.metrics.redis_uses();
-        let (mut connects, mut errors) = ([0; User::NAMES.len()], [0; User::NAMES.len()]);
+    fn redis(&self, out: &mut MetricWriter<'_>) -> fmt::Result {
+        let uses = self.status.metrics.redis_uses();
+        let mut counts = [[0; 2]; User::NAMES.len()];
         let mut is_up = [true; User::NAMES.len()];
         let pool = [(User::Admin, &POOL_USE)];
         for (user, of_user) in uses.iter().map(|(user, of_user)| (*user, &**of_user)).chain(pool) {
-            connects[user as usize] += of_user.connects();
-            errors[user as usize] += of_user.errors();
+            let sums = counts[user as usize].iter_mut();
+            sums.zip(of_user.connects_and_errors()).for_each(|(sum, count)| *sum += count);
             is_up[user as usize] &= of_user.is_up();
         }
-        for (metric, counts) in [(&list::REDIS_CONNECTS, connects), (&list::REDIS_ERRORS, errors)] {
-            family(encoder, metric, |family| {
-                User::NAMES.iter().zip(counts).try_for_each(|(name, count)| family.count(&[name], count))
-            })?;
-        }
-        family(encoder, &list::REDIS_UNREADABLE, |family| family.count(&[], unreadable_replies()))?;
-        family(encoder, &list::REDIS_UP, |family| {
-            User::NAMES.iter().zip(is_up).try_for_each(|(name, is_up)| family.flag(&[name], is_up))
-        })
+        out.each(&list::REDIS_CONNECTS, |user| counts[user][0])?;
+        out.each(&list::REDIS_ERRORS, |user| counts[user][1])?;
+        out.one(&list::REDIS_UNREADABLE, unreadable_replies())?;
+        out.each(&list::REDIS_UP, |user| u64::from(is_up[user]))
     }
 
-    fn process(&self, encoder: &mut DescriptorEncoder<'_>, workers: &[WorkerMetrics]) -> fmt::Result {
-        family(encoder, &list::BUILD, |family| family.put(&[env!("CARGO_PKG_VERSION"), &self.scripts], 1))?;
-        family(encoder, &list::READY, |family| family.flag(&[], self.readiness.reasons().is_empty()))?;
-        family(encoder, &list::BUSY, |family| {
+    fn process(&self, out: &mut MetricWriter<'_>, workers: &[WorkerMetrics]) -> fmt::Result {
+        let GatewayStatus { readiness, membership, checks, .. } = &self.status;
+        out.family(&list::BUILD, |family| family.put(&[env!("CARGO_PKG_VERSION"), &self.scripts], 1))?;
+        out.one(&list::READY, u64::from(readiness.reasons().is_empty()))?;
+        out.family(&list::BUSY, |family| {
             for (n, worker) in workers.iter().enumerate() {
                 let busy = worker.runtime.as_ref().map(|runtime| runtime.worker_total_busy_duration(0));
-                family.real(&[&n.to_string()], busy.unwrap_or_default().as_secs_f64())?;
+                family.put(&[&n.to_string()], busy.unwrap_or_default().as_secs_f64())?;
             }
             Ok(())
         })?;
-        self.ends(encoder)?;
-        self.own_checks(encoder)?;
-        kernel(encoder)?;
-        family(encoder, &list::LOG_MISSING, |family| {
-            let missing = log::missing_lines();
-            list::LOG_MISSING_FOR.iter().zip(missing).try_for_each(|(why, n)| family.count(&[why], n))
-        })?;
-        let heartbeat = self.membership.latest();
-        let of = |count: fn(&BTreeMap<String, String>) -> usize| {
-            heartbeat.as_ref().map_or(0, |heartbeat| count(&heartbeat.live))
-        };
-        family(encoder, &list::FLEET, |family| family.count(&[], of(BTreeMap::len) as u64))?;
-        family(encoder, &list::FLEET_VERSIONS, |family| family.count(&[], of(versions) as u64))
-    }
-
-    /// Expiry times of certificates and keys.
-    fn ends(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        family(encoder, &list::CERTIFICATE, |family| {
-            for (tls, name) in self.tls.iter().zip(Listener::NAMES) {
-                if let Some(tls) = tls {
-                    family.put(&[name], tls.ends())?;
-                }
-            }
-            Ok(())
+        out.family(&list::CERTIFICATE, |family| {
+            let mut listeners = self.tls.iter().zip(Listener::NAMES);
+            listeners.try_for_each(|(tls, name)| {
+                tls.as_ref().map_or(Ok(()), |tls| family.put(&[name], tls.ends()))
+            })
         })?;
         let now_s = jiff::Timestamp::now().as_second().unsigned_abs();
-        family(encoder, &list::TOKEN_KEY, |family| {
-            self.keys.next_end(now_s).map_or(Ok(()), |ends_s| family.count(&[], ends_s))
-        })
-    }
-
-    fn own_checks(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        family(encoder, &list::FILE_REJECTED, |family| {
-            let mut files = self.checks.files.rejected().into_iter();
-            files.try_for_each(|(file, is_rejected)| family.flag(&[file], is_rejected))
+        out.one_if(&list::TOKEN_KEY, self.keys.next_end(now_s))?;
+        out.family(&list::FILE_REJECTED, |family| {
+            let mut files = checks.files.rejected().into_iter();
+            files.try_for_each(|(file, is_rejected)| family.put(&[file], u64::from(is_rejected)))
         })?;
-        family(encoder, &list::CLOCK_OFFSET, |family| {
-            self.checks.clock.latest().map_or(Ok(()), |offset| family.real(&[], offset.seconds))
-        })
+        out.one_if(&list::CLOCK_OFFSET, checks.clock.latest().map(|offset| offset.seconds))?;
+        // Without /proc nothing is exposed instead of zeros.
+        if let Ok(stats) = process::look() {
+            out.one(&list::CPU, stats.cpu_seconds)?;
+            out.one(&list::MEMORY, stats.memory_bytes)?;
+            out.one(&list::FDS, stats.fds)?;
+            out.one(&list::FDS_MAX, stats.fds_max.map_or(f64::INFINITY, |most| most as f64))?;
+            out.one(&list::STARTED, stats.started)?;
+            out.one(&list::THREADS, stats.threads)?;
+        }
+        let missing = log::missing_lines();
+        out.each(&list::LOG_MISSING, |why| missing[why])?;
+        let heartbeat = membership.latest();
+        let live = heartbeat.as_ref().map(|heartbeat| &heartbeat.live);
+        out.one(&list::FLEET, live.map_or(0, Reports::len))?;
+        out.one(&list::FLEET_VERSIONS, live.map_or(0, versions))
     }
-}
-
-fn kernel(encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-    // Without /proc nothing is exposed instead of zeros.
-    let Ok(stats) = process::look() else { return Ok(()) };
-    family(encoder, &list::CPU, |family| family.real(&[], stats.cpu_seconds))?;
-    family(encoder, &list::MEMORY, |family| family.count(&[], stats.memory_bytes))?;
-    family(encoder, &list::FDS, |family| family.count(&[], stats.fds))?;
-    family(encoder, &list::FDS_MAX, |family| {
-        family.real(&[], stats.fds_max.map_or(f64::INFINITY, |most| most as f64))
-    })?;
-    family(encoder, &list::STARTED, |family| family.real(&[], stats.started))?;
-    family(encoder, &list::THREADS, |family| family.put(&[], stats.threads))
 }

@@ -39,15 +39,10 @@ impl WatchedFiles {
             let target = target.clone();
             // A read that panicked is no statement about the file.
             let Ok(read) = tokio::task::spawn_blocking(move || reload(&target)).await else { continue };
-            let problems = match read {
-                Ok(is_new) => {
-                    if is_new {
-                        tracing::info!(file, "read again: the new content is in force");
-                    }
-                    Vec::new()
-                }
-                Err(problems) => problems,
-            };
+            if read == Ok(true) {
+                tracing::info!(file, "read again: the new content is in force");
+            }
+            let problems = read.err().unwrap_or_default();
             reads = if problems == found { reads + 1 } else { 1 };
             if problems.is_empty() || reads >= reads_min || is_asked {
                 self.set(file, problems.clone(), is_asked);

@@ -8,17 +8,16 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use redis::aio::ConnectionLike;
 
-use crate::fleet::membership::Membership;
+use crate::ops::status::GatewayStatus;
 use crate::ops::thresholds::READ_MODEL_STALE;
 use crate::projection::consumer::CaughtUp;
-use crate::projection::read_model::Sales;
 use crate::store::compatibility::find_incompatibility;
 use crate::store::durability::{Durability, DurabilityCheck};
 use crate::store::outage::Outage;
 use crate::store::scripts::Failure;
 use crate::store::{Connection, Pool, checkout_each};
 use crate::telemetry::labels::User;
-use crate::telemetry::metrics::Metrics;
+use crate::telemetry::uses::Stalled;
 
 /// The journal and the script calls must have succeeded within this time: as long as the read model may
 /// be stale.
@@ -34,14 +33,10 @@ pub struct Health {
     pub caught_up: Arc<CaughtUp>,
     /// Whether the gateway drains.
     pub draining: Arc<AtomicBool>,
-    /// This gateway's membership of the fleet.
-    pub membership: Arc<Membership>,
     /// The check of Redis's durability settings.
     pub durability: Durable,
-    /// The state of batch connections and of the journal consumer.
-    pub metrics: Arc<Metrics>,
-    /// The sales whose clock is ticked.
-    pub sales: Arc<Sales>,
+    /// The fleet, the users of Redis, and the sales whose clock is ticked.
+    pub status: GatewayStatus,
 }
 
 /// Checks whether Redis is set to the required durability, and logs when that changes.
@@ -74,14 +69,6 @@ impl Durable {
                 Some(format!("durability {} is required, but {what}", self.level))
             }
             Err(error) => Some(format!("durability {} could not be checked: {error}", self.level)),
-        }
-    }
-
-    /// Logs a shortfall when it begins and when it ends.
-    fn log(&self, problem: Option<&String>) {
-        match problem {
-            Some(problem) => self.short.record_failure(problem),
-            None => self.short.record_success(),
         }
     }
 }
@@ -126,31 +113,26 @@ impl Health {
             reasons.push("the scripts are not loaded".to_owned());
         }
         reasons.extend(self.connections());
-        if !self.membership.has_joined() {
+        if !self.status.membership.has_joined() {
             let text = "this gateway waits until all peers list it as a member".to_owned();
             reasons.push(because(text, self.reason_of(User::Fleet)));
         }
-        match self.caught_up.age() {
-            None => reasons.push(self.journal("the journal has not been read to its end yet".to_owned())),
-            Some(age) if age > BEHIND_MAX => {
-                let age = age.as_millis();
-                reasons.push(self.journal(format!("the journal was last read to its end {age} ms ago")));
-            }
-            Some(_) => {}
-        }
+        let behind = match self.caught_up.age() {
+            None => Some("the journal has not been read to its end yet".to_owned()),
+            Some(age) => (age > BEHIND_MAX)
+                .then(|| format!("the journal was last read to its end {} ms ago", age.as_millis())),
+        };
+        reasons.extend(behind.map(|text| because(text, self.reason_of(User::Consumer))));
         reasons.extend(self.tick());
         reasons
     }
 
     /// The batch connections over which no script has succeeded lately.
     fn connections(&self) -> Option<String> {
-        let uses = self.metrics.redis_uses();
+        let uses = self.status.metrics.redis_uses();
         let batch = uses.iter().filter(|(user, _)| matches!(user, User::Batches | User::Ledger));
-        let (mut all, mut stalled) = (0, Vec::new());
-        for (_, of_user) in batch {
-            all += 1;
-            stalled.extend(of_user.stalled(BEHIND_MAX));
-        }
+        let all = batch.clone().count();
+        let stalled: Vec<Stalled> = batch.filter_map(|(_, of_user)| of_user.stalled(BEHIND_MAX)).collect();
         let worst = stalled.iter().max_by_key(|stalled| (stalled.since.is_none(), stalled.since))?;
         let since = worst.since.map_or("yet".to_owned(), |since| format!("for {} ms", since.as_millis()));
         let count = stalled.len();
@@ -158,29 +140,22 @@ impl Health {
         Some(because(text, worst.reason.clone()))
     }
 
-    fn journal(&self, text: String) -> String {
-        because(text, self.reason_of(User::Consumer))
-    }
-
     /// Why Redis does not serve this user of it, if that is so.
     fn reason_of(&self, user: User) -> Option<String> {
-        let uses = self.metrics.redis_uses();
+        let uses = self.status.metrics.redis_uses();
         uses.iter().filter(|(of, _)| *of == user).find_map(|(_, of_user)| of_user.reason())
     }
 
     /// Reports when Redis refuses the ticks of all sales. What the ledger of one sale refuses concerns
     /// that sale only.
     fn tick(&self) -> Option<String> {
-        let sales = self.sales.all();
+        let sales = self.status.sales.all();
         let refused: Vec<_> =
             sales.iter().filter_map(|sale| sale.sweep_status().tick_refused_for()).collect();
         let (tick_refused_for, reason) = refused.iter().min()?;
-        (refused.len() == sales.len() && *tick_refused_for > BEHIND_MAX).then(|| {
-            because(
-                format!("no sale clock was ticked for {} ms", tick_refused_for.as_millis()),
-                Some(reason.clone()),
-            )
-        })
+        let text = || format!("no sale clock was ticked for {} ms", tick_refused_for.as_millis());
+        (refused.len() == sales.len() && *tick_refused_for > BEHIND_MAX)
+            .then(|| because(text(), Some(reason.clone())))
     }
 
     /// Problems of Redis. An unreachable master of a cluster halts its own sales only, not this gateway.
@@ -205,7 +180,10 @@ impl Health {
                 Err(failure) => away.push(at(words(failure))),
             }
         }
-        self.durability.log(short.as_ref());
+        match short {
+            Some(problem) => self.durability.short.record_failure(problem),
+            None => self.durability.short.record_success(),
+        }
         if !is_reached {
             reasons.extend(away);
         }

@@ -12,7 +12,7 @@ mod sale;
 pub mod taps;
 mod watcher;
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::rc::Rc;
@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::MissedTickBehavior;
 
 use crate::api::reservations::find_sale;
@@ -28,18 +28,16 @@ use crate::domain::policy::{Rate, rate_text};
 use crate::domain::problem;
 use crate::domain::rfc3339::rfc3339;
 use crate::fleet::alarm::Alarm;
-use crate::fleet::membership::{Heartbeat, Membership};
+use crate::fleet::membership::Heartbeat;
 use crate::http::respond::{self, Answer, Refused};
 use crate::ops::alarms::{self, Recents};
-use crate::ops::health::Readiness;
-use crate::ops::self_checks::SelfChecks;
-use crate::projection::read_model::{Sale, Sales};
-use crate::telemetry::metrics::Metrics;
+use crate::ops::status::GatewayStatus;
+use crate::projection::read_model::Sale;
 use fleet::Fleet;
 use frame::{AlarmNow, Hello, LimitNow, LiveLine, Now, SaleName};
 use history::HistoryRing;
 use sale::SaleMonitor;
-use watcher::{LiveUpdate, Watcher, WatcherSlot};
+use watcher::{LiveUpdate, watcher};
 
 /// Interval of lines.
 const EVERY: Duration = Duration::from_secs(1);
@@ -48,24 +46,11 @@ pub const WATCHERS_MAX: usize = 200;
 /// Alarms in one line.
 const ALARMS_MAX: usize = 50;
 
-/// The sources of the numbers.
-pub struct LiveSources {
-    /// The sales that this process follows.
-    pub sales: Arc<Sales>,
-    /// Counters, and the results of audits.
-    pub metrics: Arc<Metrics>,
-    /// This gateway's view of the fleet.
-    pub membership: Arc<Membership>,
-    /// Whether it is ready.
-    pub readiness: Arc<Readiness>,
-    /// The checks of files and clock.
-    pub checks: Arc<SelfChecks>,
-}
-
 /// The live stream: its watchers and their lines.
 pub struct Live {
-    sources: LiveSources,
-    slots: Rc<Cell<usize>>,
+    status: GatewayStatus,
+    /// One for each watcher.
+    slots: Arc<Semaphore>,
     collector: RefCell<Collector>,
 }
 
@@ -89,8 +74,12 @@ struct View {
 impl Live {
     /// Starts the collector on this thread.
     #[must_use]
-    pub fn start(sources: LiveSources) -> Rc<Self> {
-        let live = Rc::new(Self { sources, slots: Rc::default(), collector: RefCell::default() });
+    pub fn start(status: GatewayStatus) -> Rc<Self> {
+        let live = Rc::new(Self {
+            status,
+            slots: Arc::new(Semaphore::new(WATCHERS_MAX)),
+            collector: RefCell::default(),
+        });
         tokio::task::spawn_local(live.clone().collect());
         live
     }
@@ -101,14 +90,14 @@ impl Live {
         self: &Rc<Self>,
         actor: &str,
         sale: Option<&str>,
-        lines: Option<u64>,
+        lines: Option<usize>,
         ended: impl Future<Output = ()> + 'static,
     ) -> Result<Answer, Refused> {
         let sale = match sale {
-            Some(id) => Some(find_sale(&self.sources.sales, id)?),
+            Some(id) => Some(find_sale(&self.status.sales, id)?),
             None => self.first_sale(),
         };
-        let slot = WatcherSlot::take(&self.slots, WATCHERS_MAX).ok_or_else(|| {
+        let slot = self.slots.clone().try_acquire_owned().map_err(|_| {
             let detail = format!(
                 "{WATCHERS_MAX} live streams of this gateway are open already. Close one, or use another gateway."
             );
@@ -120,25 +109,25 @@ impl Live {
         // The sale may be newer than the last sample.
         let view = views.entry(key).or_insert_with(|| {
             let mut view = View::of(sale);
-            view.write_update(&self.sources, fleet, recents, Instant::now());
+            view.write_update(&self.status, fleet, recents, Instant::now());
             view
         });
         let hello = Hello {
             who: actor,
             version: env!("CARGO_PKG_VERSION"),
-            edition: page::edition(),
-            charts: page::has_charts(),
+            edition: page::EDITION,
+            charts: page::HAS_CHARTS,
             every_ms: u64::try_from(EVERY.as_millis()).unwrap_or(u64::MAX),
             server_time: rfc3339(view.time()),
         };
         let begin = [text(&LiveLine::Hello(hello)), text(&LiveLine::History(view.history.columns()))];
-        let watcher = Watcher::new(view.news.subscribe(), begin, lines, ended, slot);
-        Ok(respond::stream("application/x-ndjson", watcher))
+        let body = watcher(view.news.subscribe(), begin, lines, ended, slot);
+        Ok(respond::stream("application/x-ndjson", body))
     }
 
     /// The sale that is open or opens next; else the one that was open last.
     fn first_sale(&self) -> Option<Arc<Sale>> {
-        self.sources.sales.all().into_iter().min_by_key(|sale| {
+        self.status.sales.all().into_iter().min_by_key(|sale| {
             let (controls, time) = (sale.read_model().controls, sale.best_time());
             let is_over = controls.closed || time >= controls.closes;
             (is_over, (controls.opens - time).abs(), sale.id.clone())
@@ -155,12 +144,12 @@ impl Live {
             let now = Instant::now();
             let mut collector = self.collector.borrow_mut();
             let Collector { fleet, recents, views } = &mut *collector;
-            fleet.update(self.sources.membership.latest().as_deref(), now);
-            recents.note(&self.sources.metrics.answers());
-            let sales = self.sources.sales.all();
+            fleet.update(self.status.membership.latest().as_deref(), now);
+            recents.note(&self.status.metrics.answers());
+            let sales = self.status.sales.all();
             // A purged sale is dropped, which ends its streams.
             views.retain(|_, view| match &view.monitor {
-                Some(monitor) => sales.iter().any(|sale| monitor.is_of(sale)),
+                Some(monitor) => sales.iter().any(|sale| Arc::ptr_eq(&monitor.sale, sale)),
                 None => sales.is_empty() || view.news.receiver_count() > 0,
             });
             if sales.is_empty() {
@@ -169,7 +158,7 @@ impl Live {
             for sale in sales {
                 views.entry(sale.id.clone()).or_insert_with(|| View::of(Some(sale)));
             }
-            views.values_mut().for_each(|view| view.write_update(&self.sources, fleet, recents, now));
+            views.values_mut().for_each(|view| view.write_update(&self.status, fleet, recents, now));
         }
     }
 }
@@ -187,11 +176,11 @@ impl View {
     /// The server's clock.
     fn time(&self) -> i64 {
         let now = || jiff::Timestamp::now().as_millisecond();
-        self.monitor.as_ref().map_or_else(now, |monitor| monitor.sale().best_time())
+        self.monitor.as_ref().map_or_else(now, |monitor| monitor.sale.best_time())
     }
 
     /// Writes the line of this second.
-    fn write_update(&mut self, sources: &LiveSources, fleet: &Fleet, recents: &Recents, now: Instant) {
+    fn write_update(&mut self, status: &GatewayStatus, fleet: &Fleet, recents: &Recents, now: Instant) {
         let before = self.news.borrow().clone();
         let about = self.monitor.as_mut().and_then(|monitor| monitor.about(before.about.is_empty()));
         let (edition, about) = match about {
@@ -199,32 +188,29 @@ impl View {
             None => (before.edition, before.about),
         };
         let time = self.time();
-        let audited = |sale: &Sale| sources.metrics.audit_of(&sale.id, sale.incarnation());
-        let mut sales: Vec<SaleName> = sources.sales.all().iter().map(|sale| name_of(sale)).collect();
+        let membership = &status.membership;
+        let name_of = |sale: Arc<Sale>| {
+            let name = sale.read_model().catalogue.definition.sale.name.clone();
+            SaleName { sale: sale.id.clone(), name }
+        };
+        let mut sales: Vec<SaleName> = status.sales.all().into_iter().map(name_of).collect();
         sales.sort();
         let line = Now {
             server_time: rfc3339(time),
-            clock_known: self.monitor.as_ref().is_none_or(|monitor| monitor.sale().time(now).is_some()),
+            clock_known: self.monitor.as_ref().is_none_or(|monitor| monitor.sale.time(now).is_some()),
             sales,
             sale: self.monitor.as_mut().map(|monitor| {
-                let audited = audited(monitor.sale());
+                let audited = status.audit_of(&monitor.sale);
                 monitor.now(audited, now)
             }),
-            limits: limits_set(sources.membership.latest().as_deref()),
+            limits: limits_set(membership.latest().as_deref()),
             taps: fleet.taps(now),
             latency: fleet.latency(),
-            gateways: fleet.list(sources.membership.id(), now),
+            gateways: fleet.list(&membership.id, now),
             alarms: all_alarms(
-                alarms::of_gateway(
-                    sources.checks.alarms(now),
-                    &sources.sales,
-                    audited,
-                    &sources.readiness.reasons(),
-                    recents.counts(),
-                    now,
-                ),
-                fleet.alarms(sources.membership.id(), now),
-                sources.membership.listen(),
+                alarms::of_gateway(status, &status.readiness.reasons(), recents.counts(), now),
+                fleet.alarms(&membership.id, now),
+                &membership.listen,
             ),
         };
         self.history.push(time, &line, self.monitor.as_ref().map_or(0, SaleMonitor::models));
@@ -236,10 +222,6 @@ impl View {
 fn limits_set(heartbeat: Option<&Heartbeat>) -> Vec<LimitNow> {
     let limit = |(policy, rate): (&&'static str, &Option<Rate>)| LimitNow { policy, rate: rate_text(*rate) };
     heartbeat.map(|heartbeat| heartbeat.limits.iter().map(limit).collect()).unwrap_or_default()
-}
-
-fn name_of(sale: &Sale) -> SaleName {
-    SaleName { sale: sale.id.clone(), name: sale.read_model().catalogue.definition.sale.name.clone() }
 }
 
 /// Alarms of this gateway and of the fleet, duplicates merged, the worst first.
@@ -263,8 +245,7 @@ fn all_alarms(own: Vec<Alarm>, others: Vec<(Alarm, String)>, here: &str) -> Vec<
     }
     merged.sort_by_key(|(alarm, _)| alarm.level);
     merged.truncate(ALARMS_MAX);
-    let line = |(alarm, gateways): (Alarm, Vec<String>)| {
-        let Alarm { level, name, sale, text, count } = alarm;
+    let line = |(Alarm { level, name, sale, text, count }, gateways)| {
         let text = count.map_or(text.clone(), |count| format!("{text}: {count}."));
         AlarmNow { level, name, sale, text, gateways }
     };

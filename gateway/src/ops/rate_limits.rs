@@ -2,21 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use hyper::body::Incoming;
-use hyper::http::request::Parts;
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
-use crate::admit::limits::{InForce, Limits};
-use crate::domain::policy::{Policy, Rates, rate_text};
+use crate::domain::policy::{Policy, rate_text};
 use crate::domain::rfc3339::rfc3339;
 use crate::fleet::limits_log::{self, LimitsEntry};
 use crate::fleet::report::GatewayReport;
 use crate::fleet::{self, LimitChange, SetLimits};
-use crate::http::request;
 use crate::http::respond::{self, Answer, Refused};
-use crate::manage::admin::Actor;
-use crate::ops::admin::{Ops, check_reason, failed, number_of};
+use crate::ops::admin::{Ops, OpsCall, actor, failed, number_of};
 use crate::store::keys::{FLEET, LIMITS, LIMITS_LOG};
 use crate::store::scripts::Failure;
 use crate::store::{Connection, checkout, scripts};
@@ -57,16 +52,16 @@ fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<Str
 }
 
 impl LimitsRequest {
-    fn change(&mut self) -> Result<LimitChange, Refused> {
+    fn change(&self) -> Result<LimitChange, Refused> {
         let mut change = LimitChange::default();
-        for policy in Policy::ALL {
-            let rate = match policy {
-                Policy::Buyer => self.buyer.take(),
-                Policy::Address => self.address.take(),
-                Policy::Unverified => self.unverified.take(),
-                Policy::Sale => self.sale.take(),
-                Policy::Gateway => self.gateway.take(),
-            };
+        let rates = [
+            (Policy::Buyer, &self.buyer),
+            (Policy::Address, &self.address),
+            (Policy::Unverified, &self.unverified),
+            (Policy::Sale, &self.sale),
+            (Policy::Gateway, &self.gateway),
+        ];
+        for (policy, rate) in rates {
             if let Some(rate) = rate {
                 let name = policy.name();
                 change
@@ -124,23 +119,6 @@ impl ChangedView {
     }
 }
 
-impl LimitsView {
-    fn new(set: &SetLimits, configured: &Rates, in_force: &InForce) -> Self {
-        let policy = |policy: Policy| LimitView {
-            policy: policy.name(),
-            configured: rate_text(configured.of(policy)),
-            set: set.rates.get(policy.name()).map(|rate| rate_text(*rate)),
-            in_force: rate_text(in_force.shares.of(policy)),
-        };
-        Self {
-            revision: set.revision,
-            gateways: in_force.gateways.get(),
-            policies: Policy::ALL.into_iter().map(policy).collect(),
-            changed: ChangedView::of(set),
-        }
-    }
-}
-
 /// The log of rate limit changes.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct LimitsLogView {
@@ -155,13 +133,6 @@ pub struct FleetView {
     pub gateways: BTreeMap<String, GatewayReport>,
 }
 
-/// The fleet from its reports. Unknown members of other versions are ignored.
-#[must_use]
-pub fn fleet_view(live: BTreeMap<String, String>) -> FleetView {
-    let read = |(id, report): (String, String)| (id, serde_json::from_str(&report).unwrap_or_default());
-    FleetView { gateways: live.into_iter().map(read).collect() }
-}
-
 impl Ops {
     /// `GET /admin/v1/limits`
     pub(super) async fn show_limits(&self) -> Result<Answer, Refused> {
@@ -170,41 +141,48 @@ impl Ops {
     }
 
     /// `PATCH /admin/v1/limits`
-    pub(super) async fn set_limits(
-        &self,
-        actor: &str,
-        parts: &Parts,
-        body: Incoming,
-    ) -> Result<Answer, Refused> {
-        let mut body: LimitsRequest = request::json(parts, body, self.limits(request::BODY_MAX)).await?;
+    pub(super) async fn set_limits(&self, call: OpsCall<'_>) -> Result<Answer, Refused> {
+        let who = call.who;
+        let body: LimitsRequest = call.json().await?;
         let change = body.change()?;
-        let by = Actor { who: actor.to_owned(), reason: check_reason(body.reason)? };
+        let by = actor(who, body.reason)?;
         if change.is_empty() {
             return self.show_limits().await;
         }
         let set = self.with_redis(LIMITS, async |conn| fleet::set_limits(conn, &change, &by).await).await?;
-        tracing::info!(actor, revision = set.revision, reason = by.reason, "limits set");
+        tracing::info!(actor = who, revision = set.revision, reason = by.reason, "limits set");
         // Here at once; the other gateways apply it with their next heartbeat.
         self.rates.put_in_force(set.over(self.rates.configured()), self.rates.in_force().gateways);
         Ok(respond::ok(&self.limits_view(&set)))
     }
 
     /// `GET /admin/v1/limits/log`
-    pub(super) async fn limits_log(&self, limit: Option<&str>) -> Result<Answer, Refused> {
-        let count = number_of(limit, limits_log::ENTRIES_MAX)?;
+    pub(super) async fn limits_log(&self, limit: Option<String>) -> Result<Answer, Refused> {
+        let count = number_of("limit", limit, limits_log::ENTRIES_MAX)?.unwrap_or(limits_log::ENTRIES_MAX);
         let entries = self.with_redis(LIMITS_LOG, async |conn| limits_log::read(conn, count).await).await?;
         Ok(respond::ok(&LimitsLogView { entries }))
     }
 
     /// `GET /admin/v1/fleet`
     pub(super) async fn fleet(&self) -> Result<Answer, Refused> {
-        let live = self.with_redis(FLEET, async |conn| Ok(Ok(fleet::live(conn).await?))).await?;
-        Ok(respond::ok(&fleet_view(live)))
+        let gateways = self.with_redis(FLEET, async |conn| Ok(Ok(fleet::live(conn).await?))).await?;
+        Ok(respond::ok(&FleetView { gateways }))
     }
 
     fn limits_view(&self, set: &SetLimits) -> LimitsView {
-        let rates: &Limits = &self.rates;
-        LimitsView::new(set, rates.configured(), &rates.in_force())
+        let (configured, in_force) = (self.rates.configured(), self.rates.in_force());
+        let policy = |policy: Policy| LimitView {
+            policy: policy.name(),
+            configured: rate_text(configured.of(policy)),
+            set: set.rates.get(policy.name()).map(|rate| rate_text(*rate)),
+            in_force: rate_text(in_force.shares.of(policy)),
+        };
+        LimitsView {
+            revision: set.revision,
+            gateways: in_force.gateways.get(),
+            policies: Policy::ALL.into_iter().map(policy).collect(),
+            changed: ChangedView::of(set),
+        }
     }
 
     async fn with_redis<T>(
@@ -217,6 +195,6 @@ impl Ops {
             let read = call(&mut conn).await.map_err(Failure::from)?;
             read.map_err(|why| Failure::Refused(scripts::Refusal::Damaged(why)))
         };
-        outcome.await.map_err(|failure| failed("", &failure))
+        outcome.await.map_err(failed(""))
     }
 }

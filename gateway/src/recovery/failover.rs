@@ -126,7 +126,7 @@ impl<D: Dial> Attempt<'_, D> {
     }
 
     async fn submit(&mut self) -> Result<State, Blocked> {
-        let id = self.recovery.membership.id();
+        let id = &self.recovery.membership.id;
         submit_report(&mut self.live.conn(), self.sale, self.fence, id).await.map_err(not_collected)?;
         Ok(State::Collecting)
     }
@@ -144,7 +144,7 @@ impl<D: Dial> Attempt<'_, D> {
             }
         }
         let reports = read_reports(&mut conn, keys, true).await.map_err(not_collected)?;
-        if !reports.has_report_of(self.recovery.membership.id()) {
+        if !reports.has_report_of(&self.recovery.membership.id) {
             self.fence.submitted = None;
             return Err(Blocked::ReportRemoved);
         }

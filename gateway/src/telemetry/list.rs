@@ -2,58 +2,30 @@
 //!
 //! Every gateway exports the ledger gauges: query `max by (sale, item)`, never the sum.
 
-use serde_json::json;
+pub use prometheus_client::metrics::MetricType as MetricKind;
+use serde::{Serialize, Serializer};
 
 use crate::domain::decision::Shed;
 use crate::telemetry::labels::{Ended, Listener, Outcome, Route, Slo, Stage, User, WatchedFile};
 
-/// The type of a metric.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MetricKind {
-    /// Only increases.
-    Counter,
-    /// Increases and decreases.
-    Gauge,
-    /// Counts by size.
-    Histogram,
-}
-
-impl MetricKind {
-    /// The type's name in Prometheus.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Counter => "counter",
-            Self::Gauge => "gauge",
-            Self::Histogram => "histogram",
-        }
-    }
-}
-
-/// A label and its values.
-#[derive(Debug, Clone, Copy)]
+/// A label and its values: a list or a kind.
+#[derive(Debug, Clone, Copy, Serialize)]
 pub struct Label {
     /// Its name.
     pub name: &'static str,
-    /// Its values.
-    pub values: Values,
-}
-
-/// The values of a label.
-#[derive(Debug, Clone, Copy)]
-pub enum Values {
     /// A fixed list, each value exported from the start.
-    Fixed(&'static [&'static str]),
+    pub values: Option<&'static [&'static str]>,
     /// Any value of this kind.
-    Open(&'static str),
+    pub open: Option<&'static str>,
 }
 
 /// One metric.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize)]
 pub struct Metric {
     /// The whole name; of a histogram without `_bucket`.
     pub name: &'static str,
     /// Its type.
+    #[serde(rename = "type", serialize_with = "kind_name")]
     pub kind: MetricKind,
     /// The unit.
     pub unit: &'static str,
@@ -67,12 +39,16 @@ pub struct Metric {
     pub help: &'static str,
 }
 
+fn kind_name<S: Serializer>(kind: &MetricKind, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(kind.as_str())
+}
+
 const fn fixed(name: &'static str, values: &'static [&'static str]) -> Label {
-    Label { name, values: Values::Fixed(values) }
+    Label { name, values: Some(values), open: None }
 }
 
 const fn open(name: &'static str, what: &'static str) -> Label {
-    Label { name, values: Values::Open(what) }
+    Label { name, values: None, open: Some(what) }
 }
 
 const ROUTE: Label = fixed("route", Route::NAMES);
@@ -261,30 +237,15 @@ metrics! {
 /// The list as JSON, for checks of dashboards and rules.
 #[must_use]
 pub fn document() -> serde_json::Value {
-    let label = |label: &Label| match label.values {
-        Values::Fixed(values) => json!({"name": label.name, "values": values, "open": null}),
-        Values::Open(what) => json!({"name": label.name, "values": null, "open": what}),
-    };
-    let metric = |metric: &Metric| {
-        json!({
-            "name": metric.name,
-            "type": metric.kind.word(),
-            "unit": metric.unit,
-            "labels": metric.labels.iter().map(label).collect::<Vec<_>>(),
-            "buckets": metric.buckets,
-            "only_when": metric.only_when,
-            "help": metric.help,
-        })
-    };
-    ALL.iter().map(metric).collect()
+    serde_json::to_value(ALL).unwrap_or_default()
 }
 
 /// The list as text: a line for each metric and one for its help.
 #[must_use]
 pub fn table() -> String {
     let label = |label: &Label| match label.values {
-        Values::Fixed(values) => format!("{}=\"{}\"", label.name, values.join("|")),
-        Values::Open(what) => format!("{}=<{what}>", label.name),
+        Some(values) => format!("{}=\"{}\"", label.name, values.join("|")),
+        None => format!("{}=<{}>", label.name, label.open.unwrap_or_default()),
     };
     let line = |metric: &Metric| {
         let labels: Vec<_> = metric.labels.iter().map(label).collect();
@@ -295,7 +256,7 @@ pub fn table() -> String {
         format!(
             "{}{labels}\n    {} of {}{bounds}. {}{only}\n",
             metric.name,
-            metric.kind.word(),
+            metric.kind.as_str(),
             metric.unit,
             metric.help
         )

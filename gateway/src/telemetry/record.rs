@@ -3,6 +3,7 @@
 //!
 //! Only its worker writes a set, so an addition is a load and a store. The exposition sums all sets.
 
+use std::ops::Deref;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
@@ -31,29 +32,32 @@ impl Count {
     pub fn sub(&self, n: u64) {
         self.0.store(self.get().wrapping_sub(n), Relaxed);
     }
+}
 
-    /// Sets the value.
-    pub fn set(&self, n: u64) {
-        self.0.store(n, Relaxed);
+/// An array with a default: those of the standard library have one up to 32 elements only.
+#[derive(Debug)]
+pub struct Array<T, const N: usize>([T; N]);
+
+impl<T: Default, const N: usize> Default for Array<T, N> {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| T::default()))
+    }
+}
+
+impl<T, const N: usize> Deref for Array<T, N> {
+    type Target = [T; N];
+
+    fn deref(&self) -> &[T; N] {
+        &self.0
     }
 }
 
 /// A histogram: a count for each bound, one beyond them, and the sum.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Histogram<const BOUNDS: usize> {
-    counts: [Count; BOUNDS],
+    counts: Array<Count, BOUNDS>,
     beyond: Count,
     sum: Count,
-}
-
-impl<const BOUNDS: usize> Default for Histogram<BOUNDS> {
-    fn default() -> Self {
-        Self {
-            counts: std::array::from_fn(|_| Count::default()),
-            beyond: Count::default(),
-            sum: Count::default(),
-        }
-    }
 }
 
 impl<const BOUNDS: usize> Histogram<BOUNDS> {
@@ -100,29 +104,20 @@ impl Sums {
     }
 }
 
-const fn nanoseconds<const N: usize>(seconds: [f64; N]) -> [u64; N] {
+/// Whole numbers of the unit of which one of the metric has so many.
+const fn scaled<const N: usize>(sizes: [f64; N], units: f64) -> [u64; N] {
     let mut bounds = [0; N];
     let mut n = 0;
     while n < N {
-        bounds[n] = (seconds[n] * 1e9 + 0.5) as u64;
+        bounds[n] = (sizes[n] * units + 0.5) as u64;
         n += 1;
     }
     bounds
 }
 
-const fn to_integers<const N: usize>(sizes: [f64; N]) -> [u64; N] {
-    let mut bounds = [0; N];
-    let mut n = 0;
-    while n < N {
-        bounds[n] = sizes[n] as u64;
-        n += 1;
-    }
-    bounds
-}
-
-const ANSWER_NS: [u64; ANSWER_BUCKETS.len()] = nanoseconds(ANSWER_BUCKETS);
-const STAGE_NS: [u64; STAGE_BUCKETS.len()] = nanoseconds(STAGE_BUCKETS);
-const BATCH_TAPS: [u64; BATCH_BUCKETS.len()] = to_integers(BATCH_BUCKETS);
+const ANSWER_NS: [u64; ANSWER_BUCKETS.len()] = scaled(ANSWER_BUCKETS, 1e9);
+const STAGE_NS: [u64; STAGE_BUCKETS.len()] = scaled(STAGE_BUCKETS, 1e9);
+const BATCH_TAPS: [u64; BATCH_BUCKETS.len()] = scaled(BATCH_BUCKETS, 1.0);
 
 /// Response times.
 pub type AnswerTimes = Histogram<{ ANSWER_BUCKETS.len() }>;
@@ -160,45 +155,27 @@ impl AnswerClass {
 }
 
 /// The counters of one worker.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Recorder {
-    requests: [[Count; Outcome::COUNT]; Route::NAMES.len()],
-    taps: [AnswerTimes; Outcome::COUNT],
-    others: [AnswerTimes; Outcome::COUNT],
-    stages: [Stages; Stage::NAMES.len()],
-    batches: Batches,
+    requests: Array<Array<Count, { Outcome::COUNT }>, { Route::NAMES.len() }>,
+    taps: Array<AnswerTimes, { Outcome::COUNT }>,
+    others: Array<AnswerTimes, { Outcome::COUNT }>,
+    /// Durations, by [`Stage`].
+    pub stages: Array<Stages, { Stage::NAMES.len() }>,
+    /// Sizes of batches.
+    pub batches: Batches,
     /// Taps in the queue.
     pub waiting: Count,
     /// Requests that ask the ledger.
     pub in_flight: Count,
     /// Requests whose forwarding header was ignored.
     pub forwarded_ignored: Count,
-    shed: [Count; Shed::NAMES.len()],
-    limited: [Count; POLICIES.len()],
+    /// Shed requests, by reason.
+    pub shed: Array<Count, { Shed::NAMES.len() }>,
+    /// Requests over a rate limit, by policy.
+    pub limited: Array<Count, { POLICIES.len() }>,
     /// Its connections.
     pub connections: Connections,
-}
-
-fn all<T: Default, const N: usize>() -> [T; N] {
-    std::array::from_fn(|_| T::default())
-}
-
-impl Default for Recorder {
-    fn default() -> Self {
-        Self {
-            requests: std::array::from_fn(|_| all()),
-            taps: all(),
-            others: all(),
-            stages: all(),
-            batches: Batches::default(),
-            waiting: Count::default(),
-            in_flight: Count::default(),
-            forwarded_ignored: Count::default(),
-            shed: all(),
-            limited: all(),
-            connections: Connections::default(),
-        }
-    }
 }
 
 impl Recorder {
@@ -253,43 +230,15 @@ impl Recorder {
     pub fn answers(&self, outcome: Outcome) -> (&AnswerTimes, &AnswerTimes) {
         (&self.taps[outcome.place()], &self.others[outcome.place()])
     }
-
-    /// Durations of a stage.
-    #[must_use]
-    pub fn stages(&self, stage: usize) -> &Stages {
-        &self.stages[stage]
-    }
-
-    /// Sizes of batches.
-    #[must_use]
-    pub fn batches(&self) -> &Batches {
-        &self.batches
-    }
-
-    /// Shed requests, by reason.
-    #[must_use]
-    pub fn turned_away(&self, reason: usize) -> u64 {
-        self.shed[reason].get()
-    }
-
-    /// Requests over a rate limit, by policy.
-    #[must_use]
-    pub fn limited(&self, policy: usize) -> u64 {
-        self.limited[policy].get()
-    }
 }
 
 /// The connections of one listener at one thread.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Connections {
-    came: Count,
-    ended: [Count; Ended::NAMES.len()],
-}
-
-impl Default for Connections {
-    fn default() -> Self {
-        Self { came: Count::default(), ended: all() }
-    }
+    /// Accepted ones.
+    pub came: Count,
+    /// Closed ones, by [`Ended`].
+    pub ended: Array<Count, { Ended::NAMES.len() }>,
 }
 
 impl Connections {
@@ -303,23 +252,11 @@ impl Connections {
         self.ended[how as usize].add(1);
     }
 
-    /// All accepted connections.
-    #[must_use]
-    pub fn all(&self) -> u64 {
-        self.came.get()
-    }
-
-    /// Closed connections, by reason.
-    #[must_use]
-    pub fn gone(&self, how: usize) -> u64 {
-        self.ended[how].get()
-    }
-
     /// Open connections. One that closes during the read may be missing.
     #[must_use]
     pub fn open(&self) -> u64 {
-        let gone: u64 = (0..self.ended.len()).map(|how| self.gone(how)).sum();
-        self.all().saturating_sub(gone)
+        let ended: u64 = self.ended.iter().map(Count::get).sum();
+        self.came.get().saturating_sub(ended)
     }
 }
 

@@ -5,7 +5,6 @@
 //! holds the request while it polls its task ([`RequestId::scope`]), and the log reads it ([`current`]).
 
 use std::cell::Cell;
-use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -98,7 +97,8 @@ impl RequestId {
 
     /// The same for synchronous work.
     pub fn enter<T>(&self, work: impl FnOnce() -> T) -> T {
-        let _entered = Entered(CURRENT.replace(Some(self.clone())));
+        let mut request = Some(self.clone());
+        let _inside = Inside::of(&mut request);
         work()
     }
 }
@@ -117,15 +117,6 @@ pub fn current() -> Option<RequestId> {
     current
 }
 
-/// Restores the previous request of the thread.
-struct Entered(Option<RequestId>);
-
-impl Drop for Entered {
-    fn drop(&mut self) {
-        CURRENT.set(self.0.take());
-    }
-}
-
 /// See [`RequestId::scope`].
 pub struct Scope<F> {
     /// Held here between two polls, by the thread during one.
@@ -138,8 +129,7 @@ impl<F: Future + Unpin> Future for Scope<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let Self { request, work } = self.get_mut();
-        let mut inside = Inside { request, before: None };
-        inside.before = CURRENT.replace(inside.request.take());
+        let _inside = Inside::of(request);
         Pin::new(work).poll(cx)
     }
 }
@@ -150,15 +140,16 @@ struct Inside<'a> {
     before: Option<RequestId>,
 }
 
-impl Drop for Inside<'_> {
-    fn drop(&mut self) {
-        *self.request = CURRENT.replace(self.before.take());
+impl<'a> Inside<'a> {
+    fn of(request: &'a mut Option<RequestId>) -> Self {
+        let before = CURRENT.replace(request.take());
+        Self { request, before }
     }
 }
 
-impl fmt::Display for RequestId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.id())
+impl Drop for Inside<'_> {
+    fn drop(&mut self) {
+        *self.request = CURRENT.replace(self.before.take());
     }
 }
 

@@ -83,16 +83,10 @@ impl RedisUse {
         self.lock().clone()
     }
 
-    /// Connections that were opened.
+    /// Opened connections, and failed attempts.
     #[must_use]
-    pub fn connects(&self) -> u64 {
-        self.connects.load(Relaxed)
-    }
-
-    /// Failed attempts.
-    #[must_use]
-    pub fn errors(&self) -> u64 {
-        self.errors.load(Relaxed)
+    pub fn connects_and_errors(&self) -> [u64; 2] {
+        [self.connects.load(Relaxed), self.errors.load(Relaxed)]
     }
 
     /// Whether the last attempt got a reply.

@@ -10,7 +10,6 @@ use crate::config::ServeConfig;
 use crate::doctor::fleet::FleetFacts;
 use crate::fleet;
 use crate::fleet::clock_offset::Offset;
-use crate::ops::rate_limits::fleet_view;
 use crate::serve::POOL;
 use crate::store::acl;
 use crate::store::compatibility::find_incompatibility;
@@ -191,7 +190,7 @@ pub(in crate::doctor) async fn shared(
     let live = allowed(fleet::live(&mut config.redis.dial_for(FLEET, timeout).await?).await)?;
     let fleet = FleetFacts {
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        live: live.map(|live| fleet_view(live).gateways.into_values().collect()),
+        live: live.map(|live| live.into_values().collect()),
         expected: None,
         scripts: loaded_at.map(|least| least.into_iter().min().unwrap_or_default()),
         here: None,

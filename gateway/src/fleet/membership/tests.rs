@@ -1,13 +1,18 @@
 //! Unit tests of `membership.rs`.
 
 use super::*;
+use crate::fleet::report::GatewayReport;
+
+fn report(beats: u64) -> GatewayReport {
+    GatewayReport { beats, ..GatewayReport::default() }
+}
 
 #[test]
 fn a_gateway_has_joined_once_every_peer_has_had_two_heartbeats_or_is_gone() {
     let fleet = Membership::new("here".into());
     let has_joined_after = |peers: &[(&str, u64)]| {
-        let own = (fleet.id.clone(), r#"{"beats": 1}"#.to_owned());
-        let peers = peers.iter().map(|(id, beats)| ((*id).to_owned(), format!(r#"{{"beats": {beats}}}"#)));
+        let own = (fleet.id.clone(), report(1));
+        let peers = peers.iter().map(|(id, beats)| ((*id).to_owned(), report(*beats)));
         fleet.note_heartbeat(peers.chain([own]).collect(), BTreeMap::new(), false);
         fleet.has_joined()
     };
@@ -22,13 +27,13 @@ fn a_gateway_has_joined_once_every_peer_has_had_two_heartbeats_or_is_gone() {
     assert!(has_joined_after(&[("a", 9), ("d", 1)]));
 
     let after_one_that_drains = Membership::new("here".into());
-    let ended = ("old".to_owned(), r#"{"beats": 5, "draining": true}"#.to_owned());
+    let ended = ("old".to_owned(), GatewayReport { draining: true, ..report(5) });
     after_one_that_drains.note_heartbeat([ended].into(), BTreeMap::new(), false);
     assert!(after_one_that_drains.has_joined());
 
     let alone = Membership::new("here".into());
     assert!(!alone.has_joined());
-    alone.note_heartbeat([(alone.id.clone(), "{}".to_owned())].into(), BTreeMap::new(), false);
+    alone.note_heartbeat([(alone.id.clone(), report(0))].into(), BTreeMap::new(), false);
     assert!(alone.has_joined());
 }
 
@@ -42,7 +47,7 @@ async fn leaving_sends_a_report_at_once_and_waits_until_it_is_sent() {
         assert!(beating.is_leaving());
         beating.note_heartbeat(BTreeMap::new(), BTreeMap::new(), false);
         assert!(!*beating.leave_sent.borrow());
-        beating.note_heartbeat([("a".to_owned(), "{}".to_owned())].into(), BTreeMap::new(), true);
+        beating.note_heartbeat([("a".to_owned(), report(0))].into(), BTreeMap::new(), true);
     };
     tokio::join!(leaving.leave(forever), next_heartbeat);
     assert_eq!(fleet.latest().map(|members| members.live.len()), Some(1));

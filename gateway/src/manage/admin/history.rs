@@ -42,7 +42,11 @@ impl JournalSearch<'_> {
             if found.contains_key(&sequence) {
                 continue;
             }
-            let before = self.read_entry(conn, sequence, &mut found).await?;
+            let values = journal::after(conn, self.keys, sequence.saturating_sub(1), 1).await?;
+            let before = match values.first() {
+                Some(value) => self.take(value, |entry| entry.sequence == sequence, &mut found)?,
+                None => Vec::new(),
+            };
             if found.get(&sequence).is_none_or(Vec::is_empty) {
                 // A failover lost this change, and with it the references to earlier ones.
                 self.read_until(conn, sequence, &mut found).await?;
@@ -52,19 +56,6 @@ impl JournalSearch<'_> {
             due.sort_unstable();
         }
         Ok(found.into_values().flatten().collect())
-    }
-
-    /// Reads the changes that this one names.
-    async fn read_entry(
-        &self,
-        conn: &mut impl ConnectionLike,
-        sequence: u64,
-        found: &mut Found,
-    ) -> Result<Vec<u64>, Failure> {
-        match journal::after(conn, self.keys, sequence.saturating_sub(1), 1).await?.first() {
-            Some(value) => self.take(value, |entry| entry.sequence == sequence, found),
-            None => Ok(Vec::new()),
-        }
     }
 
     /// Reads all entries before a sequence.

@@ -1,5 +1,6 @@
 //! Exports a sale into a file.
 
+use std::collections::{BTreeMap, HashMap};
 use std::fs::{File, OpenOptions};
 use std::io::{Seek, SeekFrom};
 use std::os::unix::fs::OpenOptionsExt;
@@ -10,7 +11,6 @@ use redis::Value;
 use crate::domain::rfc3339::rfc3339;
 use crate::manage::admin::Admin;
 use crate::manage::archive::{ArchiveError, ArchiveHead, ArchiveLine, ArchiveWriter, FORMAT, VERSION, disk};
-use crate::manage::audit;
 use crate::projection::consumer::scan;
 use crate::projection::snapshot;
 use crate::store::keys::Keys;
@@ -58,7 +58,7 @@ async fn write(
     file: &File,
 ) -> Result<Option<ArchiveHead>, ArchiveError> {
     let keys = Keys::of(sale);
-    let audit = audit::audit(admin.pool(), admin.scripts(), sale).await?;
+    let audit = admin.audit(sale).await?;
     let mut conn = checkout(admin.pool(), keys.state()).await?;
     let snapshot = snapshot::read(&mut conn, admin.scripts(), &keys, true).await?;
     if !snapshot.damages.is_empty() {
@@ -82,11 +82,7 @@ async fn write(
     put(ArchiveLine::Head(Box::new(head.clone())))?;
     put(ArchiveLine::State(snapshot.state.into_iter().collect()))?;
     put(ArchiveLine::Definition(snapshot.definition))?;
-    let sorted = |map: std::collections::HashMap<String, String>| {
-        let mut pairs: Vec<_> = map.into_iter().collect();
-        pairs.sort();
-        pairs
-    };
+    let sorted = |map: HashMap<String, String>| BTreeMap::from_iter(map).into_iter().collect();
     put(ArchiveLine::Stock(sorted(snapshot.stock)))?;
     put(ArchiveLine::Totals(sorted(snapshot.totals)))?;
     let taken = redis::cmd("SMEMBERS").arg(keys.taken()).query_async(&mut conn).await?;

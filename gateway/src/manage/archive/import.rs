@@ -7,9 +7,8 @@ use redis::aio::ConnectionLike;
 use redis::{Pipeline, Script, Value};
 
 use crate::manage::admin::Admin;
-use crate::manage::archive::purge::{end_purge, list};
+use crate::manage::archive::purge::announce;
 use crate::manage::archive::{ArchiveError, ArchiveHead, ArchiveLine, ArchiveReader, verify};
-use crate::manage::audit;
 use crate::projection::read_model::{INCARNATION, new_incarnation};
 use crate::store::checkout;
 use crate::store::dial::read_run_id;
@@ -39,11 +38,7 @@ pub async fn import(admin: &Admin, path: &Path) -> Result<ArchiveHead, ArchiveEr
         unlink(&mut conn, &staged).await?;
         return Err(trouble);
     }
-    let mut take = TAKE.prepare_invoke();
-    staged.all().iter().chain(keys.all()).for_each(|key| {
-        take.key(key);
-    });
-    let taken: Value = take.invoke_async(&mut conn).await?;
+    let taken: Value = TAKE.key(staged.all()).key(keys.all()).invoke_async(&mut conn).await?;
     let word = texts(&taken).and_then(|words| words.into_iter().next());
     if word.as_deref() != Some("ok") {
         unlink(&mut conn, &staged).await?;
@@ -54,7 +49,7 @@ pub async fn import(admin: &Admin, path: &Path) -> Result<ArchiveHead, ArchiveEr
     }
     // No gateway follows it yet. The audit needs a connection, and the pool may have only one.
     drop(conn);
-    let audit = audit::audit(admin.pool(), admin.scripts(), &head.sale).await?;
+    let audit = admin.audit(&head.sale).await?;
     if audit != head.audit {
         unlink(&mut checkout(admin.pool(), keys.state()).await?, &keys).await?;
         let why = audit.first_problem().unwrap_or_else(|| "its figures differ".to_owned());
@@ -62,8 +57,7 @@ pub async fn import(admin: &Admin, path: &Path) -> Result<ArchiveHead, ArchiveEr
             "the audit of the import differs from that of the export: {why}. The import was removed"
         )));
     }
-    end_purge(admin.pool(), &head.sale, &incarnation).await?;
-    list(admin.pool(), &head.sale).await?;
+    announce(admin.pool(), &head.sale, &incarnation).await?;
     Ok(head)
 }
 

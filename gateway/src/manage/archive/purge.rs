@@ -6,12 +6,12 @@ use std::path::Path;
 use serde_json::json;
 
 use crate::domain::rfc3339::rfc3339;
-use crate::manage::admin::{Actor, Admin};
+use crate::manage::admin::{Actor, Admin, run};
 use crate::manage::archive::{ArchiveError, verify};
-use crate::manage::audit::{self, AuditVerdict};
+use crate::manage::audit::AuditVerdict;
+use crate::store::Pool;
 use crate::store::keys::{Keys, PURGED, SALES};
 use crate::store::scripts::{Failure, Script, text};
-use crate::store::{Pool, checkout};
 
 /// The effect of a purge.
 pub const PURGE_EFFECT: &str = "Every reservation, the journal and all ids of buyers of this sale are \
@@ -37,7 +37,7 @@ pub async fn purge(admin: &Admin, sale: &str, export: &Path, by: &Actor) -> Resu
             export.display()
         )));
     }
-    let audit = audit::audit(admin.pool(), admin.scripts(), sale).await?;
+    let audit = admin.audit(sale).await?;
     if audit != head.audit {
         return Err(changed(sale, audit.sequence, head.audit.sequence));
     }
@@ -52,24 +52,16 @@ pub async fn purge(admin: &Admin, sale: &str, export: &Path, by: &Actor) -> Resu
         "at": rfc3339(jiff::Timestamp::now().as_millisecond()), "who": by.who, "reason": by.reason, "sequence": audit.sequence,
         "incarnation": incarnation,
     });
-    let mut conn = checkout(admin.pool(), PURGED).await?;
-    redis::cmd("HSET").arg(PURGED).arg(sale).arg(note.to_string()).query_async::<i64>(&mut conn).await?;
-    // The pool may have only one connection.
-    drop(conn);
-    let mut conn = checkout(admin.pool(), SALES).await?;
-    redis::cmd("SREM").arg(SALES).arg(sale).query_async::<i64>(&mut conn).await?;
-    drop(conn);
-    let why_not = match admin
-        .call(Script::Purge, sale, &incarnation, [audit.sequence.to_string()], None)
-        .await
-    {
+    let pool = admin.pool();
+    run::<i64>(pool, PURGED, redis::cmd("HSET").arg(PURGED).arg(sale).arg(note.to_string())).await?;
+    run::<i64>(pool, SALES, redis::cmd("SREM").arg(SALES).arg(sale)).await?;
+    let purged = admin.call(Script::Purge, sale, &incarnation, [audit.sequence.to_string()], None).await;
+    let why_not = match purged {
         Ok(reply) => match reply.first().and_then(text).as_deref() {
             Some("ok") => {
                 // Recovery reports contain buyers' names, too.
                 let keys = Keys::of(sale);
-                let mut conn = checkout(admin.pool(), keys.recovery()).await?;
-                redis::cmd("UNLINK").arg(keys.recovery()).query_async::<i64>(&mut conn).await?;
-                return Ok(());
+                return Ok(run(pool, keys.recovery(), redis::cmd("UNLINK").arg(keys.recovery())).await?);
             }
             Some("held") => ArchiveError::Refused(format!(
                 "{} holds of {sale} are outstanding: wait until they are paid or have expired, and export it again",
@@ -82,8 +74,8 @@ pub async fn purge(admin: &Admin, sale: &str, export: &Path, by: &Actor) -> Resu
         Err(unknown @ Failure::Unknown(_)) => return Err(unknown.into()),
         Err(failure) => failure.into(),
     };
-    list(admin.pool(), sale).await?;
-    forget_purge(admin.pool(), sale).await?;
+    list(pool, sale).await?;
+    forget_purge(pool, sale).await?;
     Err(why_not)
 }
 
@@ -99,18 +91,17 @@ pub async fn is_purged(pool: &Pool, sale: &str, incarnation: &str) -> Result<boo
     Ok(purged(pool, sale).await?.is_some_and(|purged| purged.is_none_or(|purged| purged == incarnation)))
 }
 
-/// Removes the note of a purge once another sale has the name.
-pub(crate) async fn end_purge(pool: &Pool, sale: &str, incarnation: &str) -> Result<(), Failure> {
-    match purged(pool, sale).await? {
-        Some(purged) if purged.as_deref() != Some(incarnation) => forget_purge(pool, sale).await,
-        _ => Ok(()),
+/// Lists a sale for gateways, and removes the note of a purge of another sale of that name.
+pub(crate) async fn announce(pool: &Pool, sale: &str, incarnation: &str) -> Result<(), Failure> {
+    if purged(pool, sale).await?.is_some_and(|purged| purged.as_deref() != Some(incarnation)) {
+        forget_purge(pool, sale).await?;
     }
+    list(pool, sale).await
 }
 
 /// The incarnation of a purged sale; `Some(None)` if an earlier version noted none.
 async fn purged(pool: &Pool, sale: &str) -> Result<Option<Option<String>>, Failure> {
-    let mut conn = checkout(pool, PURGED).await?;
-    let note: Option<String> = redis::cmd("HGET").arg(PURGED).arg(sale).query_async(&mut conn).await?;
+    let note: Option<String> = run(pool, PURGED, redis::cmd("HGET").arg(PURGED).arg(sale)).await?;
     let incarnation = |note: String| {
         let note: serde_json::Value = serde_json::from_str(&note).unwrap_or_default();
         note["incarnation"].as_str().map(str::to_owned)
@@ -119,12 +110,10 @@ async fn purged(pool: &Pool, sale: &str) -> Result<Option<Option<String>>, Failu
 }
 
 async fn forget_purge(pool: &Pool, sale: &str) -> Result<(), Failure> {
-    let mut conn = checkout(pool, PURGED).await?;
-    Ok(redis::cmd("HDEL").arg(PURGED).arg(sale).query_async::<i64>(&mut conn).await.map(drop)?)
+    run::<i64>(pool, PURGED, redis::cmd("HDEL").arg(PURGED).arg(sale)).await.map(drop)
 }
 
 /// Adds the sale to the list that gateways read.
-pub(crate) async fn list(pool: &Pool, sale: &str) -> Result<(), Failure> {
-    let mut conn = checkout(pool, SALES).await?;
-    Ok(redis::cmd("SADD").arg(SALES).arg(sale).query_async::<i64>(&mut conn).await.map(drop)?)
+async fn list(pool: &Pool, sale: &str) -> Result<(), Failure> {
+    run::<i64>(pool, SALES, redis::cmd("SADD").arg(SALES).arg(sale)).await.map(drop)
 }

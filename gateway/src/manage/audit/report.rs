@@ -3,7 +3,6 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::domain::reservation::State;
 use crate::store::keys::Keys;
 
 /// The most steps of a kind in a repair plan.
@@ -69,17 +68,9 @@ pub struct Counts {
 }
 
 impl Counts {
+    /// From counts by [`State`](crate::domain::reservation::State).
     pub(crate) fn of([held, confirmed, cancelled, expired]: [u64; 4]) -> Self {
         Self { held, confirmed, cancelled, expired }
-    }
-
-    pub(crate) fn of_state(&mut self, state: State) -> &mut u64 {
-        match state {
-            State::Held => &mut self.held,
-            State::Confirmed => &mut self.confirmed,
-            State::Cancelled => &mut self.cancelled,
-            State::Expired => &mut self.expired,
-        }
     }
 }
 

@@ -1,12 +1,24 @@
 //! Unit tests of `alarms.rs`.
 
 use super::*;
+use std::sync::Arc;
+
 use crate::fleet::alarm::ALARM_CHARS_MAX;
+use crate::fleet::membership::Membership;
+
+fn status() -> GatewayStatus {
+    GatewayStatus {
+        sales: Arc::default(),
+        metrics: Arc::default(),
+        membership: Arc::new(Membership::new(String::new())),
+        readiness: Arc::default(),
+        checks: Arc::default(),
+    }
+}
 
 #[test]
 fn a_gateway_without_problems_raises_no_alarm() {
-    let sales = Sales::default();
-    assert_eq!(of_gateway(Vec::new(), &sales, |_| None, &[], Recent::default(), Instant::now()), []);
+    assert_eq!(of_gateway(&status(), &[], Recent::default(), Instant::now()), []);
 }
 
 #[test]
@@ -40,7 +52,7 @@ fn a_proxy_is_missing_in_the_list_if_most_requests_name_a_client() {
 fn the_worst_alarm_comes_first_and_texts_are_bounded() {
     let reasons = ["x".repeat(1_000)];
     let recent = Recent { shed: 3, unknown: 2, internal: 1, forwarded_ignored: 60, all: 100, seconds: 10 };
-    let alarms = of_gateway(Vec::new(), &Sales::default(), |_| None, &reasons, recent, Instant::now());
+    let alarms = of_gateway(&status(), &reasons, recent, Instant::now());
     let names: Vec<_> = alarms.iter().map(|alarm| (alarm.level, alarm.name.as_str())).collect();
     assert_eq!(
         names,

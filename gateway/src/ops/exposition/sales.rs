@@ -4,12 +4,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
-use prometheus_client::encoding::DescriptorEncoder;
-
-use crate::ops::exposition::ExpositionSources;
-use crate::ops::exposition::family::{Family, family};
+use crate::ops::exposition::family::{Family, MetricWriter, Value};
+use crate::ops::status::GatewayStatus;
 use crate::projection::read_model::{ReadModel, Sale, StoreTotals};
 use crate::telemetry::list::{self, Metric};
+use crate::telemetry::metrics::AuditSummary;
 
 /// A sale at one moment: all its series have one sequence.
 struct SaleSample {
@@ -17,112 +16,90 @@ struct SaleSample {
     read_model: Arc<ReadModel>,
     time: i64,
     stores: StoreTotals,
+    audited: Option<AuditSummary>,
 }
 
 impl SaleSample {
-    fn new(sale: Arc<Sale>) -> Self {
+    fn new(sale: Arc<Sale>, status: &GatewayStatus) -> Self {
         let read_model = sale.read_model();
         let mut stores = StoreTotals::default();
         read_model.catalogue.stores_in(None).for_each(|index| stores.add(&read_model, index));
-        Self { time: sale.best_time(), read_model, stores, sale }
+        Self { time: sale.best_time(), read_model, stores, audited: status.audit_of(&sale), sale }
     }
-}
 
-fn stock(family: &mut Family<'_>, read_model: &ReadModel, sale: &str) -> fmt::Result {
-    for (index, item) in read_model.catalogue.counted().iter().enumerate() {
-        if let Some(total) = read_model.totals[index] {
-            family.put(&[sale, &item.name, "total"], total)?;
-            family.put(&[sale, &item.name, "free"], read_model.free[index])?;
+    fn write_stock(&self, family: &mut Family<'_>) -> fmt::Result {
+        let (sale, read_model) = (self.sale.id.as_str(), &self.read_model);
+        for (index, item) in read_model.catalogue.counted().iter().enumerate() {
+            if let Some(total) = read_model.totals[index] {
+                family.put(&[sale, &item.name, "total"], total)?;
+                family.put(&[sale, &item.name, "free"], read_model.free[index])?;
+            }
+            family.put(&[sale, &item.name, "held"], read_model.held(index))?;
+            family.put(&[sale, &item.name, "confirmed"], read_model.confirmed[index])?;
         }
-        family.put(&[sale, &item.name, "held"], read_model.held(index))?;
-        family.put(&[sale, &item.name, "confirmed"], read_model.confirmed[index])?;
+        Ok(())
     }
-    Ok(())
 }
 
-impl ExpositionSources {
-    pub(crate) fn sales(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let sales: Vec<SaleSample> = self.sales.all().into_iter().map(SaleSample::new).collect();
-        let now = Instant::now();
-        let mut each =
-            |metric: &'static Metric, write: &dyn Fn(&mut Family<'_>, &SaleSample, &str) -> fmt::Result| {
-                family(encoder, metric, |family| {
-                    sales.iter().try_for_each(|sample| write(family, sample, &sample.sale.id))
-                })
-            };
-        let seconds = |ms: i64| ms as f64 / 1e3;
-        each(&list::SNAPSHOT_AGE, &|family, sample, id| {
-            family.real(&[id], sample.sale.incomplete_for(now).as_secs_f64())
-        })?;
-        each(&list::STOCK, &|family, sample, id| stock(family, &sample.read_model, id))?;
-        each(&list::STORES, &|family, sample, id| {
-            let counts = list::AVAILABILITIES.iter().zip(sample.stores.by_availability);
-            counts.into_iter().try_for_each(|(name, count)| family.count(&[id, name], count as u64))
-        })?;
-        each(&list::STORE_SLOTS, &|family, sample, id| {
-            family.put(&[id, "total"], sample.stores.slots)?;
-            family.put(&[id, "free"], sample.stores.free)
-        })?;
-        each(&list::RESERVATIONS, &|family, sample, id| {
-            let counts = list::RESERVATION_STATES.iter().zip(sample.read_model.counts);
-            counts.into_iter().try_for_each(|(state, count)| family.count(&[id, state], count))
-        })?;
-        each(&list::PHASE, &|family, sample, id| {
-            let phase = list::PHASES[sample.read_model.phase(sample.time) as usize];
-            list::PHASES.iter().try_for_each(|name| family.flag(&[id, name], *name == phase))
-        })?;
-        each(&list::FROZEN, &|family, sample, id| family.flag(&[id], sample.read_model.controls.frozen))?;
-        each(&list::OPENS, &|family, sample, id| {
-            family.real(&[id], seconds(sample.read_model.controls.opens))
-        })?;
-        each(&list::CLOSES, &|family, sample, id| {
-            family.real(&[id], seconds(sample.read_model.controls.closes))
-        })?;
-        each(&list::LEDGER_TIME, &|family, sample, id| family.real(&[id], seconds(sample.time)))?;
-        each(&list::SEQUENCE, &|family, sample, id| family.count(&[id], sample.read_model.sequence))?;
-        each(&list::DRIFT, &|family, sample, id| {
-            family.put(
-                &[id],
-                self.metrics
-                    .audit_of(&sample.sale.id, sample.sale.incarnation())
-                    .map_or(-1, |audited| audited.drift),
-            )
-        })?;
-        each(&list::AUDITED, &|family, sample, id| {
-            family.put(
-                &[id],
-                self.metrics
-                    .audit_of(&sample.sale.id, sample.sale.incarnation())
-                    .map_or(0, |audited| audited.at),
-            )
-        })?;
-        each(&list::OVERSOLD, &|family, sample, id| {
-            family.put(&[id], sample.read_model.oversold().map(|(_, units)| units).sum())
-        })?;
-        each(&list::DIFFER, &|family, sample, id| family.flag(&[id], sample.sale.drift().is_some()))?;
-        each(&list::REPLAYED, &|family, sample, id| {
-            let (appended, lost) = sample.sale.sweep_status().replayed_changes();
-            family.count(&[id, list::REPLAYED_AS[0]], appended)?;
-            family.count(&[id, list::REPLAYED_AS[1]], lost)
-        })?;
-        each(&list::HOLDS_DUE, &|family, sample, id| {
-            family.count(&[id], sample.sale.sweep_status().overdue().1)
-        })?;
-        each(&list::OLDEST_DUE, &|family, sample, id| {
-            family.real(&[id], sample.sale.sweep_status().overdue().0.as_secs_f64())
-        })?;
-        each(&list::SWEEP_LAG, &|family, sample, id| {
-            family.real(&[id], sample.sale.sweep_status().lag(now).as_secs_f64())
-        })?;
-        family(encoder, &list::FAULT, |family| {
-            for SaleSample { sale, .. } in &sales {
-                family.flag(&[&sale.id], sale.fault().is_some())?;
-            }
-            // Sales that were never read.
-            for id in self.sales.unread().iter().filter(|id| self.sales.get(id).is_none()) {
-                family.flag(&[id], true)?;
-            }
-            Ok(())
+/// Writes metrics of all sales.
+struct SalesWriter<'a, 'b> {
+    out: &'a mut MetricWriter<'b>,
+    sales: Vec<SaleSample>,
+}
+
+impl SalesWriter<'_, '_> {
+    /// Writes a metric with a series for each sale.
+    fn one<V: Value>(&mut self, metric: &'static Metric, value: impl Fn(&SaleSample) -> V) -> fmt::Result {
+        self.out.family(metric, |family| {
+            self.sales.iter().try_for_each(|sample| family.put(&[&sample.sale.id], value(sample)))
         })
     }
+
+    /// Writes a metric with a second label, by the index of each of its values.
+    fn each<V: Value>(
+        &mut self,
+        metric: &'static Metric,
+        value: impl Fn(&SaleSample, usize) -> V,
+    ) -> fmt::Result {
+        self.out.family(metric, |family| {
+            let mut sales = self.sales.iter();
+            sales.try_for_each(|sample| family.each(&[&sample.sale.id], |n| value(sample, n)))
+        })
+    }
+}
+
+/// Writes all metrics of sales.
+pub(super) fn write(out: &mut MetricWriter<'_>, status: &GatewayStatus) -> fmt::Result {
+    let sales = status.sales.all().into_iter().map(|sale| SaleSample::new(sale, status)).collect();
+    let mut of = SalesWriter { out, sales };
+    let now = Instant::now();
+    let seconds = |ms: i64| ms as f64 / 1e3;
+    of.one(&list::SNAPSHOT_AGE, |sample| sample.sale.incomplete_for(now).as_secs_f64())?;
+    of.out
+        .family(&list::STOCK, |family| of.sales.iter().try_for_each(|sample| sample.write_stock(family)))?;
+    of.each(&list::STORES, |sample, n| sample.stores.by_availability[n])?;
+    of.each(&list::STORE_SLOTS, |sample, n| [sample.stores.slots, sample.stores.free][n])?;
+    of.each(&list::RESERVATIONS, |sample, n| sample.read_model.counts[n])?;
+    of.each(&list::PHASE, |sample, n| u64::from(sample.read_model.phase(sample.time) as usize == n))?;
+    of.one(&list::FROZEN, |sample| u64::from(sample.read_model.controls.frozen))?;
+    of.one(&list::OPENS, |sample| seconds(sample.read_model.controls.opens))?;
+    of.one(&list::CLOSES, |sample| seconds(sample.read_model.controls.closes))?;
+    of.one(&list::LEDGER_TIME, |sample| seconds(sample.time))?;
+    of.one(&list::SEQUENCE, |sample| sample.read_model.sequence)?;
+    of.one(&list::DRIFT, |sample| sample.audited.as_ref().map_or(-1, |audited| audited.drift))?;
+    of.one(&list::AUDITED, |sample| sample.audited.as_ref().map_or(0, |audited| audited.at))?;
+    of.one(&list::OVERSOLD, |sample| sample.read_model.oversold().map(|(_, units)| units).sum::<i64>())?;
+    of.one(&list::DIFFER, |sample| u64::from(sample.sale.drift().is_some()))?;
+    of.each(&list::REPLAYED, |sample, n| <[u64; 2]>::from(sample.sale.sweep_status().replayed_changes())[n])?;
+    of.one(&list::HOLDS_DUE, |sample| sample.sale.sweep_status().overdue().1)?;
+    of.one(&list::OLDEST_DUE, |sample| sample.sale.sweep_status().overdue().0.as_secs_f64())?;
+    of.one(&list::SWEEP_LAG, |sample| sample.sale.sweep_status().lag(now).as_secs_f64())?;
+    of.out.family(&list::FAULT, |family| {
+        for SaleSample { sale, .. } in &of.sales {
+            family.put(&[&sale.id], u64::from(sale.fault().is_some()))?;
+        }
+        // Sales that were never read.
+        let mut unread = status.sales.unread().into_iter().filter(|id| status.sales.get(id).is_none());
+        unread.try_for_each(|id| family.put(&[&id], 1))
+    })
 }

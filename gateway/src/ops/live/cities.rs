@@ -1,7 +1,8 @@
 //! Totals of a sale's stores, and the cities with the fewest and the most free slots.
 
-use std::collections::HashMap;
 use std::sync::Arc;
+
+use indexmap::IndexSet;
 
 use crate::domain::catalogue::Catalogue;
 use crate::domain::sale::Availability;
@@ -14,32 +15,21 @@ const SHOWN: usize = 5;
 /// A definition's cities; rebuilt when it changes.
 pub(super) struct Cities {
     of: Arc<Catalogue>,
-    names: Vec<String>,
+    pub(super) names: IndexSet<String>,
     /// By store index, the index of its city.
     city_of: Vec<usize>,
 }
 
 impl Cities {
     pub(super) fn new(catalogue: &Arc<Catalogue>) -> Self {
-        let mut names = Vec::new();
-        let mut indices: HashMap<&str, usize> = HashMap::new();
-        let mut city_of = Vec::with_capacity(catalogue.definition.stores.len());
-        for store in &catalogue.definition.stores {
-            let index = *indices.entry(&store.city).or_insert_with(|| {
-                names.push(store.city.clone());
-                names.len() - 1
-            });
-            city_of.push(index);
-        }
+        let mut names = IndexSet::new();
+        let stores = catalogue.definition.stores.iter();
+        let city_of = stores.map(|store| names.insert_full(store.city.clone()).0).collect();
         Self { of: catalogue.clone(), names, city_of }
     }
 
     pub(super) fn are_of(&self, catalogue: &Arc<Catalogue>) -> bool {
         Arc::ptr_eq(&self.of, catalogue)
-    }
-
-    pub(super) fn count(&self) -> usize {
-        self.names.len()
     }
 
     /// Sums the slots: of all stores, of the fullest and of the emptiest cities.

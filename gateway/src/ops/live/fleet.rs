@@ -3,7 +3,7 @@
 //! Reports hold totals since the start of a gateway, so that no count is lost or doubled by late or
 //! repeated reads.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use crate::fleet::alarm::{Alarm, Level};
@@ -42,10 +42,8 @@ struct TrackedGateway {
     report: GatewayReport,
     /// When its last report arrived.
     seen: Instant,
-    /// Tap responses a second, between its last two reports.
-    rates: BTreeMap<String, f64>,
-    /// Whether there were two reports.
-    has_rates: bool,
+    /// Tap responses a second between its last two reports, once there were two.
+    rates: Option<BTreeMap<String, f64>>,
     gone: Option<Instant>,
 }
 
@@ -61,8 +59,10 @@ impl TrackedGateway {
         }
     }
 
-    fn counts(&self, now: Instant) -> bool {
-        matches!(self.state(now), GatewayState::Ready | GatewayState::NotReady | GatewayState::Draining)
+    /// Its rates, while it reports.
+    fn rates(&self, now: Instant) -> Option<&BTreeMap<String, f64>> {
+        use GatewayState::{Draining, NotReady, Ready};
+        self.rates.as_ref().filter(|_| matches!(self.state(now), Ready | NotReady | Draining))
     }
 }
 
@@ -71,10 +71,8 @@ impl Fleet {
     pub(super) fn update(&mut self, heartbeat: Option<&Heartbeat>, now: Instant) {
         if let Some(heartbeat) = heartbeat.filter(|heartbeat| self.last_heartbeat != Some(heartbeat.at)) {
             self.last_heartbeat = Some(heartbeat.at);
-            for (id, text) in &heartbeat.live {
-                // Unknown members of other versions are ignored.
-                let report = serde_json::from_str(text).unwrap_or_default();
-                self.update_report(id, report, now);
+            for (id, report) in &heartbeat.live {
+                self.update_report(id, report.clone(), now);
             }
             for (id, tracked) in &mut self.gateways {
                 if !heartbeat.live.contains_key(id) && tracked.gone.is_none() {
@@ -94,8 +92,7 @@ impl Fleet {
             for (outcome, count) in &report.since_start.taps {
                 *self.taps.entry(outcome.clone()).or_default() += count;
             }
-            let tracked =
-                TrackedGateway { report, seen: now, rates: BTreeMap::new(), has_rates: false, gone: None };
+            let tracked = TrackedGateway { report, seen: now, rates: None, gone: None };
             self.gateways.insert(id.to_owned(), tracked);
             return;
         };
@@ -105,12 +102,12 @@ impl Fleet {
         }
         let was = &tracked.report.since_start;
         let ms = report.uptime_ms.saturating_sub(tracked.report.uptime_ms).max(1);
-        tracked.rates.clear();
+        let mut rates = BTreeMap::new();
         for (outcome, count) in &report.since_start.taps {
             let new = count.saturating_sub(was.taps.get(outcome).copied().unwrap_or_default());
             *self.taps.entry(outcome.clone()).or_default() += new;
             #[expect(clippy::cast_precision_loss, reason = "answers of a second or so")]
-            tracked.rates.insert(outcome.clone(), new as f64 * 1_000.0 / ms as f64);
+            rates.insert(outcome.clone(), new as f64 * 1_000.0 / ms as f64);
         }
         let pairs = [(&report.since_start.winners, &was.winners), (&report.since_start.losers, &was.losers)];
         for (sums, (now, was)) in self.latencies.iter_mut().zip(pairs) {
@@ -120,7 +117,7 @@ impl Fleet {
                 .zip(now.iter().zip(was))
                 .for_each(|(sum, (now, was))| *sum += now.saturating_sub(was));
         }
-        (tracked.has_rates, tracked.seen, tracked.report) = (true, now, report);
+        (tracked.rates, tracked.seen, tracked.report) = (Some(rates), now, report);
     }
 
     /// Drops gone gateways: those whose address another has taken, those gone for long and, if there are
@@ -151,22 +148,18 @@ impl Fleet {
 
     /// Rates of taps by outcome; `None` while there is no recent heartbeat.
     pub(super) fn taps(&self, now: Instant) -> Option<Taps> {
-        let counting: Vec<&TrackedGateway> =
-            self.gateways.values().filter(|tracked| tracked.has_rates && tracked.counts(now)).collect();
+        let counting: Vec<&BTreeMap<String, f64>> =
+            self.gateways.values().filter_map(|tracked| tracked.rates(now)).collect();
         if self.last_heartbeat.is_none() || self.silent_for(now).is_some() || counting.is_empty() {
             return None;
         }
         let mut per_second = Groups::default();
         let mut outcomes = Vec::new();
         for (outcome, total) in &self.taps {
-            let rate = sum(counting.iter().filter_map(|tracked| tracked.rates.get(outcome)));
-            *per_second.of(outcome) += rate;
-            outcomes.push(OutcomeNow {
-                outcome: outcome.clone(),
-                group: Groups::name(outcome),
-                per_second: rate,
-                total: *total,
-            });
+            let rate = sum(counting.iter().filter_map(|rates| rates.get(outcome)));
+            let (group, rate_of_group) = per_second.of(outcome);
+            *rate_of_group += rate;
+            outcomes.push(OutcomeNow { outcome: outcome.clone(), group, per_second: rate, total: *total });
         }
         Some(Taps { all: per_second.sum(), per_second, outcomes })
     }
@@ -186,7 +179,7 @@ impl Fleet {
     pub(super) fn list(&self, here: &str, now: Instant) -> Vec<GatewayNow> {
         let row = |(id, tracked): (&String, &TrackedGateway)| {
             let state = tracked.state(now);
-            let rates = (tracked.has_rates && tracked.counts(now)).then_some(&tracked.rates);
+            let rates = tracked.rates(now);
             GatewayNow {
                 id: id.clone(),
                 here: id == here,
@@ -212,16 +205,16 @@ impl Fleet {
 
     /// Alarms of the fleet and of its other gateways; those of `here` are added elsewhere.
     pub(super) fn alarms(&self, here: &str, now: Instant) -> Vec<(Alarm, String)> {
+        let of_fleet = |level, name, text: String| (Alarm::new(level, name, text), String::new());
         let mut alarms = Vec::new();
         if let Some(silent) = self.silent_for(now) {
             let text = format!(
                 "Redis has not returned the fleet's members for {} s: the numbers of gateways and taps here are unknown.",
                 silent.as_secs()
             );
-            alarms.push((Alarm::new(Level::Fault, "fleet-unknown", text), String::new()));
-            return alarms;
+            return vec![of_fleet(Level::Fault, "fleet-unknown", text)];
         }
-        let mut versions = Vec::new();
+        let mut versions = BTreeSet::new();
         let (mut live, mut ready) = (0, 0);
         for (id, tracked) in &self.gateways {
             let listen = &tracked.report.listen;
@@ -229,38 +222,33 @@ impl Fleet {
             match tracked.state(now) {
                 GatewayState::Gone if since(tracked.seen) < GONE_ALARM => {
                     let text = format!("The gateway {listen} is gone: its heartbeat ended without a drain.");
-                    alarms.push((Alarm::new(Level::Fault, "gateway-gone", text), String::new()));
+                    alarms.push(of_fleet(Level::Fault, "gateway-gone", text));
                 }
                 GatewayState::Silent => {
-                    let text = format!(
-                        "The gateway {listen} has sent no heartbeat for {} s.",
-                        since(tracked.seen).as_secs()
-                    );
-                    alarms.push((Alarm::new(Level::Warning, "gateway-silent", text), String::new()));
+                    let silent_s = since(tracked.seen).as_secs();
+                    let text = format!("The gateway {listen} has sent no heartbeat for {silent_s} s.");
+                    alarms.push(of_fleet(Level::Warning, "gateway-silent", text));
                 }
                 GatewayState::Gone | GatewayState::Left => {}
                 state => {
                     live += 1;
                     ready += usize::from(state == GatewayState::Ready);
-                    if !versions.contains(&tracked.report.version) {
-                        versions.push(tracked.report.version.clone());
-                    }
+                    versions.insert(tracked.report.version.as_str());
                     if id != here {
-                        alarms.extend(
-                            tracked.report.alarms.iter().map(|alarm| (alarm.clone(), listen.clone())),
-                        );
+                        let theirs = tracked.report.alarms.iter().cloned();
+                        alarms.extend(theirs.map(|alarm| (alarm, listen.clone())));
                     }
                 }
             }
         }
         if live > 0 && ready == 0 {
-            let text = "No gateway is ready: buyers can't reserve.";
-            alarms.push((Alarm::new(Level::Fault, "none-ready", text), String::new()));
+            let text = "No gateway is ready: buyers can't reserve.".to_owned();
+            alarms.push(of_fleet(Level::Fault, "none-ready", text));
         }
         if versions.len() > 1 {
-            versions.sort();
+            let versions: Vec<&str> = versions.into_iter().collect();
             let text = format!("Gateways of different versions are running: {}.", versions.join(", "));
-            alarms.push((Alarm::new(Level::Warning, "mixed-versions", text), String::new()));
+            alarms.push(of_fleet(Level::Warning, "mixed-versions", text));
         }
         alarms
     }

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::ops::live::frame::{History, Now};
+use crate::ops::live::taps::{Groups, Latency};
 
 /// Seconds that are kept.
 pub(super) const KEPT: usize = 900;
@@ -13,8 +14,8 @@ const MODELS: usize = 8;
 #[derive(Debug, Clone)]
 struct Point {
     time: i64,
-    taps: Option<[f64; 5]>,
-    latency: [Option<f64>; 4],
+    /// Rates of won, lost, early, away and unknown taps; p50 and p99 of winners, then of losers.
+    taps: [Option<f64>; 9],
     left: Option<i64>,
     left_of: Vec<Option<i64>>,
 }
@@ -29,46 +30,36 @@ impl HistoryRing {
         if self.0.len() == KEPT {
             self.0.pop_front();
         }
-        let sale = now.sale.as_ref();
-        let latency = &now.latency;
+        let rate = |of: fn(&Groups) -> f64| now.taps.as_ref().map(|taps| of(&taps.per_second));
+        let Latency { winners, losers } = &now.latency;
+        let items = now.sale.as_ref().map(|sale| sale.items.as_slice()).unwrap_or_default();
         self.0.push_back(Point {
             time,
-            taps: now.taps.as_ref().map(|taps| {
-                let groups = taps.per_second;
-                [groups.won, groups.lost, groups.early, groups.away, groups.unknown]
-            }),
-            latency: [
-                latency.winners.p50_ms,
-                latency.winners.p99_ms,
-                latency.losers.p50_ms,
-                latency.losers.p99_ms,
+            taps: [
+                rate(|groups| groups.won),
+                rate(|groups| groups.lost),
+                rate(|groups| groups.early),
+                rate(|groups| groups.away),
+                rate(|groups| groups.unknown),
+                winners.p50_ms,
+                winners.p99_ms,
+                losers.p50_ms,
+                losers.p99_ms,
             ],
-            left: sale.and_then(|sale| sale.ledger.free),
-            left_of: sale
-                .map(|sale| sale.items.iter().take(models.min(MODELS)).map(|item| item.free).collect())
-                .unwrap_or_default(),
+            left: now.sale.as_ref().and_then(|sale| sale.ledger.free),
+            left_of: items.iter().take(models.min(MODELS)).map(|item| item.free).collect(),
         });
     }
 
     /// As columns.
     pub(super) fn columns(&self) -> History {
-        let taps = |n: usize| self.0.iter().map(|point| point.taps.map(|taps| taps[n])).collect();
-        let latency = |n: usize| self.0.iter().map(|point| point.latency[n]).collect();
+        let time = self.0.iter().map(|point| point.time).collect();
+        let [won, lost, early, away, unknown, won_p50, won_p99, lost_p50, lost_p99] =
+            std::array::from_fn(|n| self.0.iter().map(|point| point.taps[n]).collect());
+        let left = self.0.iter().map(|point| point.left).collect();
         let models = self.0.iter().map(|point| point.left_of.len()).max().unwrap_or_default();
         let left_of = |n: usize| self.0.iter().map(|point| point.left_of.get(n).copied().flatten()).collect();
-        History {
-            time: self.0.iter().map(|point| point.time).collect(),
-            won: taps(0),
-            lost: taps(1),
-            early: taps(2),
-            away: taps(3),
-            unknown: taps(4),
-            won_p50: latency(0),
-            won_p99: latency(1),
-            lost_p50: latency(2),
-            lost_p99: latency(3),
-            left: self.0.iter().map(|point| point.left).collect(),
-            left_of: (0..models).map(left_of).collect(),
-        }
+        let left_of = (0..models).map(left_of).collect();
+        History { time, won, lost, early, away, unknown, won_p50, won_p99, lost_p50, lost_p99, left, left_of }
     }
 }

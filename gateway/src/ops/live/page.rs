@@ -11,6 +11,8 @@ struct Asset {
     bytes: &'static [u8],
 }
 
+// The files; whether charts are available: the build included their library; and the edition, which
+// identifies a build of the page: a page loaded from an older gateway shows that it is outdated.
 include!(concat!(env!("OUT_DIR"), "/live_page.rs"));
 
 /// Nothing from other origins, nothing inline, no frames around it. Charts set styles by script, which
@@ -34,18 +36,6 @@ pub fn file(path: &str) -> Option<Answer> {
         answer.headers_mut().insert(name, HeaderValue::from_static(value));
     });
     Some(answer)
-}
-
-/// Whether charts are available: the build included their library.
-#[must_use]
-pub fn has_charts() -> bool {
-    HAS_CHARTS
-}
-
-/// Identifies a build of the page: a page loaded from an older gateway shows that it is outdated.
-#[must_use]
-pub fn edition() -> &'static str {
-    EDITION
 }
 
 #[cfg(test)]

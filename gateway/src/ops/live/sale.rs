@@ -16,7 +16,7 @@ use crate::telemetry::metrics::AuditSummary;
 
 /// Samples one sale, and caches what has not changed.
 pub(super) struct SaleMonitor {
-    sale: Arc<Sale>,
+    pub(super) sale: Arc<Sale>,
     cities: Cities,
     /// Store totals, with the read model that they are from.
     stores: Option<(Arc<ReadModel>, StoreSummary)>,
@@ -28,14 +28,6 @@ impl SaleMonitor {
     pub(super) fn at(sale: Arc<Sale>) -> Self {
         let cities = Cities::new(&sale.read_model().catalogue);
         Self { sale, cities, stores: None }
-    }
-
-    pub(super) fn is_of(&self, sale: &Arc<Sale>) -> bool {
-        Arc::ptr_eq(&self.sale, sale)
-    }
-
-    pub(super) fn sale(&self) -> &Sale {
-        &self.sale
     }
 
     /// The definition, if it changed since the last call or `is_asked_for`.
@@ -53,6 +45,7 @@ impl SaleMonitor {
         let names =
             definition.models.iter().map(|m| &m.name).chain(definition.packages.iter().map(|p| &p.name));
         let items = read_model.catalogue.counted().iter().zip(names);
+        let items = items.map(|(item, name)| ItemName { item: item.name.clone(), name: name.clone() });
         SaleLine {
             sale: self.sale.id.clone(),
             name: definition.sale.name.clone(),
@@ -61,11 +54,9 @@ impl SaleMonitor {
             opens_at: rfc3339(read_model.controls.opens),
             closes_at: rfc3339(read_model.controls.closes),
             hold_ms: definition.sale.hold_ms,
-            items: items
-                .map(|(item, name)| ItemName { item: item.name.clone(), name: name.clone() })
-                .collect(),
+            items: items.collect(),
             stores: definition.stores.len(),
-            cities: self.cities.count(),
+            cities: self.cities.names.len(),
             actions: operator_action::effects()
                 .map(|(action, effect)| ActionEffect { action, effect })
                 .into(),

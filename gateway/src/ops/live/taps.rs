@@ -34,32 +34,18 @@ pub struct Groups {
 }
 
 impl Groups {
-    /// The group of an outcome.
-    #[must_use]
-    pub fn name(outcome: &str) -> &'static str {
+    /// The group of an outcome: its name, and its rate.
+    pub fn of(&mut self, outcome: &str) -> (&'static str, &mut f64) {
         match outcome {
-            "won" => "won",
-            "replayed" => "again",
+            "won" => ("won", &mut self.won),
+            "replayed" => ("again", &mut self.again),
             "sold-out" | "purchase-limit" | "sale-closed" | "unknown-item" | "idempotency-key-reused" => {
-                "lost"
+                ("lost", &mut self.lost)
             }
-            "sale-not-open" | "sale-paused" => "early",
-            "quota-exceeded" | "temporary-reduced-capacity" => "away",
-            "outcome-unknown" | "internal" => "unknown",
-            _ => "wrong",
-        }
-    }
-
-    /// The rate of an outcome's group.
-    pub fn of(&mut self, outcome: &str) -> &mut f64 {
-        match Self::name(outcome) {
-            "won" => &mut self.won,
-            "again" => &mut self.again,
-            "lost" => &mut self.lost,
-            "early" => &mut self.early,
-            "away" => &mut self.away,
-            "unknown" => &mut self.unknown,
-            _ => &mut self.wrong,
+            "sale-not-open" | "sale-paused" => ("early", &mut self.early),
+            "quota-exceeded" | "temporary-reduced-capacity" => ("away", &mut self.away),
+            "outcome-unknown" | "internal" => ("unknown", &mut self.unknown),
+            _ => ("wrong", &mut self.wrong),
         }
     }
 

@@ -1,10 +1,14 @@
 //! Unit tests of `report.rs`.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
 use crate::domain::problem;
+use crate::fleet::membership::Membership;
+use crate::ops::health::Readiness;
 use crate::telemetry::labels::{Outcome, Route};
+use crate::telemetry::metrics::Metrics;
 use crate::telemetry::record::AnswerClass;
 
 #[test]
@@ -14,8 +18,8 @@ fn a_report_counts_from_the_one_before() {
     let (readiness, membership) = (Arc::new(Readiness::default()), Arc::new(Membership::new("here".into())));
     readiness.set(Vec::new());
     let (sales, checks) = (Arc::default(), Arc::default());
-    let sources = ReportSources { metrics: metrics.clone(), sales, readiness, membership, checks };
-    let mut reporter = Reporter::new(sources);
+    let status = GatewayStatus { metrics: metrics.clone(), sales, readiness, membership, checks };
+    let mut reporter = Reporter::new(status);
     let mut next = || serde_json::from_str::<GatewayReport>(&reporter.report()).unwrap();
     let answer = |outcome, us| {
         worker.answered(Route::Reserve, AnswerClass::plain(outcome), Duration::from_micros(us));

@@ -1,5 +1,7 @@
 //! Unit tests of `list.rs`.
 
+use serde_json::json;
+
 use super::*;
 use crate::domain::policy::Policy;
 use crate::domain::sale::{Availability, Phase};
@@ -13,8 +15,8 @@ fn names_are_unique_and_follow_prometheus_conventions() {
     for metric in ALL {
         let Metric { name, kind, .. } = metric;
         assert!(name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'), "{name}");
-        assert_eq!(name.ends_with("_total"), *kind == MetricKind::Counter, "{name}");
-        assert_eq!(metric.buckets.is_empty(), *kind != MetricKind::Histogram, "{name}");
+        assert_eq!(name.ends_with("_total"), matches!(kind, MetricKind::Counter), "{name}");
+        assert_eq!(metric.buckets.is_empty(), !matches!(kind, MetricKind::Histogram), "{name}");
         assert!(metric.buckets.is_sorted(), "{name}");
         assert!(metric.help.ends_with('.') && !metric.help.contains('\n'), "{name}");
     }

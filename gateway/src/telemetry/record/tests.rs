@@ -25,11 +25,11 @@ fn a_batch_counts_once_and_its_time_in_redis_for_each_of_its_taps() {
     recorder.batch(3, Duration::from_millis(1));
     recorder.batch(1_000, Duration::from_millis(2));
     let mut sums = Sums::default();
-    recorder.batches().add_to(&mut sums);
+    recorder.batches.add_to(&mut sums);
     assert_eq!(sums.counts, [0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1]);
     assert_eq!(sums.sum, 1_003);
     let mut redis = Sums::default();
-    recorder.stages(Stage::Redis as usize).add_to(&mut redis);
+    recorder.stages[Stage::Redis as usize].add_to(&mut redis);
     assert_eq!((redis.count(), redis.sum), (1_003, 3_000_000 + 2_000_000_000));
 }
 
@@ -40,8 +40,8 @@ fn reasons_are_counted_beside_the_outcome() {
     recorder.answered(Route::Reserve, full, Duration::ZERO);
     let limited = AnswerClass { outcome: Outcome::OK, why: Why::Limited(Policy::Gateway) };
     recorder.answered(Route::Reserve, limited, Duration::ZERO);
-    assert_eq!(recorder.turned_away(Shed::Queue as usize), 1);
-    assert_eq!(recorder.limited(Policy::Gateway as usize), 1);
+    assert_eq!(recorder.shed[Shed::Queue as usize].get(), 1);
+    assert_eq!(recorder.limited[Policy::Gateway as usize].get(), 1);
 }
 
 #[test]
@@ -50,6 +50,6 @@ fn a_connection_is_open_until_it_has_ended() {
     connections.came();
     connections.came();
     connections.ended(Ended::SlowReader);
-    assert_eq!((connections.all(), connections.open()), (2, 1));
-    assert_eq!(connections.gone(Ended::SlowReader as usize), 1);
+    assert_eq!((connections.came.get(), connections.open()), (2, 1));
+    assert_eq!(connections.ended[Ended::SlowReader as usize].get(), 1);
 }

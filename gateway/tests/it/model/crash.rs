@@ -73,7 +73,7 @@ impl Past {
         let peers: BTreeMap<String, String> = self
             .recoveries
             .iter()
-            .map(|recovery| (recovery.membership.id().to_owned(), "here".to_owned()))
+            .map(|recovery| (recovery.membership.id.clone(), "here".to_owned()))
             .collect();
         let mut why = Vec::new();
         for (instance, recovery) in instances.iter().zip(&self.recoveries) {

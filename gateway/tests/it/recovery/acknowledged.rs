@@ -150,7 +150,7 @@ fn a_former_primary_acknowledges_nothing_once_this_gateway_has_reported() {
             (new.redis_connections[0].clone(), new.redis_connections[0].live().unwrap());
         let was = instance.redis_connection.live().unwrap().epoch;
         let recover_all = async |with: &[&str]| {
-            let here = [recovery.membership.id()];
+            let here = [recovery.membership.id.as_str()];
             let lived = here.iter().chain(with).map(|id| ((*id).to_owned(), "here".to_owned()));
             let mut fence = Fence::new(&was, &live.epoch, lived.collect::<BTreeMap<_, _>>());
             recovery.recover(&redis_connection, &live, &instance.sale, &mut fence).await
