@@ -84,31 +84,23 @@ impl Tail {
             return;
         }
         self.sequence = entry.sequence;
+        let at = entry.at - entry.at.rem_euclid(1000);
+        let before = self.seconds.back().filter(|last| last.at == at).copied();
+        let mut second = Second { at, sequence: entry.sequence, ..before.unwrap_or_default() };
         // Entries about buyers list the reservations: winners in a column, others one on each line.
         let lines = || entry.fields.get("data").map_or(0, |data| data.lines().count()) as u64;
-        let second = match entry.kind.as_str() {
-            "reserve" => Second { reserved: entry.buyers().count() as u64, ..Second::default() },
-            "amend" => Second { amended: lines(), ..Second::default() },
-            "confirm" => Second { confirmed: lines(), ..Second::default() },
-            "cancel" => Second { cancelled: lines(), ..Second::default() },
-            "expire" => Second { expired: lines(), ..Second::default() },
+        match entry.kind.as_str() {
+            "reserve" => second.reserved += entry.buyers().count() as u64,
+            "amend" => second.amended += lines(),
+            "confirm" => second.confirmed += lines(),
+            "cancel" => second.cancelled += lines(),
+            "expire" => second.expired += lines(),
             _ => return push(&mut self.acts, act(entry)),
-        };
-        let at = entry.at - entry.at.rem_euclid(1000);
-        if self.seconds.back().is_none_or(|last| last.at != at) {
-            push(&mut self.seconds, Second { at, ..Second::default() });
         }
-        if let Some(last) = self.seconds.back_mut() {
-            *last = Second {
-                at,
-                sequence: entry.sequence,
-                reserved: last.reserved + second.reserved,
-                amended: last.amended + second.amended,
-                confirmed: last.confirmed + second.confirmed,
-                cancelled: last.cancelled + second.cancelled,
-                expired: last.expired + second.expired,
-            };
+        if before.is_some() {
+            self.seconds.pop_back();
         }
+        push(&mut self.seconds, second);
     }
 }
 

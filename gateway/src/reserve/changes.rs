@@ -138,10 +138,10 @@ pub async fn get<D: Dial>(
         return Change::NotFound;
     }
     match read(connection, sale, &id[..BUYER_CHARS]).await {
-        Ok((list, header)) => match list.into_iter().find(|r| r.id == id) {
-            Some(reservation) => Change::Done(Box::new(reservation), header),
-            None => Change::NotFound,
-        },
+        Ok((list, header)) => {
+            let found = list.into_iter().find(|r| r.id == id);
+            found.map_or(Change::NotFound, |reservation| Change::Done(Box::new(reservation), header))
+        }
         Err(failure) => shed_unread(sale, &failure),
     }
 }
@@ -160,16 +160,8 @@ pub async fn confirm<D: Dial>(
     payment: &str,
     version: u64,
 ) -> Change {
-    let args = |identity: &str| {
-        vec![
-            identity.to_owned(),
-            sale.known_sequence().to_string(),
-            id.to_owned(),
-            payment.to_owned(),
-            version.to_string(),
-        ]
-    };
-    change(connection, sale, id, Script::Confirm, args).await.unwrap_or_else(|failure| failed(sale, &failure))
+    let paid = change(connection, sale, id, Script::Confirm, &[payment, &version.to_string()]).await;
+    paid.unwrap_or_else(|failure| failed(sale, &failure))
 }
 
 /// Cancels a reservation.
@@ -182,10 +174,8 @@ pub async fn cancel<D: Dial>(
     if !by.may_see(id) {
         return Change::NotFound;
     }
-    let args = |identity: &str| {
-        vec![identity.to_owned(), sale.known_sequence().to_string(), id.to_owned(), by.word().to_owned()]
-    };
-    change(connection, sale, id, Script::Cancel, args).await.unwrap_or_else(|failure| failed(sale, &failure))
+    let cancelled = change(connection, sale, id, Script::Cancel, &[by.word()]).await;
+    cancelled.unwrap_or_else(|failure| failed(sale, &failure))
 }
 
 /// Changes what is reserved, all of it or nothing.
@@ -220,30 +210,21 @@ pub async fn amend<D: Dial>(
         let unknown = amendment::unknown_changes(&catalogue, &current, &next);
         let limited =
             |name: &String| catalogue.place(name).is_some_and(|place| catalogue.items()[place].limited);
-        let without_limit: Vec<String> =
-            next.items().into_iter().chain(current.items()).filter(|name| !limited(name)).collect();
+        let without_limit = next.items().into_iter().chain(current.items()).filter(|name| !limited(name));
         // The ledger reports it, if it has this definition.
         let model = if unknown.is_empty() { &next.model } else { "?" };
-        let args = |identity: &str| {
-            let dash = |text: String| {
-                if text.is_empty() { "-".to_owned() } else { text }
-            };
-            let mut args = vec![
-                identity.to_owned(),
-                catalogue.revision.to_string(),
-                sale.known_sequence().to_string(),
-                id.to_owned(),
-                current.version.to_string(),
-                by.word().to_owned(),
-                model.to_owned(),
-                dash(next.packages.join(",")),
-                dash(next.store.clone().unwrap_or_default()),
-                dash(next.unavailable.join(",")),
-            ];
-            args.extend(without_limit.clone());
-            args
-        };
-        last = match change(connection, sale, id, Script::Amend, args).await {
+        let dash = |text: String| if text.is_empty() { "-".to_owned() } else { text };
+        let mut args = vec![
+            catalogue.revision.to_string(),
+            current.version.to_string(),
+            by.word().to_owned(),
+            model.to_owned(),
+            dash(next.packages.join(",")),
+            dash(next.store.clone().unwrap_or_default()),
+            dash(next.unavailable.join(",")),
+        ];
+        args.extend(without_limit);
+        last = match change(connection, sale, id, Script::Amend, &args).await {
             Ok(changed @ Change::Changed(_)) => changed,
             Ok(Change::UnknownItem(_)) => return Change::UnknownItem(unknown),
             Ok(done) => return done,
@@ -259,15 +240,17 @@ pub async fn amend<D: Dial>(
     last
 }
 
+/// Calls a script on one reservation; `args` follow those that all these scripts have.
 async fn change<D: Dial>(
     connection: &RedisConnection<D>,
     sale: &Sale,
     id: &str,
     script: Script,
-    args: impl Fn(&str) -> Vec<String>,
+    args: &[impl redis::ToRedisArgs],
 ) -> Result<Change, Failure> {
     let live = connected(connection)?;
-    let reply = connection.call(&live, script, &sale.keys, &args(&sale.identity(&live.epoch))).await;
+    let args = (&[&*sale.identity(&live.epoch), &sale.known_sequence().to_string(), id], args);
+    let reply = connection.call(&live, script, &sale.keys, args).await;
     let reply = reply.inspect_err(|failure| sale.note_refusal(failure))?;
     let (change, header) = read_change(id, &reply)?;
     if !acknowledge_change(sale, &live.epoch, script, id, &change, header, &reply) {

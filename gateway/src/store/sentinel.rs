@@ -11,7 +11,7 @@ use redis::{
     TlsCertificates, TlsMode,
 };
 
-use crate::store::dial::{SentinelUser, user_and_hosts};
+use crate::store::dial::{SentinelUser, user_and_hosts, wrong};
 
 /// The default port of sentinels.
 const PORT: u16 = 26_379;
@@ -28,7 +28,7 @@ pub(crate) struct Sentinels {
     /// The user for the sentinels; `None`: without a password.
     pub(crate) user: Option<SentinelUser>,
     /// The address without user and password.
-    shown: String,
+    pub(crate) shown: String,
 }
 
 impl Sentinels {
@@ -116,15 +116,6 @@ impl Sentinels {
             Err(_) => Err(RedisError::from((ErrorKind::Io, "no sentinel answers in time"))),
         }
     }
-
-    /// The address without user and password.
-    pub(crate) fn shown(&self) -> &str {
-        &self.shown
-    }
-}
-
-fn wrong(why: &'static str) -> RedisError {
-    RedisError::from((ErrorKind::InvalidClientConfig, why))
 }
 
 /// Adds the sentinels' port: the crate's default is that of a Redis.

@@ -13,7 +13,7 @@ fn hosts_and_user_are_read_and_the_password_is_not_shown() {
     assert_eq!(hosts, ["a:6379", "b:7001", "::1:7002"]);
     let settings = cluster.seeds[1].redis_settings();
     assert_eq!((settings.username(), settings.password()), (Some("gate"), Some("p@ss")));
-    assert_eq!(cluster.shown(), "redis+cluster://a,b:7001,[::1]:7002");
+    assert_eq!(cluster.shown, "redis+cluster://a,b:7001,[::1]:7002");
     assert!(Cluster::parse("redis://a:1", LOOK).is_none());
     let cluster = read("rediss+cluster://a").unwrap();
     assert!(matches!(cluster.seeds[0].addr(), ConnectionAddr::TcpTls { insecure: false, .. }));

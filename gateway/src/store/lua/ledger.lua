@@ -242,6 +242,16 @@ local function format_record(record)
   return record.sub .. ' ' .. table.concat(rows, '\n')
 end
 
+-- Changed records, as buyers and texts in turn.
+local function record_texts(records)
+  local list = {}
+  for buyer, record in pairs(records) do
+    list[#list + 1] = buyer
+    list[#list + 1] = format_record(record)
+  end
+  return list
+end
+
 local function damaged_record(buyer) return {'damaged', RECORDS .. ' has no reservations in field ' .. buyer} end
 
 -- Past its deadline and grace a hold is expired, swept or not.
@@ -253,15 +263,25 @@ local function find(record, key)
   end
 end
 
--- The buyer's record and reservation of an id; nil and a refusal ('not-found' or damage) otherwise.
-local function find_reservation(id)
+-- The common prefix of replies about reservations: sequence, time, sale clock, outstanding holds.
+local function header(s)
+  return integer(s.sequence) .. ' ' .. integer(s.time) .. ' ' .. integer(s.sale_clock) .. ' ' .. integer(s.held)
+end
+
+-- The buyer's record and reservation of an id; nil and a refusal otherwise: 'not-found', damage, or 'late'. After
+-- deadline and grace every call stays refused, swept or not.
+local function find_reservation(s, id)
   local buyer, key = id:sub(1, 20), id:sub(21)
   local text = redis.call('HGET', RECORDS, buyer)
-  if not text then return nil, nil, {'not-found'} end
+  if not text then return nil, {'not-found'} end
   local record = parse_record(text)
-  if not record then return nil, nil, damaged_record(buyer) end
+  if not record then return nil, damaged_record(buyer) end
   local r = find(record, key)
-  if not r then return nil, nil, {'not-found'} end
+  if not r then return nil, {'not-found'} end
+  if is_expired(s, r) then
+    note_clocks(s)
+    return nil, {'late', header(s), format_row(r)}
+  end
   return record, r
 end
 
@@ -307,13 +327,11 @@ local function commit(s, kind, entry, stock, records, state, taken)
   store_pairs(STATE, flat(state))
 end
 
--- The common prefix of replies about reservations: sequence, time, sale clock, outstanding holds.
-local function header(s)
-  return integer(s.sequence) .. ' ' .. integer(s.time) .. ' ' .. integer(s.sale_clock) .. ' ' .. integer(s.held)
-end
-
--- The refusal of a call after deadline and grace: it stays refused, swept or not.
-local function refuse_late(s, r)
-  note_clocks(s)
-  return {'late', header(s), format_row(r)}
+-- Commits the change of one reservation; returns the reply. `stock` is a table of the changed items with their free
+-- stock, `returned` lists the items that came back.
+local function commit_change(s, kind, id, record, r, stock, returned)
+  note_change(s, r)
+  local buyer = id:sub(1, 20)
+  commit(s, kind, {'data', journal_line(buyer, record, r)}, flat(stock), {buyer, format_record(record)}, {}, returned)
+  return {'ok', header(s), format_row(r)}
 end
