@@ -1,6 +1,6 @@
 //! Recovery after a failover: gateways replay the changes that Redis lost, audit the ledger, and adopt the new epoch.
 //!
-//! `gateway/docs/recovery.md` specifies the protocol; `state.rs` has its states. Any gateway may do each step: the scripts are
+//! `gateway/docs/recovery.md` specifies the protocol and its states. Any gateway may do each step: the scripts are
 //! idempotent, and refuse what another gateway has done.
 
 use std::collections::BTreeMap;
@@ -15,8 +15,8 @@ use crate::fleet::membership::Membership;
 use crate::manage::audit;
 use crate::projection::acknowledged::Acknowledged;
 use crate::projection::read_model::Sale;
+use crate::recovery::blocked::{Blocked, OwnStatus, Replay};
 use crate::recovery::collect::{CHUNK, read_position, read_reports, submit_report, to_json};
-use crate::recovery::state::{Blocked, OwnStatus, Replay, State};
 use crate::store::compatibility::was_replica;
 use crate::store::connection::{LiveConnection, RedisConnection};
 use crate::store::dial::{Dial, read_run_id};
@@ -95,12 +95,7 @@ impl Recovery {
         fence: &mut Fence,
     ) -> Result<(), String> {
         let mut attempt = Attempt { recovery: self, connection, live, sale, fence };
-        let mut state = State::Fenced;
-        while state != State::Open {
-            state = attempt.advance(state).await.map_err(|blocked| blocked.describe(&sale.id))?;
-            tracing::debug!(sale = sale.id, state = state.name(), "recovery: next state");
-        }
-        Ok(())
+        attempt.run().await.map_err(|blocked| blocked.describe(&sale.id))
     }
 }
 
@@ -114,24 +109,24 @@ struct Attempt<'a, D: Dial> {
 }
 
 impl<D: Dial> Attempt<'_, D> {
-    /// Does what a state asks for; the next state.
-    async fn advance(&mut self, state: State) -> Result<State, Blocked> {
-        match state {
-            State::Fenced => self.submit().await,
-            State::Collecting => self.collect().await,
-            State::Replaying(replay) => self.replay(replay).await,
-            State::Auditing(replay) => self.adopt(&replay).await,
-            State::Open => Ok(State::Open),
-        }
-    }
-
-    async fn submit(&mut self) -> Result<State, Blocked> {
+    /// Takes the sale through all states in their order; an attempt that is blocked in one ends there.
+    async fn run(&mut self) -> Result<(), Blocked> {
+        let note = |state| tracing::debug!(sale = self.sale.id, state, "recovery: next state");
+        // It is fenced: every script refuses the sale, whose epoch is another one.
         let id = self.recovery.membership.id();
         submit_report(&mut self.live.conn(), self.sale, self.fence, id).await.map_err(not_collected)?;
-        Ok(State::Collecting)
+        note("collecting");
+        let replay = self.collect().await?;
+        note("replaying");
+        self.replay(&replay).await?;
+        note("auditing");
+        self.adopt(&replay).await?;
+        note("open");
+        Ok(())
     }
 
-    async fn collect(&mut self) -> Result<State, Blocked> {
+    /// The changes to replay, once every report that is needed is in Redis.
+    async fn collect(&mut self) -> Result<Replay, Blocked> {
         let (mut conn, keys) = (self.live.conn(), &self.sale.keys);
         let is_recent = self.fence.noticed.elapsed() < SILENT_PEER_WAIT;
         let is_durable = !is_recent && self.is_durable().await.map_err(not_collected)?;
@@ -149,7 +144,7 @@ impl<D: Dial> Attempt<'_, D> {
             return Err(Blocked::ReportRemoved);
         }
         let (incarnation, sequence) = read_position(&mut conn, self.sale).await.map_err(not_collected)?;
-        Ok(State::Replaying(reports.plan(&incarnation, sequence, awaits_peers)?))
+        reports.plan(&incarnation, sequence, awaits_peers)
     }
 
     /// A replica that was promoted has other files than those that were synced before the answers.
@@ -158,7 +153,7 @@ impl<D: Dial> Attempt<'_, D> {
         Ok(self.recovery.acknowledged_survives && !(by_files && was_replica(&mut self.live.conn()).await?))
     }
 
-    async fn replay(&mut self, replay: Replay) -> Result<State, Blocked> {
+    async fn replay(&self, replay: &Replay) -> Result<(), Blocked> {
         let mut args = vec![self.fence.identity(self.sale)];
         for (n, change) in replay.missing.iter().enumerate() {
             args.push(to_json(change));
@@ -176,10 +171,11 @@ impl<D: Dial> Attempt<'_, D> {
             }
             args.truncate(1);
         }
-        Ok(State::Auditing(replay))
+        Ok(())
     }
 
-    async fn adopt(&mut self, replay: &Replay) -> Result<State, Blocked> {
+    /// Audits the ledger, which has those changes again, and adopts the epoch of its Redis.
+    async fn adopt(&self, replay: &Replay) -> Result<(), Blocked> {
         let audit = self.audit().await;
         let report = audit
             .map_err(|why| Blocked::Failed(format!("the audit after a restart of Redis failed: {why}")))?;
@@ -204,7 +200,7 @@ impl<D: Dial> Attempt<'_, D> {
         let mut remove = redis::cmd("UNLINK");
         let _: Result<i64, _> =
             remove.arg(self.sale.keys.recovery()).query_async(&mut self.live.conn()).await;
-        Ok(State::Open)
+        Ok(())
     }
 
     /// Audits the very Redis whose epoch is to be adopted: the pool may still lead to a former primary.

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use serde::{Deserialize, Serialize};
 
 use crate::projection::acknowledged::Clocks;
+use crate::recovery::blocked::{Blocked, Replay};
 use crate::recovery::missing::MissingChange;
-use crate::recovery::state::{Blocked, Replay};
 
 /// In the place of a gateway's id: all of them.
 pub(crate) const ALL: &str = "*";

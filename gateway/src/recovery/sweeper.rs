@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use redis::Value;
 use tokio::task::JoinHandle;
 
 use crate::domain::decision::Header;
@@ -132,18 +133,7 @@ pub async fn sweep<D: Dial>(
     let reply = connection.call(live, Script::Expire, &sale.keys, &args).await?;
     let header = Header::of(&reply)?;
     let unreadable = || Failure::unreadable("a reply of the sweep that can't be read");
-    let [ended, more, left] = [2, 3, 4].map(|at| reply.get(at).and_then(text));
-    let ended: u64 = ended.and_then(|n| n.parse().ok()).ok_or_else(unreadable)?;
-    let (more, left) = more.zip(left).ok_or_else(unreadable)?;
-    let more = match more.as_str() {
-        "0" => false,
-        "1" => true,
-        _ => return Err(unreadable()),
-    };
-    let left = match left.as_str() {
-        "" => None,
-        left => Some(first_left(left).ok_or_else(unreadable)?),
-    };
+    let (ended, more, left) = parse(&reply).ok_or_else(unreadable)?;
     if ended > 0 {
         // A later buyer of this stock must find it free again, should Redis lose this.
         let Header { sequence, time: at, sale_clock: clock, .. } = header;
@@ -156,10 +146,21 @@ pub async fn sweep<D: Dial>(
     Ok(SweepOutcome { header, ended, more, left })
 }
 
-/// When the first holds that a sweep has left are due, and how many there were of them.
-fn first_left(text: &str) -> Option<(i64, u64)> {
-    let (due, made) = text.split_once(' ')?;
-    Some((due.parse().ok()?, made.parse().ok()?))
+/// The fields of [`SweepOutcome`] after the header.
+fn parse(reply: &[Value]) -> Option<(u64, bool, Option<(i64, u64)>)> {
+    let word = |at: usize| reply.get(at).and_then(text);
+    let more = match word(3)?.as_str() {
+        "0" => false,
+        "1" => true,
+        _ => return None,
+    };
+    let left = word(4)?;
+    let left = match left.split_once(' ') {
+        Some((due, made)) => Some((due.parse().ok()?, made.parse().ok()?)),
+        None if left.is_empty() => None,
+        None => return None,
+    };
+    Some((word(2)?.parse().ok()?, more, left))
 }
 
 async fn handle_outcome<D: Dial>(

@@ -1,4 +1,4 @@
-//! The states of a recovery, and what keeps a sale in one. Pure: `failover.rs` does what each state asks for.
+//! What a recovery replays, and what blocks it in a state. Pure: `failover.rs` takes a sale through the states.
 
 use std::fmt::Write as _;
 
@@ -7,22 +7,6 @@ use crate::recovery::missing::MissingChange;
 
 /// Gateways that a message names, at most.
 const NAMED_MAX: usize = 3;
-
-/// The progress of a fenced sale to the epoch of the Redis that has it now. An attempt takes it through all states in
-/// this order; one that is blocked in a state ends there, and the next one starts again.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum State {
-    /// Every script refuses the sale, whose epoch is another one. This gateway submits its report.
-    Fenced,
-    /// The report is in Redis. Those of peers are awaited.
-    Collecting,
-    /// Every report that is needed is there. These changes are replayed.
-    Replaying(Replay),
-    /// The ledger has these changes again. It is audited, and the new epoch adopted.
-    Auditing(Replay),
-    /// The sale has the epoch of its Redis.
-    Open,
-}
 
 /// What the reports ask for.
 #[derive(Debug, PartialEq, Eq)]
@@ -50,19 +34,6 @@ pub(crate) enum Blocked {
     NeedsOperator(String),
     /// Redis did not do its part, or the ledger does not balance.
     Failed(String),
-}
-
-impl State {
-    /// Its name in the documentation.
-    pub(crate) fn name(&self) -> &'static str {
-        match self {
-            Self::Fenced => "fenced",
-            Self::Collecting => "collecting",
-            Self::Replaying(_) => "replaying",
-            Self::Auditing(_) => "auditing",
-            Self::Open => "open",
-        }
-    }
 }
 
 /// The own status of a gateway that has submitted its report.

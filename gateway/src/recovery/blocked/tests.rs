@@ -1,4 +1,4 @@
-//! Unit tests of `state.rs`.
+//! Unit tests of `blocked.rs`.
 
 use super::*;
 
