@@ -145,15 +145,13 @@ impl Snapshot {
         if !self.damages.is_empty() {
             return Err(Refusal::Damaged(self.damages.join("; ")).into());
         }
-        let no_number = |key: &str, field: &str| {
-            Failure::Refused(Refusal::Damaged(format!("{key} has no number in {field}")))
-        };
+        let no_number = |key: &str, field: &str| Refusal::Damaged(format!("{key} has no number in {field}"));
         let counted = |field: &&str| {
             let number = self.state.get(*field).and_then(|v| v.parse::<i64>().ok());
             number.is_some_and(|number| !SWITCHES.contains(field) || matches!(number, 0 | 1))
         };
         if let Some(field) = DECIDING.iter().chain(&SWITCHES).find(|field| !counted(field)) {
-            return Err(no_number(keys.state(), field));
+            return Err(no_number(keys.state(), field).into());
         }
         let catalogue = Catalogue::new(self.parse_definition(keys)?, self.number("revision").unsigned_abs());
         let number = |item: &Item, map: &HashMap<String, String>, key: &str| {
@@ -161,9 +159,9 @@ impl Snapshot {
             number.ok_or_else(|| no_number(key, &item.name))
         };
         let free = |item: &Item| number(item, &self.stock, keys.stock());
-        let free = catalogue.items().iter().map(free).collect::<Result<_, _>>()?;
+        let free = catalogue.items().iter().map(free).collect::<Result<_, Refusal>>()?;
         let total = |item: &Item| item.limited.then(|| number(item, &self.totals, keys.totals())).transpose();
-        let totals = catalogue.items().iter().map(total).collect::<Result<_, _>>()?;
+        let totals = catalogue.items().iter().map(total).collect::<Result<_, Refusal>>()?;
         Ok(ReadModel {
             sequence: self.header.sequence,
             controls: self.controls(),

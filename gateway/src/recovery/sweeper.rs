@@ -63,7 +63,7 @@ async fn sweep_sale<D: Dial>(
         let connection = connections.of(&sale.keys);
         if let Some(live) = connection.live() {
             let mut outcome = tick_and_sweep(&connection, &live, &recovery.scripts, &sale).await;
-            if is_missing(&outcome) {
+            if matches!(outcome, Err(Failure::Refused(Refusal::Missing))) {
                 if archive::is_purged(&recovery.pool, &sale.id, sale.incarnation()).await.unwrap_or(false) {
                     tracing::info!(sale = sale.id, "the sale was purged");
                     return sales.forget(&sale);
@@ -75,10 +75,6 @@ async fn sweep_sale<D: Dial>(
         }
         tokio::time::sleep(TICK.mul_f32(0.8 + 0.4 * fastrand::f32())).await;
     }
-}
-
-fn is_missing(outcome: &Result<(), Failure>) -> bool {
-    matches!(outcome, Err(Failure::Refused(Refusal::Missing)))
 }
 
 /// One tick, and as many sweeps as it takes until no hold is due.

@@ -63,12 +63,8 @@ pub(crate) struct Master {
 
 impl Cluster {
     /// Parses a URL; `None` if it is of another kind. `patience` is the time limit for one node.
-    pub(crate) fn parse(url: &str, patience: Duration) -> Option<RedisResult<Self>> {
-        let (scheme, rest) = url.split_once("+cluster://")?;
-        Some(Self::read(scheme, rest, patience))
-    }
-
-    fn read(scheme: &str, rest: &str, patience: Duration) -> RedisResult<Self> {
+    pub(crate) fn parse(url: &str, patience: Duration) -> RedisResult<Option<Self>> {
+        let Some((scheme, rest)) = url.split_once("+cluster://") else { return Ok(None) };
         if !matches!(scheme, "redis" | "rediss") {
             return Err(wrong("is neither redis+cluster:// nor rediss+cluster://"));
         }
@@ -88,7 +84,7 @@ impl Cluster {
         if seeds.is_empty() {
             return Err(wrong("names no node"));
         }
-        Ok(Self {
+        Ok(Some(Self {
             seeds,
             shown: format!("{scheme}+cluster://{hosts}"),
             patience,
@@ -96,7 +92,7 @@ impl Cluster {
             learned: watch::Sender::new(()),
             asking: Mutex::default(),
             wanted: Notify::new(),
-        })
+        }))
     }
 
     /// Trusts only these authorities, and presents their client certificate.

@@ -96,29 +96,23 @@ impl Redis {
         answer_timeout: Duration,
     ) -> RedisResult<Self> {
         let trusted = access.certificates();
-        let endpoint = match (Sentinels::parse(url), Cluster::parse(url, connect_timeout)) {
-            (Some(sentinels), _) => {
-                let mut sentinels = sentinels?;
-                trusted.map_or(Ok(()), |trusted| sentinels.trust(trusted))?;
-                sentinels.user = access.sentinel.clone();
-                Endpoint::Behind(Arc::new(sentinels))
-            }
-            (_, Some(cluster)) => {
-                let mut cluster = cluster?;
-                trusted.map_or(Ok(()), |trusted| cluster.trust(&trusted))?;
-                Endpoint::Over(Arc::new(cluster))
-            }
-            (None, None) => {
-                // The redis crate leaves Nagle's algorithm on; a batch must not wait for the
-                // previous one's TCP acknowledgement.
-                let info = url.into_connection_info()?;
-                let settings = info.tcp_settings().clone().set_nodelay(true);
-                let info = info.set_tcp_settings(settings);
-                Endpoint::At(Box::new(match trusted {
-                    Some(trusted) => Client::build_with_tls(info, trusted)?,
-                    None => Client::open(info)?,
-                }))
-            }
+        let endpoint = if let Some(mut sentinels) = Sentinels::parse(url)? {
+            trusted.map_or(Ok(()), |trusted| sentinels.trust(trusted))?;
+            sentinels.user = access.sentinel.clone();
+            Endpoint::Behind(Arc::new(sentinels))
+        } else if let Some(mut cluster) = Cluster::parse(url, connect_timeout)? {
+            trusted.map_or(Ok(()), |trusted| cluster.trust(&trusted))?;
+            Endpoint::Over(Arc::new(cluster))
+        } else {
+            // The redis crate leaves Nagle's algorithm on; a batch must not wait for the previous
+            // one's TCP acknowledgement.
+            let info = url.into_connection_info()?;
+            let settings = info.tcp_settings().clone().set_nodelay(true);
+            let info = info.set_tcp_settings(settings);
+            Endpoint::At(Box::new(match trusted {
+                Some(trusted) => Client::build_with_tls(info, trusted)?,
+                None => Client::open(info)?,
+            }))
         };
         let (durability, moves, primary_seen) = (Durability::default(), Arc::default(), Arc::default());
         Ok(Self { endpoint, connect_timeout, answer_timeout, durability, moves, primary_seen })

@@ -193,10 +193,12 @@ impl Entry {
 
 /// The sequence of an entry of an `XRANGE` or `XREAD` reply.
 pub(crate) fn sequence_of(entry: &Value) -> Option<u64> {
+    id_of(entry)?.strip_suffix("-0")?.parse().ok()
+}
+
+fn id_of(entry: &Value) -> Option<String> {
     let Value::Array(pair) = entry else { return None };
-    let id = pair.first().and_then(text)?;
-    let (sequence, rest) = id.split_once('-').map(|(s, r)| (s.parse(), r == "0"))?;
-    sequence.ok().filter(|_| rest)
+    pair.first().and_then(text)
 }
 
 /// Its fields with their values, in order.
@@ -341,11 +343,7 @@ pub async fn lines_after(
 
 /// The failure for an unreadable entry.
 pub(crate) fn unreadable(keys: &Keys, entry: &Value) -> Failure {
-    let id = if let Value::Array(pair) = entry {
-        pair.first().and_then(text).unwrap_or_default()
-    } else {
-        String::new()
-    };
+    let id = id_of(entry).unwrap_or_default();
     Refusal::Damaged(format!("the entry {id} of {} can't be read; run `gateway audit`", keys.journal()))
         .into()
 }

@@ -33,12 +33,8 @@ pub(crate) struct Sentinels {
 
 impl Sentinels {
     /// Parses a URL; `None` if it is of another kind.
-    pub(crate) fn parse(url: &str) -> Option<RedisResult<Self>> {
-        let (scheme, rest) = url.split_once("+sentinel://")?;
-        Some(Self::read(scheme, rest))
-    }
-
-    fn read(scheme: &str, rest: &str) -> RedisResult<Self> {
+    pub(crate) fn parse(url: &str) -> RedisResult<Option<Self>> {
+        let Some((scheme, rest)) = url.split_once("+sentinel://") else { return Ok(None) };
         let has_tls = match scheme {
             "redis" => false,
             "rediss" => true,
@@ -63,7 +59,7 @@ impl Sentinels {
         if all.is_empty() {
             return Err(wrong("names no sentinel"));
         }
-        Ok(Self {
+        Ok(Some(Self {
             all,
             service: service.to_owned(),
             primary: primary.redis_settings().clone(),
@@ -71,7 +67,7 @@ impl Sentinels {
             trusted: None,
             user: None,
             shown: format!("{scheme}+sentinel://{hosts}/{service}"),
-        })
+        }))
     }
 
     /// Trusts only these authorities, and presents their client certificate.

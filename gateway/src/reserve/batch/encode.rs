@@ -71,11 +71,10 @@ impl Columns {
         batch: impl Iterator<Item = &'a ReserveCommand>,
         catalogue: &Catalogue,
     ) {
-        for text in [&mut self.flags, &mut self.limits, &mut self.who, &mut self.wants] {
+        let Self { flags, limits, who, wants, buyers, rows, .. } = self;
+        for text in [flags, limits, who, wants, buyers, rows] {
             text.clear();
         }
-        self.buyers.clear();
-        self.rows.clear();
         self.row_ends.clear();
         self.items.places.clear();
         self.items.demands.clear();

@@ -60,6 +60,11 @@ local function derive_incarnation()
   return string.format('%014x', (at or 0) * 1000) .. redis.sha1hex(table.concat(first[2], '\n')):sub(1, 18)
 end
 
+-- The text for a key, by its place in KEYS, that has another type than it should have.
+local function wrong_type(i, got)
+  return KEYS[i] .. (got == 'none' and ' is gone' or ' is a ' .. got) .. ', should be a ' .. TYPES[i]
+end
+
 -- The wrong types of keys, one text for each key. Before the first reservation there are neither
 -- records nor taken items; without any limit there are no totals.
 local function find_damages(s)
@@ -67,11 +72,7 @@ local function find_damages(s)
   for i = 1, #TYPES do
     local got = redis.call('TYPE', KEYS[i]).ok
     local may_miss = (i == 6 and s.limits == 0) or ((i == 3 or i == 5) and s.number == 0)
-    if got == 'none' then
-      if not may_miss then list[#list + 1] = KEYS[i] .. ' is gone, should be a ' .. TYPES[i] end
-    elseif got ~= TYPES[i] then
-      list[#list + 1] = KEYS[i] .. ' is a ' .. got .. ', should be a ' .. TYPES[i]
-    end
+    if got ~= TYPES[i] and not (got == 'none' and may_miss) then list[#list + 1] = wrong_type(i, got) end
   end
   return list
 end
@@ -80,12 +81,9 @@ end
 -- `sale_clock` computed; or nil and the refusal. It writes nothing.
 local function read_state()
   local kind = redis.call('TYPE', STATE).ok
-  if kind == 'none' then
-    -- A sale with a journal but without a state is damaged, not missing.
-    if redis.call('EXISTS', JOURNAL) == 1 then return nil, {'damaged', STATE .. ' is gone, should be a hash'} end
-    return nil, {'missing'}
-  end
-  if kind ~= 'hash' then return nil, {'damaged', STATE .. ' is a ' .. kind .. ', should be a hash'} end
+  -- A sale with a journal but without a state is damaged, not missing.
+  if kind == 'none' and redis.call('EXISTS', JOURNAL) == 0 then return nil, {'missing'} end
+  if kind ~= 'hash' then return nil, {'damaged', wrong_type(1, kind)} end
   local values = redis.call('HMGET', STATE, 'epoch', 'format', 'incarnation', unpack(NUMBERS))
   local s = {epoch = values[1], format = tonumber(values[2] or 1) or 0, incarnation = values[3]}
   if s.format > FORMAT then
