@@ -118,6 +118,25 @@ pub struct SweepOutcome {
     pub left: Option<(i64, u64)>,
 }
 
+impl SweepOutcome {
+    /// Parses the script's reply after its header.
+    fn parse(header: Header, reply: &[Value]) -> Option<Self> {
+        let word = |at: usize| reply.get(at).and_then(text);
+        let more = match word(3)?.as_str() {
+            "0" => false,
+            "1" => true,
+            _ => return None,
+        };
+        let left = word(4)?;
+        let left = match left.split_once(' ') {
+            Some((due, made)) => Some((due.parse().ok()?, made.parse().ok()?)),
+            None if left.is_empty() => None,
+            None => return None,
+        };
+        Some(Self { header, ended: word(2)?.parse().ok()?, more, left })
+    }
+}
+
 /// One bounded sweep over so many journal entries.
 pub async fn sweep<D: Dial>(
     connection: &RedisConnection<D>,
@@ -127,36 +146,18 @@ pub async fn sweep<D: Dial>(
 ) -> Result<SweepOutcome, Failure> {
     let args = [sale.identity(&live.epoch), sale.known_sequence().to_string(), entries.to_string()];
     let reply = connection.call(live, Script::Expire, &sale.keys, &args).await?;
-    let header = Header::of(&reply)?;
     let unreadable = || Failure::unreadable("a reply of the sweep that can't be read");
-    let (ended, more, left) = parse(&reply).ok_or_else(unreadable)?;
-    if ended > 0 {
+    let outcome = SweepOutcome::parse(Header::of(&reply)?, &reply).ok_or_else(unreadable)?;
+    if outcome.ended > 0 {
         // A later buyer of this stock must find it free again, should Redis lose this.
-        let Header { sequence, time: at, sale_clock: clock, .. } = header;
+        let Header { sequence, time: at, sale_clock: clock, .. } = outcome.header;
         // No client gets an answer for a sweep, so that it does no harm where this is too late.
         let _ = sale.acknowledged().acknowledge(
             &live.epoch,
             Acknowledged { sequence, kind: "expire", at, clock, fields: Vec::new(), rows: String::new() },
         );
     }
-    Ok(SweepOutcome { header, ended, more, left })
-}
-
-/// The fields of [`SweepOutcome`] after the header.
-fn parse(reply: &[Value]) -> Option<(u64, bool, Option<(i64, u64)>)> {
-    let word = |at: usize| reply.get(at).and_then(text);
-    let more = match word(3)?.as_str() {
-        "0" => false,
-        "1" => true,
-        _ => return None,
-    };
-    let left = word(4)?;
-    let left = match left.split_once(' ') {
-        Some((due, made)) => Some((due.parse().ok()?, made.parse().ok()?)),
-        None if left.is_empty() => None,
-        None => return None,
-    };
-    Some((word(2)?.parse().ok()?, more, left))
+    Ok(outcome)
 }
 
 async fn handle_outcome<D: Dial>(

@@ -86,8 +86,7 @@ pub async fn read<D: Dial>(
     sale: &Sale,
     buyer_part: &str,
 ) -> Result<(Vec<Reservation>, Header), Failure> {
-    let live = connected(connection)?;
-    let (mut reservations, mut header, grace) = read_stored(connection, &live, sale, buyer_part).await?;
+    let (mut reservations, mut header, grace, live) = read_stored(connection, sale, buyer_part).await?;
     let is_over = |r: &Reservation| r.state != r.state_at(header.sale_clock, grace);
     if reservations.iter().any(is_over) {
         // A read writes nothing. A hold that is shown as expired must stay so: the clocks are
@@ -106,25 +105,26 @@ fn connected<D: Dial>(connection: &RedisConnection<D>) -> Result<LiveConnection<
     connection.live().ok_or_else(|| Failure::NotDone("not connected".into()))
 }
 
-/// The reservations in the ledger, and the grace of the sale, in ms.
+/// The reservations in the ledger, the grace of the sale in ms, and the connection that they came over.
 async fn read_stored<D: Dial>(
     connection: &RedisConnection<D>,
-    live: &LiveConnection<D::Conn>,
     sale: &Sale,
     buyer_part: &str,
-) -> Result<(Vec<Reservation>, Header, i64), Failure> {
+) -> Result<(Vec<Reservation>, Header, i64, LiveConnection<D::Conn>), Failure> {
+    let live = connected(connection)?;
     let args = [buyer_part, &sale.identity(&live.epoch), &sale.known_sequence().to_string()];
-    let reply = connection.call(live, Script::Reservations, &sale.keys, &args).await;
+    let reply = connection.call(&live, Script::Reservations, &sale.keys, &args).await;
     let reply = reply.inspect_err(|failure| sale.note_refusal(failure))?;
     let (reservations, header, grace) = read_record(&sale.keys, buyer_part, &reply)?;
     let mut acknowledged = sale.acknowledged();
     // An empty list is an acknowledgement too.
     let may_acknowledge = acknowledged.may_acknowledge(&live.epoch)
-        && reservations
-            .iter()
-            .all(|reservation| acknowledged.acknowledge_shown(&live.epoch, reservation, &header));
+        && reservations.iter().all(|shown| acknowledged.acknowledge_shown(&live.epoch, shown, &header));
     drop(acknowledged);
-    may_acknowledge.then_some((reservations, header, grace)).ok_or_else(|| Failure::NotDone(MOVED.to_owned()))
+    if !may_acknowledge {
+        return Err(Failure::NotDone(MOVED.to_owned()));
+    }
+    Ok((reservations, header, grace, live))
 }
 
 /// Reads one reservation in its present state.
@@ -193,11 +193,7 @@ pub async fn amend<D: Dial>(
     for _ in 0..AMEND_TRIES {
         // The scripts have no definition, so the new content is composed here; the version detects
         // concurrent changes. The script alone decides whether it is too late.
-        let list = match connected(connection) {
-            Ok(live) => read_stored(connection, &live, sale, &id[..BUYER_CHARS]).await,
-            Err(failure) => Err(failure),
-        };
-        let current = match list {
+        let current = match read_stored(connection, sale, &id[..BUYER_CHARS]).await {
             Ok((list, ..)) => list.into_iter().find(|r| r.id == id),
             Err(failure) => return shed_unread(sale, &failure),
         };
