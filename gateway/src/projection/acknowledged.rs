@@ -163,10 +163,8 @@ impl AcknowledgementBuffer {
 
     /// Accepts the Redis of this epoch as the one that serves the sale.
     pub(crate) fn trust_epoch(&mut self, epoch: &str) {
-        match &mut self.trusted {
-            Trusted::AnyEpoch => {}
-            Trusted::Epoch(trusted) if trusted == epoch => {}
-            other => *other = Trusted::Epoch(epoch.to_owned()),
+        if !self.may_acknowledge(epoch) {
+            self.trusted = Trusted::Epoch(epoch.to_owned());
         }
     }
 
@@ -245,14 +243,8 @@ impl AcknowledgementBuffer {
     /// The kept entries and changes after a sequence.
     pub(crate) fn entries_after(&self, sequence: u64) -> (Vec<(u64, Value)>, Vec<Acknowledged>) {
         let read = self.read.iter().filter(|(at, _)| *at > sequence);
-        (
-            read.map(|(at, entry)| (*at, entry.unpack())).collect(),
-            self.acknowledged
-                .iter()
-                .filter(|acknowledged| acknowledged.sequence > sequence)
-                .cloned()
-                .collect(),
-        )
+        let acknowledged = self.acknowledged.iter().filter(|change| change.sequence > sequence);
+        (read.map(|(at, entry)| (*at, entry.unpack())).collect(), acknowledged.cloned().collect())
     }
 }
 

@@ -6,7 +6,6 @@
 mod caught_up;
 mod confirmed_count;
 mod discovery;
-mod incarnation;
 mod model_builder;
 mod per_sale;
 mod position;
@@ -14,16 +13,16 @@ mod streams;
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
+use std::convert::Infallible;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub use caught_up::CaughtUp;
-use incarnation::incarnation_in;
 pub use model_builder::load;
 pub(crate) use model_builder::scan;
 use model_builder::{JournalSource, ModelBuilder};
-use position::{Position, entry_at};
+use position::{Position, entry_at, incarnation_in};
 use redis::Value;
 use redis::aio::ConnectionLike as _;
 use streams::streams;
@@ -93,9 +92,8 @@ impl ConsumerContext {
                     self.uses.connected();
                     let mut consumer = JournalConsumer {
                         conn,
-                        has_moved: &|| self.redis.moves() != moves,
-                        scripts: &self.scripts,
-                        sales: &self.sales,
+                        shared: &self,
+                        moves,
                         one: one.as_ref(),
                         positions,
                         refused,
@@ -103,10 +101,7 @@ impl ConsumerContext {
                         verified: HashSet::new(),
                         probed: Instant::now(),
                     };
-                    let error = match consumer.run(&self.caught_up, &outage, &self.uses).await {
-                        Ok(never) => match never {},
-                        Err(error) => error,
-                    };
+                    let Err(error) = consumer.run(&outage).await;
                     JournalConsumer { positions, refused, .. } = consumer;
                     error
                 }
@@ -125,10 +120,9 @@ impl ConsumerContext {
 
 struct JournalConsumer<'a> {
     conn: LedgerConnection,
-    /// Whether the connection goes to a former primary.
-    has_moved: &'a dyn Fn() -> bool,
-    scripts: &'a Scripts,
-    sales: &'a Sales,
+    shared: &'a ConsumerContext,
+    /// See [`Dial::moves`], as it was when the connection was opened.
+    moves: u64,
     /// The only sale to follow; `None`: all.
     one: Option<&'a SingleSale>,
     /// The last entry that was read of each sale's journal.
@@ -144,19 +138,13 @@ struct JournalConsumer<'a> {
     probed: Instant,
 }
 
-enum Never {}
-
 impl JournalConsumer<'_> {
-    async fn run(
-        &mut self,
-        caught_up: &CaughtUp,
-        outage: &Outage,
-        uses: &RedisUse,
-    ) -> Result<Never, Failure> {
+    async fn run(&mut self, outage: &Outage) -> Result<Infallible, Failure> {
+        let ConsumerContext { redis, caught_up, uses, .. } = self.shared;
         let part = self.one.map_or("", |one| one.id.as_str());
         self.check_positions().await?;
         loop {
-            if (self.has_moved)() {
+            if redis.moves() != self.moves {
                 return Err(Failure::NotDone(MOVED.to_owned()));
             }
             self.probe_if_due().await?;
@@ -190,7 +178,7 @@ impl JournalConsumer<'_> {
             let stuck = !self.stuck.is_empty();
             for id in &ids {
                 let reads_on = !behind.contains(id) && !self.stuck.contains(id) && self.verified.contains(id);
-                let Some(sale) = self.sales.get(id).filter(|_| reads_on) else {
+                let Some(sale) = self.shared.sales.get(id).filter(|_| reads_on) else {
                     continue;
                 };
                 // A definition is read at a later sequence than the journal's position; until that
@@ -209,7 +197,7 @@ impl JournalConsumer<'_> {
                     // The next read would return its entries at once.
                     tokio::time::sleep(RETRY).await;
                 } else if !quiet {
-                    self.sales.wait_for_more(GATHER).await;
+                    self.shared.sales.wait_for_more(GATHER).await;
                 }
             }
         }
@@ -222,7 +210,7 @@ impl JournalConsumer<'_> {
             return Ok(());
         }
         self.probed = Instant::now();
-        match self.scripts.probe(&mut self.conn, &[]).await {
+        match self.shared.scripts.probe(&mut self.conn, &[]).await {
             Err(failure) if failure.ends_connection() => Err(failure),
             _ => Ok(()),
         }
@@ -239,7 +227,7 @@ impl JournalConsumer<'_> {
             let keys = Keys::of(&id);
             let incarnation = incarnation_in(&mut self.conn, &keys).await?;
             self.compare_incarnation(&id, incarnation);
-            if self.sales.get(&id).is_none() {
+            if self.shared.sales.get(&id).is_none() {
                 self.positions.remove(&id);
                 continue;
             }
@@ -249,7 +237,7 @@ impl JournalConsumer<'_> {
             };
             if there != Some(position) {
                 self.positions.remove(&id);
-                if let Some(sale) = self.sales.get(&id) {
+                if let Some(sale) = self.shared.sales.get(&id) {
                     let at = position.sequence;
                     sale.set_consumer_fault(Some(format!(
                         "its entry {at}-0 is missing or differs: acknowledged changes may be lost, too"
@@ -258,6 +246,24 @@ impl JournalConsumer<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Compares the ledger's incarnation of a sale with the followed one: another sale may have its
+    /// name. Without one the sale is gone or of an earlier format; the next tick resolves both.
+    fn compare_incarnation(&mut self, id: &str, found: Option<String>) {
+        let (Some(sale), Some(found)) = (self.shared.sales.get(id), found) else { return };
+        if found == sale.incarnation() {
+            self.verified.insert(id.to_owned());
+            return;
+        }
+        sale.note_incarnation(&found);
+        self.mark_stuck(
+            id,
+            format!(
+                "the ledger went back to an earlier incarnation of the sale, {found}: acknowledged \
+                    changes may be lost"
+            ),
+        );
     }
 
     /// Reads all journals once; returns entries by sale. The same write then reads each sale's
@@ -315,7 +321,7 @@ impl JournalConsumer<'_> {
 
     /// Marks this sale as stuck for now; the others continue.
     fn mark_stuck(&mut self, id: &str, why: String) {
-        if let Some(sale) = self.sales.get(id) {
+        if let Some(sale) = self.shared.sales.get(id) {
             sale.set_consumer_fault(Some(why));
         }
         self.stuck.insert(id.to_owned());
@@ -323,17 +329,17 @@ impl JournalConsumer<'_> {
 
     /// Applies these entries to the read model.
     async fn apply_entries(&mut self, id: &str, entries: Vec<Value>) -> Result<(), Failure> {
-        let Some(sale) = self.sales.get(id).filter(|_| !entries.is_empty()) else {
+        let Some(sale) = self.shared.sales.get(id).filter(|_| !entries.is_empty()) else {
             return Ok(());
         };
         let mut builder = ModelBuilder::from(ReadModel::clone(&sale.read_model()), self.position(id));
         let each = |entry: &Entry, read_model: &ReadModel| {
             sale.add_buyers(entry.buyers().filter_map(buyer_mark));
-            sale.note_change(entry);
+            sale.lock_tail().note(entry);
             sale.compare_counters_at(read_model);
         };
-        let (keys, incarnation) = (&sale.keys, sale.incarnation());
-        let mut journal = JournalSource { conn: &mut self.conn, scripts: self.scripts, keys, incarnation };
+        let (scripts, keys, incarnation) = (&self.shared.scripts, &sale.keys, sale.incarnation());
+        let mut journal = JournalSource { conn: &mut self.conn, scripts, keys, incarnation };
         let mut read = builder.apply_entries(&mut journal, entries, each).await;
         if matches!(read, Ok(None)) {
             read = builder.catch_up(&mut journal, each).await;
@@ -353,7 +359,7 @@ impl JournalConsumer<'_> {
         if builder.position.sequence >= sequence {
             sale.set_consumed_sequence(builder.position.sequence);
         }
-        sale.note_read(sequence, self.scripts);
+        sale.note_read(sequence, scripts);
         self.positions.insert(id.to_owned(), builder.position);
         if let Some(refusal) = stuck {
             self.mark_stuck(id, refusal);

@@ -33,7 +33,6 @@ use crate::domain::decision::Header;
 use crate::domain::sale::{Availability, Phase, SaleControls};
 use crate::projection::acknowledged::AcknowledgementBuffer;
 use crate::projection::tail::Tail;
-use crate::store::journal::Entry;
 use crate::store::keys::Keys;
 use crate::store::scripts::Scripts;
 
@@ -111,8 +110,8 @@ pub struct Sale {
     pending: Pending,
     /// The highest sequence that this process may have acknowledged.
     known_sequence: AtomicU64,
-    /// When the read model was last complete, in microseconds after `since`; 0: never yet.
-    complete_at_us: AtomicU64,
+    /// When the read model was last complete.
+    complete_at: Mutex<Option<Instant>>,
     /// As of when it may refuse.
     completeness: Completeness,
     since: Instant,
@@ -203,7 +202,7 @@ impl Sale {
             read_model: ArcSwap::from_pointee(read_model.with_derived_fields()),
             buyers: Buyers::of(buyers),
             pending: Pending::default(),
-            complete_at_us: AtomicU64::new(0),
+            complete_at: Mutex::default(),
             completeness: Completeness::default(),
             since: Instant::now(),
             clock: ArcSwapOption::empty(),
@@ -225,12 +224,8 @@ impl Sale {
         lock(&self.tail).clone()
     }
 
-    pub(crate) fn note_change(&self, entry: &Entry) {
-        lock(&self.tail).note(entry);
-    }
-
-    pub(crate) fn set_tail(&self, tail: Tail) {
-        *lock(&self.tail) = tail;
+    pub(crate) fn lock_tail(&self) -> MutexGuard<'_, Tail> {
+        lock(&self.tail)
     }
 
     pub(crate) fn acknowledged(&self) -> MutexGuard<'_, AcknowledgementBuffer> {
@@ -276,8 +271,7 @@ impl Sale {
     /// The age of the read model; `None` if it was never complete.
     #[must_use]
     pub fn age(&self, now: Instant) -> Option<Duration> {
-        let at = self.complete_at_us.load(Ordering::Relaxed);
-        (at > 0).then(|| now.saturating_duration_since(self.since + Duration::from_micros(at)))
+        lock(&self.complete_at).map(|at| now.saturating_duration_since(at))
     }
 
     /// The age of the read model, or the time since the sale was read.
@@ -287,15 +281,14 @@ impl Sale {
     }
 
     pub(crate) fn note_complete_at(&self, at: Instant) {
-        let at = at.saturating_duration_since(self.since).as_micros();
-        self.complete_at_us.store(u64::try_from(at).unwrap_or(u64::MAX).max(1), Ordering::Relaxed);
-        self.pending.forget_expired();
+        *lock(&self.complete_at) = Some(at);
+        self.forget_expired_taps();
     }
 
     /// Whether this buyer may have a reservation or a pending tap.
     #[must_use]
     pub fn may_have_won(&self, buyer: u64) -> bool {
-        self.pending.contains(buyer) || self.buyers.contains(buyer)
+        lock(&self.pending).contains_key(&buyer) || self.buyers.contains(buyer)
     }
 
     pub(crate) fn add_buyers(&self, buyers: impl IntoIterator<Item = u64>) {
@@ -385,7 +378,7 @@ impl Sale {
 }
 
 /// A panic under one of these locks leaves plain data behind, which is still valid.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -145,29 +145,23 @@ impl Snapshot {
         if !self.damages.is_empty() {
             return Err(Refusal::Damaged(self.damages.join("; ")).into());
         }
+        let no_number = |key: &str, field: &str| Refusal::Damaged(format!("{key} has no number in {field}"));
         let counted = |field: &&str| {
             let number = self.state.get(*field).and_then(|v| v.parse::<i64>().ok());
             number.is_some_and(|number| !SWITCHES.contains(field) || matches!(number, 0 | 1))
         };
         if let Some(field) = DECIDING.iter().chain(&SWITCHES).find(|field| !counted(field)) {
-            return Err(Refusal::Damaged(format!("{} has no number in {field}", keys.all()[0])).into());
+            return Err(no_number(keys.state(), field).into());
         }
         let catalogue = Catalogue::new(self.parse_definition(keys)?, self.number("revision").unsigned_abs());
-        let number = |map: &HashMap<String, String>, name: &str| map.get(name).and_then(|v| v.parse().ok());
-        let missing = |name: &str| {
-            Failure::Refused(Refusal::Damaged(format!("{} has no number in {name}", keys.all()[1])))
+        let number = |item: &Item, map: &HashMap<String, String>, key: &str| {
+            let number = map.get(&item.name).and_then(|v| v.parse().ok());
+            number.ok_or_else(|| no_number(key, &item.name))
         };
-        let free = catalogue
-            .items()
-            .iter()
-            .map(|item| number(&self.stock, &item.name).ok_or_else(|| missing(&item.name)))
-            .collect::<Result<_, _>>()?;
-        let total = |item: &Item| {
-            let no_total =
-                || Refusal::Damaged(format!("{} has no number in {}", keys.all()[5], item.name)).into();
-            item.limited.then(|| number(&self.totals, &item.name).ok_or_else(no_total)).transpose()
-        };
-        let totals = catalogue.items().iter().map(total).collect::<Result<_, Failure>>()?;
+        let free = |item: &Item| number(item, &self.stock, keys.stock());
+        let free = catalogue.items().iter().map(free).collect::<Result<_, Refusal>>()?;
+        let total = |item: &Item| item.limited.then(|| number(item, &self.totals, keys.totals())).transpose();
+        let totals = catalogue.items().iter().map(total).collect::<Result<_, Refusal>>()?;
         Ok(ReadModel {
             sequence: self.header.sequence,
             controls: self.controls(),

@@ -2,6 +2,7 @@
 //! each second.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use redis::Value;
 use redis::aio::ConnectionLike;
@@ -34,36 +35,12 @@ pub struct Second {
     pub expired: u64,
 }
 
-/// A definition, a restock, an operator action, or an adopted epoch.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Act {
-    /// Time in ms.
-    pub at: i64,
-    /// Sequence of the change.
-    pub sequence: u64,
-    /// Kind in the journal: `define`, `restock`, `pause` and so on.
-    pub kind: String,
-    /// Name of the operator or gateway.
-    pub who: String,
-    /// The operator's reason.
-    pub reason: Option<String>,
-    /// The item of a restock.
-    pub item: Option<String>,
-    /// The item's new total.
-    pub total: Option<i64>,
-    /// The item's previous total.
-    pub was: Option<i64>,
-    /// New revision of the definition.
-    pub revision: Option<u64>,
-    /// Changes that were replayed before the epoch was adopted.
-    pub replayed: Option<u64>,
-}
-
 /// The end of a journal: the latest seconds and actions, oldest first.
 #[derive(Debug, Clone, Default)]
 pub struct Tail {
     seconds: VecDeque<Second>,
-    acts: VecDeque<Act>,
+    /// Definitions, restocks, operator actions, and adopted epochs.
+    acts: VecDeque<Arc<Entry>>,
     sequence: u64,
 }
 
@@ -74,8 +51,8 @@ impl Tail {
     }
 
     /// The latest actions.
-    pub fn acts(&self) -> impl DoubleEndedIterator<Item = &Act> {
-        self.acts.iter()
+    pub fn acts(&self) -> impl DoubleEndedIterator<Item = &Entry> {
+        self.acts.iter().map(Arc::as_ref)
     }
 
     /// Adds an entry, unless it was added before.
@@ -84,49 +61,23 @@ impl Tail {
             return;
         }
         self.sequence = entry.sequence;
+        let at = entry.at - entry.at.rem_euclid(1000);
+        let before = self.seconds.back().filter(|last| last.at == at).copied();
+        let mut second = Second { at, sequence: entry.sequence, ..before.unwrap_or_default() };
         // Entries about buyers list the reservations: winners in a column, others one on each line.
         let lines = || entry.fields.get("data").map_or(0, |data| data.lines().count()) as u64;
-        let second = match entry.kind.as_str() {
-            "reserve" => Second { reserved: entry.buyers().count() as u64, ..Second::default() },
-            "amend" => Second { amended: lines(), ..Second::default() },
-            "confirm" => Second { confirmed: lines(), ..Second::default() },
-            "cancel" => Second { cancelled: lines(), ..Second::default() },
-            "expire" => Second { expired: lines(), ..Second::default() },
-            _ => return push(&mut self.acts, act(entry)),
-        };
-        let at = entry.at - entry.at.rem_euclid(1000);
-        if self.seconds.back().is_none_or(|last| last.at != at) {
-            push(&mut self.seconds, Second { at, ..Second::default() });
+        match entry.kind.as_str() {
+            "reserve" => second.reserved += entry.buyers().count() as u64,
+            "amend" => second.amended += lines(),
+            "confirm" => second.confirmed += lines(),
+            "cancel" => second.cancelled += lines(),
+            "expire" => second.expired += lines(),
+            _ => return push(&mut self.acts, Arc::new(entry.clone())),
         }
-        if let Some(last) = self.seconds.back_mut() {
-            *last = Second {
-                at,
-                sequence: entry.sequence,
-                reserved: last.reserved + second.reserved,
-                amended: last.amended + second.amended,
-                confirmed: last.confirmed + second.confirmed,
-                cancelled: last.cancelled + second.cancelled,
-                expired: last.expired + second.expired,
-            };
+        if before.is_some() {
+            self.seconds.pop_back();
         }
-    }
-}
-
-fn act(entry: &Entry) -> Act {
-    let text = |name: &str| entry.fields.get(name).cloned();
-    let number = |name: &str| entry.fields.get(name).and_then(|n| n.parse().ok());
-    Act {
-        at: entry.at,
-        sequence: entry.sequence,
-        kind: entry.kind.clone(),
-        who: text("who").unwrap_or_default(),
-        // A lone hyphen means "no reason" (`check_reason`).
-        reason: text("reason").filter(|reason| reason != "-"),
-        item: text("item"),
-        total: number("total"),
-        was: number("was"),
-        revision: number("revision").map(i64::unsigned_abs),
-        replayed: number("replayed").map(i64::unsigned_abs),
+        push(&mut self.seconds, second);
     }
 }
 

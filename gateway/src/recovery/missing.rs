@@ -15,7 +15,7 @@ const COMMON: [&str; 5] = ["kind", "at", "clock", "stock", "counts"];
 pub(crate) const LOST: &str = "lost";
 
 /// A change, as `lua/replay.lua` takes it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct MissingChange {
     pub(crate) sequence: u64,
     pub(crate) kind: String,
@@ -88,17 +88,8 @@ impl MissingChange {
         let rows: Vec<Row> = rows.lines().map(Row::of).collect::<Option<_>>()?;
         let is_whole =
             rows.iter().all(|row| row.reservation().is_some()) && (kind != "reserve" || !rows.is_empty());
-        is_whole.then(|| Self {
-            sequence,
-            kind: kind.to_owned(),
-            at,
-            clock,
-            items: Vec::new(),
-            left: None,
-            counts: None,
-            fields: fields.clone(),
-            rows,
-        })
+        let (kind, fields) = (kind.to_owned(), fields.clone());
+        is_whole.then(|| Self { sequence, kind, at, clock, fields, rows, ..Self::default() })
     }
 
     /// Adds the reservations of this change that another gateway acknowledged: each has only its own.
@@ -125,19 +116,9 @@ impl MissingChange {
 
     /// In the place of a change that no report has.
     pub(crate) fn placeholder(sequence: u64) -> Self {
-        let fields =
-            ["who", "gateways", "reason", "no gateway has read or acknowledged it"].map(str::to_owned);
-        Self {
-            sequence,
-            kind: LOST.to_owned(),
-            at: 0,
-            clock: 0,
-            items: Vec::new(),
-            left: None,
-            counts: None,
-            fields: fields.to_vec(),
-            rows: Vec::new(),
-        }
+        let fields = ["who", "gateways", "reason", "no gateway has read or acknowledged it"];
+        let fields = fields.map(str::to_owned).to_vec();
+        Self { sequence, kind: LOST.to_owned(), fields, ..Self::default() }
     }
 
     /// Whether the entry contains the acknowledged reservations.

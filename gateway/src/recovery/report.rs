@@ -1,13 +1,12 @@
 //! The recovery reports of all gateways, and what follows from them: a wait, a replay, or a decision for an operator. Pure.
 
-use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::{Deserialize, Serialize};
 
 use crate::projection::acknowledged::Clocks;
-use crate::recovery::missing::MissingChange;
 use crate::recovery::state::{Blocked, Replay};
+use crate::recovery::missing::MissingChange;
 
 /// In the place of a gateway's id: all of them.
 pub(crate) const ALL: &str = "*";
@@ -69,12 +68,8 @@ impl RecoveryReports {
             }
             Some(("t", _)) => {
                 let entry: MissingChange = serde_json::from_str(value).ok()?;
-                match self.acknowledged.entry(entry.sequence) {
-                    Entry::Occupied(mut before) => before.get_mut().merge(entry),
-                    Entry::Vacant(slot) => {
-                        slot.insert(entry);
-                    }
-                }
+                let slot = self.acknowledged.entry(entry.sequence);
+                slot.and_modify(|before| before.merge(entry.clone())).or_insert(entry);
             }
             _ if field == "conflict" => self.conflict = Some(value.to_owned()),
             _ => {}

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use redis::Value;
 use tokio::task::JoinHandle;
 
 use crate::domain::decision::Header;
@@ -62,7 +63,7 @@ async fn sweep_sale<D: Dial>(
         let connection = connections.of(&sale.keys);
         if let Some(live) = connection.live() {
             let mut outcome = tick_and_sweep(&connection, &live, &recovery.scripts, &sale).await;
-            if is_missing(&outcome) {
+            if matches!(outcome, Err(Failure::Refused(Refusal::Missing))) {
                 if archive::is_purged(&recovery.pool, &sale.id, sale.incarnation()).await.unwrap_or(false) {
                     tracing::info!(sale = sale.id, "the sale was purged");
                     return sales.forget(&sale);
@@ -74,10 +75,6 @@ async fn sweep_sale<D: Dial>(
         }
         tokio::time::sleep(TICK.mul_f32(0.8 + 0.4 * fastrand::f32())).await;
     }
-}
-
-fn is_missing(outcome: &Result<(), Failure>) -> bool {
-    matches!(outcome, Err(Failure::Refused(Refusal::Missing)))
 }
 
 /// One tick, and as many sweeps as it takes until no hold is due.
@@ -121,6 +118,25 @@ pub struct SweepOutcome {
     pub left: Option<(i64, u64)>,
 }
 
+impl SweepOutcome {
+    /// Parses the script's reply after its header.
+    fn parse(header: Header, reply: &[Value]) -> Option<Self> {
+        let word = |at: usize| reply.get(at).and_then(text);
+        let more = match word(3)?.as_str() {
+            "0" => false,
+            "1" => true,
+            _ => return None,
+        };
+        let left = word(4)?;
+        let left = match left.split_once(' ') {
+            Some((due, made)) => Some((due.parse().ok()?, made.parse().ok()?)),
+            None if left.is_empty() => None,
+            None => return None,
+        };
+        Some(Self { header, ended: word(2)?.parse().ok()?, more, left })
+    }
+}
+
 /// One bounded sweep over so many journal entries.
 pub async fn sweep<D: Dial>(
     connection: &RedisConnection<D>,
@@ -130,36 +146,18 @@ pub async fn sweep<D: Dial>(
 ) -> Result<SweepOutcome, Failure> {
     let args = [sale.identity(&live.epoch), sale.known_sequence().to_string(), entries.to_string()];
     let reply = connection.call(live, Script::Expire, &sale.keys, &args).await?;
-    let header = Header::of(&reply)?;
     let unreadable = || Failure::unreadable("a reply of the sweep that can't be read");
-    let [ended, more, left] = [2, 3, 4].map(|at| reply.get(at).and_then(text));
-    let ended: u64 = ended.and_then(|n| n.parse().ok()).ok_or_else(unreadable)?;
-    let (more, left) = more.zip(left).ok_or_else(unreadable)?;
-    let more = match more.as_str() {
-        "0" => false,
-        "1" => true,
-        _ => return Err(unreadable()),
-    };
-    let left = match left.as_str() {
-        "" => None,
-        left => Some(first_left(left).ok_or_else(unreadable)?),
-    };
-    if ended > 0 {
+    let outcome = SweepOutcome::parse(Header::of(&reply)?, &reply).ok_or_else(unreadable)?;
+    if outcome.ended > 0 {
         // A later buyer of this stock must find it free again, should Redis lose this.
-        let Header { sequence, time: at, sale_clock: clock, .. } = header;
+        let Header { sequence, time: at, sale_clock: clock, .. } = outcome.header;
         // No client gets an answer for a sweep, so that it does no harm where this is too late.
         let _ = sale.acknowledged().acknowledge(
             &live.epoch,
             Acknowledged { sequence, kind: "expire", at, clock, fields: Vec::new(), rows: String::new() },
         );
     }
-    Ok(SweepOutcome { header, ended, more, left })
-}
-
-/// When the first holds that a sweep has left are due, and how many there were of them.
-fn first_left(text: &str) -> Option<(i64, u64)> {
-    let (due, made) = text.split_once(' ')?;
-    Some((due.parse().ok()?, made.parse().ok()?))
+    Ok(outcome)
 }
 
 async fn handle_outcome<D: Dial>(

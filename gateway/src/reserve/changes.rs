@@ -86,8 +86,7 @@ pub async fn read<D: Dial>(
     sale: &Sale,
     buyer_part: &str,
 ) -> Result<(Vec<Reservation>, Header), Failure> {
-    let live = connected(connection)?;
-    let (mut reservations, mut header, grace) = read_stored(connection, &live, sale, buyer_part).await?;
+    let (mut reservations, mut header, grace, live) = read_stored(connection, sale, buyer_part).await?;
     let is_over = |r: &Reservation| r.state != r.state_at(header.sale_clock, grace);
     if reservations.iter().any(is_over) {
         // A read writes nothing. A hold that is shown as expired must stay so: the clocks are
@@ -106,25 +105,26 @@ fn connected<D: Dial>(connection: &RedisConnection<D>) -> Result<LiveConnection<
     connection.live().ok_or_else(|| Failure::NotDone("not connected".into()))
 }
 
-/// The reservations in the ledger, and the grace of the sale, in ms.
+/// The reservations in the ledger, the grace of the sale in ms, and the connection that they came over.
 async fn read_stored<D: Dial>(
     connection: &RedisConnection<D>,
-    live: &LiveConnection<D::Conn>,
     sale: &Sale,
     buyer_part: &str,
-) -> Result<(Vec<Reservation>, Header, i64), Failure> {
+) -> Result<(Vec<Reservation>, Header, i64, LiveConnection<D::Conn>), Failure> {
+    let live = connected(connection)?;
     let args = [buyer_part, &sale.identity(&live.epoch), &sale.known_sequence().to_string()];
-    let reply = connection.call(live, Script::Reservations, &sale.keys, &args).await;
+    let reply = connection.call(&live, Script::Reservations, &sale.keys, &args).await;
     let reply = reply.inspect_err(|failure| sale.note_refusal(failure))?;
     let (reservations, header, grace) = read_record(&sale.keys, buyer_part, &reply)?;
     let mut acknowledged = sale.acknowledged();
     // An empty list is an acknowledgement too.
     let may_acknowledge = acknowledged.may_acknowledge(&live.epoch)
-        && reservations
-            .iter()
-            .all(|reservation| acknowledged.acknowledge_shown(&live.epoch, reservation, &header));
+        && reservations.iter().all(|shown| acknowledged.acknowledge_shown(&live.epoch, shown, &header));
     drop(acknowledged);
-    may_acknowledge.then_some((reservations, header, grace)).ok_or_else(|| Failure::NotDone(MOVED.to_owned()))
+    if !may_acknowledge {
+        return Err(Failure::NotDone(MOVED.to_owned()));
+    }
+    Ok((reservations, header, grace, live))
 }
 
 /// Reads one reservation in its present state.
@@ -138,10 +138,10 @@ pub async fn get<D: Dial>(
         return Change::NotFound;
     }
     match read(connection, sale, &id[..BUYER_CHARS]).await {
-        Ok((list, header)) => match list.into_iter().find(|r| r.id == id) {
-            Some(reservation) => Change::Done(Box::new(reservation), header),
-            None => Change::NotFound,
-        },
+        Ok((list, header)) => {
+            let found = list.into_iter().find(|r| r.id == id);
+            found.map_or(Change::NotFound, |reservation| Change::Done(Box::new(reservation), header))
+        }
         Err(failure) => shed_unread(sale, &failure),
     }
 }
@@ -160,16 +160,8 @@ pub async fn confirm<D: Dial>(
     payment: &str,
     version: u64,
 ) -> Change {
-    let args = |identity: &str| {
-        vec![
-            identity.to_owned(),
-            sale.known_sequence().to_string(),
-            id.to_owned(),
-            payment.to_owned(),
-            version.to_string(),
-        ]
-    };
-    change(connection, sale, id, Script::Confirm, args).await.unwrap_or_else(|failure| failed(sale, &failure))
+    let paid = change(connection, sale, id, Script::Confirm, &[payment, &version.to_string()]).await;
+    paid.unwrap_or_else(|failure| failed(sale, &failure))
 }
 
 /// Cancels a reservation.
@@ -182,10 +174,8 @@ pub async fn cancel<D: Dial>(
     if !by.may_see(id) {
         return Change::NotFound;
     }
-    let args = |identity: &str| {
-        vec![identity.to_owned(), sale.known_sequence().to_string(), id.to_owned(), by.word().to_owned()]
-    };
-    change(connection, sale, id, Script::Cancel, args).await.unwrap_or_else(|failure| failed(sale, &failure))
+    let cancelled = change(connection, sale, id, Script::Cancel, &[by.word()]).await;
+    cancelled.unwrap_or_else(|failure| failed(sale, &failure))
 }
 
 /// Changes what is reserved, all of it or nothing.
@@ -203,11 +193,7 @@ pub async fn amend<D: Dial>(
     for _ in 0..AMEND_TRIES {
         // The scripts have no definition, so the new content is composed here; the version detects
         // concurrent changes. The script alone decides whether it is too late.
-        let list = match connected(connection) {
-            Ok(live) => read_stored(connection, &live, sale, &id[..BUYER_CHARS]).await,
-            Err(failure) => Err(failure),
-        };
-        let current = match list {
+        let current = match read_stored(connection, sale, &id[..BUYER_CHARS]).await {
             Ok((list, ..)) => list.into_iter().find(|r| r.id == id),
             Err(failure) => return shed_unread(sale, &failure),
         };
@@ -220,30 +206,21 @@ pub async fn amend<D: Dial>(
         let unknown = amendment::unknown_changes(&catalogue, &current, &next);
         let limited =
             |name: &String| catalogue.place(name).is_some_and(|place| catalogue.items()[place].limited);
-        let without_limit: Vec<String> =
-            next.items().into_iter().chain(current.items()).filter(|name| !limited(name)).collect();
+        let without_limit = next.items().into_iter().chain(current.items()).filter(|name| !limited(name));
         // The ledger reports it, if it has this definition.
         let model = if unknown.is_empty() { &next.model } else { "?" };
-        let args = |identity: &str| {
-            let dash = |text: String| {
-                if text.is_empty() { "-".to_owned() } else { text }
-            };
-            let mut args = vec![
-                identity.to_owned(),
-                catalogue.revision.to_string(),
-                sale.known_sequence().to_string(),
-                id.to_owned(),
-                current.version.to_string(),
-                by.word().to_owned(),
-                model.to_owned(),
-                dash(next.packages.join(",")),
-                dash(next.store.clone().unwrap_or_default()),
-                dash(next.unavailable.join(",")),
-            ];
-            args.extend(without_limit.clone());
-            args
-        };
-        last = match change(connection, sale, id, Script::Amend, args).await {
+        let dash = |text: String| if text.is_empty() { "-".to_owned() } else { text };
+        let mut args = vec![
+            catalogue.revision.to_string(),
+            current.version.to_string(),
+            by.word().to_owned(),
+            model.to_owned(),
+            dash(next.packages.join(",")),
+            dash(next.store.clone().unwrap_or_default()),
+            dash(next.unavailable.join(",")),
+        ];
+        args.extend(without_limit);
+        last = match change(connection, sale, id, Script::Amend, &args).await {
             Ok(changed @ Change::Changed(_)) => changed,
             Ok(Change::UnknownItem(_)) => return Change::UnknownItem(unknown),
             Ok(done) => return done,
@@ -259,15 +236,17 @@ pub async fn amend<D: Dial>(
     last
 }
 
+/// Calls a script on one reservation; `args` follow those that all these scripts have.
 async fn change<D: Dial>(
     connection: &RedisConnection<D>,
     sale: &Sale,
     id: &str,
     script: Script,
-    args: impl Fn(&str) -> Vec<String>,
+    args: &[impl redis::ToRedisArgs],
 ) -> Result<Change, Failure> {
     let live = connected(connection)?;
-    let reply = connection.call(&live, script, &sale.keys, &args(&sale.identity(&live.epoch))).await;
+    let args = (&[&*sale.identity(&live.epoch), &sale.known_sequence().to_string(), id], args);
+    let reply = connection.call(&live, script, &sale.keys, args).await;
     let reply = reply.inspect_err(|failure| sale.note_refusal(failure))?;
     let (change, header) = read_change(id, &reply)?;
     if !acknowledge_change(sale, &live.epoch, script, id, &change, header, &reply) {

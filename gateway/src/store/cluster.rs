@@ -14,14 +14,14 @@ use arc_swap::ArcSwapOption;
 pub(crate) use conn::ClusterAwareConnection;
 use redis::io::tcp::TcpSettings;
 use redis::{
-    AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo, RedisError,
-    RedisResult, TlsCertificates, Value,
+    Client, ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo, RedisError, RedisResult,
+    TlsCertificates, Value,
 };
 use slots::{Range, UNKNOWN, ranges};
 use tokio::sync::{Mutex, Notify, watch};
 
 use crate::store::acl;
-use crate::store::dial::user_and_hosts;
+use crate::store::dial::{time_limits, user_and_hosts, wrong};
 use crate::store::keys::SLOTS;
 use crate::store::reply::{shape, unreadable};
 
@@ -34,7 +34,7 @@ pub(crate) struct Cluster {
     /// The initial nodes. The first one's user, password and TLS apply to all nodes.
     seeds: Vec<ConnectionInfo>,
     /// The address without user and password.
-    shown: String,
+    pub(crate) shown: String,
     /// The time limit for one node.
     patience: Duration,
     map: ArcSwapOption<Map>,
@@ -63,12 +63,8 @@ pub(crate) struct Master {
 
 impl Cluster {
     /// Parses a URL; `None` if it is of another kind. `patience` is the time limit for one node.
-    pub(crate) fn parse(url: &str, patience: Duration) -> Option<RedisResult<Self>> {
-        let (scheme, rest) = url.split_once("+cluster://")?;
-        Some(Self::read(scheme, rest, patience))
-    }
-
-    fn read(scheme: &str, rest: &str, patience: Duration) -> RedisResult<Self> {
+    pub(crate) fn parse(url: &str, patience: Duration) -> RedisResult<Option<Self>> {
+        let Some((scheme, rest)) = url.split_once("+cluster://") else { return Ok(None) };
         if !matches!(scheme, "redis" | "rediss") {
             return Err(wrong("is neither redis+cluster:// nor rediss+cluster://"));
         }
@@ -88,7 +84,7 @@ impl Cluster {
         if seeds.is_empty() {
             return Err(wrong("names no node"));
         }
-        Ok(Self {
+        Ok(Some(Self {
             seeds,
             shown: format!("{scheme}+cluster://{hosts}"),
             patience,
@@ -96,7 +92,7 @@ impl Cluster {
             learned: watch::Sender::new(()),
             asking: Mutex::default(),
             wanted: Notify::new(),
-        })
+        }))
     }
 
     /// Trusts only these authorities, and presents their client certificate.
@@ -107,11 +103,6 @@ impl Cluster {
         Ok(())
     }
 
-    /// The address without user and password.
-    pub(crate) fn shown(&self) -> &str {
-        &self.shown
-    }
-
     /// The master of this slot by the current map.
     pub(crate) fn holder(&self, slot: u16) -> Option<Arc<Master>> {
         self.map.load().as_ref()?.holder(slot)
@@ -119,10 +110,7 @@ impl Cluster {
 
     /// Whether the current map has a master at this address.
     pub(crate) fn has(&self, address: &str) -> bool {
-        self.map
-            .load()
-            .as_ref()
-            .is_some_and(|map| map.masters.iter().any(|master| *master.address == *address))
+        self.map.load().iter().flat_map(|map| &map.masters).any(|master| *master.address == *address)
     }
 
     /// The master of this slot, by a map not older than a second if any node is reachable.
@@ -239,10 +227,8 @@ impl Cluster {
     /// A node's map, and whether it reports a healthy cluster.
     async fn ask(&self, node: ConnectionInfo) -> RedisResult<(Map, bool)> {
         let asked = Instant::now();
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(self.patience))
-            .set_response_timeout(Some(self.patience));
         let client = Client::open(node)?;
+        let config = time_limits(self.patience, self.patience);
         let mut conn = client.get_multiplexed_async_connection_with_config(&config).await?;
         let state: String = redis::cmd("CLUSTER").arg("INFO").query_async(&mut conn).await?;
         let slots: Value = redis::cmd("CLUSTER").arg("SLOTS").query_async(&mut conn).await?;
@@ -313,30 +299,20 @@ impl Map {
 /// An error reply of a node, with its address.
 fn node_error(at: &str, error: &RedisError) -> RedisError {
     if error.to_string().contains("cluster support disabled") {
+        let what = "this Redis is not a node of a cluster";
         let detail = format!("give it as redis://{at}, or name a node of the cluster");
-        return RedisError::from((
-            ErrorKind::InvalidClientConfig,
-            "this Redis is not a node of a cluster",
-            detail,
-        ));
+        return RedisError::from((ErrorKind::InvalidClientConfig, what, detail));
     }
     match (error.kind(), error.detail()) {
-        (ErrorKind::InvalidClientConfig, Some(why)) => {
-            RedisError::from((ErrorKind::InvalidClientConfig, ANNOUNCED, format!("{at}: {why}")))
-        }
+        (ErrorKind::InvalidClientConfig, Some(why)) => announced(format!("{at}: {why}")),
         _ => RedisError::from((ErrorKind::Io, "no node answers", format!("{at}: {}", acl::explain(error)))),
     }
 }
 
 /// An error about endpoints that the nodes announce.
 fn announced(why: String) -> RedisError {
-    RedisError::from((ErrorKind::InvalidClientConfig, ANNOUNCED, why))
-}
-
-const ANNOUNCED: &str = "the cluster announces endpoints that can't be used";
-
-fn wrong(why: &'static str) -> RedisError {
-    RedisError::from((ErrorKind::InvalidClientConfig, why))
+    let what = "the cluster announces endpoints that can't be used";
+    RedisError::from((ErrorKind::InvalidClientConfig, what, why))
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tokio::task::JoinHandle;
 
 use crate::store::connection::RedisConnection;
-use crate::store::dial::{Dial, Holder};
+use crate::store::dial::Dial;
 use crate::store::keys::Keys;
 use crate::store::scripts::Scripts;
 use crate::telemetry::uses::RedisUse;
@@ -44,17 +44,17 @@ impl<D: Dial> RedisConnections<D> {
         scripts: Arc<Scripts>,
         uses: Arc<RedisUse>,
     ) -> Rc<Self> {
-        let (is_one, may_call) = (matches!(dial.holder(0), Holder::Only), Rc::new(Cell::new(false)));
+        let may_call = Rc::new(Cell::new(false));
         let connections =
             Self::from_open(RedisConnection::with_call_flag(dial, scripts, uses, may_call.clone()));
         tokio::task::spawn_local(async move {
             start.await;
             may_call.set(true);
         });
-        if is_one {
-            tokio::task::spawn_local(connections.single.clone().keep_open());
-        } else {
+        if connections.single.dial().has_masters() {
             tokio::task::spawn_local(connections.clone().follow_masters());
+        } else {
+            tokio::task::spawn_local(connections.single.clone().keep_open());
         }
         connections
     }
@@ -68,14 +68,9 @@ impl<D: Dial> RedisConnections<D> {
     /// The connection to the current master of these keys.
     #[must_use]
     pub fn of(&self, keys: &Keys) -> Rc<RedisConnection<D>> {
-        match self.single.dial().holder(keys.slot()) {
-            Holder::Only | Holder::Unknown => self.single.clone(),
-            Holder::Master(address) => self
-                .by_master
-                .borrow()
-                .get(&address)
-                .map_or_else(|| self.single.clone(), |master| master.connection.clone()),
-        }
+        let (holder, by_master) = (self.single.dial().holder(keys.slot()), self.by_master.borrow());
+        let master = holder.and_then(|address| by_master.get(&address));
+        master.map_or(&self.single, |master| &master.connection).clone()
     }
 
     /// Connects to every master before a tap needs it, and leaves former masters; pending calls

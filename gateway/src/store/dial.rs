@@ -38,9 +38,15 @@ pub trait Dial: Clone + 'static {
         0
     }
 
-    /// The current holder of this slot's keys.
-    fn holder(&self, _slot: u16) -> Holder {
-        Holder::Only
+    /// Whether the keys are spread over the masters of a cluster.
+    fn has_masters(&self) -> bool {
+        false
+    }
+
+    /// The address of the master of a cluster that has this slot's keys; `None` if it is not known,
+    /// or one Redis has all keys.
+    fn holder(&self, _slot: u16) -> Option<Arc<str>> {
+        None
     }
 
     /// The masters of a cluster by address, as soon as they differ from these; pending forever with
@@ -48,16 +54,6 @@ pub trait Dial: Clone + 'static {
     fn masters(&self, _known: &HashSet<Arc<str>>) -> impl Future<Output = HashMap<Arc<str>, Self>> {
         std::future::pending()
     }
-}
-
-/// The holder of a slot's keys.
-pub enum Holder {
-    /// One Redis for all keys.
-    Only,
-    /// The master of a cluster at this address.
-    Master(Arc<str>),
-    /// A master of a cluster that is not known yet.
-    Unknown,
 }
 
 /// The Redis deployment of the ledger.
@@ -100,32 +96,25 @@ impl Redis {
         answer_timeout: Duration,
     ) -> RedisResult<Self> {
         let trusted = access.certificates();
-        let endpoint = match (Sentinels::parse(url), Cluster::parse(url, connect_timeout)) {
-            (Some(sentinels), _) => {
-                let mut sentinels = sentinels?;
-                trusted.map_or(Ok(()), |trusted| sentinels.trust(trusted))?;
-                sentinels.user = access.sentinel.clone();
-                Endpoint::Behind(Arc::new(sentinels))
-            }
-            (_, Some(cluster)) => {
-                let mut cluster = cluster?;
-                trusted.map_or(Ok(()), |trusted| cluster.trust(&trusted))?;
-                Endpoint::Over(Arc::new(cluster))
-            }
-            (None, None) => {
-                // The redis crate leaves Nagle's algorithm on; a batch must not wait for the
-                // previous one's TCP acknowledgement.
-                let info = url.into_connection_info()?;
-                let settings = info.tcp_settings().clone().set_nodelay(true);
-                let info = info.set_tcp_settings(settings);
-                Endpoint::At(Box::new(match trusted {
-                    Some(trusted) => Client::build_with_tls(info, trusted)?,
-                    None => Client::open(info)?,
-                }))
-            }
+        let endpoint = if let Some(mut sentinels) = Sentinels::parse(url)? {
+            trusted.map_or(Ok(()), |trusted| sentinels.trust(trusted))?;
+            sentinels.user = access.sentinel.clone();
+            Endpoint::Behind(Arc::new(sentinels))
+        } else if let Some(mut cluster) = Cluster::parse(url, connect_timeout)? {
+            trusted.map_or(Ok(()), |trusted| cluster.trust(&trusted))?;
+            Endpoint::Over(Arc::new(cluster))
+        } else {
+            // The redis crate leaves Nagle's algorithm on; a batch must not wait for the previous
+            // one's TCP acknowledgement.
+            let info = url.into_connection_info()?;
+            let settings = info.tcp_settings().clone().set_nodelay(true);
+            let info = info.set_tcp_settings(settings);
+            Endpoint::At(Box::new(match trusted {
+                Some(trusted) => Client::build_with_tls(info, trusted)?,
+                None => Client::open(info)?,
+            }))
         };
-        let (durability, moves) = (Durability::default(), Arc::default());
-        let primary_seen = Arc::default();
+        let (durability, moves, primary_seen) = (Durability::default(), Arc::default(), Arc::default());
         Ok(Self { endpoint, connect_timeout, answer_timeout, durability, moves, primary_seen })
     }
 
@@ -233,8 +222,8 @@ impl Redis {
     pub fn address(&self) -> String {
         match &self.endpoint {
             Endpoint::At(client) => client.get_connection_info().addr().to_string(),
-            Endpoint::Behind(sentinels) => sentinels.shown().to_owned(),
-            Endpoint::Over(cluster) => cluster.shown().to_owned(),
+            Endpoint::Behind(sentinels) => sentinels.shown.clone(),
+            Endpoint::Over(cluster) => cluster.shown.clone(),
             Endpoint::Of(_, master) => master.address.to_string(),
         }
     }
@@ -275,9 +264,7 @@ impl Redis {
     /// Connects for this key and those of its slot, with the reply time limit `timeout` instead of
     /// the default.
     pub async fn dial_for(&self, key: &str, timeout: Duration) -> RedisResult<LedgerConnection> {
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(self.connect_timeout))
-            .set_response_timeout(Some(timeout));
+        let config = time_limits(self.connect_timeout, timeout);
         let cluster = match &self.endpoint {
             Endpoint::Over(cluster) | Endpoint::Of(cluster, _) => Some(cluster.clone()),
             Endpoint::At(_) | Endpoint::Behind(_) => None,
@@ -306,12 +293,8 @@ impl Redis {
         let found = info(&mut conn, "default").await?;
         if let Some(why) = compatibility::why_not_primary(&found) {
             conn.cluster.iter().for_each(|cluster| cluster.look_again());
-            let at = format!("{}: {why}", self.address());
-            return Err(RedisError::from((
-                ErrorKind::Extension,
-                "not a primary that takes reservations",
-                at,
-            )));
+            let (what, at) = ("not a primary that takes reservations", format!("{}: {why}", self.address()));
+            return Err(RedisError::from((ErrorKind::Extension, what, at)));
         }
         if matches!(self.endpoint, Endpoint::At(_) | Endpoint::Behind(_)) {
             self.note_primary(found.get("run_id"));
@@ -322,15 +305,11 @@ impl Redis {
     /// Records the primary's run_id. After a change, replies of the former one must not be
     /// acknowledged.
     fn note_primary(&self, run_id: Option<&String>) {
+        let Some(now) = run_id else { return };
         let mut seen = self.primary_seen.lock().unwrap_or_else(PoisonError::into_inner);
-        if let (Some(before), Some(now)) = (&*seen, run_id)
-            && before != now
-        {
-            tracing::warn!(address = self.address(), was = before, now, "another Redis is the primary now");
+        if let Some(was) = seen.replace(now.clone()).filter(|was| was != now) {
+            tracing::warn!(address = self.address(), was, now, "another Redis is the primary now");
             self.has_moved();
-        }
-        if let Some(run_id) = run_id {
-            *seen = Some(run_id.clone());
         }
     }
 
@@ -348,9 +327,12 @@ impl Dial for Redis {
         self.dial_primary(SALES, self.answer_timeout).await
     }
 
-    fn holder(&self, slot: u16) -> Holder {
-        let Some(cluster) = self.cluster() else { return Holder::Only };
-        cluster.holder(slot).map_or(Holder::Unknown, |master| Holder::Master(master.address.clone()))
+    fn has_masters(&self) -> bool {
+        self.is_cluster()
+    }
+
+    fn holder(&self, slot: u16) -> Option<Arc<str>> {
+        Some(self.cluster()?.holder(slot)?.address.clone())
     }
 
     async fn masters(&self, known: &HashSet<Arc<str>>) -> HashMap<Arc<str>, Self> {
@@ -362,6 +344,16 @@ impl Dial for Redis {
     fn moves(&self) -> u64 {
         self.moves.load(Ordering::Relaxed)
     }
+}
+
+/// An error about an address of Redis.
+pub(crate) fn wrong(why: &'static str) -> RedisError {
+    RedisError::from((ErrorKind::InvalidClientConfig, why))
+}
+
+/// The settings of a connection with these time limits, to connect and of a reply.
+pub(crate) fn time_limits(connect: Duration, answer: Duration) -> AsyncConnectionConfig {
+    AsyncConnectionConfig::new().set_connection_timeout(Some(connect)).set_response_timeout(Some(answer))
 }
 
 /// Splits a URL's authority into `USER:PASSWORD@` (or nothing) and the hosts.
@@ -378,7 +370,8 @@ pub async fn info(conn: &mut impl ConnectionLike, section: &str) -> RedisResult<
 
 /// The run_id of the connected process: it changes with a restart or a promotion.
 pub async fn read_run_id(conn: &mut impl ConnectionLike) -> RedisResult<String> {
-    info(conn, "server").await?.remove("run_id").ok_or_else(|| {
-        redis::RedisError::from((redis::ErrorKind::UnexpectedReturnType, "INFO server names no run_id"))
-    })
+    info(conn, "server")
+        .await?
+        .remove("run_id")
+        .ok_or_else(|| RedisError::from((ErrorKind::UnexpectedReturnType, "INFO server names no run_id")))
 }

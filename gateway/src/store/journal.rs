@@ -59,6 +59,12 @@ impl Entry {
         self.left.iter().map(|(item, left)| (&self.stock[item.clone()], *left))
     }
 
+    /// One of the other fields. A lone hyphen means "no reason" (`check_reason`).
+    #[must_use]
+    pub fn field(&self, name: &str) -> Option<&str> {
+        self.fields.get(name).map(String::as_str).filter(|value| name != "reason" || *value != "-")
+    }
+
     /// The affected reservations after the change; `None` if the text is damaged.
     #[must_use]
     pub fn reservations(&self) -> Option<Vec<Reservation>> {
@@ -79,10 +85,9 @@ impl Entry {
     /// The reservations of a `reserve` entry, whose columns have the differences (see
     /// `reserve.lua`).
     fn winners(&self) -> Option<Vec<Reservation>> {
-        let column = |name: &str| self.fields.get(name).map(String::as_str);
-        let number = |name: &str| column(name)?.parse::<u64>().ok();
+        let number = |name: &str| self.field(name)?.parse::<u64>().ok();
         let (first, deadline) = (number("first")?, number("deadline")?);
-        let (mut who, mut wants) = (column("who")?.lines(), column("wants")?.lines());
+        let (mut who, mut wants) = (self.field("who")?.lines(), self.field("wants")?.lines());
         let winners: Vec<Reservation> = (0..)
             .zip(self.buyers())
             .map(|(n, buyer)| {
@@ -163,7 +168,7 @@ impl Entry {
         if reservations.is_empty() {
             let (cursor, mut line) = base(1);
             for name in ["revision", "item", "total", "was", "epoch", "replayed", "lost", "who", "reason"] {
-                if let Some(value) = self.fields.get(name).filter(|v| name != "reason" || *v != "-") {
+                if let Some(value) = self.field(name) {
                     let number = value
                         .parse::<u64>()
                         .ok()
@@ -193,10 +198,12 @@ impl Entry {
 
 /// The sequence of an entry of an `XRANGE` or `XREAD` reply.
 pub(crate) fn sequence_of(entry: &Value) -> Option<u64> {
+    id_of(entry)?.strip_suffix("-0")?.parse().ok()
+}
+
+fn id_of(entry: &Value) -> Option<String> {
     let Value::Array(pair) = entry else { return None };
-    let id = pair.first().and_then(text)?;
-    let (sequence, rest) = id.split_once('-').map(|(s, r)| (s.parse(), r == "0"))?;
-    sequence.ok().filter(|_| rest)
+    pair.first().and_then(text)
 }
 
 /// Its fields with their values, in order.
@@ -341,11 +348,7 @@ pub async fn lines_after(
 
 /// The failure for an unreadable entry.
 pub(crate) fn unreadable(keys: &Keys, entry: &Value) -> Failure {
-    let id = if let Value::Array(pair) = entry {
-        pair.first().and_then(text).unwrap_or_default()
-    } else {
-        String::new()
-    };
+    let id = id_of(entry).unwrap_or_default();
     Refusal::Damaged(format!("the entry {id} of {} can't be read; run `gateway audit`", keys.journal()))
         .into()
 }

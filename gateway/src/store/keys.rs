@@ -1,7 +1,5 @@
 //! The names of all keys in Redis, in one place, so that the hash tag can't drift.
 
-const PARTS: [&str; 7] = ["state", "stock", "records", "journal", "taken", "totals", "definition"];
-
 /// The set of all sale ids, outside of every sale's slot.
 pub const SALES: &str = "lg:sales";
 /// The heartbeats of gateways.
@@ -74,53 +72,35 @@ impl Keys {
         &self.all
     }
 
-    /// The hash of clocks, controls and counts.
-    #[must_use]
-    pub fn state(&self) -> &str {
-        &self.all[0]
-    }
-
-    /// The hash of live counters.
-    #[must_use]
-    pub fn stock(&self) -> &str {
-        &self.all[1]
-    }
-
-    /// The set of items that came back.
-    #[must_use]
-    pub fn taken(&self) -> &str {
-        &self.all[4]
-    }
-
-    /// The hash of totals.
-    #[must_use]
-    pub fn totals(&self) -> &str {
-        &self.all[5]
-    }
-
-    /// The hash of records, one field for each buyer.
-    #[must_use]
-    pub fn records(&self) -> &str {
-        &self.all[2]
-    }
-
-    /// The stream of changes.
-    #[must_use]
-    pub fn journal(&self) -> &str {
-        &self.all[3]
-    }
-
     /// The hash of recovery reports. No script of the sale gets it.
     #[must_use]
     pub fn recovery(&self) -> &str {
         &self.recovery
     }
+}
 
-    /// The definition as last applied.
-    #[must_use]
-    pub fn definition(&self) -> &str {
-        &self.all[6]
-    }
+macro_rules! parts {
+    ($($place:literal $part:ident, $doc:literal;)*) => {
+        const PARTS: [&str; 7] = [$(stringify!($part)),*];
+
+        impl Keys {
+            $(#[doc = $doc]
+            #[must_use]
+            pub fn $part(&self) -> &str {
+                &self.all[$place]
+            })*
+        }
+    };
+}
+
+parts! {
+    0 state, "The hash of clocks, controls and counts.";
+    1 stock, "The hash of live counters.";
+    2 records, "The hash of records, one field for each buyer.";
+    3 journal, "The stream of changes.";
+    4 taken, "The set of items that came back.";
+    5 totals, "The hash of totals.";
+    6 definition, "The definition as last applied.";
 }
 
 #[cfg(test)]

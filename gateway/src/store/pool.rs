@@ -2,17 +2,18 @@
 //! key's master in a cluster.
 
 use std::collections::HashMap;
+use std::fmt::Display;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use deadpool_redis::{Hook, Manager, PoolError, Runtime};
-use redis::{AsyncConnectionConfig, ConnectionInfo, ErrorKind, ServerErrorKind};
+use redis::{ConnectionInfo, ErrorKind, ServerErrorKind};
 use tokio::sync::Mutex;
 
 use crate::store::acl;
 use crate::store::cluster::{Cluster, ClusterAwareConnection, Master};
-use crate::store::dial::{Dial, Redis};
+use crate::store::dial::{Dial, Redis, time_limits};
 use crate::store::keys::{SALES, slot_of};
 use crate::store::scripts::Failure;
 use crate::telemetry::uses::RedisUse;
@@ -32,14 +33,12 @@ pub type Connection = ClusterAwareConnection<deadpool_redis::Connection>;
 /// A bounded number of connections to a Redis, or to each master of a cluster. A `PING` checks
 /// every checkout.
 #[derive(Clone)]
-pub struct Pool(Arc<Inner>);
-
-struct Inner {
+pub struct Pool {
     redis: Redis,
     size: usize,
-    current: Mutex<Option<CurrentPool>>,
+    current: Arc<Mutex<Option<CurrentPool>>>,
     /// The pools of a cluster's masters, by address.
-    members: Mutex<HashMap<Arc<str>, deadpool_redis::Pool>>,
+    members: Arc<Mutex<HashMap<Arc<str>, deadpool_redis::Pool>>>,
 }
 
 struct CurrentPool {
@@ -61,38 +60,38 @@ impl CurrentPool {
 
 impl Pool {
     pub(crate) fn of(redis: Redis, size: usize) -> Self {
-        Self(Arc::new(Inner { redis, size, current: Mutex::new(None), members: Mutex::default() }))
+        Self { redis, size, current: Arc::default(), members: Arc::default() }
     }
 
     /// The address of its connections.
     #[must_use]
     pub fn redis(&self) -> &Redis {
-        &self.0.redis
+        &self.redis
     }
 
     /// The pool of one master.
     async fn member(&self, cluster: &Cluster, master: &Master) -> Result<deadpool_redis::Pool, String> {
-        let mut members = self.0.members.lock().await;
+        let mut members = self.members.lock().await;
         if let Some(pool) = members.get(&master.address) {
             return Ok(pool.clone());
         }
         members.retain(|address, _| cluster.has(address));
-        let pool = build(&self.0.redis, master.client.get_connection_info().clone(), self.0.size)?;
+        let pool = build(&self.redis, master.client.get_connection_info().clone(), self.size)?;
         members.insert(master.address.clone(), pool.clone());
         Ok(pool)
     }
 
     /// Drops its connections: their server can't be the ledger. New ones may lead elsewhere.
     pub(crate) async fn leave(&self) {
-        if let Some(current) = &*self.0.current.lock().await {
+        if let Some(current) = &*self.current.lock().await {
             current.left.store(true, Relaxed);
         }
     }
 
     /// The pool of the primary, and its flag to drop connections.
     async fn current(&self) -> Result<(deadpool_redis::Pool, Arc<AtomicBool>), String> {
-        let Inner { redis, size, current, .. } = &*self.0;
-        let mut slot = current.lock().await;
+        let redis = &self.redis;
+        let mut slot = self.current.lock().await;
         if let Some(current) = &*slot
             && (redis.is_fixed() || current.asked.elapsed() < ASK)
             && !current.is_left(redis)
@@ -119,7 +118,7 @@ impl Pool {
                 if slot.as_ref().is_some_and(|before| before.to != to) {
                     redis.has_moved();
                 }
-                let (pool, left) = (build(redis, info, *size)?, Arc::<AtomicBool>::default());
+                let (pool, left) = (build(redis, info, self.size)?, Arc::<AtomicBool>::default());
                 let moves = redis.moves();
                 *slot = Some(CurrentPool { pool: pool.clone(), to, asked, left: left.clone(), moves });
                 Ok((pool, left))
@@ -129,9 +128,7 @@ impl Pool {
 }
 
 fn build(redis: &Redis, info: ConnectionInfo, size: usize) -> Result<deadpool_redis::Pool, String> {
-    let config = AsyncConnectionConfig::new()
-        .set_connection_timeout(Some(redis.connect_timeout()))
-        .set_response_timeout(Some(redis.answer_timeout().max(Duration::from_secs(10))));
+    let config = time_limits(redis.connect_timeout(), redis.answer_timeout().max(Duration::from_secs(10)));
     let manager = Manager::new_with_config(info, config).map_err(|e| e.to_string())?;
     let wait = Some(redis.connect_timeout() + redis.answer_timeout());
     deadpool_redis::Pool::builder(manager)
@@ -151,16 +148,15 @@ fn build(redis: &Redis, info: ConnectionInfo, size: usize) -> Result<deadpool_re
 /// Checks out a connection for this key and those of its slot. In a cluster its master has just
 /// confirmed the slot: no write is ever sent twice.
 pub(crate) async fn checkout(pool: &Pool, key: &str) -> Result<Connection, Failure> {
-    let Some(cluster) = pool.0.redis.cluster() else {
-        let (current, left) = pool.current().await.map_err(|why| out_of_reach(pool, &why))?;
+    let Some(cluster) = pool.redis.cluster() else {
+        let (current, left) = pool.current().await.map_err(|why| out_of_reach(pool, why))?;
         return open(pool, current, Some(left)).await;
     };
     let mut tries = 0;
     loop {
         tries += 1;
-        let master =
-            cluster.find(slot_of(key)).await.map_err(|error| out_of_reach(pool, &error.to_string()))?;
-        let member = pool.member(cluster, &master).await.map_err(|why| out_of_reach(pool, &why))?;
+        let master = cluster.find(slot_of(key)).await.map_err(|error| out_of_reach(pool, error))?;
+        let member = pool.member(cluster, &master).await.map_err(|why| out_of_reach(pool, why))?;
         let mut conn = open(pool, member, None).await?;
         match redis::cmd("EXISTS").arg(key).query_async::<i64>(&mut conn).await {
             Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::Moved) && tries < MOVED_MAX => {
@@ -177,14 +173,14 @@ pub(crate) async fn checkout(pool: &Pool, key: &str) -> Result<Connection, Failu
 pub(crate) async fn checkout_each(
     pool: &Pool,
 ) -> Result<Vec<(String, Result<Connection, Failure>)>, Failure> {
-    let Some(cluster) = pool.0.redis.cluster() else {
-        return Ok(vec![(pool.0.redis.address(), checkout(pool, SALES).await)]);
+    let Some(cluster) = pool.redis.cluster() else {
+        return Ok(vec![(pool.redis.address(), checkout(pool, SALES).await)]);
     };
-    let masters = cluster.masters().await.map_err(|error| out_of_reach(pool, &error.to_string()))?;
+    let masters = cluster.masters().await.map_err(|error| out_of_reach(pool, error))?;
     let one = async |master: Arc<Master>| {
         let connection = match pool.member(cluster, &master).await {
             Ok(member) => open(pool, member, None).await,
-            Err(why) => Err(out_of_reach(pool, &why)),
+            Err(why) => Err(out_of_reach(pool, why)),
         };
         (master.address.to_string(), connection)
     };
@@ -196,7 +192,7 @@ async fn open(
     pool: deadpool_redis::Pool,
     left: Option<Arc<AtomicBool>>,
 ) -> Result<Connection, Failure> {
-    let cluster = of.0.redis.cluster();
+    let cluster = of.redis.cluster();
     let look_again = || cluster.iter().for_each(|cluster| cluster.look_again());
     let wait = pool.timeouts().wait.unwrap_or(Duration::MAX);
     let Ok(connection) = tokio::time::timeout(wait, pool.get()).await else {
@@ -214,15 +210,15 @@ async fn open(
         Err(error) => {
             look_again();
             Err(match error {
-                PoolError::Backend(error) => out_of_reach(of, &acl::explain(&error)),
+                PoolError::Backend(error) => out_of_reach(of, acl::explain(&error)),
                 PoolError::Timeout(_) => out_of_reach(of, "no answer in time"),
-                other => out_of_reach(of, &other.to_string()),
+                other => out_of_reach(of, other),
             })
         }
     }
 }
 
-fn out_of_reach(pool: &Pool, why: &str) -> Failure {
-    POOL_USE.failed(why);
-    Failure::NotDone(format!("can't reach Redis at {}: {why}", pool.0.redis.address()))
+fn out_of_reach(pool: &Pool, why: impl Display) -> Failure {
+    POOL_USE.failed(&why);
+    Failure::NotDone(format!("can't reach Redis at {}: {why}", pool.redis.address()))
 }

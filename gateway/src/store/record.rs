@@ -16,12 +16,8 @@ pub(crate) fn read_record(
     reply: &[Value],
 ) -> Result<(Vec<Reservation>, Header, i64), Failure> {
     let header = Header::of(reply)?;
-    let damaged = || {
-        Failure::Refused(Refusal::Damaged(format!(
-            "{} has no reservations in field {buyer_part}",
-            keys.records()
-        )))
-    };
+    let damaged =
+        || Refusal::Damaged(format!("{} has no reservations in field {buyer_part}", keys.records()));
     let grace = reply.get(2).and_then(text).and_then(|grace| grace.parse().ok()).ok_or_else(damaged)?;
     let record = reply.get(3).and_then(text).ok_or_else(damaged)?;
     if record.is_empty() {

@@ -38,18 +38,18 @@ macro_rules! scripts {
 }
 
 scripts! {
-    Reserve, "reserve.lua", DENY_OOM, "Decides a batch of taps.";
-    Amend, "amend.lua", DENY_OOM, "Changes what a reservation contains.";
-    Confirm, "confirm.lua", ALLOW_OOM, "Confirms a paid hold.";
-    Cancel, "cancel.lua", ALLOW_OOM, "Ends a reservation.";
-    Tick, "tick.lua", ALLOW_OOM, "Advances the sale clock.";
-    Expire, "sweep.lua" "expire.lua", ALLOW_OOM, "One bounded sweep of holds that are due.";
+    Reserve, "open.lua" "reserve.lua", DENY_OOM, "Decides a batch of taps.";
+    Amend, "open.lua" "amend.lua", DENY_OOM, "Changes what a reservation contains.";
+    Confirm, "open.lua" "confirm.lua", ALLOW_OOM, "Confirms a paid hold.";
+    Cancel, "open.lua" "cancel.lua", ALLOW_OOM, "Ends a reservation.";
+    Tick, "open.lua" "tick.lua", ALLOW_OOM, "Advances the sale clock.";
+    Expire, "sweep.lua" "open.lua" "expire.lua", ALLOW_OOM, "One bounded sweep of holds that are due.";
     Apply, "apply.lua", DENY_OOM, "Applies a definition.";
-    Restock, "restock.lua", DENY_OOM, "Sets the total of an item.";
-    OperatorAction, "operator_action.lua", ALLOW_OOM, "Pause, resume, freeze, unfreeze, close.";
+    Restock, "open.lua" "restock.lua", DENY_OOM, "Sets the total of an item.";
+    OperatorAction, "open.lua" "operator_action.lua", ALLOW_OOM, "Pause, resume, freeze, unfreeze, close.";
     Replay, "sweep.lua" "replay.lua", ALLOW_OOM, "Replays changes that Redis lost.";
     Adopt, "adopt.lua", ALLOW_OOM, "Adopts the epoch of a restarted Redis.";
-    Purge, "purge.lua", ALLOW_OOM, "Removes a sale permanently.";
+    Purge, "open.lua" "purge.lua", ALLOW_OOM, "Removes a sale permanently.";
     Snapshot, "snapshot.lua", READ_ONLY, "Reads a sale at one sequence.";
     Reservations, "reservations.lua", READ_ONLY, "Reads one buyer's record.";
     Probe, "probe.lua", ALLOW_OOM, "Checks that a connection can do what taps need.";
@@ -135,9 +135,7 @@ impl Scripts {
         keys: &Keys,
         args: impl redis::ToRedisArgs,
     ) -> Result<Vec<Value>, Failure> {
-        let (hash, text) = &self.texts[script as usize];
-        let mut command = redis::cmd("EVALSHA");
-        command.arg(hash).arg(keys.all().len()).arg(keys.all()).arg(args);
+        let (command, text) = self.command(script, keys.all(), args);
         if let Some(replica_acks) = self.replica_acks.filter(|_| script.needs_replica_acks()) {
             return self.call_with_replica_acks(conn, command, text, keys, replica_acks).await;
         }
@@ -151,12 +149,18 @@ impl Scripts {
         conn: &mut impl ConnectionLike,
         calls: &[&str],
     ) -> Result<Vec<String>, Failure> {
-        let (hash, text) = &self.texts[Script::Probe as usize];
-        let mut command = redis::cmd("EVALSHA");
-        command.arg(hash).arg(0).arg(calls);
-        let reply = run(conn, &command, text).await?;
-        let missing = reply.iter().skip(1).map(crate::store::reply::text).collect::<Option<_>>();
+        let (command, script) = self.command(Script::Probe, &[], calls);
+        let reply = run(conn, &command, script).await?;
+        let missing = reply.iter().skip(1).map(text).collect::<Option<_>>();
         missing.ok_or_else(|| Failure::unreadable("a reply of the probe that can't be read"))
+    }
+
+    /// The call of a script by its hash, and the script's text.
+    fn command(&self, script: Script, keys: &[String], args: impl redis::ToRedisArgs) -> (Cmd, &str) {
+        let (hash, text) = &self.texts[script as usize];
+        let mut command = redis::cmd("EVALSHA");
+        command.arg(hash).arg(keys.len()).arg(keys).arg(args);
+        (command, text)
     }
 
     /// Calls a script, and in the same write waits for replicas to have all earlier writes of any
@@ -369,14 +373,12 @@ impl Header {
     /// Parses exactly four numbers.
     fn parse(line: &str) -> Option<Self> {
         let mut numbers = line.split(' ');
-        let header = Self {
-            sequence: numbers.next()?.parse().ok()?,
-            time: numbers.next()?.parse().ok()?,
-            sale_clock: numbers.next()?.parse().ok()?,
-            // Below 0 in a drifted ledger, which the audit reports.
-            held: numbers.next()?.parse::<i64>().ok()?.unsigned_abs(),
-        };
-        numbers.next().is_none().then_some(header)
+        let mut next = || numbers.next();
+        let (sequence, time, sale_clock) =
+            (next()?.parse().ok()?, next()?.parse().ok()?, next()?.parse().ok()?);
+        // Below 0 in a drifted ledger, which the audit reports.
+        let held = next()?.parse::<i64>().ok()?.unsigned_abs();
+        next().is_none().then_some(Self { sequence, time, sale_clock, held })
     }
 
     /// The wall time of a deadline on the sale clock, if the clock keeps running.

@@ -11,7 +11,7 @@ use redis::{
     TlsCertificates, TlsMode,
 };
 
-use crate::store::dial::{SentinelUser, user_and_hosts};
+use crate::store::dial::{SentinelUser, user_and_hosts, wrong};
 
 /// The default port of sentinels.
 const PORT: u16 = 26_379;
@@ -28,17 +28,13 @@ pub(crate) struct Sentinels {
     /// The user for the sentinels; `None`: without a password.
     pub(crate) user: Option<SentinelUser>,
     /// The address without user and password.
-    shown: String,
+    pub(crate) shown: String,
 }
 
 impl Sentinels {
     /// Parses a URL; `None` if it is of another kind.
-    pub(crate) fn parse(url: &str) -> Option<RedisResult<Self>> {
-        let (scheme, rest) = url.split_once("+sentinel://")?;
-        Some(Self::read(scheme, rest))
-    }
-
-    fn read(scheme: &str, rest: &str) -> RedisResult<Self> {
+    pub(crate) fn parse(url: &str) -> RedisResult<Option<Self>> {
+        let Some((scheme, rest)) = url.split_once("+sentinel://") else { return Ok(None) };
         let has_tls = match scheme {
             "redis" => false,
             "rediss" => true,
@@ -63,7 +59,7 @@ impl Sentinels {
         if all.is_empty() {
             return Err(wrong("names no sentinel"));
         }
-        Ok(Self {
+        Ok(Some(Self {
             all,
             service: service.to_owned(),
             primary: primary.redis_settings().clone(),
@@ -71,7 +67,7 @@ impl Sentinels {
             trusted: None,
             user: None,
             shown: format!("{scheme}+sentinel://{hosts}/{service}"),
-        })
+        }))
     }
 
     /// Trusts only these authorities, and presents their client certificate.
@@ -116,15 +112,6 @@ impl Sentinels {
             Err(_) => Err(RedisError::from((ErrorKind::Io, "no sentinel answers in time"))),
         }
     }
-
-    /// The address without user and password.
-    pub(crate) fn shown(&self) -> &str {
-        &self.shown
-    }
-}
-
-fn wrong(why: &'static str) -> RedisError {
-    RedisError::from((ErrorKind::InvalidClientConfig, why))
 }
 
 /// Adds the sentinels' port: the crate's default is that of a Redis.

@@ -3,7 +3,8 @@
 use crate::domain::catalogue::Catalogue;
 use crate::domain::rfc3339::rfc3339;
 use crate::ops::live::frame::JournalLine;
-use crate::projection::tail::{Act, Second, Tail};
+use crate::projection::tail::{Second, Tail};
+use crate::store::journal::Entry;
 
 /// Lines in the list.
 const LINES: usize = 12;
@@ -38,26 +39,27 @@ fn line_of_second(second: &Second) -> JournalLine {
     JournalLine { sequence: second.sequence, at: rfc3339(second.at), ops: false, text: texts.join(", ") }
 }
 
-fn line_of_act(act: &Act, catalogue: &Catalogue) -> JournalLine {
-    let actor = if act.who.is_empty() { "an operator" } else { &act.who };
+fn line_of_act(act: &Entry, catalogue: &Catalogue) -> JournalLine {
+    let actor = act.field("who").filter(|who| !who.is_empty()).unwrap_or("an operator");
+    let number = |name: &str| act.field(name).and_then(|number| number.parse::<u64>().ok());
     let mut text = match act.kind.as_str() {
-        "define" => match act.revision {
+        "define" => match number("revision") {
             Some(1) => format!("{actor} defined the sale"),
             Some(revision) => format!("{actor} changed the definition (revision {revision})"),
             None => format!("{actor} changed the definition"),
         },
         "restock" => {
-            let item = act.item.as_deref().unwrap_or("an item");
+            let item = act.field("item").unwrap_or("an item");
             let name = catalogue.name_of(item).unwrap_or(item);
-            let number = |n: Option<i64>| n.map_or_else(|| "?".to_owned(), |n| n.to_string());
-            format!("{actor} restocked {name} from {} to {}", number(act.was), number(act.total))
+            let [was, total] = ["was", "total"].map(|name| act.field(name).unwrap_or("?"));
+            format!("{actor} restocked {name} from {was} to {total}")
         }
         "pause" => format!("{actor} paused the sale"),
         "resume" => format!("{actor} resumed the sale"),
         "freeze" => format!("{actor} froze the sale clock"),
         "unfreeze" => format!("{actor} unfroze the sale clock"),
         "close" => format!("{actor} closed the sale"),
-        "adopt" => match act.replayed {
+        "adopt" => match number("replayed") {
             None => "the gateways adopted a new epoch after a restart of Redis".to_owned(),
             Some(changes) => format!(
                 "the gateways replayed {changes} changes that Redis had lost, and adopted a new epoch"
@@ -66,7 +68,7 @@ fn line_of_act(act: &Act, catalogue: &Catalogue) -> JournalLine {
         "lost" => "a change is lost".to_owned(),
         other => format!("{actor}: {other}"),
     };
-    if let Some(reason) = &act.reason {
+    if let Some(reason) = act.field("reason") {
         text.push_str(": ");
         text.push_str(reason);
     }

@@ -1,8 +1,10 @@
 //! Records when all sales were last read up to the ends of their journals.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
+
+use crate::projection::read_model::lock;
 
 /// When the consumers last reached the ends of their journals.
 #[derive(Debug, Default)]
@@ -21,38 +23,31 @@ impl CaughtUp {
     /// The age of the oldest one; `None`: at least one has never caught up.
     #[must_use]
     pub fn age(&self) -> Option<Duration> {
-        let parts = self.lock();
+        let parts = lock(&self.0);
         let oldest =
             parts.at.values().try_fold(Duration::ZERO, |oldest, at| Some(oldest.max((*at)?.elapsed())));
         oldest.filter(|_| parts.is_listed)
     }
 
     pub(crate) fn note_caught_up(&self, part: &str) {
-        let mut parts = self.lock();
+        let mut parts = lock(&self.0);
         parts.is_listed |= part.is_empty();
-        match parts.at.get_mut(part) {
-            Some(at) => *at = Some(Instant::now()),
-            None => drop(parts.at.insert(part.to_owned(), Some(Instant::now()))),
-        }
+        parts.at.insert(part.to_owned(), Some(Instant::now()));
     }
 
     /// Adds a consumer that has not caught up yet.
     pub(crate) fn add_behind(&self, part: &str) {
-        self.lock().at.insert(part.to_owned(), None);
+        lock(&self.0).at.insert(part.to_owned(), None);
     }
 
     /// Removes a consumer, so that it no longer counts.
     pub(crate) fn remove(&self, part: &str) {
-        self.lock().at.remove(part);
+        lock(&self.0).at.remove(part);
     }
 
     /// Marks the list of consumers as complete.
     pub(crate) fn set_listed(&self) {
-        self.lock().is_listed = true;
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Parts> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0).is_listed = true;
     }
 }
 

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::projection::consumer::model_builder::{LoadedSale, load_sale, missing_entry};
-use crate::projection::consumer::position::{Position, entry_at};
-use crate::projection::consumer::{JournalConsumer, SingleSale, incarnation::incarnation_in};
+use crate::projection::consumer::position::{Position, entry_at, incarnation_in};
+use crate::projection::consumer::{JournalConsumer, SingleSale};
 use crate::projection::read_model::Sale;
 use crate::projection::tail;
 use crate::store::dial::read_run_id;
@@ -29,7 +29,7 @@ impl JournalConsumer<'_> {
         // An unreadable sale that is no longer listed was purged, or its import never finished.
         self.refused.retain(|id, _| ids.contains(id));
         // The sale was purged or replaced.
-        self.positions.retain(|id, _| self.sales.get(id).is_some());
+        self.positions.retain(|id, _| self.shared.sales.get(id).is_some());
         for id in &ids {
             let id = id.clone();
             let tried = self.refused.get(&id);
@@ -44,7 +44,8 @@ impl JournalConsumer<'_> {
                 }
                 Err(lost) if lost.ends_connection() => return Err(lost),
                 // The sale was replaced during the read: the next read finds the new one.
-                Err(Failure::Refused(Refusal::Incarnation { .. })) if self.sales.get(&id).is_none() => {}
+                Err(Failure::Refused(Refusal::Incarnation { .. }))
+                    if self.shared.sales.get(&id).is_none() => {}
                 // Other sales continue; the next read tries this one again.
                 Err(failure) => {
                     if self.refused.insert(id.clone(), Instant::now()).is_none() {
@@ -55,9 +56,9 @@ impl JournalConsumer<'_> {
         }
         if self.one.is_none() {
             // A known sale that can't be read again reports it as a fault.
-            let unread = self.refused.keys().filter(|id| self.sales.get(id).is_none());
-            self.sales.set_unread(unread.cloned().collect());
-            self.sales.forget_replaced(|id| ids.iter().any(|listed| listed == id));
+            let unread = self.refused.keys().filter(|id| self.shared.sales.get(id).is_none());
+            self.shared.sales.set_unread(unread.cloned().collect());
+            self.shared.sales.forget_replaced(|id| ids.iter().any(|listed| listed == id));
         }
         Ok(())
     }
@@ -66,12 +67,12 @@ impl JournalConsumer<'_> {
     async fn start(&mut self, id: &str) -> Result<Position, Failure> {
         let keys = Keys::of(id);
         let LoadedSale { incarnation, read_model, buyers } =
-            load_sale(&mut self.conn, self.scripts, &keys).await?;
+            load_sale(&mut self.conn, &self.shared.scripts, &keys).await?;
         let sequence = read_model.sequence;
-        if let Some(sale) = self.sales.get(id) {
+        if let Some(sale) = self.shared.sales.get(id) {
             sale.note_incarnation(&incarnation);
         }
-        let known = self.sales.get(id);
+        let known = self.shared.sales.get(id);
         let epoch: String =
             redis::cmd("HGET").arg(keys.state()).arg("epoch").query_async(&mut self.conn).await?;
         let is_served = epoch == read_run_id(&mut self.conn).await?;
@@ -95,29 +96,27 @@ impl JournalConsumer<'_> {
         if let Some(other) = at_last.filter(|at_last| *at_last != incarnation) {
             return Err(Refusal::Incarnation { incarnation: other, epoch: String::new() }.into());
         }
-        match known {
+        let is_known = known.is_some();
+        let sale = match known {
             // Its queues and its sweeper hold this very sale. An extra buyer only costs a call to
             // Redis.
             Some(sale) => {
-                sale.set_tail(tail);
-                sale.acknowledged().reset(sequence, entries);
                 sale.add_buyers(buyers);
                 sale.set_read_model(read_model);
-                sale.set_consumed_sequence(sequence);
-                sale.note_read(sequence, self.scripts);
+                sale
             }
-            None => {
-                let sale = Sale::new(id, &incarnation, read_model, buyers);
-                sale.set_tail(tail);
-                sale.acknowledged().reset(sequence, entries);
-                sale.set_consumed_sequence(sequence);
-                sale.note_read(sequence, self.scripts);
-                if is_served {
-                    // Covers a failover before the first tick of this gateway.
-                    sale.sweep_status().note_success();
-                }
-                self.sales.insert(Arc::new(sale));
+            None => Arc::new(Sale::new(id, &incarnation, read_model, buyers)),
+        };
+        *sale.lock_tail() = tail;
+        sale.acknowledged().reset(sequence, entries);
+        sale.set_consumed_sequence(sequence);
+        sale.note_read(sequence, &self.shared.scripts);
+        if !is_known {
+            if is_served {
+                // Covers a failover before the first tick of this gateway.
+                sale.sweep_status().note_success();
             }
+            self.shared.sales.insert(sale);
         }
         Ok(position)
     }

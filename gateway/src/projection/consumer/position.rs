@@ -5,9 +5,11 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use redis::Value;
 use redis::aio::ConnectionLike;
 
+use crate::projection::read_model::INCARNATION;
 use crate::store::journal::{self, Entry};
 use crate::store::keys::Keys;
 use crate::store::reply::text;
+use crate::store::scripts::Failure;
 
 /// A journal entry that was read: its sequence, and a hash of its contents.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
@@ -50,4 +52,15 @@ pub(crate) async fn entry_at(
     let found = journal::after(conn, keys, sequence.saturating_sub(1), 1).await?;
     let entry = found.first().filter(|value| Entry::parse(value).is_some_and(|e| e.sequence == sequence));
     Ok(entry.map(|value| Position::of(sequence, value)))
+}
+
+/// The sale's incarnation in the ledger; `None` without a sale, or in the first format.
+pub(crate) async fn incarnation_in(
+    conn: &mut impl ConnectionLike,
+    keys: &Keys,
+) -> Result<Option<String>, Failure> {
+    match redis::cmd("HGET").arg(keys.state()).arg(INCARNATION).query_async(conn).await {
+        Err(error) if error.code() == Some("WRONGTYPE") => Ok(None),
+        other => Ok(other?),
+    }
 }

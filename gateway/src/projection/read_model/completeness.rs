@@ -8,6 +8,7 @@ use tokio::sync::{Notify, watch};
 use crate::projection::read_model::{Sale, Sales};
 
 /// The results of the rounds in `reserve/freshness.rs`.
+#[derive(Default)]
 pub(crate) struct Completeness {
     /// The change up to which stock, controls and buyers are complete.
     consumed_sequence: watch::Sender<u64>,
@@ -19,18 +20,6 @@ pub(crate) struct Completeness {
     wanted: Notify,
     /// The start of the latest round that has ended.
     rounds: watch::Sender<Option<Instant>>,
-}
-
-impl Default for Completeness {
-    fn default() -> Self {
-        Self {
-            consumed_sequence: watch::Sender::new(0),
-            awaited: AtomicU64::new(0),
-            as_of: AtomicU64::new(0),
-            wanted: Notify::new(),
-            rounds: watch::Sender::new(None),
-        }
-    }
 }
 
 impl Sales {
@@ -88,11 +77,8 @@ impl Sale {
     pub(crate) async fn wait_until_consumed(&self, sequence: u64, longest: Duration) -> bool {
         let mut consumed_sequence = self.completeness.consumed_sequence.subscribe();
         self.completeness.awaited.store(sequence, Ordering::Relaxed);
-        let reached = tokio::time::timeout(
-            longest,
-            consumed_sequence.wait_for(|consumed_sequence| *consumed_sequence >= sequence),
-        )
-        .await;
+        let is_consumed = consumed_sequence.wait_for(|consumed| *consumed >= sequence);
+        let reached = tokio::time::timeout(longest, is_consumed).await;
         self.completeness.awaited.store(0, Ordering::Relaxed);
         reached.is_ok()
     }

@@ -13,11 +13,10 @@ use crate::projection::read_model::{Sale, lock};
 const UNKNOWN_KEPT: Duration = Duration::from_secs(60);
 
 /// The taps of each buyer, by mark.
-#[derive(Default)]
-pub(crate) struct Pending(Mutex<HashMap<u64, PendingTaps, BuildMarkHasher>>);
+pub(crate) type Pending = Mutex<HashMap<u64, PendingTaps, BuildMarkHasher>>;
 
 #[derive(Debug, Default)]
-struct PendingTaps {
+pub(crate) struct PendingTaps {
     count: usize,
     unknown_since: Option<Instant>,
 }
@@ -28,48 +27,21 @@ impl PendingTaps {
     }
 }
 
-impl Pending {
-    pub(crate) fn contains(&self, buyer: u64) -> bool {
-        lock(&self.0).contains_key(&buyer)
-    }
-
-    /// Adds a tap.
-    pub(crate) fn add(&self, buyer: u64) {
-        lock(&self.0).entry(buyer).or_default().count += 1;
-    }
-
-    /// Removes a tap that has its reply, or was never sent.
-    pub(crate) fn remove(&self, buyer: u64) {
-        let mut pending = lock(&self.0);
-        if let Some(taps) = pending.get_mut(&buyer) {
-            taps.count -= 1;
-            if taps.is_over() {
-                pending.remove(&buyer);
-            }
-        }
-    }
-
-    /// Marks a tap that was sent without a reply: it may still win.
-    pub(crate) fn mark_unknown(&self, buyer: u64) {
-        lock(&self.0).entry(buyer).or_default().unknown_since = Some(Instant::now());
+impl Sale {
+    /// Marks this buyer's tap as pending until the guard is dropped.
+    pub(crate) fn add_pending(self: &Arc<Self>, buyer: u64) -> PendingTap {
+        lock(&self.pending).entry(buyer).or_default().count += 1;
+        PendingTap { sale: self.clone(), buyer }
     }
 
     /// Removes taps that have been unknown for too long to be decided.
-    pub(crate) fn forget_expired(&self) {
-        lock(&self.0).retain(|_, taps| {
+    pub(crate) fn forget_expired_taps(&self) {
+        lock(&self.pending).retain(|_, taps| {
             if taps.unknown_since.is_some_and(|since| since.elapsed() > UNKNOWN_KEPT) {
                 taps.unknown_since = None;
             }
             !taps.is_over()
         });
-    }
-}
-
-impl Sale {
-    /// Marks this buyer's tap as pending until the guard is dropped.
-    pub(crate) fn add_pending(self: &Arc<Self>, buyer: u64) -> PendingTap {
-        self.pending.add(buyer);
-        PendingTap { sale: self.clone(), buyer }
     }
 }
 
@@ -82,7 +54,7 @@ pub(crate) struct PendingTap {
 impl PendingTap {
     /// Marks a tap that was sent without a reply: it may still win.
     pub(crate) fn mark_unknown(&self) {
-        self.sale.pending.mark_unknown(self.buyer);
+        lock(&self.sale.pending).entry(self.buyer).or_default().unknown_since = Some(Instant::now());
     }
 
     /// Marks the tap as won: its buyer has a reservation.
@@ -92,7 +64,14 @@ impl PendingTap {
 }
 
 impl Drop for PendingTap {
+    /// Removes a tap that has its reply, or was never sent.
     fn drop(&mut self) {
-        self.sale.pending.remove(self.buyer);
+        let mut pending = lock(&self.sale.pending);
+        if let Some(taps) = pending.get_mut(&self.buyer) {
+            taps.count -= 1;
+            if taps.is_over() {
+                pending.remove(&self.buyer);
+            }
+        }
     }
 }

@@ -1,43 +1,35 @@
 //! The progress of this process's sweeper with a sale.
 
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use crate::projection::read_model::lock;
 use crate::store::scripts::Failure;
-
-/// Nothing is left to sweep.
-const NONE: i64 = i64::MAX;
 
 /// The sweeper's progress.
 pub struct SweepStatus {
     since: Instant,
+    progress: Mutex<Progress>,
+}
+
+#[derive(Default)]
+struct Progress {
     /// When a tick and its sweeps last succeeded, or the sale was read from the Redis that serves
-    /// it, in microseconds after `since`.
-    last_success_us: AtomicU64,
+    /// it.
+    last_success: Option<Instant>,
     /// The sale clock of the last tick, in ms.
-    sale_clock: AtomicI64,
+    sale_clock: i64,
     /// The due time of the first remaining holds on the sale clock, and their number.
-    due: AtomicI64,
-    made: AtomicU64,
-    replayed: AtomicU64,
-    lost: AtomicU64,
+    left: Option<(i64, u64)>,
+    replayed: u64,
+    lost: u64,
     /// Since when Redis refuses to run the tick, and why.
-    refusal: Mutex<Option<(Instant, String)>>,
+    refusal: Option<(Instant, String)>,
 }
 
 impl Default for SweepStatus {
     fn default() -> Self {
-        Self {
-            since: Instant::now(),
-            last_success_us: AtomicU64::new(0),
-            sale_clock: AtomicI64::new(0),
-            due: AtomicI64::new(NONE),
-            made: AtomicU64::new(0),
-            replayed: AtomicU64::new(0),
-            lost: AtomicU64::new(0),
-            refusal: Mutex::default(),
-        }
+        Self { since: Instant::now(), progress: Mutex::default() }
     }
 }
 
@@ -45,69 +37,67 @@ impl SweepStatus {
     /// Stores whether Redis ran the tick. A refusal by the ledger counts as run.
     pub(crate) fn note_tick_result(&self, failure: Option<&Failure>) {
         let failure = failure.filter(|failure| !matches!(failure, Failure::Refused(_)));
-        let mut refusal = self.refusal.lock().unwrap_or_else(PoisonError::into_inner);
-        *refusal = failure.map(|failure| {
-            (refusal.as_ref().map_or_else(Instant::now, |(since, _)| *since), failure.to_string())
-        });
+        let refusal = &mut lock(&self.progress).refusal;
+        let since = refusal.as_ref().map_or_else(Instant::now, |(since, _)| *since);
+        *refusal = failure.map(|failure| (since, failure.to_string()));
     }
 
     /// How long Redis has not run the tick, and why; `None`: it ran the last one.
     #[must_use]
     pub fn tick_refused_for(&self) -> Option<(Duration, String)> {
-        let refusal = self.refusal.lock().unwrap_or_else(PoisonError::into_inner);
-        refusal.as_ref().map(|(since, why)| (since.elapsed(), why.clone()))
+        lock(&self.progress).refusal.as_ref().map(|(since, why)| (since.elapsed(), why.clone()))
     }
 
     pub(crate) fn note_tick(&self, sale_clock: i64) {
-        self.sale_clock.store(sale_clock, Relaxed);
+        lock(&self.progress).sale_clock = sale_clock;
     }
 
     pub(crate) fn note_swept(&self, left: Option<(i64, u64)>) {
-        let (due, made) = left.unwrap_or((NONE, 0));
-        self.due.store(due, Relaxed);
-        self.made.store(made, Relaxed);
+        lock(&self.progress).left = left;
     }
 
     pub(crate) fn note_success(&self) {
-        let at = u64::try_from(self.since.elapsed().as_micros()).unwrap_or(u64::MAX);
-        self.last_success_us.store(at.max(1), Relaxed);
+        lock(&self.progress).last_success = Some(Instant::now());
     }
 
     /// When a tick and its sweeps last succeeded here.
     pub(crate) fn last_success(&self) -> Option<Instant> {
-        let at = self.last_success_us.load(Relaxed);
-        (at > 0).then(|| self.since + Duration::from_micros(at))
+        lock(&self.progress).last_success
     }
 
     pub(crate) fn note_replayed(&self, changes: u64, lost: u64) {
-        self.replayed.fetch_add(changes - lost, Relaxed);
-        self.lost.fetch_add(lost, Relaxed);
+        let mut progress = lock(&self.progress);
+        progress.replayed += changes - lost;
+        progress.lost += lost;
     }
 
     /// Changes that this gateway replayed after a failover, and those among them that no gateway
     /// had.
     #[must_use]
     pub fn replayed_changes(&self) -> (u64, u64) {
-        (self.replayed.load(Relaxed), self.lost.load(Relaxed))
+        let progress = lock(&self.progress);
+        (progress.replayed, progress.lost)
     }
 
     /// The time since a tick and its sweeps last succeeded, or since this process read the sale.
     #[must_use]
     pub fn lag(&self, now: Instant) -> Duration {
-        now.saturating_duration_since(self.since + Duration::from_micros(self.last_success_us.load(Relaxed)))
+        now.saturating_duration_since(self.last_success().unwrap_or(self.since))
     }
 
     /// How long holds have been due without a sweep, on the sale clock, and at least how many:
     /// those of their oldest batch.
     #[must_use]
     pub fn overdue(&self) -> (Duration, u64) {
-        let late = self.sale_clock.load(Relaxed).saturating_sub(self.due.load(Relaxed));
-        match u64::try_from(late) {
-            Ok(late) => (Duration::from_millis(late), self.made.load(Relaxed)),
-            Err(_) => (Duration::ZERO, 0),
-        }
+        let progress = lock(&self.progress);
+        let late = |(due, made)| {
+            let late = u64::try_from(progress.sale_clock.saturating_sub(due)).ok()?;
+            Some((Duration::from_millis(late), made))
+        };
+        progress.left.and_then(late).unwrap_or_default()
     }
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may fail this way")]
 mod tests;

@@ -71,11 +71,10 @@ impl Columns {
         batch: impl Iterator<Item = &'a ReserveCommand>,
         catalogue: &Catalogue,
     ) {
-        for text in [&mut self.flags, &mut self.limits, &mut self.who, &mut self.wants] {
+        let Self { flags, limits, who, wants, buyers, rows, .. } = self;
+        for text in [flags, limits, who, wants, buyers, rows] {
             text.clear();
         }
-        self.buyers.clear();
-        self.rows.clear();
         self.row_ends.clear();
         self.items.places.clear();
         self.items.demands.clear();
@@ -169,8 +168,8 @@ impl ToRedisArgs for Args<'_> {
     fn write_redis_args<W: ?Sized + RedisWrite>(&self, out: &mut W) {
         let Columns { flags, limits, who, wants, buyers, rows, row_ends, items, .. } = self.columns;
         out.write_arg(self.identity.as_bytes());
-        out.write_arg_fmt(self.catalogue.revision);
         out.write_arg_fmt(self.known);
+        out.write_arg_fmt(self.catalogue.revision);
         out.write_arg_fmt(row_ends.len());
         out.write_arg_fmt(items.places.len());
         for text in [flags, limits, who, wants] {

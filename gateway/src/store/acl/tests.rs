@@ -8,6 +8,7 @@ fn every_command_of_the_scripts_is_granted() {
     let scripts = concat!(
         include_str!("../lua/ledger.lua"),
         include_str!("../lua/now.lua"),
+        include_str!("../lua/open.lua"),
         include_str!("../lua/reserve.lua"),
         include_str!("../lua/amend.lua"),
         include_str!("../lua/confirm.lua"),

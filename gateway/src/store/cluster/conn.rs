@@ -23,42 +23,31 @@ impl<C> ClusterAwareConnection<C> {
         self.cluster.is_none() && self.left.is_none()
     }
 
-    fn note(&self, answer: &Value) {
-        if let Value::ServerError(error) = answer
-            && let Some(kind) = error.kind()
-        {
-            if is_elsewhere(kind) {
-                self.look_again();
-            }
-            self.leave_if_wrong(kind);
+    fn note_answer(&self, answer: &Value) {
+        if let Value::ServerError(error) = answer {
+            error.kind().into_iter().for_each(|kind| self.note_refusal(kind));
         }
     }
 
     fn note_error(&self, error: &RedisError) {
         match error.kind() {
-            ErrorKind::Server(kind) => {
-                if is_elsewhere(kind) {
-                    self.look_again();
-                }
-                self.leave_if_wrong(kind);
-            }
+            ErrorKind::Server(kind) => self.note_refusal(kind),
             _ => self.look_again(),
         }
     }
 
-    fn look_again(&self) {
-        if let Some(cluster) = &self.cluster {
-            cluster.look_again();
+    fn note_refusal(&self, kind: ServerErrorKind) {
+        use ServerErrorKind::{Ask, BusyLoading, ClusterDown, MasterDown, Moved, ReadOnly};
+        if matches!(kind, Moved | Ask | ClusterDown | ReadOnly) {
+            self.look_again();
+        }
+        if matches!(kind, ReadOnly | MasterDown | BusyLoading) {
+            self.left.iter().for_each(|left| left.store(true, Relaxed));
         }
     }
 
-    fn leave_if_wrong(&self, kind: ServerErrorKind) {
-        use ServerErrorKind::{BusyLoading, MasterDown, ReadOnly};
-        if let Some(left) = &self.left
-            && matches!(kind, ReadOnly | MasterDown | BusyLoading)
-        {
-            left.store(true, Relaxed);
-        }
+    fn look_again(&self) {
+        self.cluster.iter().for_each(|cluster| cluster.look_again());
     }
 }
 
@@ -70,7 +59,7 @@ impl<C: ConnectionLike + Send> ConnectionLike for ClusterAwareConnection<C> {
         Box::pin(async {
             let answer = self.conn.req_packed_command(cmd).await;
             match &answer {
-                Ok(value) => self.note(value),
+                Ok(value) => self.note_answer(value),
                 Err(error) => self.note_error(error),
             }
             answer
@@ -89,7 +78,7 @@ impl<C: ConnectionLike + Send> ConnectionLike for ClusterAwareConnection<C> {
         Box::pin(async move {
             let answers = self.conn.req_packed_commands(pipeline, offset, count).await;
             match &answers {
-                Ok(values) => values.iter().for_each(|value| self.note(value)),
+                Ok(values) => values.iter().for_each(|value| self.note_answer(value)),
                 Err(error) => self.note_error(error),
             }
             answers
@@ -99,9 +88,4 @@ impl<C: ConnectionLike + Send> ConnectionLike for ClusterAwareConnection<C> {
     fn get_db(&self) -> i64 {
         self.conn.get_db()
     }
-}
-
-fn is_elsewhere(kind: ServerErrorKind) -> bool {
-    use ServerErrorKind::{Ask, ClusterDown, Moved, ReadOnly};
-    matches!(kind, Moved | Ask | ClusterDown | ReadOnly)
 }

@@ -1,24 +1,19 @@
 -- Changes what a reservation contains, in one step; a refusal changes nothing. Denied at maxmemory.
 --
 -- The caller has read the reservation and passes its new content; the version detects concurrent changes.
--- ARGV  1 identity  2 revision  3 known sequence  4 id  5 expected version  6 'buyer' or 'service'
+-- ARGV  1 identity  2 known sequence  3 id  4 revision  5 expected version  6 'buyer' or 'service'
 --       7 model, or '?' when an item is unknown  8 packages (joined by ',', or '-')  9 store or '-'
 --       10 unavailable or '-'  11 …  of the three kinds of items named, those without a limit
 -- Reply {'ok', header, row}, or {'revision', …}, {'not-found'}, {'not-held', header, row},
 --       {'changed', header, row}, {'unknown-item', header}, {'sold-out', header, item, …},
 --       {'late', header, stored row}, {'spent', header, row}: its buyer has used up all changes
--- Example  "epoch incarnation" 1 7 aliceAAAAAAAAAAAAAAAkey-AAAAAAAA 1 buyer air - gz-0001 -
+-- Example  "epoch incarnation" 7 aliceAAAAAAAAAAAAAAAkey-AAAAAAAA 1 1 buyer air - gz-0001 -
 --       -> ok, "8 …", "key-AAAAAAAA 1 2 held air - gz-0001 - …"
 
-local s, refusal = open_ledger(ARGV[1], ARGV[3])
-if not s then return refusal end
-if s.revision ~= tonumber(ARGV[2]) then return {'revision', integer(s.revision)} end
-local id, by = ARGV[4], ARGV[6]
-local model, packages, store, unavailable = ARGV[7], ARGV[8], ARGV[9], ARGV[10]
-local record, r
-record, r, refusal = find_reservation(id)
-if not r then return refusal end
-if is_expired(s, r) then return refuse_late(s, r) end
+if s.revision ~= tonumber(ARGV[4]) then return {'revision', integer(s.revision)} end
+local by, model, packages, store, unavailable = unpack(ARGV, 6, 10)
+local record, r = find_reservation(s, ARGV[3])
+if not record then return r end
 
 if model == '?' then return {'unknown-item', header(s)} end
 
@@ -46,14 +41,11 @@ local names = {}
 for item, n in pairs(difference) do
   if n ~= 0 then names[#names + 1] = item end
 end
-local stock
-stock, refusal = fetch_stock(names)
-if not stock then return refusal end
+local stock, damage = fetch_stock(names)
+if not stock then return damage end
 local gone, changed, returned = {}, {}, {}
 for _, item in ipairs(items_of(model, packages, store)) do
-  if difference[item] < 0 then
-    if not unlimited[item] and stock[item] < 1 then gone[#gone + 1] = item end
-  end
+  if difference[item] < 0 and not unlimited[item] and stock[item] < 1 then gone[#gone + 1] = item end
 end
 if #gone > 0 then return {'sold-out', header(s), unpack(gone)} end
 for _, item in ipairs(names) do
@@ -63,7 +55,4 @@ end
 
 r.model, r.packages, r.store, r.unavailable = model, packages, store, unavailable
 r.version = r.version + 1
-note_change(s, r)
-local buyer = id:sub(1, 20)
-commit(s, 'amend', {'data', journal_line(buyer, record, r)}, flat(changed), {buyer, format_record(record)}, {}, returned)
-return {'ok', header(s), format_row(r)}
+return commit_change(s, 'amend', ARGV[3], record, r, changed, returned)

@@ -6,8 +6,6 @@
 --        number of holds; '' if none was seen}
 -- Example  "epoch incarnation" 7 100 -> ok, "8 …", 3, 0, "965000 12"
 
-local s, refusal = open_ledger(ARGV[1], ARGV[2])
-if not s then return refusal end
 local expired, more, left = sweep(s, tonumber(ARGV[3]))
 if not expired then return more end
 return {'ok', header(s), expired, more and 1 or 0, left}

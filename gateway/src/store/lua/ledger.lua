@@ -60,6 +60,11 @@ local function derive_incarnation()
   return string.format('%014x', (at or 0) * 1000) .. redis.sha1hex(table.concat(first[2], '\n')):sub(1, 18)
 end
 
+-- The text for a key, by its place in KEYS, that has another type than it should have.
+local function wrong_type(i, got)
+  return KEYS[i] .. (got == 'none' and ' is gone' or ' is a ' .. got) .. ', should be a ' .. TYPES[i]
+end
+
 -- The wrong types of keys, one text for each key. Before the first reservation there are neither
 -- records nor taken items; without any limit there are no totals.
 local function find_damages(s)
@@ -67,11 +72,7 @@ local function find_damages(s)
   for i = 1, #TYPES do
     local got = redis.call('TYPE', KEYS[i]).ok
     local may_miss = (i == 6 and s.limits == 0) or ((i == 3 or i == 5) and s.number == 0)
-    if got == 'none' then
-      if not may_miss then list[#list + 1] = KEYS[i] .. ' is gone, should be a ' .. TYPES[i] end
-    elseif got ~= TYPES[i] then
-      list[#list + 1] = KEYS[i] .. ' is a ' .. got .. ', should be a ' .. TYPES[i]
-    end
+    if got ~= TYPES[i] and not (got == 'none' and may_miss) then list[#list + 1] = wrong_type(i, got) end
   end
   return list
 end
@@ -80,12 +81,9 @@ end
 -- `sale_clock` computed; or nil and the refusal. It writes nothing.
 local function read_state()
   local kind = redis.call('TYPE', STATE).ok
-  if kind == 'none' then
-    -- A sale with a journal but without a state is damaged, not missing.
-    if redis.call('EXISTS', JOURNAL) == 1 then return nil, {'damaged', STATE .. ' is gone, should be a hash'} end
-    return nil, {'missing'}
-  end
-  if kind ~= 'hash' then return nil, {'damaged', STATE .. ' is a ' .. kind .. ', should be a hash'} end
+  -- A sale with a journal but without a state is damaged, not missing.
+  if kind == 'none' and redis.call('EXISTS', JOURNAL) == 0 then return nil, {'missing'} end
+  if kind ~= 'hash' then return nil, {'damaged', wrong_type(1, kind)} end
   local values = redis.call('HMGET', STATE, 'epoch', 'format', 'incarnation', unpack(NUMBERS))
   local s = {epoch = values[1], format = tonumber(values[2] or 1) or 0, incarnation = values[3]}
   if s.format > FORMAT then
@@ -242,6 +240,16 @@ local function format_record(record)
   return record.sub .. ' ' .. table.concat(rows, '\n')
 end
 
+-- Changed records, as buyers and texts in turn.
+local function record_texts(records)
+  local list = {}
+  for buyer, record in pairs(records) do
+    list[#list + 1] = buyer
+    list[#list + 1] = format_record(record)
+  end
+  return list
+end
+
 local function damaged_record(buyer) return {'damaged', RECORDS .. ' has no reservations in field ' .. buyer} end
 
 -- Past its deadline and grace a hold is expired, swept or not.
@@ -253,15 +261,25 @@ local function find(record, key)
   end
 end
 
--- The buyer's record and reservation of an id; nil and a refusal ('not-found' or damage) otherwise.
-local function find_reservation(id)
+-- The common prefix of replies about reservations: sequence, time, sale clock, outstanding holds.
+local function header(s)
+  return integer(s.sequence) .. ' ' .. integer(s.time) .. ' ' .. integer(s.sale_clock) .. ' ' .. integer(s.held)
+end
+
+-- The buyer's record and reservation of an id; nil and a refusal otherwise: 'not-found', damage, or 'late'. After
+-- deadline and grace every call stays refused, swept or not.
+local function find_reservation(s, id)
   local buyer, key = id:sub(1, 20), id:sub(21)
   local text = redis.call('HGET', RECORDS, buyer)
-  if not text then return nil, nil, {'not-found'} end
+  if not text then return nil, {'not-found'} end
   local record = parse_record(text)
-  if not record then return nil, nil, damaged_record(buyer) end
+  if not record then return nil, damaged_record(buyer) end
   local r = find(record, key)
-  if not r then return nil, nil, {'not-found'} end
+  if not r then return nil, {'not-found'} end
+  if is_expired(s, r) then
+    note_clocks(s)
+    return nil, {'late', header(s), format_row(r)}
+  end
   return record, r
 end
 
@@ -307,13 +325,11 @@ local function commit(s, kind, entry, stock, records, state, taken)
   store_pairs(STATE, flat(state))
 end
 
--- The common prefix of replies about reservations: sequence, time, sale clock, outstanding holds.
-local function header(s)
-  return integer(s.sequence) .. ' ' .. integer(s.time) .. ' ' .. integer(s.sale_clock) .. ' ' .. integer(s.held)
-end
-
--- The refusal of a call after deadline and grace: it stays refused, swept or not.
-local function refuse_late(s, r)
-  note_clocks(s)
-  return {'late', header(s), format_row(r)}
+-- Commits the change of one reservation; returns the reply. `stock` is a table of the changed items with their free
+-- stock, `returned` lists the items that came back.
+local function commit_change(s, kind, id, record, r, stock, returned)
+  note_change(s, r)
+  local buyer = id:sub(1, 20)
+  commit(s, kind, {'data', journal_line(buyer, record, r)}, flat(stock), {buyer, format_record(record)}, {}, returned)
+  return {'ok', header(s), format_row(r)}
 end

@@ -4,8 +4,6 @@
 -- Reply {'ok', header, 1 when this call changed something, else 0}
 -- Example  "epoch incarnation" 7 pause ops - -> ok, "8 …", 1
 
-local s, refusal = open_ledger(ARGV[1], ARGV[2])
-if not s then return refusal end
 local action = ARGV[3]
 local field, value = control_of(action)
 if s[field] == value then return {'ok', header(s), 0} end

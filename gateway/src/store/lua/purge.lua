@@ -4,8 +4,6 @@
 -- Reply {'ok'}, or nothing was done: {'changed', sequence}, {'open'}: it is not closed, {'held', outstanding holds}
 -- Example  "epoch incarnation" 7 7 -> ok
 
-local s, refusal = open_ledger(ARGV[1], ARGV[2])
-if not s then return refusal end
 if integer(s.sequence) ~= ARGV[3] then return {'changed', integer(s.sequence)} end
 if refusing_phase(s) ~= 'closed' then return {'open'} end
 if s.held > 0 then return {'held', integer(s.held)} end

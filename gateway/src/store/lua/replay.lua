@@ -123,16 +123,11 @@ local function append(e)
   after = table.concat(after, ' ')
   if e.counts and e.counts ~= after then return 'it counted ' .. e.counts .. ', and would count ' .. after .. ' now' end
 
-  local texts = {}
-  for buyer, record in pairs(records) do
-    texts[#texts + 1] = buyer
-    texts[#texts + 1] = format_record(record)
-  end
   local fields = e.fields
   if BUYERS[e.kind] and e.kind ~= 'reserve' then fields = {'data', table.concat(lines, '\n')} end
   for _, name in ipairs(COUNTED) do s[name] = counts[name] end
   s.number = state.number
-  commit(s, e.kind, fields, left, texts, state, touched)
+  commit(s, e.kind, fields, left, record_texts(records), state, touched)
   store_pairs(TOTALS, totals)
 end
 

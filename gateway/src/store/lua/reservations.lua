@@ -13,8 +13,7 @@ if not s then return refusal end
 refusal = ARGV[2] and (check_incarnation(s, ARGV[2]) or check_epoch(s, ARGV[2], ARGV[3]))
 if refusal then return refusal end
 local kind = redis.call('TYPE', RECORDS).ok
-if kind == 'none' and s.number > 0 then return {'damaged', RECORDS .. ' is gone, should be a hash'} end
-if kind ~= 'hash' and kind ~= 'none' then return {'damaged', RECORDS .. ' is a ' .. kind .. ', should be a hash'} end
+if kind ~= 'hash' and (kind ~= 'none' or s.number > 0) then return {'damaged', wrong_type(3, kind)} end
 local text = redis.call('HGET', RECORDS, ARGV[1])
 if text == '' then return damaged_record(ARGV[1]) end
 return {'ok', header(s), integer(s.grace), text or '', s.incarnation}

@@ -4,7 +4,7 @@
 -- refused taps that can't win before. So common work is done once, on whole columns of ARGV. Stock is
 -- taken first if it suffices for all, and returned for taps that do not win.
 --
--- ARGV  1 identity  2 revision  3 known sequence  4 number of taps n  5 number of items m
+-- ARGV  1 identity  2 known sequence  3 revision  4 number of taps n  5 number of items m
 --       6 flags     a character for each tap: '.', 'p' packages and store may be left off, '?' an item is unknown
 --       7 limits    a character for each item: '1' its stock has a limit, '0' it has none
 --       8 who       a line for each tap: "sub key fingerprint", key being the key's 12 characters of the id
@@ -25,15 +25,13 @@
 --         S items   sold out: the items, by position in the list, joined by ','
 --         D         the buyer's record is damaged: nothing was decided for this tap
 --       or {'revision', the ledger's}: nothing was decided, reload the definition, send again.
--- Example  "epoch incarnation" 1 0 1 2 . 10 "alice key-AAAAAAAA fingerprint" 1,2 model:air package:cover 1 1
+-- Example  "epoch incarnation" 0 1 1 2 . 10 "alice key-AAAAAAAA fingerprint" 1,2 model:air package:cover 1 1
 --          aliceAAAAAAAAAAAAAAA "alice key-AAAAAAAA fingerprint air cover - -"
 --       -> ok, "2 1700000000000 5000 1", "1 905000", W
 -- In the journal the winners are columns, too: first, deadline, buyers, who, and wants, whose positions are those in
 -- the entry's list of stock; "1,3;2" took the first and the third, the second was sold out.
 
-local s, refusal = open_ledger(ARGV[1], ARGV[3])
-if not s then return refusal end
-if s.revision ~= tonumber(ARGV[2]) then return {'revision', integer(s.revision)} end
+if s.revision ~= tonumber(ARGV[3]) then return {'revision', integer(s.revision)} end
 
 local count, items = tonumber(ARGV[4]), tonumber(ARGV[5])
 local flags, limits = ARGV[6], ARGV[7]

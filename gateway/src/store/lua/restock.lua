@@ -6,13 +6,10 @@
 --       {'stock-taken', taken}: more is taken
 -- Example  "epoch incarnation" 7 model:air 3500 3000 ops - -> ok, "8 …", 3500, 512, 1
 
-local s, refusal = open_ledger(ARGV[1], ARGV[2])
-if not s then return refusal end
 local item, total, was = ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
 if redis.call('HEXISTS', STOCK, item) == 0 then return {'unknown-item'} end
-local stock
-stock, refusal = fetch_stock({item})
-if not stock then return refusal end
+local stock, damage = fetch_stock({item})
+if not stock then return damage end
 local current = redis.call('HGET', TOTALS, item)
 if not current then return {'no-limit'} end
 current = tonumber(current)

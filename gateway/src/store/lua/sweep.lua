@@ -7,7 +7,6 @@
 -- Returns the number of expired holds, whether there may be more to sweep now, and "due made" of the first remaining
 -- batch ('' if none was seen); or nil and a refusal.
 local function sweep(s, count)
-  local refusal
   local function entries_after(n)
     return redis.call('XRANGE', JOURNAL, '(' .. integer(s.swept), '+', 'COUNT', n)
   end
@@ -29,16 +28,13 @@ local function sweep(s, count)
   end
 
   -- Mostly nothing is due, and the next entry shows it.
-  local fields
   local head = entries_after(1)[1]
-  if head then
-    fields, refusal = read_entry(head)
-    if not fields then return nil, refusal end
-  end
+  if not head then return 0, false, '' end
+  local fields, refusal = read_entry(head)
+  if not fields then return nil, refusal end
   -- A buyer's part of an id has 20 characters, with a blank between two.
   local function first_left() return integer(fields.due) .. ' ' .. integer((#fields.buyers + 1) / 21) end
 
-  if not head then return 0, false, '' end
   if fields.due and s.sale_clock < fields.due then return 0, false, first_left() end
 
   local entries = entries_after(count)
@@ -85,14 +81,11 @@ local function sweep(s, count)
   if expired > 0 then
     local names = {}
     for item in pairs(returned) do names[#names + 1] = item end
-    local stock
-    stock, refusal = fetch_stock(names)
-    if not stock then return nil, refusal end
+    local stock, damage = fetch_stock(names)
+    if not stock then return nil, damage end
     for item, n in pairs(returned) do stock[item] = stock[item] + n end
     s.held, s.expired = s.held - expired, s.expired + expired
-    local texts_now = {}
-    for buyer, record in pairs(records) do texts_now[buyer] = format_record(record) end
-    commit(s, 'expire', {'data', table.concat(lines, '\n')}, flat(stock), flat(texts_now), {swept = swept}, names)
+    commit(s, 'expire', {'data', table.concat(lines, '\n')}, flat(stock), record_texts(records), {swept = swept}, names)
   elseif swept ~= s.swept then
     store_pairs(STATE, {'swept', integer(swept)})
   end

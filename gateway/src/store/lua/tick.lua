@@ -5,11 +5,7 @@
 -- Reply {'ok', header, the counters of the items in their order, '' for a missing one}
 -- Example  "epoch incarnation" 7 model:air -> ok, "7 1700000000000 5000 1", {"12"}
 
-local s, refusal = open_ledger(ARGV[1], ARGV[2])
-if not s then return refusal end
 note_clocks(s)
-local items, counters = {}, {}
-for i = 3, #ARGV do items[#items + 1] = ARGV[i] end
-local found = fetch(STOCK, items)
-for i = 1, #items do counters[i] = found[items[i]] or '' end
+local counters = fetch_range(STOCK, ARGV, 3, #ARGV)
+for i = 1, #counters do counters[i] = counters[i] or '' end
 return {'ok', header(s), counters}

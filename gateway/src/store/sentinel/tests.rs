@@ -3,7 +3,7 @@
 use super::*;
 
 fn read(url: &str) -> Result<Sentinels, String> {
-    Sentinels::parse(url).unwrap().map_err(|error| error.to_string())
+    Sentinels::parse(url).map(Option::unwrap).map_err(|error| error.to_string())
 }
 
 #[test]
@@ -14,8 +14,8 @@ fn hosts_service_user_and_database_are_read_and_the_password_is_not_shown() {
     assert_eq!((read.service.as_str(), read.has_tls), ("ledger", false));
     let settings = &read.primary;
     assert_eq!((settings.username(), settings.password(), settings.db()), (Some("gate"), Some("p@ss"), 2));
-    assert_eq!(read.shown(), "redis+sentinel://a,b:26380,[::1]/ledger");
-    assert!(Sentinels::parse("redis://a:1").is_none() && Sentinels::parse("unix:/x").is_none());
+    assert_eq!(read.shown, "redis+sentinel://a,b:26380,[::1]/ledger");
+    assert!(["redis://a:1", "unix:/x"].iter().all(|url| Sentinels::parse(url).unwrap().is_none()));
 }
 
 #[test]

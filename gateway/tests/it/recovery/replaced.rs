@@ -108,8 +108,8 @@ fn another_incarnation_is_refused_before_anything_else_is_judged() {
         let identity = instance.sale.identity("another");
         let part = buyer_part(&id, "ada");
         let calls: [(Script, &[&str]); 12] = [
-            (Script::Reserve, &[&identity, "1", "7", "0", "0", "", "", "", ""]),
-            (Script::Amend, &[&identity, "1", "7", "id", "1", "buyer", "m1", "-", "s1", "-"]),
+            (Script::Reserve, &[&identity, "7", "1", "0", "0", "", "", "", ""]),
+            (Script::Amend, &[&identity, "7", "id", "1", "1", "buyer", "m1", "-", "s1", "-"]),
             (Script::Confirm, &[&identity, "7", "id", "pay", "1"]),
             (Script::Cancel, &[&identity, "7", "id", "service"]),
             (Script::Tick, &[&identity, "7"]),

@@ -20,6 +20,6 @@ fn the_lag_is_the_time_since_the_last_success() {
     let sweep_status = SweepStatus::default();
     let later = sweep_status.since + Duration::from_secs(5);
     assert_eq!(sweep_status.lag(later), Duration::from_secs(5));
-    sweep_status.last_success_us.store(3_000_000, Relaxed);
+    sweep_status.progress.lock().unwrap().last_success = Some(sweep_status.since + Duration::from_secs(3));
     assert_eq!(sweep_status.lag(later), Duration::from_secs(2));
 }
