@@ -3,7 +3,6 @@
 
 mod auth;
 mod connections;
-pub(crate) mod duration;
 mod limits;
 mod options;
 mod redis;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::config::Settings;
-use crate::config::duration::duration;
+use crate::domain::duration::duration;
 use crate::http::lifetime::LifetimeLimits;
 use crate::http::server::ConnectionLimits;
 

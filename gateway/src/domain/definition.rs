@@ -9,6 +9,7 @@ use std::path::Path;
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use crate::domain::duration::DurationText;
 use crate::domain::text;
 use rules::DefinitionSource;
 
@@ -193,7 +194,7 @@ impl Definition {
 impl<'de> Deserialize<'de> for Definition {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let root = node::Node::deserialize(deserializer)?;
-        json::judge(&root, DefinitionSource::Operator).map_err(|mistakes| {
+        check::check(&root, DefinitionSource::Operator, node::Mistakes::default()).map_err(|mistakes| {
             let texts: Vec<_> = mistakes.iter().map(Mistake::to_string).collect();
             de::Error::custom(texts.join("; "))
         })
@@ -210,5 +211,5 @@ impl fmt::Display for Mistake {
 }
 
 fn duration_text<S: Serializer>(ms: &u64, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(&rules::DurationText(*ms))
+    serializer.collect_str(&DurationText(*ms))
 }
