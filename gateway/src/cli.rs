@@ -78,7 +78,7 @@ pub fn run(command: Command) -> Result<(), CommandError> {
                         issuer,
                         audience,
                     )
-                    .map_err(|e| CommandError::Usage(e.to_string()))?;
+                    .map_err(CommandError::Usage)?;
                     writeln!(out, "{token}")?;
                 }
                 Ok(out.flush()?)

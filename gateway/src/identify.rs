@@ -21,7 +21,7 @@ use std::sync::Arc;
 pub use files::{Secret, read_secret};
 pub(crate) use files::{read_limited, shared_mode, warn_if_shared};
 pub use keys::{AuthSettings, LEEWAY_S_DEFAULT, LEEWAY_S_MAX, TokenKeys};
-pub use mint::{MintError, mint};
+pub use mint::mint;
 
 use cache::Cache;
 use verify::LastHeader;
@@ -119,25 +119,6 @@ impl Unauthenticated {
         match self {
             Self::Missing => None,
             _ => Some("invalid_token"),
-        }
-    }
-
-    /// The value of a metric's label.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Missing => "missing",
-            Self::TooLong => "too_long",
-            Self::Malformed => "malformed",
-            Self::UnknownExtension => "unknown_extension",
-            Self::WrongAlgorithm => "wrong_algorithm",
-            Self::UnknownKey => "unknown_key",
-            Self::BadSignature => "bad_signature",
-            Self::MissingExpiry => "missing_expiry",
-            Self::Expired => "expired",
-            Self::NotYetValid => "not_yet_valid",
-            Self::WrongIssuer => "wrong_issuer",
-            Self::WrongAudience => "wrong_audience",
-            Self::BadSubject => "bad_subject",
         }
     }
 }

@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::Instant;
 
 use hyper::body::Incoming;
@@ -21,7 +22,9 @@ use crate::http::request::{BodyLimits, json, json_bytes, parse, query};
 use crate::http::respond::{Answer, Refused};
 use crate::identify::Identified;
 use crate::projection::read_model::{Sale, Sales};
-use crate::reserve::changes::{self, Amendment, Requester};
+use crate::reserve::changes::{self, Amendment, Change, Requester};
+use crate::store::connection::RedisConnection;
+use crate::store::dial::Redis;
 use crate::telemetry::labels::Stage;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -51,7 +54,8 @@ impl Caller {
     /// refusal stays the same, because request errors come before limits.
     pub fn count_refusal(&self, worker: &Worker, answer: Result<Answer, Refused>) -> Result<Answer, Refused> {
         if answer.is_err() && !self.is_counted.get() && !self.identity.is_service() {
-            let _ = worker.rates().call(self.identity.sub(), worker.rates().costs().read, self.arrived);
+            let rates = &worker.shared.rates;
+            let _ = rates.call(self.identity.sub(), rates.costs().read, self.arrived);
         }
         answer
     }
@@ -63,17 +67,19 @@ impl Caller {
         if self.identity.is_service() {
             return Ok(());
         }
-        worker
-            .rates()
-            .reservation(self.identity.sub(), &sale.id, self.arrived)
-            .map_err(Refused::quota_exceeded)
+        let rates = &worker.shared.rates;
+        rates.reservation(self.identity.sub(), &sale.id, self.arrived).map_err(Refused::quota_exceeded)
     }
 
     /// Counts any other call that asks the ledger, and takes its in-flight permit.
     fn asks<'a>(&self, worker: &'a Worker, cost: NonZeroU32) -> Result<InFlightPermit<'a>, Refused> {
         self.is_counted.set(true);
         if !self.identity.is_service() {
-            worker.rates().call(self.identity.sub(), cost, self.arrived).map_err(Refused::quota_exceeded)?;
+            worker
+                .shared
+                .rates
+                .call(self.identity.sub(), cost, self.arrived)
+                .map_err(Refused::quota_exceeded)?;
         }
         worker.acquire_permit(false)
     }
@@ -98,7 +104,7 @@ pub async fn reserve(
     let sale = worker.sale(sale_id)?;
     caller.reserves(worker, &sale)?;
     let request = AdmissionRequest { model: &model.0, packages: &packages, store: &store.0, accept_partial };
-    let recorder = worker.recorder();
+    let recorder = &worker.recorder;
     let admission = TapAdmission::new(&sale, caller.identity.sub(), &key, request, received);
     let may_be_refused = admission.may_be_refused(received);
     let mut now = Instant::now();
@@ -126,7 +132,7 @@ pub async fn reserve(
 /// `GET /v1/sales/{sale}/reservations`: the caller's own.
 pub async fn list(worker: &Worker, caller: &Caller, sale_id: &str) -> Result<Answer, Refused> {
     let sale = worker.sale(sale_id)?;
-    let _permit = caller.asks(worker, worker.rates().costs().read)?;
+    let _permit = caller.asks(worker, worker.shared.rates.costs().read)?;
     match changes::read(&worker.redis_connection(&sale), &sale, &buyer_part(&sale.id, caller.identity.sub()))
         .await
     {
@@ -138,22 +144,21 @@ pub async fn list(worker: &Worker, caller: &Caller, sale_id: &str) -> Result<Ans
     }
 }
 
+/// A sale and a reservation, as the path names them.
+pub type Named<'a> = (&'a str, &'a str);
+
 /// `GET /v1/sales/{sale}/reservations/{id}`
-pub async fn get(worker: &Worker, caller: &Caller, sale_id: &str, id: &str) -> Result<Answer, Refused> {
-    let sale = worker.sale(sale_id)?;
-    check_id(id)?;
-    let _permit = caller.asks(worker, worker.rates().costs().read)?;
-    let part = buyer_part(&sale.id, caller.identity.sub());
-    let change = changes::get(&worker.redis_connection(&sale), &sale, id, by(&caller.identity, &part)).await;
-    decisions::change(&sale, &sale.read_model(), change)
+pub async fn get(worker: &Worker, caller: &Caller, named: Named<'_>) -> Result<Answer, Refused> {
+    let cost = worker.shared.rates.costs().read;
+    ask(worker, caller, named, cost, async |redis, sale, by| changes::get(redis, sale, named.1, by).await)
+        .await
 }
 
 /// `PATCH /v1/sales/{sale}/reservations/{id}`
 pub async fn amend(
     worker: &Worker,
     caller: &Caller,
-    sale_id: &str,
-    id: &str,
+    named: Named<'_>,
     parts: &Parts,
     body: Incoming,
 ) -> Result<Answer, Refused> {
@@ -166,22 +171,17 @@ pub async fn amend(
         packages: packages.map(|ids| ids.into_iter().map(owned).collect()),
         store: store.map(owned),
     };
-    let sale = worker.sale(sale_id)?;
-    check_id(id)?;
-    let _permit = caller.asks(worker, worker.rates().costs().change)?;
-    let part = buyer_part(&sale.id, caller.identity.sub());
-    let change =
-        changes::amend(&worker.redis_connection(&sale), &sale, id, by(&caller.identity, &part), &wanted)
-            .await;
-    decisions::change(&sale, &sale.read_model(), change)
+    let amend = async |redis: &_, sale: &_, by: Requester<'_>| {
+        changes::amend(redis, sale, named.1, by, &wanted).await
+    };
+    ask(worker, caller, named, worker.shared.rates.costs().change, amend).await
 }
 
 /// `POST /v1/sales/{sale}/reservations/{id}/confirm`
 pub async fn confirm(
     worker: &Worker,
     caller: &Caller,
-    sale_id: &str,
-    id: &str,
+    named: Named<'_>,
     parts: &Parts,
     body: Incoming,
 ) -> Result<Answer, Refused> {
@@ -192,8 +192,7 @@ pub async fn confirm(
         ));
     }
     let ConfirmRequest { payment, version } = json(parts, body, worker.body_limits()).await?;
-    if payment.is_empty()
-        || payment.len() > PAYMENT_MAX
+    if !(1..=PAYMENT_MAX).contains(&payment.len())
         || !payment.bytes().all(|b| b.is_ascii_graphic())
         || payment == "-"
     {
@@ -205,30 +204,37 @@ pub async fn confirm(
     if version == 0 || version > u64::from(u32::MAX) {
         return Err(Refused::invalid("/version", "A version is a number from 1 on."));
     }
-    let sale = worker.sale(sale_id)?;
-    check_id(id)?;
-    let _permit = caller.asks(worker, worker.rates().costs().change)?;
-    let change = changes::confirm(&worker.redis_connection(&sale), &sale, id, &payment, version).await;
-    decisions::change(&sale, &sale.read_model(), change)
+    let confirm = async |redis: &_, sale: &Arc<Sale>, _: Requester<'_>| {
+        changes::confirm(redis, sale, named.1, &payment, version).await
+    };
+    ask(worker, caller, named, worker.shared.rates.costs().change, confirm).await
 }
 
 /// `POST /v1/sales/{sale}/reservations/{id}/cancel`: reads no body.
-pub async fn cancel(worker: &Worker, caller: &Caller, sale_id: &str, id: &str) -> Result<Answer, Refused> {
+pub async fn cancel(worker: &Worker, caller: &Caller, named: Named<'_>) -> Result<Answer, Refused> {
+    let cost = worker.shared.rates.costs().change;
+    ask(worker, caller, named, cost, async |redis, sale, by| changes::cancel(redis, sale, named.1, by).await)
+        .await
+}
+
+/// Asks the ledger about one reservation, once the call is counted at this cost.
+async fn ask(
+    worker: &Worker,
+    caller: &Caller,
+    (sale_id, id): Named<'_>,
+    cost: NonZeroU32,
+    call: impl AsyncFnOnce(&RedisConnection<Redis>, &Arc<Sale>, Requester<'_>) -> Change,
+) -> Result<Answer, Refused> {
     let sale = worker.sale(sale_id)?;
-    check_id(id)?;
-    let _permit = caller.asks(worker, worker.rates().costs().change)?;
-    let part = buyer_part(&sale.id, caller.identity.sub());
-    let change =
-        changes::cancel(&worker.redis_connection(&sale), &sale, id, by(&caller.identity, &part)).await;
+    if !is_reservation_id(id) {
+        return Err(decisions::reservation_not_found());
+    }
+    let _permit = caller.asks(worker, cost)?;
+    let identity = &caller.identity;
+    let part = (!identity.is_service()).then(|| buyer_part(&sale.id, identity.sub()));
+    let by = part.as_deref().map_or(Requester::Service, Requester::Buyer);
+    let change = call(&worker.redis_connection(&sale), &sale, by).await;
     decisions::change(&sale, &sale.read_model(), change)
-}
-
-fn by<'a>(identity: &Identified, part: &'a str) -> Requester<'a> {
-    if identity.is_service() { Requester::Service } else { Requester::Buyer(part) }
-}
-
-fn check_id(id: &str) -> Result<(), Refused> {
-    if is_reservation_id(id) { Ok(()) } else { Err(decisions::reservation_not_found()) }
 }
 
 pub(crate) fn check_packages(packages: &[ItemId<'_>]) -> Result<(), Refused> {
@@ -264,17 +270,17 @@ fn idempotency_key(parts: &Parts) -> Result<Cow<'_, str>, Refused> {
 
 impl Worker {
     fn body_limits(&self) -> BodyLimits {
-        BodyLimits { bytes_max: crate::http::request::BODY_MAX, timeout: self.limits().body_timeout }
+        BodyLimits { bytes_max: crate::http::request::BODY_MAX, timeout: self.shared.limits.body_timeout }
     }
 
     /// The sale with this id.
-    pub fn sale(&self, id: &str) -> Result<std::sync::Arc<Sale>, Refused> {
-        find_sale(self.sales(), id)
+    pub fn sale(&self, id: &str) -> Result<Arc<Sale>, Refused> {
+        find_sale(&self.shared.sales, id)
     }
 }
 
 /// The sale with this id; 404 only if it certainly does not exist.
-pub fn find_sale(sales: &Sales, id: &str) -> Result<std::sync::Arc<Sale>, Refused> {
+pub fn find_sale(sales: &Sales, id: &str) -> Result<Arc<Sale>, Refused> {
     sales.get(id).ok_or_else(|| {
         if sales.may_exist(id) { Refused::not_taken(Shed::Unread) } else { sale_not_found(id) }
     })

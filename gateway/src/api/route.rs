@@ -96,7 +96,8 @@ pub fn route(parts: &Parts) -> Route {
 
 /// Answers one request on the public listener; `arrived` is when its head arrived.
 pub async fn answer(worker: &Worker, peer: &Peer, parts: &Parts, body: Incoming, arrived: Instant) -> Answer {
-    let (cors, origin) = (worker.cors(), worker.cors().origin(parts));
+    let cors = &worker.shared.cors;
+    let origin = cors.origin(parts);
     if peer.may_be_unlisted_proxy(&parts.headers) {
         note_unlisted_proxy(worker, peer);
     }
@@ -167,7 +168,7 @@ async fn dispatch(
         }
         Path::Reservations(sale) if method == Method::POST => {
             let caller = caller()?;
-            worker.recorder().stage(Stage::Identify, arrived.elapsed());
+            worker.recorder.stage(Stage::Identify, arrived.elapsed());
             let answer = reservations::reserve(worker, &caller, sale, parts, body).await;
             caller.count_refusal(worker, answer)
         }
@@ -192,11 +193,11 @@ async fn of_reservation(
     match path {
         Path::Reservations(sale) => reservations::list(worker, caller, sale).await,
         Path::Reservation(sale, id) if method == Method::PATCH => {
-            reservations::amend(worker, caller, sale, id, parts, body).await
+            reservations::amend(worker, caller, (sale, id), parts, body).await
         }
-        Path::Reservation(sale, id) => reservations::get(worker, caller, sale, id).await,
-        Path::Confirm(sale, id) => reservations::confirm(worker, caller, sale, id, parts, body).await,
-        Path::Cancel(sale, id) => reservations::cancel(worker, caller, sale, id).await,
+        Path::Reservation(sale, id) => reservations::get(worker, caller, (sale, id)).await,
+        Path::Confirm(sale, id) => reservations::confirm(worker, caller, (sale, id), parts, body).await,
+        Path::Cancel(sale, id) => reservations::cancel(worker, caller, (sale, id)).await,
         Path::Time | Path::Problem(_) | Path::Sale(_) | Path::Stores(_) => Err(nothing_here()),
     }
 }
@@ -205,7 +206,7 @@ async fn of_reservation(
 #[cold]
 fn note_unlisted_proxy(worker: &Worker, peer: &Peer) {
     static WARNED: Once = Once::new();
-    worker.recorder().forwarded_ignored.add(1);
+    worker.recorder.forwarded_ignored.add(1);
     WARNED.call_once(|| {
         tracing::warn!(
             peer = %peer.address(),
@@ -217,7 +218,7 @@ fn note_unlisted_proxy(worker: &Worker, peer: &Peer) {
 
 /// Redis's clock as some sale last read it, else this host's.
 fn time(worker: &Worker, now: Instant) -> i64 {
-    let sales = worker.sales().all();
+    let sales = worker.shared.sales.all();
     sales
         .iter()
         .find(|sale| sale.time(now).is_some())

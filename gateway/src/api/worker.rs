@@ -90,14 +90,16 @@ pub struct RequestLimits {
 
 /// One worker, as its handlers see it.
 pub struct Worker {
-    shared: WorkerContext,
+    /// State shared with the other workers.
+    pub(super) shared: WorkerContext,
     redis_connections: Rc<RedisConnections<Redis>>,
     identifier: RefCell<Identifier>,
     /// By sale id, with the sale: one that was purged may come back as another incarnation.
     queues: RefCell<FxHashMap<String, (Arc<Sale>, QueueHandle)>>,
     /// Taps that the read model may refuse, by sale id.
     refusals: RefCell<FxHashMap<String, Rc<Refusals>>>,
-    recorder: Arc<Recorder>,
+    /// The metrics of this worker.
+    pub(super) recorder: Arc<Recorder>,
     /// Rendered pages of the sales.
     pub pages: Pages,
 }
@@ -177,37 +179,7 @@ impl Worker {
     fn can_decide(&self) -> bool {
         let can_ask = |sale: &Arc<Sale>| self.redis_connection(sale).live().is_some();
         let is_up = self.shared.membership.has_joined() && self.shared.caught_up.age().is_some();
-        is_up && self.sales().all().iter().all(can_ask)
-    }
-
-    /// All sales.
-    #[must_use]
-    pub fn sales(&self) -> &Sales {
-        &self.shared.sales
-    }
-
-    /// Limits of requests.
-    #[must_use]
-    pub fn limits(&self) -> &RequestLimits {
-        &self.shared.limits
-    }
-
-    /// Allowed origins and request headers of browsers.
-    #[must_use]
-    pub fn cors(&self) -> &Cors {
-        &self.shared.cors
-    }
-
-    /// The metrics of this worker.
-    #[must_use]
-    pub fn recorder(&self) -> &Recorder {
-        &self.recorder
-    }
-
-    /// The rate limits.
-    #[must_use]
-    pub fn rates(&self) -> &Limits {
-        &self.shared.rates
+        is_up && self.shared.sales.all().iter().all(can_ask)
     }
 
     /// How long a tap may wait whose body was complete at one instant and that joins the queue at another.
@@ -239,7 +211,7 @@ impl Worker {
         if self.shared.service_addresses.contain(client) {
             return Ok(());
         }
-        self.rates().anonymous(client, now).map_err(Refused::quota_exceeded)
+        self.shared.rates.anonymous(client, now).map_err(Refused::quota_exceeded)
     }
 
     /// Takes an in-flight permit, or refuses the request. 10 % of the permits are reserved for confirm,
@@ -305,11 +277,11 @@ impl CostlyChecks for Signature<'_> {
         if self.worker.shared.service_addresses.contain(client) {
             return Ok(());
         }
-        self.worker.rates().signature(client, self.token(), self.now)
+        self.worker.shared.rates.signature(client, self.token(), self.now)
     }
 
     fn checked(&self, is_right: bool) {
-        let rates = self.worker.rates();
+        let rates = &self.worker.shared.rates;
         if is_right {
             rates.signature_was_right(self.token());
         } else {

@@ -3,9 +3,11 @@
 use std::future::Future;
 use std::time::Duration;
 
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
 use crate::http::drain::Drain;
+use crate::http::lingering_close::end_idle;
 use crate::telemetry::labels::Ended;
 
 /// The first event of a connection.
@@ -22,8 +24,21 @@ pub(super) enum FirstByte {
 }
 
 impl FirstByte {
+    /// Ends a connection without a byte; in a drain a client of HTTP/1.1 gets a response.
+    pub(super) async fn end(
+        self,
+        stream: impl AsyncRead + AsyncWrite + Unpin,
+        is_http1: bool,
+        linger_bytes_max: usize,
+    ) -> Ended {
+        if self == Self::Stop && is_http1 {
+            end_idle(stream, linger_bytes_max).await;
+        }
+        self.ended()
+    }
+
     /// The cause that a connection without a byte is counted under.
-    pub(super) fn ended(&self) -> Ended {
+    fn ended(&self) -> Ended {
         match self {
             Self::Byte | Self::Hangup => Ended::Dropped,
             Self::Nothing => Ended::NothingSent,

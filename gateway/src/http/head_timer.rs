@@ -6,9 +6,11 @@
 //! timer wakes the connection when the latest deadline may have passed. hyper has one timeout: here it is
 //! the idle one until the first byte, then the head's.
 //!
-//! The same timer covers slow readers (see `slow_reader.rs`), for which hyper has no timeout.
+//! The same timer covers slow readers. hyper stops reading while a response waits, so they cost little, but it has
+//! no write timeout, so they would cost it for ever.
 
 use std::future::Future;
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -18,6 +20,7 @@ use std::time::{Duration, Instant};
 use hyper::rt::{Sleep, Timer};
 
 use crate::http::drain::QUIET;
+use crate::http::observed_io::Observer;
 
 /// No deadline is set.
 const NONE: u64 = u64::MAX;
@@ -63,25 +66,25 @@ pub(super) struct TimerWatch {
     is_registered: bool,
 }
 
-/// Records reads and writes of a connection's stream.
+/// Records when writes to a connection's stream stop and resume, and what is read.
 pub(super) struct StreamTimer(Arc<TimerState>);
 
-impl StreamTimer {
-    /// Starts the write deadline, unless it runs already.
-    pub(super) fn start_write(&self) {
-        if self.0.write_deadline.load(Relaxed) == NONE {
-            self.0.write_deadline.store(self.0.ns(Instant::now() + self.0.head), Relaxed);
+impl Observer for StreamTimer {
+    fn read(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if !bytes.is_empty() {
+            self.0.has_bytes.store(true, Relaxed);
         }
+        Ok(())
     }
 
-    /// Clears the write deadline: the client has read something.
-    pub(super) fn stop_write(&self) {
-        self.0.write_deadline.store(NONE, Relaxed);
-    }
-
-    /// Records that the client has sent something.
-    pub(super) fn note_read(&self) {
-        self.0.has_bytes.store(true, Relaxed);
+    /// Starts the write deadline, unless it runs already; clears it when the client has read something.
+    fn wrote(&mut self, bytes: Option<usize>) {
+        let deadline = &self.0.write_deadline;
+        if bytes.is_some() {
+            deadline.store(NONE, Relaxed);
+        } else if deadline.load(Relaxed) == NONE {
+            deadline.store(self.0.ns(Instant::now() + self.0.head), Relaxed);
+        }
     }
 }
 

@@ -16,6 +16,7 @@ use crate::identify::jwks::SkippedKey;
 use crate::identify::{Unauthenticated, files, jwks};
 
 const JWKS_FILE_BYTES_MAX: u64 = 1024 * 1024;
+const PUBLIC_ALGORITHMS: [Algorithm; 3] = [Algorithm::ES256, Algorithm::EdDSA, Algorithm::RS256];
 
 /// The default of the clock leeway, in s.
 pub const LEEWAY_S_DEFAULT: u64 = 5;
@@ -80,25 +81,16 @@ pub(super) struct Key {
     pub(super) may_be_service: bool,
     /// The first second since 1970 in which the key is expired, if it expires.
     pub(super) ends_s: Option<u64>,
-    material: Material,
+    pub(super) material: Material,
 }
 
-enum Material {
+pub(super) enum Material {
     /// Prepared once: the library would derive both halves of the key for every token.
     Hmac(Box<Hmac<Sha256>>),
     Public(DecodingKey),
 }
 
 impl Key {
-    pub(super) fn public(
-        decoding: DecodingKey,
-        algorithm: Algorithm,
-        may_be_service: bool,
-        ends_s: Option<u64>,
-    ) -> Self {
-        Self { algorithm, may_be_service, ends_s, material: Material::Public(decoding) }
-    }
-
     /// Whether a check with this key costs more than a refusal.
     pub(super) fn is_public(&self) -> bool {
         matches!(self.material, Material::Public(_))
@@ -309,17 +301,15 @@ impl KeySet {
 
     /// The key for a token with this header. A shared secret is the only one, whatever the `kid`.
     pub(super) fn find(&self, alg: &str, kid: Option<&str>) -> Result<&Arc<Key>, Unauthenticated> {
+        let algorithm = alg.parse().map_err(|_| Unauthenticated::WrongAlgorithm)?;
         let key = match &self.source {
             KeySource::Secret(key) => key,
-            KeySource::Jwks(_) if !["ES256", "EdDSA", "RS256"].contains(&alg) => {
+            KeySource::Jwks(_) if !PUBLIC_ALGORITHMS.contains(&algorithm) => {
                 return Err(Unauthenticated::WrongAlgorithm);
             }
             KeySource::Jwks(keys) => kid.and_then(|kid| keys.get(kid)).ok_or(Unauthenticated::UnknownKey)?,
         };
-        if alg != name(key.algorithm) {
-            return Err(Unauthenticated::WrongAlgorithm);
-        }
-        Ok(key)
+        if algorithm == key.algorithm { Ok(key) } else { Err(Unauthenticated::WrongAlgorithm) }
     }
 
     /// Logs skipped keys once: not those that the previous set already skipped.
@@ -342,17 +332,6 @@ impl KeySet {
             KeySource::Jwks(keys) => keys.contains_key(kid),
         };
         service_key_ids.iter().filter(|kid| !known(kid)).collect()
-    }
-}
-
-/// The algorithm's name in a token's header; "" for an unsupported one.
-fn name(algorithm: Algorithm) -> &'static str {
-    match algorithm {
-        Algorithm::HS256 => "HS256",
-        Algorithm::ES256 => "ES256",
-        Algorithm::EdDSA => "EdDSA",
-        Algorithm::RS256 => "RS256",
-        _ => "",
     }
 }
 

@@ -281,7 +281,7 @@ impl Ops {
             request::optional_json(parts, body, self.limits(request::BODY_MAX)).await?;
         let by = Actor { who: actor.to_owned(), reason: check_reason(body.reason)? };
         let changed = self.admin.perform(sale, action, &by).await.map_err(|f| failed(sale, &f))?;
-        tracing::info!(sale, actor, action = action.word(), changed, "operator action done");
+        tracing::info!(sale, actor, action = action.name(), changed, "operator action done");
         // It is in force even if this gateway does not show it yet.
         self.is_served(sale).await?;
         let (snapshot, definition) = self.admin.show(sale).await.map_err(|f| failed(sale, &f))?;
