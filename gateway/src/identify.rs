@@ -138,31 +138,6 @@ impl<W> From<Unauthenticated> for NotIdentified<W> {
     }
 }
 
-/// Limits signature checks that cost more than a refusal: those with a public key.
-pub trait CostlyChecks {
-    /// The reason to withhold a check.
-    type Withheld;
-
-    /// Whether the signature may be checked.
-    fn may_check(&self) -> Result<(), Self::Withheld>;
-
-    /// Records whether the signature was right.
-    fn checked(&self, is_right: bool);
-}
-
-/// Permits every signature check.
-struct Unlimited;
-
-impl CostlyChecks for Unlimited {
-    type Withheld = Infallible;
-
-    fn may_check(&self) -> Result<(), Infallible> {
-        Ok(())
-    }
-
-    fn checked(&self, _: bool) {}
-}
-
 /// Authenticates tokens. Each worker has its own, so that the hot path shares only a read of the
 /// current keys.
 pub struct Identifier {
@@ -185,27 +160,30 @@ impl Identifier {
         authorization: Option<&[u8]>,
         now_s: u64,
     ) -> Result<Identified, Unauthenticated> {
-        self.identify_within(authorization, now_s, Unlimited).map_err(|refused| match refused {
+        let identified = self.identify_within(authorization, now_s, || Ok(()), |_| ());
+        identified.map_err(|refused: NotIdentified<Infallible>| match refused {
             NotIdentified::Unauthenticated(why) => why,
             NotIdentified::Withheld(never) => match never {},
         })
     }
 
-    /// Authenticates like [`Self::identify`], but [`CostlyChecks`] may withhold signature checks.
-    pub fn identify_within<C: CostlyChecks>(
+    /// Authenticates like [`Self::identify`], but `may_check` may withhold a signature check that costs more than a
+    /// refusal: one with a public key. `checked` learns whether the signature was right.
+    pub fn identify_within<W>(
         &mut self,
         authorization: Option<&[u8]>,
         now_s: u64,
-        costly: C,
-    ) -> Result<Identified, NotIdentified<C::Withheld>> {
+        may_check: impl FnOnce() -> Result<(), W>,
+        checked: impl FnOnce(bool),
+    ) -> Result<Identified, NotIdentified<W>> {
         let token = bearer(authorization)?;
         let keys = self.keys.current();
         if let Some(known) = self.cache.get(token, keys.generation()) {
             known.check_time(now_s)?;
             return Ok(known.caller.clone());
         }
-        let settings = self.keys.settings();
-        let verified = verify::verify(token, &keys, settings, &mut self.last_header, now_s, costly)?;
+        let (settings, last_header) = (self.keys.settings(), &mut self.last_header);
+        let verified = verify::verify(token, &keys, settings, last_header, now_s, may_check, checked)?;
         let caller = verified.caller.clone();
         self.cache.put(token, verified, keys.generation(), now_s);
         Ok(caller)

@@ -12,7 +12,7 @@ use hyper::http::HeaderValue;
 use hyper::http::request::Parts;
 use rustc_hash::FxHashMap;
 
-use crate::admit::limits::{Exceeded, Limits};
+use crate::admit::limits::Limits;
 use crate::api::route;
 use crate::api::sales::Pages;
 use crate::domain::decision::Shed;
@@ -22,9 +22,7 @@ use crate::http::drain::Drain;
 use crate::http::peer::{Networks, Peer};
 use crate::http::respond::{Answer, Refused};
 use crate::http::server::{self, ConnectionLimits, Handler, ListenerSettings};
-use crate::identify::{
-    CACHE_ENTRIES_DEFAULT, CostlyChecks, Identified, Identifier, NotIdentified, TokenKeys,
-};
+use crate::identify::{CACHE_ENTRIES_DEFAULT, Identified, Identifier, NotIdentified, TokenKeys};
 use crate::projection::consumer::CaughtUp;
 use crate::projection::read_model::{Sale, Sales};
 use crate::reserve::batch::{Deadlines, QueueHandle, QueueLimits};
@@ -197,8 +195,18 @@ impl Worker {
     pub fn identify(&self, peer: &Peer, parts: &Parts, now: Instant) -> Result<Identified, Refused> {
         let authorization = parts.headers.get(AUTHORIZATION).map(HeaderValue::as_bytes);
         let now_s = SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs());
-        let signature = Signature { worker: self, peer, parts, now };
-        let identified = self.identifier.borrow_mut().identify_within(authorization, now_s, signature);
+        let (rates, token) = (&self.shared.rates, authorization.unwrap_or_default());
+        let client = || peer.client(&parts.headers);
+        let may_check = || match client() {
+            client if self.shared.service_addresses.contain(client) => Ok(()),
+            client => rates.signature(client, token, now),
+        };
+        let checked = |is_right| match is_right {
+            true => rates.signature_was_right(token),
+            false => rates.signature_was_wrong(client(), now),
+        };
+        let mut identifier = self.identifier.borrow_mut();
+        let identified = identifier.identify_within(authorization, now_s, may_check, checked);
         identified.map_err(|why| match why {
             NotIdentified::Unauthenticated(why) => Refused::unauthenticated(why),
             NotIdentified::Withheld(exceeded) => Refused::quota_exceeded(exceeded),
@@ -252,41 +260,6 @@ impl Worker {
         let new = Rc::new(Refusals::start(sale.clone()));
         refusals.insert(sale.id.clone(), new.clone());
         new
-    }
-}
-
-/// A token's signature, whose check costs more than a refusal.
-struct Signature<'a> {
-    worker: &'a Worker,
-    peer: &'a Peer,
-    parts: &'a Parts,
-    now: Instant,
-}
-
-impl Signature<'_> {
-    fn token(&self) -> &[u8] {
-        self.parts.headers.get(AUTHORIZATION).map_or(&[], HeaderValue::as_bytes)
-    }
-}
-
-impl CostlyChecks for Signature<'_> {
-    type Withheld = Exceeded;
-
-    fn may_check(&self) -> Result<(), Exceeded> {
-        let client = self.peer.client(&self.parts.headers);
-        if self.worker.shared.service_addresses.contain(client) {
-            return Ok(());
-        }
-        self.worker.shared.rates.signature(client, self.token(), self.now)
-    }
-
-    fn checked(&self, is_right: bool) {
-        let rates = &self.worker.shared.rates;
-        if is_right {
-            rates.signature_was_right(self.token());
-        } else {
-            rates.signature_was_wrong(self.peer.client(&self.parts.headers), self.now);
-        }
     }
 }
 

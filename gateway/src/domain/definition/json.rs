@@ -11,7 +11,28 @@ use crate::domain::definition::rules::DefinitionSource;
 use crate::domain::definition::{Definition, Mistake, encoding};
 use crate::domain::text::JsonText;
 
-pub(super) fn read(bytes: &[u8], source: DefinitionSource) -> Result<Definition, Vec<Mistake>> {
+impl Definition {
+    /// Reads the JSON form, which has the stores inline.
+    ///
+    /// # Errors
+    ///
+    /// Every mistake: at most 100, then one with the count of the others; only the first if it is not valid JSON.
+    pub fn from_json(bytes: &[u8]) -> Result<Self, Vec<Mistake>> {
+        read(bytes, DefinitionSource::Operator)
+    }
+
+    /// Reads the JSON form from a ledger. Names from an older version keep white space and invisible characters that
+    /// [`Definition::from_json`] normalises or refuses.
+    ///
+    /// # Errors
+    ///
+    /// As [`Definition::from_json`].
+    pub fn from_ledger(bytes: &[u8]) -> Result<Self, Vec<Mistake>> {
+        read(bytes, DefinitionSource::Ledger)
+    }
+}
+
+fn read(bytes: &[u8], source: DefinitionSource) -> Result<Definition, Vec<Mistake>> {
     let whole = |what: String| vec![Mistake { place: String::new(), what }];
     let bytes = encoding::without_mark(bytes);
     if let Some(what) = encoding::other_than_utf8(bytes) {

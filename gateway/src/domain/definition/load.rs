@@ -17,38 +17,46 @@ const TOML_BYTES_MAX: u64 = 4 << 20;
 /// Enough for 50,000 stores with the longest allowed names.
 const CSV_BYTES_MAX: u64 = 64 << 20;
 
-pub(super) fn load(path: &Path) -> Result<Definition, Vec<Mistake>> {
-    let mistakes = Mistakes::default();
-    let file = SourceFile { name: path.display().to_string(), rank: 0 };
-    let text = match read_file(path, TOML_BYTES_MAX) {
-        Ok(bytes) => toml_text(encoding::without_mark(&bytes), &file, &mistakes),
-        Err(error) => Err(format!("can't be read: {error}")),
-    };
-    let text = match text {
-        Ok(text) => toml::without_broken_lines(text, &file, &mistakes),
-        Err(what) => return Err(vec![Mistake { place: file.name, what }]),
-    };
-    let mut root = toml::read(&text, &file);
+impl Definition {
+    /// Reads a TOML file and the CSV file of stores that it names, relative to the TOML file's folder.
+    ///
+    /// # Errors
+    ///
+    /// Every mistake of both files in the order of their lines: at most 100, then one with the count of the others.
+    pub fn load(path: &Path) -> Result<Self, Vec<Mistake>> {
+        let mistakes = Mistakes::default();
+        let file = SourceFile { name: path.display().to_string(), rank: 0 };
+        let text = match read_file(path, TOML_BYTES_MAX) {
+            Ok(bytes) => toml_text(encoding::without_mark(&bytes), &file, &mistakes),
+            Err(error) => Err(format!("can't be read: {error}")),
+        };
+        let text = match text {
+            Ok(text) => toml::without_broken_lines(text, &file, &mistakes),
+            Err(what) => return Err(vec![Mistake { place: file.name, what }]),
+        };
+        let mut root = toml::read(&text, &file);
 
-    // The TOML form names a file instead of inline stores.
-    let folder = path.parent().unwrap_or(Path::new(""));
-    let csv_name = stores_file(&root, &mistakes);
-    let csv_path = folder.join(csv_name.as_ref().map_or("", |(name, _)| name));
-    let csv = SourceFile { name: csv_path.display().to_string(), rank: 1 };
-    let list = csv_name.and_then(|(name, place)| {
-        let unreadable = |error| mistakes.wrong(place, &FieldPath::Root, unreadable(&name, folder, &error));
-        let bytes = read_file(&csv_path, CSV_BYTES_MAX).map_err(unreadable).ok()?;
-        Some(stores::read(&bytes, &csv, &mistakes))
-    });
-    if let RawValue::Table(fields) = &mut root.value
-        && let Some(at) = fields.iter().position(|field| field.key == "stores")
-    {
-        match list {
-            Some(list) => fields[at].value = list,
-            None => drop(fields.remove(at)),
+        // The TOML form names a file instead of inline stores.
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let csv_name = stores_file(&root, &mistakes);
+        let csv_path = folder.join(csv_name.as_ref().map_or("", |(name, _)| name));
+        let csv = SourceFile { name: csv_path.display().to_string(), rank: 1 };
+        let list = csv_name.and_then(|(name, place)| {
+            let unreadable =
+                |error| mistakes.wrong(place, &FieldPath::Root, unreadable(&name, folder, &error));
+            let bytes = read_file(&csv_path, CSV_BYTES_MAX).map_err(unreadable).ok()?;
+            Some(stores::read(&bytes, &csv, &mistakes))
+        });
+        if let RawValue::Table(fields) = &mut root.value
+            && let Some(at) = fields.iter().position(|field| field.key == "stores")
+        {
+            match list {
+                Some(list) => fields[at].value = list,
+                None => drop(fields.remove(at)),
+            }
         }
+        check(&root, DefinitionSource::Operator, mistakes)
     }
-    check(&root, DefinitionSource::Operator, mistakes)
 }
 
 /// The path in `[stores]`, with its position.
