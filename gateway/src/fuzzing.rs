@@ -54,7 +54,7 @@ pub fn amend_body(bytes: &[u8]) -> Result<AmendRequest<'_>, String> {
 pub fn stores_query(target: &[u8]) -> Option<Result<usize, String>> {
     let (parts, ()) = Request::builder().uri(target).body(()).ok()?.into_parts();
     let wanted = request::check_head(&parts).and_then(|()| StoresWanted::read(&parts));
-    Some(wanted.map(|wanted| wanted.limit()).map_err(describe))
+    Some(wanted.map(|wanted| wanted.limit).map_err(describe))
 }
 
 /// Parses a PROXY header: the address, and its length in bytes; `None` if there is no valid one.

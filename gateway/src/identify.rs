@@ -23,6 +23,7 @@ pub(crate) use files::{read_limited, shared_mode, warn_if_shared};
 pub use keys::{AuthSettings, LEEWAY_S_DEFAULT, LEEWAY_S_MAX, TokenKeys};
 pub use mint::mint;
 
+use crate::domain::label::label;
 use cache::Cache;
 use verify::LastHeader;
 
@@ -59,59 +60,43 @@ impl Identified {
     }
 }
 
-/// Why authentication failed. [`Unauthenticated::detail`] is for the client: it never repeats the
-/// token's contents.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
-#[error("{}", self.detail())]
-pub enum Unauthenticated {
+label! {
+    /// Why authentication failed, with the explanation for the client: it never repeats the token's contents.
+    #[derive(Hash, thiserror::Error)]
+    #[error("{}", self.name())]
+    Unauthenticated:
     /// No `Authorization`, or another scheme than `Bearer`.
-    Missing,
+    Missing "Send the header `Authorization: Bearer <token>`.",
     /// Over [`TOKEN_BYTES_MAX`].
-    TooLong,
+    TooLong "The token is longer than 4096 bytes.",
     /// Not a JWT: wrong parts, encoding or JSON, or a claim of the wrong type.
-    Malformed,
+    Malformed "The token is not a well-formed JWT.",
     /// The header demands an extension (`crit`); none is supported.
-    UnknownExtension,
+    UnknownExtension "The token demands an extension that is not supported.",
     /// An algorithm other than that of the configured key; `none` included.
-    WrongAlgorithm,
+    WrongAlgorithm "The token is signed with an algorithm that is not accepted.",
     /// No `kid`, or one that the key set does not have.
-    UnknownKey,
+    UnknownKey "The token is signed with a key that is not known.",
     /// A wrong signature: forged, damaged, or of another key.
-    BadSignature,
+    BadSignature "The token's signature is not valid.",
     /// No `exp`.
-    MissingExpiry,
+    MissingExpiry "The token has no expiry time (`exp`).",
     /// Past `exp`.
-    Expired,
+    Expired "The token has expired.",
     /// Before `nbf`.
-    NotYetValid,
+    NotYetValid "The token is not valid yet.",
     /// `iss` is not the configured one.
-    WrongIssuer,
+    WrongIssuer "The token comes from another issuer.",
     /// `aud` does not name the configured audience.
-    WrongAudience,
+    WrongAudience "The token is meant for another audience.",
     /// `sub` is missing or invalid: see [`crate::domain::subject`].
-    BadSubject,
+    BadSubject "The token's subject (`sub`) must be 1 to 255 visible ASCII characters, with blanks only between them.",
 }
 
 impl Unauthenticated {
     /// The explanation for the client.
     pub fn detail(self) -> &'static str {
-        match self {
-            Self::Missing => "Send the header `Authorization: Bearer <token>`.",
-            Self::TooLong => "The token is longer than 4096 bytes.",
-            Self::Malformed => "The token is not a well-formed JWT.",
-            Self::UnknownExtension => "The token demands an extension that is not supported.",
-            Self::WrongAlgorithm => "The token is signed with an algorithm that is not accepted.",
-            Self::UnknownKey => "The token is signed with a key that is not known.",
-            Self::BadSignature => "The token's signature is not valid.",
-            Self::MissingExpiry => "The token has no expiry time (`exp`).",
-            Self::Expired => "The token has expired.",
-            Self::NotYetValid => "The token is not valid yet.",
-            Self::WrongIssuer => "The token comes from another issuer.",
-            Self::WrongAudience => "The token is meant for another audience.",
-            Self::BadSubject => {
-                "The token's subject (`sub`) must be 1 to 255 visible ASCII characters, with blanks only between them."
-            }
-        }
+        self.name()
     }
 
     /// The `error` of `WWW-Authenticate` (RFC 6750, 3.1); absent if the request had no token.

@@ -132,7 +132,8 @@ fn view(read_model: &ReadModel, phase: Phase, poll_after_ms: u64) -> SaleView {
 pub struct StoresWanted {
     city: Option<String>,
     only_available: bool,
-    limit: usize,
+    /// Stores on the page, at most.
+    pub(crate) limit: usize,
     cursor: Option<String>,
 }
 
@@ -151,12 +152,6 @@ impl StoresWanted {
             Some(_) => return Err(wrong("limit", &format!("is a number from 1 to {PAGE_MAX}."))),
         };
         Ok(Self { city, only_available, limit, cursor })
-    }
-
-    /// Stores on the page, at most.
-    #[cfg(feature = "fuzzing")]
-    pub(crate) fn limit(&self) -> usize {
-        self.limit
     }
 }
 

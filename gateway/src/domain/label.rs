@@ -1,4 +1,4 @@
-//! Enums whose values have names: labels of metrics, words of the ledger and of the API.
+//! Enums whose values have a name, or another text: labels of metrics, words of the ledger and of the API.
 
 macro_rules! label {
     ($(#[$of:meta])* $label:ident: $($(#[$doc:meta])* $value:ident $name:literal,)*) => {

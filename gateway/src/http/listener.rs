@@ -10,11 +10,12 @@ use tokio::net::TcpStream;
 
 use crate::http::connection_caps::{CapExceeded, ConnectionCaps, ConnectionPermit};
 use crate::http::drain::Drain;
-use crate::http::first_byte::{FirstByte, first_byte};
+use crate::http::first_byte::first_byte;
 use crate::http::lifetime::Lifetime;
 use crate::http::peer::{Peer, TrustedProxies};
 use crate::http::server::{Connected, ConnectionLimits};
 use crate::http::tls::Tls;
+use crate::telemetry::labels::Ended;
 
 /// The settings of a listener.
 #[derive(Clone, Default)]
@@ -63,8 +64,11 @@ impl<H> Listening<H> {
         Rc::new(Connected { handler: self.handler.clone(), peer, lifetime })
     }
 
-    /// Waits for the first byte of a connection, or of a handshake's other side.
-    pub(super) async fn first_byte(&self, first: impl Future<Output = io::Result<usize>>) -> FirstByte {
+    /// Waits for the first byte of a connection.
+    pub(super) async fn first_byte(
+        &self,
+        first: impl Future<Output = io::Result<usize>>,
+    ) -> Result<(), Ended> {
         first_byte(first, self.limits.first_byte_timeout, &self.drain).await
     }
 }

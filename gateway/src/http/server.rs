@@ -22,7 +22,7 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::domain::decision::Shed;
 use crate::domain::problem;
 use crate::http::drain::{Drain, DrainPhase, DrainingListener};
-use crate::http::first_byte::FirstByte;
+use crate::http::first_byte::end_unused;
 use crate::http::head_timer::head_timer;
 use crate::http::lifetime::{Lifetime, LifetimeLimits};
 use crate::http::lingering_close::{LINGER, close, end_idle, raw, refuse};
@@ -138,14 +138,13 @@ async fn serve_connection<H: Handler>(accepted: Accepted<H>) -> Ended {
     let settings = &accepted.listening.settings;
     // hyper has no timeout for a client that never sends anything, and need not see connections that are
     // opened and dropped. A peek, because tokio assumes that a new connection is ready.
-    let first = accepted.listening.first_byte(accepted.stream.peek(&mut [0])).await;
-    if first == FirstByte::Hangup {
-        // The client has gone: a reset spares the kernel an orderly close, packet by packet.
-        let _ = SockRef::from(&accepted.stream).set_linger(Some(Duration::ZERO));
-    }
-    if first != FirstByte::Byte {
+    if let Err(how) = accepted.listening.first_byte(accepted.stream.peek(&mut [0])).await {
+        if how == Ended::Dropped {
+            // The client has gone: a reset spares the kernel an orderly close, packet by packet.
+            let _ = SockRef::from(&accepted.stream).set_linger(Some(Duration::ZERO));
+        }
         let is_plain = settings.tls.is_none();
-        return first.end(accepted.stream, is_plain, H::LINGER_BYTES_MAX).await;
+        return end_unused(how, accepted.stream, is_plain, H::LINGER_BYTES_MAX).await;
     }
     let _ = accepted.stream.set_nodelay(true);
     if settings.tls.is_some() || settings.proxy_protocol {
@@ -186,8 +185,8 @@ async fn serve_with_preamble<H: Handler>(accepted: Accepted<H>) -> Ended {
     let connected = listening.connect(peer);
     let Some(tls) = &settings.tls else {
         return match listening.first_byte(stream.peek(&mut [0])).await {
-            FirstByte::Byte => http1(stream, connected, *limits).await,
-            nothing => nothing.end(stream, true, H::LINGER_BYTES_MAX).await,
+            Ok(()) => http1(stream, connected, *limits).await,
+            Err(how) => end_unused(how, stream, true, H::LINGER_BYTES_MAX).await,
         };
     };
     let mut stream = match tokio::time::timeout_at(deadline, tls.acceptor().accept(stream)).await {
@@ -199,11 +198,11 @@ async fn serve_with_preamble<H: Handler>(accepted: Accepted<H>) -> Ended {
     let first = listening.first_byte(stream.fill_buf().map_ok(<[u8]>::len)).await;
     let is_http2 = stream.get_ref().1.alpn_protocol() == Some(HTTP2);
     match first {
-        FirstByte::Byte if is_http2 => {
+        Ok(()) if is_http2 => {
             http2::serve(stream, connected, limits.idle_timeout, limits.header_timeout).await
         }
-        FirstByte::Byte => http1(stream, connected, *limits).await,
-        nothing => nothing.end(stream, !is_http2, H::LINGER_BYTES_MAX).await,
+        Ok(()) => http1(stream, connected, *limits).await,
+        Err(how) => end_unused(how, stream, !is_http2, H::LINGER_BYTES_MAX).await,
     }
 }
 

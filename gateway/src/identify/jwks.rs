@@ -2,6 +2,7 @@
 //! algorithm. Unusable keys are skipped; a secret makes the whole file unusable.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -45,7 +46,7 @@ struct Jwk {
 
 pub(super) struct KeyFile {
     /// The usable keys, by `kid`.
-    pub(super) keys: HashMap<String, Key>,
+    pub(super) keys: HashMap<String, Arc<Key>>,
     /// The skipped keys: a published set also has keys for other uses.
     pub(super) left_out: Vec<SkippedKey>,
 }
@@ -98,7 +99,7 @@ pub(super) fn parse(json: &[u8], is_service: impl Fn(&str) -> bool) -> Result<Ke
             Ok((kid, _)) if keys.contains_key(&kid) => {
                 leave_out("duplicate `kid`: tokens could not select one of the keys", true);
             }
-            Ok((kid, key)) => _ = keys.insert(kid, key),
+            Ok((kid, key)) => _ = keys.insert(kid, Arc::new(key)),
             Err(UnusableKey::Secret(why)) => secrets.push(format!("keys[{index}] (kid {kid:?}): {why}")),
             Err(UnusableKey::OtherUse) => leave_out("it is not for signatures", false),
             Err(UnusableKey::Unusable(why)) => leave_out(&why, true),

@@ -65,14 +65,12 @@ pub struct TokenKeys {
 pub(super) struct KeySet {
     generation: u64,
     digest: [u8; 32],
-    source: KeySource,
+    /// The key of a shared secret; `None`: only public keys count.
+    secret: Option<Arc<Key>>,
+    /// Public keys by `kid`.
+    keys: HashMap<String, Arc<Key>>,
     /// The skipped keys of the file.
     left_out: Vec<SkippedKey>,
-}
-
-enum KeySource {
-    Secret(Arc<Key>),
-    Jwks(HashMap<String, Arc<Key>>),
 }
 
 /// A key with the one algorithm that it may be used with.
@@ -159,34 +157,13 @@ impl TokenKeys {
             }
         }
         // Both files are read even if only one may stay, so that one run reports all problems.
-        let secret = settings.secret_file.as_deref().map(|path| {
-            let secret = files::read_secret(path).map_err(|problem| vec![problem])?;
-            Ok(secret_set(&secret))
+        let mut read = |set: Result<_, _>| set.map_err(|more: Vec<String>| problems.extend(more)).ok();
+        let secret = settings.secret_file.as_deref().and_then(|path| {
+            let secret = files::read_secret(path).map_err(|problem| vec![problem]);
+            read(secret.map(|secret| secret_set(&secret)))
         });
-        let jwks = settings.jwks_file.as_deref().map(|path| {
-            let set = read_jwks(path, settings)?;
-            let missing = set.missing(&settings.service_key_ids);
-            let describe = |kid: &&String| {
-                format!("service key id {kid:?} is not in {}; correct it or add the key", path.display())
-            };
-            // During a rotation a listed key is not published yet, or not any more.
-            let has_any = missing.len() < settings.service_key_ids.len();
-            let is_fine = has_any || missing.is_empty();
-            let left_out = set.left_out.iter().map(|key| key.what.clone());
-            if is_fine {
-                Ok(set)
-            } else {
-                Err(missing.iter().map(describe).chain(left_out).collect::<Vec<_>>())
-            }
-        });
-        let mut loaded = None;
-        for result in [secret, jwks].into_iter().flatten() {
-            match result {
-                Ok(set) => loaded = Some(set),
-                Err(more) => problems.extend(more),
-            }
-        }
-        match loaded {
+        let jwks = settings.jwks_file.as_deref().and_then(|path| read(read_first_jwks(path, settings)));
+        match secret.or(jwks) {
             Some(set) if problems.is_empty() => Ok(Self {
                 settings: settings.clone(),
                 current: ArcSwap::from_pointee(set),
@@ -251,8 +228,7 @@ impl TokenKeys {
     #[must_use]
     pub fn ends(&self) -> Vec<(String, Option<u64>)> {
         let current = self.current.load();
-        let KeySource::Jwks(keys) = &current.source else { return Vec::new() };
-        let mut ends: Vec<_> = keys.iter().map(|(kid, key)| (kid.clone(), key.ends_s)).collect();
+        let mut ends: Vec<_> = current.keys.iter().map(|(kid, key)| (kid.clone(), key.ends_s)).collect();
         ends.sort_unstable();
         ends
     }
@@ -262,7 +238,7 @@ impl TokenKeys {
     #[must_use]
     pub fn next_end(&self, now_s: u64) -> Option<u64> {
         let current = self.current.load();
-        let KeySource::Jwks(keys) = &current.source else { return None };
+        let keys = &current.keys;
         let ends = || keys.values().filter_map(|key| key.ends_s);
         let still = keys.values().any(|key| !key.is_over(now_s));
         if still { ends().filter(|ends_s| *ends_s > now_s).min() } else { ends().max() }
@@ -302,12 +278,10 @@ impl KeySet {
     /// The key for a token with this header. A shared secret is the only one, whatever the `kid`.
     pub(super) fn find(&self, alg: &str, kid: Option<&str>) -> Result<&Arc<Key>, Unauthenticated> {
         let algorithm = alg.parse().map_err(|_| Unauthenticated::WrongAlgorithm)?;
-        let key = match &self.source {
-            KeySource::Secret(key) => key,
-            KeySource::Jwks(_) if !PUBLIC_ALGORITHMS.contains(&algorithm) => {
-                return Err(Unauthenticated::WrongAlgorithm);
-            }
-            KeySource::Jwks(keys) => kid.and_then(|kid| keys.get(kid)).ok_or(Unauthenticated::UnknownKey)?,
+        let key = match &self.secret {
+            Some(key) => key,
+            None if !PUBLIC_ALGORITHMS.contains(&algorithm) => return Err(Unauthenticated::WrongAlgorithm),
+            None => kid.and_then(|kid| self.keys.get(kid)).ok_or(Unauthenticated::UnknownKey)?,
         };
         if algorithm == key.algorithm { Ok(key) } else { Err(Unauthenticated::WrongAlgorithm) }
     }
@@ -327,11 +301,8 @@ impl KeySet {
     }
 
     fn missing<'a>(&self, service_key_ids: &'a [String]) -> Vec<&'a String> {
-        let known = |kid: &str| match &self.source {
-            KeySource::Secret(_) => true,
-            KeySource::Jwks(keys) => keys.contains_key(kid),
-        };
-        service_key_ids.iter().filter(|kid| !known(kid)).collect()
+        let is_known = |kid: &str| self.secret.is_some() || self.keys.contains_key(kid);
+        service_key_ids.iter().filter(|kid| !is_known(kid)).collect()
     }
 }
 
@@ -339,17 +310,10 @@ fn secret_set(secret: &files::Secret) -> KeySet {
     let bytes = secret.as_bytes();
     #[expect(clippy::expect_used, reason = "an HMAC's key may have any length (RFC 2104)")]
     let hmac = Hmac::new_from_slice(bytes).expect("a key of any length");
-    KeySet {
-        generation: 0,
-        digest: Sha256::digest(bytes).into(),
-        source: KeySource::Secret(Arc::new(Key {
-            algorithm: Algorithm::HS256,
-            may_be_service: true,
-            ends_s: None,
-            material: Material::Hmac(Box::new(hmac)),
-        })),
-        left_out: Vec::new(),
-    }
+    let (algorithm, material) = (Algorithm::HS256, Material::Hmac(Box::new(hmac)));
+    let key = Key { algorithm, may_be_service: true, ends_s: None, material };
+    let (secret, keys) = (Some(Arc::new(key)), HashMap::new());
+    KeySet { generation: 0, digest: Sha256::digest(bytes).into(), secret, keys, left_out: Vec::new() }
 }
 
 fn read_jwks(path: &Path, settings: &AuthSettings) -> Result<KeySet, Vec<String>> {
@@ -360,11 +324,20 @@ fn read_jwks(path: &Path, settings: &AuthSettings) -> Result<KeySet, Vec<String>
         let at = |problem| format!("JWKS file {}: {problem}", path.display());
         problems.into_iter().map(at).collect::<Vec<_>>()
     })?;
-    let keys = keys.into_iter().map(|(kid, key)| (kid, Arc::new(key))).collect();
-    Ok(KeySet {
-        generation: 0,
-        digest: Sha256::digest(&bytes).into(),
-        source: KeySource::Jwks(keys),
-        left_out,
-    })
+    Ok(KeySet { generation: 0, digest: Sha256::digest(&bytes).into(), secret: None, keys, left_out })
+}
+
+/// Reads the JWKS at the start: at least one of the listed service keys must be in it.
+fn read_first_jwks(path: &Path, settings: &AuthSettings) -> Result<KeySet, Vec<String>> {
+    let set = read_jwks(path, settings)?;
+    let missing = set.missing(&settings.service_key_ids);
+    // During a rotation a listed key is not published yet, or not any more.
+    if missing.is_empty() || missing.len() < settings.service_key_ids.len() {
+        return Ok(set);
+    }
+    let describe = |kid: &String| {
+        format!("service key id {kid:?} is not in {}; correct it or add the key", path.display())
+    };
+    let left_out = set.left_out.iter().map(|key| key.what.clone());
+    Err(missing.into_iter().map(describe).chain(left_out).collect())
 }

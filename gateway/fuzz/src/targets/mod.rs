@@ -19,26 +19,21 @@ mod token;
 
 use crate::Target;
 
-/// The name and the function of each target.
-macro_rules! targets {
-    ($($name:ident),*) => { &[$((stringify!($name), $name::run)),*] };
-}
-
-pub(crate) const ALL: &[Target] = targets![
-    body,
-    change_reply,
-    cursor,
-    definition_json,
-    definition_toml,
-    forwarded,
-    idempotency_key,
-    journal_entry,
-    proxy_header,
-    record_reply,
-    request_id,
-    reserve_reply,
-    resp,
-    snapshot_reply,
-    stores_query,
-    token
+pub(crate) const ALL: &[Target] = &[
+    ("body", body::run),
+    ("change_reply", change_reply::run),
+    ("cursor", cursor::run),
+    ("definition_json", definition_json::run),
+    ("definition_toml", definition_toml::run),
+    ("forwarded", forwarded::run),
+    ("idempotency_key", idempotency_key::run),
+    ("journal_entry", journal_entry::run),
+    ("proxy_header", proxy_header::run),
+    ("record_reply", record_reply::run),
+    ("request_id", request_id::run),
+    ("reserve_reply", reserve_reply::run),
+    ("resp", resp::run),
+    ("snapshot_reply", snapshot_reply::run),
+    ("stores_query", stores_query::run),
+    ("token", token::run),
 ];
