@@ -72,7 +72,7 @@ impl<'a, Id: AsRef<str>> TapAdmission<'a, Id> {
         if self.sale.is_complete_as_of(self.arrived)
             && let Some((refusal, read_model)) = self.refusal(now)
         {
-            return Err((refusal.decision(&read_model, &self.request), read_model));
+            return Err((decision(refusal, &read_model, &self.request), read_model));
         }
         let Self { sale, sub, key, request, buyer, .. } = self;
         let AdmissionRequest { model, packages, store, accept_partial } = request;
@@ -88,7 +88,7 @@ impl<'a, Id: AsRef<str>> TapAdmission<'a, Id> {
         Ok(Admitted { pending: sale.add_pending(buyer.mark()), command })
     }
 
-    fn refusal(&self, now: Instant) -> Option<(ReadModelRefusal, Arc<ReadModel>)> {
+    fn refusal(&self, now: Instant) -> Option<((Phase, i64), Arc<ReadModel>)> {
         if self.sale.may_have_won(self.buyer.mark()) {
             return None;
         }
@@ -97,42 +97,32 @@ impl<'a, Id: AsRef<str>> TapAdmission<'a, Id> {
     }
 }
 
-/// The reason why the read model refuses a tap.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum ReadModelRefusal {
-    Closed,
-    /// Opens at this `TIME` of Redis, in ms.
-    NotOpen(i64),
-    Paused,
-    SoldOut,
-}
-
-impl ReadModelRefusal {
-    fn decision<Id: AsRef<str>>(
-        self,
-        read_model: &ReadModel,
-        request: &AdmissionRequest<'_, Id>,
-    ) -> Decision {
-        match self {
-            Self::Closed => Decision::Closed,
-            Self::NotOpen(time) => Decision::NotOpen(time),
-            Self::Paused => Decision::Paused,
-            Self::SoldOut => {
-                let items = read_model.catalogue.items();
-                let gone = gone(read_model, request).flatten().map(|index| items[index].name.clone());
-                Decision::SoldOut { items: gone.collect(), is_final: read_model.counts[0] == 0 }
-            }
+/// The decision of a refusal.
+fn decision<Id: AsRef<str>>(
+    (phase, time): (Phase, i64),
+    read_model: &ReadModel,
+    request: &AdmissionRequest<'_, Id>,
+) -> Decision {
+    match phase {
+        Phase::Closed => Decision::Closed,
+        Phase::Upcoming => Decision::NotOpen(time),
+        Phase::Paused => Decision::Paused,
+        Phase::Open | Phase::SoldOut => {
+            let items = read_model.catalogue.items();
+            let gone = gone(read_model, request).flatten().map(|index| items[index].name.clone());
+            Decision::SoldOut { items: gone.collect(), is_final: read_model.counts[0] == 0 }
         }
     }
 }
 
-/// Checks in the contract's order: closed, not open, paused, unknown item, sold out.
+/// The phase that refuses a tap, `SoldOut` if only for its items, and the `TIME` of Redis in ms. Checks in the
+/// contract's order: closed, not open, paused, unknown item, sold out.
 fn refuse<Id: AsRef<str>>(
     sale: &Sale,
     read_model: &ReadModel,
     request: &AdmissionRequest<'_, Id>,
     now: Instant,
-) -> Option<ReadModelRefusal> {
+) -> Option<(Phase, i64)> {
     let (time, error) = sale.time(now)?;
     // Within the error of the estimate, Redis decides by its own clock.
     let earliest = read_model.phase(time - error);
@@ -145,9 +135,7 @@ fn refuse<Id: AsRef<str>>(
         Phase::Closed if !read_model.controls.closed && sale.noted_time() < read_model.controls.closes => {
             return None;
         }
-        Phase::Closed => return Some(ReadModelRefusal::Closed),
-        Phase::Upcoming => return Some(ReadModelRefusal::NotOpen(time)),
-        Phase::Paused => return Some(ReadModelRefusal::Paused),
+        Phase::Closed | Phase::Upcoming | Phase::Paused => return Some((earliest, time)),
         Phase::Open | Phase::SoldOut => {}
     }
     let mut is_sold_out = false;
@@ -156,7 +144,7 @@ fn refuse<Id: AsRef<str>>(
         index?;
         is_sold_out = true;
     }
-    is_sold_out.then_some(ReadModelRefusal::SoldOut)
+    is_sold_out.then_some((Phase::SoldOut, time))
 }
 
 /// The requested items that are sold out and block the reservation; `None` for an item that the model lacks.

@@ -71,7 +71,7 @@ pub fn run(command: Command) -> Result<(), CommandError> {
                 let mut out = io::BufWriter::new(io::stdout().lock());
                 for sub in subs {
                     let token = mint(secret, &sub, is_service, ttl_s, now_s, issuer, audience);
-                    writeln!(out, "{}", token.map_err(|e| CommandError::Usage(e.to_string()))?)?;
+                    writeln!(out, "{}", token.map_err(CommandError::Usage)?)?;
                 }
                 Ok(out.flush()?)
             }

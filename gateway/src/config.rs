@@ -1,7 +1,6 @@
 //! Reads the options of the gateway from flags, variables, the file and defaults; reports all invalid
 //! values at once.
 
-pub(crate) mod duration;
 mod limits;
 mod options;
 mod redis;

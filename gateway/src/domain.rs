@@ -4,6 +4,7 @@
 pub mod catalogue;
 pub mod decision;
 pub mod definition;
+pub(crate) mod duration;
 pub mod identity;
 pub(crate) mod label;
 pub(crate) mod nearest;

@@ -6,8 +6,9 @@ use futures_util::FutureExt;
 use hyper::Request;
 use hyper::http::{HeaderMap, HeaderName, HeaderValue};
 use redis::Value;
+use serde::Deserialize;
 
-use crate::api::bodies::{AmendRequest, ConfirmRequest, ItemId, ReserveRequest};
+use crate::api::bodies::{AmendRequest, ReserveRequest};
 use crate::api::reservations::check_packages;
 use crate::api::sales::StoresWanted;
 use crate::domain::catalogue::Catalogue;
@@ -16,7 +17,6 @@ use crate::domain::reservation::Reservation;
 use crate::http::peer::{Peer, TrustedProxies};
 use crate::http::respond::Refused;
 use crate::http::{proxy_header, request};
-use crate::ops::view::{OperatorActionRequest, RestockRequest};
 use crate::projection::read_model::ReadModel;
 use crate::projection::snapshot::Snapshot;
 use crate::reserve::batch;
@@ -31,40 +31,21 @@ fn describe(refused: Refused) -> String {
     format!("{}}}", refused.body())
 }
 
-/// Parses the body of a tap: model, packages, store, whether a partial reservation is enough.
-pub fn reserve_body(bytes: &[u8]) -> Result<(String, Vec<String>, String, bool), String> {
-    let body: ReserveRequest<'_> = request::parse(bytes).map_err(describe)?;
-    check_packages(&body.packages).map_err(describe)?;
-    Ok((body.model.0.into(), owned(body.packages), body.store.0.into(), body.accept_partial))
+/// Parses a body, before the limits of its members are checked.
+pub fn body<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, String> {
+    request::parse(bytes).map_err(describe)
 }
 
-/// Parses the body of a PATCH: model, packages, store.
-#[allow(clippy::type_complexity, reason = "three fields, each of which may be left out")]
-pub fn amend_body(bytes: &[u8]) -> Result<(Option<String>, Option<Vec<String>>, Option<String>), String> {
-    let body: AmendRequest<'_> = request::parse(bytes).map_err(describe)?;
-    body.packages.as_deref().map(check_packages).transpose().map_err(describe)?;
-    let text = |id: Option<ItemId<'_>>| id.map(|id| id.0.into_owned());
-    Ok((text(body.model), body.packages.map(owned), text(body.store)))
+/// Parses the body of a tap.
+pub fn reserve_body(bytes: &[u8]) -> Result<ReserveRequest<'_>, String> {
+    let request: ReserveRequest<'_> = body(bytes)?;
+    check_packages(&request.packages).map(|()| request).map_err(describe)
 }
 
-/// Parses the body of a confirmation: payment and version, before their limits are checked.
-pub fn confirm_body(bytes: &[u8]) -> Result<(String, u64), String> {
-    request::parse(bytes).map(|ConfirmRequest { payment, version }| (payment, version)).map_err(describe)
-}
-
-/// Parses the body of a restock: item, total, previous total, reason.
-pub fn restock_body(bytes: &[u8]) -> Result<(String, u64, u64, Option<String>), String> {
-    let read = |body: RestockRequest| (body.item, body.total, body.was, body.reason);
-    request::parse(bytes).map(read).map_err(describe)
-}
-
-/// Parses the body of an operator action: the reason.
-pub fn operator_action_body(bytes: &[u8]) -> Result<Option<String>, String> {
-    request::parse(bytes).map(|OperatorActionRequest { reason }| reason).map_err(describe)
-}
-
-fn owned(ids: Vec<ItemId<'_>>) -> Vec<String> {
-    ids.into_iter().map(|id| id.0.into_owned()).collect()
+/// Parses the body of a PATCH.
+pub fn amend_body(bytes: &[u8]) -> Result<AmendRequest<'_>, String> {
+    let request: AmendRequest<'_> = body(bytes)?;
+    request.packages.as_deref().map_or(Ok(()), check_packages).map(|()| request).map_err(describe)
 }
 
 /// Checks a request target. `None`: not a valid URI. `Err`: the JSON of the problem. `Ok`: the page
@@ -73,7 +54,7 @@ fn owned(ids: Vec<ItemId<'_>>) -> Vec<String> {
 pub fn stores_query(target: &[u8]) -> Option<Result<usize, String>> {
     let (parts, ()) = Request::builder().uri(target).body(()).ok()?.into_parts();
     let wanted = request::check_head(&parts).and_then(|()| StoresWanted::read(&parts));
-    Some(wanted.map(|wanted| wanted.limit()).map_err(describe))
+    Some(wanted.map(|wanted| wanted.limit).map_err(describe))
 }
 
 /// Parses a PROXY header: the address, and its length in bytes; `None` if there is no valid one.

@@ -21,8 +21,9 @@ use std::sync::Arc;
 pub use files::{Secret, read_secret};
 pub(crate) use files::{read_limited, shared_mode, warn_if_shared};
 pub use keys::{AuthSettings, LEEWAY_S_DEFAULT, LEEWAY_S_MAX, TokenKeys};
-pub use mint::{MintError, mint};
+pub use mint::mint;
 
+use crate::domain::label::label;
 use cache::Cache;
 use verify::LastHeader;
 
@@ -59,59 +60,43 @@ impl Identified {
     }
 }
 
-/// Why authentication failed. [`Unauthenticated::detail`] is for the client: it never repeats the
-/// token's contents.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
-#[error("{}", self.detail())]
-pub enum Unauthenticated {
+label! {
+    /// Why authentication failed, with the explanation for the client: it never repeats the token's contents.
+    #[derive(Hash, thiserror::Error)]
+    #[error("{}", self.name())]
+    Unauthenticated:
     /// No `Authorization`, or another scheme than `Bearer`.
-    Missing,
+    Missing "Send the header `Authorization: Bearer <token>`.",
     /// Over [`TOKEN_BYTES_MAX`].
-    TooLong,
+    TooLong "The token is longer than 4096 bytes.",
     /// Not a JWT: wrong parts, encoding or JSON, or a claim of the wrong type.
-    Malformed,
+    Malformed "The token is not a well-formed JWT.",
     /// The header demands an extension (`crit`); none is supported.
-    UnknownExtension,
+    UnknownExtension "The token demands an extension that is not supported.",
     /// An algorithm other than that of the configured key; `none` included.
-    WrongAlgorithm,
+    WrongAlgorithm "The token is signed with an algorithm that is not accepted.",
     /// No `kid`, or one that the key set does not have.
-    UnknownKey,
+    UnknownKey "The token is signed with a key that is not known.",
     /// A wrong signature: forged, damaged, or of another key.
-    BadSignature,
+    BadSignature "The token's signature is not valid.",
     /// No `exp`.
-    MissingExpiry,
+    MissingExpiry "The token has no expiry time (`exp`).",
     /// Past `exp`.
-    Expired,
+    Expired "The token has expired.",
     /// Before `nbf`.
-    NotYetValid,
+    NotYetValid "The token is not valid yet.",
     /// `iss` is not the configured one.
-    WrongIssuer,
+    WrongIssuer "The token comes from another issuer.",
     /// `aud` does not name the configured audience.
-    WrongAudience,
+    WrongAudience "The token is meant for another audience.",
     /// `sub` is missing or invalid: see [`crate::domain::subject`].
-    BadSubject,
+    BadSubject "The token's subject (`sub`) must be 1 to 255 visible ASCII characters, with blanks only between them.",
 }
 
 impl Unauthenticated {
     /// The explanation for the client.
     pub fn detail(self) -> &'static str {
-        match self {
-            Self::Missing => "Send the header `Authorization: Bearer <token>`.",
-            Self::TooLong => "The token is longer than 4096 bytes.",
-            Self::Malformed => "The token is not a well-formed JWT.",
-            Self::UnknownExtension => "The token demands an extension that is not supported.",
-            Self::WrongAlgorithm => "The token is signed with an algorithm that is not accepted.",
-            Self::UnknownKey => "The token is signed with a key that is not known.",
-            Self::BadSignature => "The token's signature is not valid.",
-            Self::MissingExpiry => "The token has no expiry time (`exp`).",
-            Self::Expired => "The token has expired.",
-            Self::NotYetValid => "The token is not valid yet.",
-            Self::WrongIssuer => "The token comes from another issuer.",
-            Self::WrongAudience => "The token is meant for another audience.",
-            Self::BadSubject => {
-                "The token's subject (`sub`) must be 1 to 255 visible ASCII characters, with blanks only between them."
-            }
-        }
+        self.name()
     }
 
     /// The `error` of `WWW-Authenticate` (RFC 6750, 3.1); absent if the request had no token.
@@ -119,25 +104,6 @@ impl Unauthenticated {
         match self {
             Self::Missing => None,
             _ => Some("invalid_token"),
-        }
-    }
-
-    /// The value of a metric's label.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Missing => "missing",
-            Self::TooLong => "too_long",
-            Self::Malformed => "malformed",
-            Self::UnknownExtension => "unknown_extension",
-            Self::WrongAlgorithm => "wrong_algorithm",
-            Self::UnknownKey => "unknown_key",
-            Self::BadSignature => "bad_signature",
-            Self::MissingExpiry => "missing_expiry",
-            Self::Expired => "expired",
-            Self::NotYetValid => "not_yet_valid",
-            Self::WrongIssuer => "wrong_issuer",
-            Self::WrongAudience => "wrong_audience",
-            Self::BadSubject => "bad_subject",
         }
     }
 }
@@ -155,31 +121,6 @@ impl<W> From<Unauthenticated> for NotIdentified<W> {
     fn from(why: Unauthenticated) -> Self {
         Self::Unauthenticated(why)
     }
-}
-
-/// Limits signature checks that cost more than a refusal: those with a public key.
-pub trait CostlyChecks {
-    /// The reason to withhold a check.
-    type Withheld;
-
-    /// Whether the signature may be checked.
-    fn may_check(&self) -> Result<(), Self::Withheld>;
-
-    /// Records whether the signature was right.
-    fn checked(&self, is_right: bool);
-}
-
-/// Permits every signature check.
-struct Unlimited;
-
-impl CostlyChecks for Unlimited {
-    type Withheld = Infallible;
-
-    fn may_check(&self) -> Result<(), Infallible> {
-        Ok(())
-    }
-
-    fn checked(&self, _: bool) {}
 }
 
 /// Authenticates tokens. Each worker has its own, so that the hot path shares only a read of the
@@ -204,27 +145,30 @@ impl Identifier {
         authorization: Option<&[u8]>,
         now_s: u64,
     ) -> Result<Identified, Unauthenticated> {
-        self.identify_within(authorization, now_s, Unlimited).map_err(|refused| match refused {
+        let identified = self.identify_within(authorization, now_s, || Ok(()), |_| ());
+        identified.map_err(|refused: NotIdentified<Infallible>| match refused {
             NotIdentified::Unauthenticated(why) => why,
             NotIdentified::Withheld(never) => match never {},
         })
     }
 
-    /// Authenticates like [`Self::identify`], but [`CostlyChecks`] may withhold signature checks.
-    pub fn identify_within<C: CostlyChecks>(
+    /// Authenticates like [`Self::identify`], but `may_check` may withhold a signature check that costs more than a
+    /// refusal: one with a public key. `checked` learns whether the signature was right.
+    pub fn identify_within<W>(
         &mut self,
         authorization: Option<&[u8]>,
         now_s: u64,
-        costly: C,
-    ) -> Result<Identified, NotIdentified<C::Withheld>> {
+        may_check: impl FnOnce() -> Result<(), W>,
+        checked: impl FnOnce(bool),
+    ) -> Result<Identified, NotIdentified<W>> {
         let token = bearer(authorization)?;
         let keys = self.keys.current();
         if let Some(known) = self.cache.get(token, keys.generation()) {
             known.check_time(now_s)?;
             return Ok(known.caller.clone());
         }
-        let settings = self.keys.settings();
-        let verified = verify::verify(token, &keys, settings, &mut self.last_header, now_s, costly)?;
+        let (settings, last_header) = (self.keys.settings(), &mut self.last_header);
+        let verified = verify::verify(token, &keys, settings, last_header, now_s, may_check, checked)?;
         let caller = verified.caller.clone();
         self.cache.put(token, verified, keys.generation(), now_s);
         Ok(caller)

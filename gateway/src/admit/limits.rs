@@ -4,12 +4,13 @@
 //! at any time; tokens that were spent stay spent.
 
 use std::cell::Cell;
+use std::hash::{BuildHasher, Hash};
 use std::net::{IpAddr, Ipv6Addr};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Guard};
 use foldhash::quality::RandomState;
 use governor::RateLimiter;
 use governor::clock::Clock;
@@ -127,47 +128,34 @@ impl Limits {
 
     /// Counts a new reservation of a buyer.
     pub fn reservation(&self, buyer: &str, sale: &str, now: Instant) -> Result<(), Exceeded> {
-        let (rates, now) = (self.in_force.load(), self.nanos(now));
-        let cost = self.settings.costs.reserve;
-        take(&rates, Policy::Buyer, || self.buyers.at(now), || self.key(buyer), cost, now)?;
-        take(&rates, Policy::Sale, || self.ceilings.at(now), || self.key(&(Policy::Sale, sale)), cost, now)?;
-        self.ceiling(&rates, cost, now)
+        let (call, cost) = (self.call_at(now), self.settings.costs.reserve);
+        call.take(Policy::Buyer, self.buyers.at(call.now), buyer, cost)?;
+        call.take(Policy::Sale, self.ceilings.at(call.now), &(Policy::Sale, sale), cost)?;
+        call.take_from_gateway(cost)
     }
 
     /// Counts any other call of a buyer.
     pub fn call(&self, buyer: &str, cost: NonZeroU32, now: Instant) -> Result<(), Exceeded> {
-        let (rates, now) = (self.in_force.load(), self.nanos(now));
-        take(&rates, Policy::Buyer, || self.buyers.at(now), || self.key(buyer), cost, now)?;
-        self.ceiling(&rates, cost, now)
+        let call = self.call_at(now);
+        call.take(Policy::Buyer, self.buyers.at(call.now), buyer, cost)?;
+        call.take_from_gateway(cost)
     }
 
     /// Counts a call without a token.
     pub fn anonymous(&self, address: IpAddr, now: Instant) -> Result<(), Exceeded> {
-        let (rates, now) = (self.in_force.load(), self.nanos(now));
-        let cost = self.settings.costs.status;
-        take(&rates, Policy::Address, || self.addresses.at(now), || self.key(&network(address)), cost, now)?;
-        self.ceiling(&rates, cost, now)
+        let (call, cost) = (self.call_at(now), self.settings.costs.status);
+        call.take(Policy::Address, self.addresses.at(call.now), &network(address), cost)?;
+        call.take_from_gateway(cost)
     }
 
     /// Whether a token's signature may be checked, where that costs more than a refusal. Addresses that
     /// have spent their budget for invalid tokens share one bucket for unseen tokens; beyond it, only
     /// tokens that were valid before are checked.
     pub fn signature(&self, address: IpAddr, token: &[u8], now: Instant) -> Result<(), Exceeded> {
-        let (rates, now) = (self.in_force.load(), self.nanos(now));
-        let look = || self.unverified.look_at(now);
-        let own = || {
-            take(
-                &rates,
-                Policy::Unverified,
-                look,
-                || self.key(&network(address)),
-                self.settings.costs.unverified,
-                now,
-            )
-        };
-        let shared = || take(&rates, Policy::Unverified, look, || self.reserve(), NonZeroU32::MIN, now);
-        let Err(exceeded) = own() else { return Ok(()) };
-        let Err(for_all) = shared() else { return Ok(()) };
+        let call = self.call_at(now);
+        let buckets = || self.unverified.look_at(call.now);
+        let Err(exceeded) = call.take_for_address(buckets(), address) else { return Ok(()) };
+        let Err(for_all) = call.take_for_all(buckets()) else { return Ok(()) };
         if self.verified.contains(self.key(token)) {
             return Ok(());
         }
@@ -182,54 +170,66 @@ impl Limits {
 
     /// Charges an invalid token to its address, or to the shared bucket.
     pub fn signature_was_wrong(&self, address: IpAddr, now: Instant) {
-        let (rates, now) = (self.in_force.load(), self.nanos(now));
-        let buckets = || self.unverified.at(now);
-        let cost = self.settings.costs.unverified;
-        if take(&rates, Policy::Unverified, buckets, || self.key(&network(address)), cost, now).is_err() {
-            let _ = take(&rates, Policy::Unverified, buckets, || self.reserve(), NonZeroU32::MIN, now);
+        let call = self.call_at(now);
+        let buckets = || self.unverified.at(call.now);
+        if call.take_for_address(buckets(), address).is_err() {
+            let _ = call.take_for_all(buckets());
         }
     }
 
-    /// The shared bucket for unseen tokens from addresses that have spent their own.
-    fn reserve(&self) -> u64 {
-        self.key(&Policy::Unverified)
+    fn call_at(&self, now: Instant) -> Call<'_> {
+        let now = now.saturating_duration_since(self.since).into();
+        Call { limits: self, in_force: self.in_force.load(), now }
     }
 
-    fn ceiling(&self, rates: &InForce, cost: NonZeroU32, now: Nanos) -> Result<(), Exceeded> {
-        take(rates, Policy::Gateway, || self.ceilings.at(now), || self.key(&Policy::Gateway), cost, now)
-    }
-
-    fn nanos(&self, now: Instant) -> Nanos {
-        now.saturating_duration_since(self.since).into()
-    }
-
-    fn key(&self, of: &(impl std::hash::Hash + ?Sized)) -> u64 {
-        use std::hash::BuildHasher;
+    fn key(&self, of: &(impl Hash + ?Sized)) -> u64 {
         self.hasher.hash_one(of)
     }
 }
 
-/// Takes a call's cost from a bucket, if the policy is on.
-fn take<'a>(
-    rates: &InForce,
-    policy: Policy,
-    buckets: impl FnOnce() -> BucketsAt<'a>,
-    key: impl FnOnce() -> u64,
-    cost: NonZeroU32,
+/// A call at its instant.
+struct Call<'a> {
+    limits: &'a Limits,
+    in_force: Guard<Arc<InForce>>,
     now: Nanos,
-) -> Result<(), Exceeded> {
-    let Some(rate) = rates.shares.of(policy) else {
-        return Ok(());
-    };
-    // A cost above the burst could never be paid.
-    let cost = cost.min(rate.burst);
-    // A limiter holds only parameters: the state is in the buckets, and its clock is the instant of the call.
-    let clock = CallClock::default();
-    let limiter = RateLimiter::<_, _, _, NoOpMiddleware<Nanos>>::new(rate.quota(), buckets(), clock);
-    limiter.clock().0.set(now);
-    match limiter.check_key_n(&key(), cost) {
-        Ok(Ok(())) | Err(_) => Ok(()),
-        Ok(Err(until)) => Err(exceeded(policy, rate, cost, until.wait_time_from(now))),
+}
+
+impl Call<'_> {
+    /// Takes a call's cost from a bucket, if the policy is on.
+    fn take(
+        &self,
+        policy: Policy,
+        buckets: BucketsAt<'_>,
+        key: &(impl Hash + ?Sized),
+        cost: NonZeroU32,
+    ) -> Result<(), Exceeded> {
+        let Some(rate) = self.in_force.shares.of(policy) else {
+            return Ok(());
+        };
+        // A cost above the burst could never be paid.
+        let cost = cost.min(rate.burst);
+        // A limiter holds only parameters: the state is in the buckets, and its clock is the instant of the call.
+        let clock = CallClock::default();
+        let limiter = RateLimiter::<_, _, _, NoOpMiddleware<Nanos>>::new(rate.quota(), buckets, clock);
+        limiter.clock().0.set(self.now);
+        match limiter.check_key_n(&self.limits.key(key), cost) {
+            Ok(Ok(())) | Err(_) => Ok(()),
+            Ok(Err(until)) => Err(exceeded(policy, rate, cost, until.wait_time_from(self.now))),
+        }
+    }
+
+    fn take_from_gateway(&self, cost: NonZeroU32) -> Result<(), Exceeded> {
+        self.take(Policy::Gateway, self.limits.ceilings.at(self.now), &Policy::Gateway, cost)
+    }
+
+    /// Takes the cost of an invalid token from its address.
+    fn take_for_address(&self, buckets: BucketsAt<'_>, address: IpAddr) -> Result<(), Exceeded> {
+        self.take(Policy::Unverified, buckets, &network(address), self.limits.settings.costs.unverified)
+    }
+
+    /// Takes from the shared bucket for unseen tokens from addresses that have spent their own.
+    fn take_for_all(&self, buckets: BucketsAt<'_>) -> Result<(), Exceeded> {
+        self.take(Policy::Unverified, buckets, &Policy::Unverified, NonZeroU32::MIN)
     }
 }
 

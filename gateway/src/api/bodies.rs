@@ -9,6 +9,8 @@ use utoipa::ToSchema;
 use utoipa::openapi::Ref;
 use utoipa::openapi::schema::{ArrayBuilder, Schema};
 
+use crate::domain::text::JsonText;
+
 /// An id of a model, a package or a store: 1 to 64 of `[A-Za-z0-9._-]`, not a lone hyphen.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(pattern = "^([A-Za-z0-9._]|[A-Za-z0-9._-]{2,64})$", example = "air-400-white")]
@@ -20,28 +22,9 @@ impl AsRef<str> for ItemId<'_> {
     }
 }
 
-/// Borrows text from the request where it needs no unescaping.
-struct TextVisitor;
-
-impl<'de> Visitor<'de> for TextVisitor {
-    type Value = Cow<'de, str>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a string")
-    }
-
-    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
-        Ok(Cow::Borrowed(text))
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-        Ok(Cow::Owned(text.to_owned()))
-    }
-}
-
 impl<'de: 'a, 'a> Deserialize<'de> for ItemId<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = deserializer.deserialize_str(TextVisitor)?;
+        let JsonText(text) = JsonText::deserialize(deserializer)?;
         let fits = (1..=64).contains(&text.len())
             && text != "-"
             && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));

@@ -80,7 +80,7 @@ pub(crate) fn change(sale: &Sale, read_model: &ReadModel, change: Change) -> Res
         }
         Change::NotFound => reservation_not_found(),
         Change::NotHeld(r) => {
-            let detail = match r.state.word() {
+            let detail = match r.state.name() {
                 "held" => {
                     "Its deadline is over: it can be confirmed or cancelled for a short while, not changed."
                         .to_owned()

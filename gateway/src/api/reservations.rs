@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::Instant;
 
 use hyper::body::Incoming;
@@ -13,15 +14,18 @@ use hyper::http::request::Parts;
 use crate::admit::{AdmissionRequest, TapAdmission};
 use crate::api::bodies::{AmendRequest, ConfirmRequest, ItemId, ReserveRequest};
 use crate::api::decisions;
-use crate::api::worker::{InFlightPermit, Worker};
+use crate::api::worker::Worker;
 use crate::domain::decision::Shed;
 use crate::domain::identity::{buyer_part, is_reservation_id, parse_key};
+use crate::domain::policy::Costs;
 use crate::domain::problem;
 use crate::http::request::{BodyLimits, json, json_bytes, parse, query};
 use crate::http::respond::{Answer, Refused};
 use crate::identify::Identified;
 use crate::projection::read_model::{Sale, Sales};
-use crate::reserve::changes::{self, Amendment, Requester};
+use crate::reserve::changes::{self, Amendment, Change, Requester};
+use crate::store::connection::RedisConnection;
+use crate::store::dial::Redis;
 use crate::telemetry::labels::Stage;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -30,8 +34,10 @@ const PACKAGES_MAX: usize = 16;
 /// Characters of a payment reference.
 const PAYMENT_MAX: usize = 128;
 
-/// The caller, and the arrival of the request head.
-pub struct Caller {
+/// The caller of a worker, and the arrival of the request head.
+pub struct Caller<'w> {
+    /// The worker that answers.
+    pub worker: &'w Worker,
     /// The verified token.
     pub identity: Identified,
     /// When the request head arrived; rate limits use this instant.
@@ -40,53 +46,79 @@ pub struct Caller {
     is_counted: Cell<bool>,
 }
 
-impl Caller {
+impl<'w> Caller<'w> {
     /// A caller whose call no limit has counted yet.
     #[must_use]
-    pub fn new(identity: Identified, arrived: Instant) -> Self {
-        Self { identity, arrived, is_counted: Cell::new(false) }
+    pub fn new(worker: &'w Worker, identity: Identified, arrived: Instant) -> Self {
+        Self { worker, identity, arrived, is_counted: Cell::new(false) }
     }
 
     /// Counts a call that was refused before any rate limit: it costs its buyer as much as a read. The
     /// refusal stays the same, because request errors come before limits.
-    pub fn count_refusal(&self, worker: &Worker, answer: Result<Answer, Refused>) -> Result<Answer, Refused> {
-        if answer.is_err() && !self.is_counted.get() && !self.identity.is_service() {
-            let _ = worker.rates().call(self.identity.sub(), worker.rates().costs().read, self.arrived);
+    pub fn count_refusal(&self, answer: Result<Answer, Refused>) -> Result<Answer, Refused> {
+        if answer.is_err() && !self.is_counted.get() {
+            let _ = self.count(self.costs().read);
         }
         answer
     }
 
+    fn costs(&self) -> &'w Costs {
+        self.worker.shared.rates.costs()
+    }
+
     /// Counts a new reservation against the buyer, the sale and the gateway. Services are exempt: they
     /// carry out what was sold.
-    fn reserves(&self, worker: &Worker, sale: &Sale) -> Result<(), Refused> {
+    fn count_reservation(&self, sale: &Sale) -> Result<(), Refused> {
         self.is_counted.set(true);
         if self.identity.is_service() {
             return Ok(());
         }
-        worker
-            .rates()
-            .reservation(self.identity.sub(), &sale.id, self.arrived)
-            .map_err(Refused::quota_exceeded)
+        let rates = &self.worker.shared.rates;
+        rates.reservation(self.identity.sub(), &sale.id, self.arrived).map_err(Refused::quota_exceeded)
     }
 
-    /// Counts any other call that asks the ledger, and takes its in-flight permit.
-    fn asks<'a>(&self, worker: &'a Worker, cost: NonZeroU32) -> Result<InFlightPermit<'a>, Refused> {
+    /// Counts any other call.
+    fn count(&self, cost: NonZeroU32) -> Result<(), Refused> {
         self.is_counted.set(true);
-        if !self.identity.is_service() {
-            worker.rates().call(self.identity.sub(), cost, self.arrived).map_err(Refused::quota_exceeded)?;
+        if self.identity.is_service() {
+            return Ok(());
         }
-        worker.acquire_permit(false)
+        let rates = &self.worker.shared.rates;
+        rates.call(self.identity.sub(), cost, self.arrived).map_err(Refused::quota_exceeded)
+    }
+
+    /// Asks the ledger about one reservation, once the call is counted at this cost.
+    async fn ask(
+        &self,
+        (sale_id, id): Named<'_>,
+        cost: NonZeroU32,
+        call: impl AsyncFnOnce(&RedisConnection<Redis>, &Arc<Sale>, Requester<'_>) -> Change,
+    ) -> Result<Answer, Refused> {
+        let Self { worker, identity, .. } = self;
+        let sale = worker.sale(sale_id)?;
+        if !is_reservation_id(id) {
+            return Err(decisions::reservation_not_found());
+        }
+        self.count(cost)?;
+        let _permit = worker.acquire_permit(false)?;
+        let part = (!identity.is_service()).then(|| buyer_part(&sale.id, identity.sub()));
+        let by = part.as_deref().map_or(Requester::Service, Requester::Buyer);
+        let change = call(&worker.redis_connection(&sale), &sale, by).await;
+        decisions::change(&sale, &sale.read_model(), change)
     }
 }
 
+/// A sale and a reservation, as the path names them.
+pub type Named<'a> = (&'a str, &'a str);
+
 /// `POST /v1/sales/{sale}/reservations`: the tap.
 pub async fn reserve(
-    worker: &Worker,
-    caller: &Caller,
+    caller: &Caller<'_>,
     sale_id: &str,
     parts: &Parts,
     body: Incoming,
 ) -> Result<Answer, Refused> {
+    let worker = caller.worker;
     // No call on reservations takes a query: one could change the meaning of a call.
     let [] = query(parts, [])?;
     let key = idempotency_key(parts)?;
@@ -96,9 +128,9 @@ pub async fn reserve(
     let ReserveRequest { model, packages, store, accept_partial } = parse(&body)?;
     check_packages(&packages)?;
     let sale = worker.sale(sale_id)?;
-    caller.reserves(worker, &sale)?;
+    caller.count_reservation(&sale)?;
     let request = AdmissionRequest { model: &model.0, packages: &packages, store: &store.0, accept_partial };
-    let recorder = worker.recorder();
+    let recorder = &worker.recorder;
     let admission = TapAdmission::new(&sale, caller.identity.sub(), &key, request, received);
     let may_be_refused = admission.may_be_refused(received);
     let mut now = Instant::now();
@@ -124,9 +156,11 @@ pub async fn reserve(
 }
 
 /// `GET /v1/sales/{sale}/reservations`: the caller's own.
-pub async fn list(worker: &Worker, caller: &Caller, sale_id: &str) -> Result<Answer, Refused> {
+pub async fn list(caller: &Caller<'_>, sale_id: &str) -> Result<Answer, Refused> {
+    let worker = caller.worker;
     let sale = worker.sale(sale_id)?;
-    let _permit = caller.asks(worker, worker.rates().costs().read)?;
+    caller.count(caller.costs().read)?;
+    let _permit = worker.acquire_permit(false)?;
     match changes::read(&worker.redis_connection(&sale), &sale, &buyer_part(&sale.id, caller.identity.sub()))
         .await
     {
@@ -139,25 +173,20 @@ pub async fn list(worker: &Worker, caller: &Caller, sale_id: &str) -> Result<Ans
 }
 
 /// `GET /v1/sales/{sale}/reservations/{id}`
-pub async fn get(worker: &Worker, caller: &Caller, sale_id: &str, id: &str) -> Result<Answer, Refused> {
-    let sale = worker.sale(sale_id)?;
-    check_id(id)?;
-    let _permit = caller.asks(worker, worker.rates().costs().read)?;
-    let part = buyer_part(&sale.id, caller.identity.sub());
-    let change = changes::get(&worker.redis_connection(&sale), &sale, id, by(&caller.identity, &part)).await;
-    decisions::change(&sale, &sale.read_model(), change)
+pub async fn get(caller: &Caller<'_>, named: Named<'_>) -> Result<Answer, Refused> {
+    let call =
+        async |redis: &_, sale: &Arc<_>, by: Requester<'_>| changes::get(redis, sale, named.1, by).await;
+    caller.ask(named, caller.costs().read, call).await
 }
 
 /// `PATCH /v1/sales/{sale}/reservations/{id}`
 pub async fn amend(
-    worker: &Worker,
-    caller: &Caller,
-    sale_id: &str,
-    id: &str,
+    caller: &Caller<'_>,
+    named: Named<'_>,
     parts: &Parts,
     body: Incoming,
 ) -> Result<Answer, Refused> {
-    let body = json_bytes(parts, body, worker.body_limits()).await?;
+    let body = json_bytes(parts, body, caller.worker.body_limits()).await?;
     let AmendRequest { model, packages, store } = parse(&body)?;
     packages.as_deref().map(check_packages).transpose()?;
     let owned = |id: ItemId<'_>| id.0.into_owned();
@@ -166,37 +195,26 @@ pub async fn amend(
         packages: packages.map(|ids| ids.into_iter().map(owned).collect()),
         store: store.map(owned),
     };
-    let sale = worker.sale(sale_id)?;
-    check_id(id)?;
-    let _permit = caller.asks(worker, worker.rates().costs().change)?;
-    let part = buyer_part(&sale.id, caller.identity.sub());
-    let change =
-        changes::amend(&worker.redis_connection(&sale), &sale, id, by(&caller.identity, &part), &wanted)
-            .await;
-    decisions::change(&sale, &sale.read_model(), change)
+    let call = async |redis: &_, sale: &_, by: Requester<'_>| {
+        changes::amend(redis, sale, named.1, by, &wanted).await
+    };
+    caller.ask(named, caller.costs().change, call).await
 }
 
 /// `POST /v1/sales/{sale}/reservations/{id}/confirm`
 pub async fn confirm(
-    worker: &Worker,
-    caller: &Caller,
-    sale_id: &str,
-    id: &str,
+    caller: &Caller<'_>,
+    named: Named<'_>,
     parts: &Parts,
     body: Incoming,
 ) -> Result<Answer, Refused> {
     if !caller.identity.is_service() {
-        return Err(Refused::new(
-            problem::FORBIDDEN,
-            "Only a service confirms; the token has no scope `service`.",
-        ));
+        let detail = "Only a service confirms; the token has no scope `service`.";
+        return Err(Refused::new(problem::FORBIDDEN, detail));
     }
-    let ConfirmRequest { payment, version } = json(parts, body, worker.body_limits()).await?;
-    if payment.is_empty()
-        || payment.len() > PAYMENT_MAX
-        || !payment.bytes().all(|b| b.is_ascii_graphic())
-        || payment == "-"
-    {
+    let ConfirmRequest { payment, version } = json(parts, body, caller.worker.body_limits()).await?;
+    let is_text = (1..=PAYMENT_MAX).contains(&payment.len()) && payment.bytes().all(|b| b.is_ascii_graphic());
+    if !is_text || payment == "-" {
         let detail = format!(
             "A payment reference has 1 to {PAYMENT_MAX} visible ASCII characters, and is not a lone hyphen."
         );
@@ -205,44 +223,28 @@ pub async fn confirm(
     if version == 0 || version > u64::from(u32::MAX) {
         return Err(Refused::invalid("/version", "A version is a number from 1 on."));
     }
-    let sale = worker.sale(sale_id)?;
-    check_id(id)?;
-    let _permit = caller.asks(worker, worker.rates().costs().change)?;
-    let change = changes::confirm(&worker.redis_connection(&sale), &sale, id, &payment, version).await;
-    decisions::change(&sale, &sale.read_model(), change)
+    let call = async |redis: &_, sale: &Arc<_>, _: Requester<'_>| {
+        changes::confirm(redis, sale, named.1, &payment, version).await
+    };
+    caller.ask(named, caller.costs().change, call).await
 }
 
 /// `POST /v1/sales/{sale}/reservations/{id}/cancel`: reads no body.
-pub async fn cancel(worker: &Worker, caller: &Caller, sale_id: &str, id: &str) -> Result<Answer, Refused> {
-    let sale = worker.sale(sale_id)?;
-    check_id(id)?;
-    let _permit = caller.asks(worker, worker.rates().costs().change)?;
-    let part = buyer_part(&sale.id, caller.identity.sub());
-    let change =
-        changes::cancel(&worker.redis_connection(&sale), &sale, id, by(&caller.identity, &part)).await;
-    decisions::change(&sale, &sale.read_model(), change)
-}
-
-fn by<'a>(identity: &Identified, part: &'a str) -> Requester<'a> {
-    if identity.is_service() { Requester::Service } else { Requester::Buyer(part) }
-}
-
-fn check_id(id: &str) -> Result<(), Refused> {
-    if is_reservation_id(id) { Ok(()) } else { Err(decisions::reservation_not_found()) }
+pub async fn cancel(caller: &Caller<'_>, named: Named<'_>) -> Result<Answer, Refused> {
+    let call =
+        async |redis: &_, sale: &Arc<_>, by: Requester<'_>| changes::cancel(redis, sale, named.1, by).await;
+    caller.ask(named, caller.costs().change, call).await
 }
 
 pub(crate) fn check_packages(packages: &[ItemId<'_>]) -> Result<(), Refused> {
     if packages.len() > PACKAGES_MAX {
         return Err(Refused::invalid("/packages", format!("At most {PACKAGES_MAX} packages.")));
     }
-    let twice = (1..packages.len()).find(|i| packages[..*i].contains(&packages[*i]));
-    match twice {
-        Some(i) => Err(Refused::invalid(
-            &format!("/packages/{i}"),
-            format!("The package {:?} is there twice.", packages[i].0),
-        )),
-        None => Ok(()),
+    if let Some(i) = (1..packages.len()).find(|i| packages[..*i].contains(&packages[*i])) {
+        let detail = format!("The package {:?} is there twice.", packages[i].0);
+        return Err(Refused::invalid(&format!("/packages/{i}"), detail));
     }
+    Ok(())
 }
 
 fn idempotency_key(parts: &Parts) -> Result<Cow<'_, str>, Refused> {
@@ -252,10 +254,8 @@ fn idempotency_key(parts: &Parts) -> Result<Cow<'_, str>, Refused> {
         return Err(Refused::new(problem::IDEMPOTENCY_KEY_MISSING, detail));
     };
     if values.next().is_some() {
-        return Err(Refused::new(
-            problem::INVALID_REQUEST,
-            "There are several Idempotency-Key headers; send one.",
-        ));
+        let detail = "There are several Idempotency-Key headers; send one.";
+        return Err(Refused::new(problem::INVALID_REQUEST, detail));
     }
     parse_key(value.as_bytes()).map_err(|why| {
         Refused::new(problem::INVALID_REQUEST, format!("The Idempotency-Key can't be used: {why}."))
@@ -264,17 +264,17 @@ fn idempotency_key(parts: &Parts) -> Result<Cow<'_, str>, Refused> {
 
 impl Worker {
     fn body_limits(&self) -> BodyLimits {
-        BodyLimits { bytes_max: crate::http::request::BODY_MAX, timeout: self.limits().body_timeout }
+        BodyLimits { bytes_max: crate::http::request::BODY_MAX, timeout: self.shared.limits.body_timeout }
     }
 
     /// The sale with this id.
-    pub fn sale(&self, id: &str) -> Result<std::sync::Arc<Sale>, Refused> {
-        find_sale(self.sales(), id)
+    pub fn sale(&self, id: &str) -> Result<Arc<Sale>, Refused> {
+        find_sale(&self.shared.sales, id)
     }
 }
 
 /// The sale with this id; 404 only if it certainly does not exist.
-pub fn find_sale(sales: &Sales, id: &str) -> Result<std::sync::Arc<Sale>, Refused> {
+pub fn find_sale(sales: &Sales, id: &str) -> Result<Arc<Sale>, Refused> {
     sales.get(id).ok_or_else(|| {
         if sales.may_exist(id) { Refused::not_taken(Shed::Unread) } else { sale_not_found(id) }
     })

@@ -96,7 +96,8 @@ pub fn route(parts: &Parts) -> Route {
 
 /// Answers one request on the public listener; `arrived` is when its head arrived.
 pub async fn answer(worker: &Worker, peer: &Peer, parts: &Parts, body: Incoming, arrived: Instant) -> Answer {
-    let (cors, origin) = (worker.cors(), worker.cors().origin(parts));
+    let cors = &worker.shared.cors;
+    let origin = cors.origin(parts);
     if peer.may_be_unlisted_proxy(&parts.headers) {
         note_unlisted_proxy(worker, peer);
     }
@@ -141,7 +142,7 @@ async fn dispatch(
     let caller = || {
         // From here the limits by buyer, or those for invalid tokens, count the call.
         is_counted.set(true);
-        Ok(Caller::new(worker.identify(peer, parts, arrived)?, arrived))
+        Ok(Caller::new(worker, worker.identify(peer, parts, arrived)?, arrived))
     };
     match path {
         Path::Time => {
@@ -167,36 +168,35 @@ async fn dispatch(
         }
         Path::Reservations(sale) if method == Method::POST => {
             let caller = caller()?;
-            worker.recorder().stage(Stage::Identify, arrived.elapsed());
-            let answer = reservations::reserve(worker, &caller, sale, parts, body).await;
-            caller.count_refusal(worker, answer)
+            worker.recorder.stage(Stage::Identify, arrived.elapsed());
+            let answer = reservations::reserve(&caller, sale, parts, body).await;
+            caller.count_refusal(answer)
         }
         // Boxed, so that the future of a tap is small.
         _ => {
             let caller = caller()?;
-            let answer = of_reservation(worker, &caller, (path, method), parts, body).boxed_local().await;
-            caller.count_refusal(worker, answer)
+            let answer = of_reservation(&caller, (path, method), parts, body).boxed_local().await;
+            caller.count_refusal(answer)
         }
     }
 }
 
 /// Answers a call on an existing reservation.
 async fn of_reservation(
-    worker: &Worker,
-    caller: &Caller,
+    caller: &Caller<'_>,
     (path, method): (Path<'_>, &Method),
     parts: &Parts,
     body: Incoming,
 ) -> Result<Answer, Refused> {
     let [] = query(parts, [])?;
     match path {
-        Path::Reservations(sale) => reservations::list(worker, caller, sale).await,
+        Path::Reservations(sale) => reservations::list(caller, sale).await,
         Path::Reservation(sale, id) if method == Method::PATCH => {
-            reservations::amend(worker, caller, sale, id, parts, body).await
+            reservations::amend(caller, (sale, id), parts, body).await
         }
-        Path::Reservation(sale, id) => reservations::get(worker, caller, sale, id).await,
-        Path::Confirm(sale, id) => reservations::confirm(worker, caller, sale, id, parts, body).await,
-        Path::Cancel(sale, id) => reservations::cancel(worker, caller, sale, id).await,
+        Path::Reservation(sale, id) => reservations::get(caller, (sale, id)).await,
+        Path::Confirm(sale, id) => reservations::confirm(caller, (sale, id), parts, body).await,
+        Path::Cancel(sale, id) => reservations::cancel(caller, (sale, id)).await,
         Path::Time | Path::Problem(_) | Path::Sale(_) | Path::Stores(_) => Err(nothing_here()),
     }
 }
@@ -205,7 +205,7 @@ async fn of_reservation(
 #[cold]
 fn note_unlisted_proxy(worker: &Worker, peer: &Peer) {
     static WARNED: Once = Once::new();
-    worker.recorder().forwarded_ignored.add(1);
+    worker.recorder.forwarded_ignored.add(1);
     WARNED.call_once(|| {
         tracing::warn!(
             peer = %peer.address(),
@@ -217,7 +217,7 @@ fn note_unlisted_proxy(worker: &Worker, peer: &Peer) {
 
 /// Redis's clock as some sale last read it, else this host's.
 fn time(worker: &Worker, now: Instant) -> i64 {
-    let sales = worker.sales().all();
+    let sales = worker.shared.sales.all();
     sales
         .iter()
         .find(|sale| sale.time(now).is_some())

@@ -100,21 +100,15 @@ impl Page {
 fn view(read_model: &ReadModel, phase: Phase, poll_after_ms: u64) -> SaleView {
     let definition = &read_model.catalogue.definition;
     let terms = &definition.sale;
-    let models = definition.models.iter().enumerate().map(|(place, m)| ProductView {
-        id: m.id.clone(),
-        name: m.name.clone(),
-        price: m.price,
+    let product = |place, id: &String, name: &String, price, models: Option<&Vec<String>>| ProductView {
+        id: id.clone(),
+        name: name.clone(),
+        price,
         availability: read_model.availability(place),
-        models: None,
-    });
-    let first_package = definition.models.len();
-    let packages = definition.packages.iter().enumerate().map(|(i, p)| ProductView {
-        id: p.id.clone(),
-        name: p.name.clone(),
-        price: p.price,
-        availability: read_model.availability(first_package + i),
-        models: p.models.clone(),
-    });
+        models: models.cloned(),
+    };
+    let models = definition.models.iter().enumerate();
+    let packages = (definition.models.len()..).zip(&definition.packages);
     #[expect(clippy::cast_precision_loss, reason = "a hold lasts at most a day")]
     let hold_seconds = terms.hold_ms as f64 / 1000.0;
     SaleView {
@@ -126,8 +120,10 @@ fn view(read_model: &ReadModel, phase: Phase, poll_after_ms: u64) -> SaleView {
         hold_seconds,
         per_buyer: terms.per_buyer,
         poll_after_ms,
-        models: models.collect(),
-        packages: packages.collect(),
+        models: models.map(|(place, m)| product(place, &m.id, &m.name, m.price, None)).collect(),
+        packages: packages
+            .map(|(place, p)| product(place, &p.id, &p.name, p.price, p.models.as_ref()))
+            .collect(),
         server_time: String::new(),
     }
 }
@@ -136,7 +132,8 @@ fn view(read_model: &ReadModel, phase: Phase, poll_after_ms: u64) -> SaleView {
 pub struct StoresWanted {
     city: Option<String>,
     only_available: bool,
-    limit: usize,
+    /// Stores on the page, at most.
+    pub(crate) limit: usize,
     cursor: Option<String>,
 }
 
@@ -155,12 +152,6 @@ impl StoresWanted {
             Some(_) => return Err(wrong("limit", &format!("is a number from 1 to {PAGE_MAX}."))),
         };
         Ok(Self { city, only_available, limit, cursor })
-    }
-
-    /// Stores on the page, at most.
-    #[cfg(feature = "fuzzing")]
-    pub(crate) fn limit(&self) -> usize {
-        self.limit
     }
 }
 

@@ -89,7 +89,7 @@ impl ReservationView<'_> {
         let mut digits = itoa::Buffer::new();
         put(&mut json, ["{\"id\":\"", self.id, "\",\"sale\":\"", self.sale, "\",\"number\":"]);
         put(&mut json, [digits.format(self.number)]);
-        put(&mut json, [",\"version\":", digits.format(self.version), ",\"state\":\"", self.state.word()]);
+        put(&mut json, [",\"version\":", digits.format(self.version), ",\"state\":\"", self.state.name()]);
         put(&mut json, ["\",\"model\":\"", self.model, "\",\"packages\":"]);
         put_list(&mut json, self.packages);
         match self.store {

@@ -12,7 +12,7 @@ use hyper::http::HeaderValue;
 use hyper::http::request::Parts;
 use rustc_hash::FxHashMap;
 
-use crate::admit::limits::{Exceeded, Limits};
+use crate::admit::limits::Limits;
 use crate::api::route;
 use crate::api::sales::Pages;
 use crate::domain::decision::Shed;
@@ -22,9 +22,7 @@ use crate::http::drain::Drain;
 use crate::http::peer::{Networks, Peer};
 use crate::http::respond::{Answer, Refused};
 use crate::http::server::{self, ConnectionLimits, Handler, ListenerSettings};
-use crate::identify::{
-    CACHE_ENTRIES_DEFAULT, CostlyChecks, Identified, Identifier, NotIdentified, TokenKeys,
-};
+use crate::identify::{CACHE_ENTRIES_DEFAULT, Identified, Identifier, NotIdentified, TokenKeys};
 use crate::projection::consumer::CaughtUp;
 use crate::projection::read_model::{Sale, Sales};
 use crate::reserve::batch::{Deadlines, QueueHandle, QueueLimits};
@@ -90,14 +88,16 @@ pub struct RequestLimits {
 
 /// One worker, as its handlers see it.
 pub struct Worker {
-    shared: WorkerContext,
+    /// State shared with the other workers.
+    pub(super) shared: WorkerContext,
     redis_connections: Rc<RedisConnections<Redis>>,
     identifier: RefCell<Identifier>,
     /// By sale id, with the sale: one that was purged may come back as another incarnation.
     queues: RefCell<FxHashMap<String, (Arc<Sale>, QueueHandle)>>,
     /// Taps that the read model may refuse, by sale id.
     refusals: RefCell<FxHashMap<String, Rc<Refusals>>>,
-    recorder: Arc<Recorder>,
+    /// The metrics of this worker.
+    pub(super) recorder: Arc<Recorder>,
     /// Rendered pages of the sales.
     pub pages: Pages,
 }
@@ -177,37 +177,7 @@ impl Worker {
     fn can_decide(&self) -> bool {
         let can_ask = |sale: &Arc<Sale>| self.redis_connection(sale).live().is_some();
         let is_up = self.shared.membership.has_joined() && self.shared.caught_up.age().is_some();
-        is_up && self.sales().all().iter().all(can_ask)
-    }
-
-    /// All sales.
-    #[must_use]
-    pub fn sales(&self) -> &Sales {
-        &self.shared.sales
-    }
-
-    /// Limits of requests.
-    #[must_use]
-    pub fn limits(&self) -> &RequestLimits {
-        &self.shared.limits
-    }
-
-    /// Allowed origins and request headers of browsers.
-    #[must_use]
-    pub fn cors(&self) -> &Cors {
-        &self.shared.cors
-    }
-
-    /// The metrics of this worker.
-    #[must_use]
-    pub fn recorder(&self) -> &Recorder {
-        &self.recorder
-    }
-
-    /// The rate limits.
-    #[must_use]
-    pub fn rates(&self) -> &Limits {
-        &self.shared.rates
+        is_up && self.shared.sales.all().iter().all(can_ask)
     }
 
     /// How long a tap may wait whose body was complete at one instant and that joins the queue at another.
@@ -225,8 +195,18 @@ impl Worker {
     pub fn identify(&self, peer: &Peer, parts: &Parts, now: Instant) -> Result<Identified, Refused> {
         let authorization = parts.headers.get(AUTHORIZATION).map(HeaderValue::as_bytes);
         let now_s = SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs());
-        let signature = Signature { worker: self, peer, parts, now };
-        let identified = self.identifier.borrow_mut().identify_within(authorization, now_s, signature);
+        let (rates, token) = (&self.shared.rates, authorization.unwrap_or_default());
+        let client = || peer.client(&parts.headers);
+        let may_check = || match client() {
+            client if self.shared.service_addresses.contain(client) => Ok(()),
+            client => rates.signature(client, token, now),
+        };
+        let checked = |is_right| match is_right {
+            true => rates.signature_was_right(token),
+            false => rates.signature_was_wrong(client(), now),
+        };
+        let mut identifier = self.identifier.borrow_mut();
+        let identified = identifier.identify_within(authorization, now_s, may_check, checked);
         identified.map_err(|why| match why {
             NotIdentified::Unauthenticated(why) => Refused::unauthenticated(why),
             NotIdentified::Withheld(exceeded) => Refused::quota_exceeded(exceeded),
@@ -239,7 +219,7 @@ impl Worker {
         if self.shared.service_addresses.contain(client) {
             return Ok(());
         }
-        self.rates().anonymous(client, now).map_err(Refused::quota_exceeded)
+        self.shared.rates.anonymous(client, now).map_err(Refused::quota_exceeded)
     }
 
     /// Takes an in-flight permit, or refuses the request. 10 % of the permits are reserved for confirm,
@@ -280,41 +260,6 @@ impl Worker {
         let new = Rc::new(Refusals::start(sale.clone()));
         refusals.insert(sale.id.clone(), new.clone());
         new
-    }
-}
-
-/// A token's signature, whose check costs more than a refusal.
-struct Signature<'a> {
-    worker: &'a Worker,
-    peer: &'a Peer,
-    parts: &'a Parts,
-    now: Instant,
-}
-
-impl Signature<'_> {
-    fn token(&self) -> &[u8] {
-        self.parts.headers.get(AUTHORIZATION).map_or(&[], HeaderValue::as_bytes)
-    }
-}
-
-impl CostlyChecks for Signature<'_> {
-    type Withheld = Exceeded;
-
-    fn may_check(&self) -> Result<(), Exceeded> {
-        let client = self.peer.client(&self.parts.headers);
-        if self.worker.shared.service_addresses.contain(client) {
-            return Ok(());
-        }
-        self.worker.rates().signature(client, self.token(), self.now)
-    }
-
-    fn checked(&self, is_right: bool) {
-        let rates = self.worker.rates();
-        if is_right {
-            rates.signature_was_right(self.token());
-        } else {
-            rates.signature_was_wrong(self.peer.client(&self.parts.headers), self.now);
-        }
     }
 }
 

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
-use crate::config::duration::duration;
 use crate::config::{CommonOptions, ServeOptions};
 use crate::doctor::args::DoctorArgs;
+use crate::domain::duration::duration;
 use crate::fleet::limits_log::ENTRIES_MAX;
 
 /// Sells limited stock at a launch: decides each reservation exactly once

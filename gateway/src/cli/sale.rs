@@ -83,14 +83,14 @@ async fn perform(
 ) -> Result<(), CommandError> {
     let OperatorActionArgs { sale, confirm_args } = args;
     let prompt =
-        ConfirmPrompt { what: format!("{} {sale}", action.word()), effect: action.effect(), word: &sale };
+        ConfirmPrompt { what: format!("{} {sale}", action.name()), effect: action.effect(), word: &sale };
     let by = confirm(&prompt, confirm_args, state(admin, &sale)).await?;
     if !admin.perform(&sale, action, &by).await? {
         // The note must not become part of the output that a script reads.
         let _ = writeln!(
             io::stderr(),
             "{} {sale}: already in this state; neither the action nor the reason was recorded",
-            action.word()
+            action.name()
         );
     }
     let (snapshot, definition) = admin.show(&sale).await?;

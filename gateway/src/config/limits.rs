@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::admit::limits::LimitSettings;
 use crate::api::worker::RequestLimits;
 use crate::config::Settings;
-use crate::config::duration::duration;
+use crate::domain::duration::duration;
 use crate::domain::policy::{Costs, Policy, Rates, parse_rate};
 use crate::http::connection_caps::CapSettings;
 use crate::http::lifetime::LifetimeLimits;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::config::duration::duration;
+use crate::domain::duration::duration;
 
 /// Subjects of the checks besides Redis, this host and the options of `serve`.
 #[derive(Debug, clap::Args)]

@@ -75,7 +75,11 @@ impl Catalogue {
     /// The models and packages, which are few enough for a linear scan.
     #[must_use]
     pub fn counted(&self) -> &[Item] {
-        &self.items[..self.definition.models.len() + self.definition.packages.len()]
+        &self.items[..self.first_store()]
+    }
+
+    fn first_store(&self) -> usize {
+        self.definition.models.len() + self.definition.packages.len()
     }
 
     /// The index of an item, by its name.
@@ -96,17 +100,15 @@ impl Catalogue {
     #[must_use]
     pub fn name_of(&self, item: &str) -> Option<&str> {
         let place = self.place(item)?;
-        let Definition { models, packages, .. } = &self.definition;
+        let Definition { models, packages, stores, .. } = &self.definition;
         let names = models.iter().map(|m| &m.name).chain(packages.iter().map(|p| &p.name));
-        let mut names =
-            names.map(String::as_str).chain(self.definition.stores.iter().map(|s| s.name.as_str()));
-        names.nth(place)
+        names.chain(stores.iter().map(|s| &s.name)).nth(place).map(String::as_str)
     }
 
     /// Indices of all stores, or of those in a city, in the definition's order. The comparison
     /// ignores case, kinds of white space and the composition of accents.
     pub fn stores_in(&self, city: Option<&str>) -> impl Iterator<Item = usize> + '_ {
-        let first = self.definition.models.len() + self.definition.packages.len();
+        let first = self.first_store();
         let all = if city.is_none() { first..self.items.len() } else { 0..0 };
         let some = city.and_then(|city| self.cities.get(&search_key(city))).map_or(&[][..], Vec::as_slice);
         all.chain(some.iter().copied())
@@ -115,7 +117,7 @@ impl Catalogue {
     /// The store at an index from [`Self::stores_in`].
     #[must_use]
     pub fn store_at(&self, place: usize) -> &Store {
-        &self.definition.stores[place - self.definition.models.len() - self.definition.packages.len()]
+        &self.definition.stores[place - self.first_store()]
     }
 
     /// Indices of a model, its packages and a store, in this order; `None` for an item that does
@@ -142,21 +144,13 @@ impl Catalogue {
     /// The requested items that do not exist or do not fit the model.
     #[must_use]
     pub fn unknown(&self, model: &str, packages: &[String], store: Option<&str>) -> Vec<String> {
-        let mut unknown = Vec::new();
-        if self.place_of("model", model).is_none() {
-            unknown.push(format!("model:{model}"));
-        }
-        for id in packages {
-            if self.package_for(model, id).is_none() {
-                unknown.push(format!("package:{id}"));
-            }
-        }
-        if let Some(id) = store
-            && self.place_of("store", id).is_none()
-        {
-            unknown.push(format!("store:{id}"));
-        }
-        unknown
+        let is_known = |kind, id: &str| match kind {
+            "package" => self.package_for(model, id).is_some(),
+            _ => self.place_of(kind, id).is_some(),
+        };
+        let packages = packages.iter().map(|id| ("package", id.as_str()));
+        let items = std::iter::once(("model", model)).chain(packages).chain(store.map(|id| ("store", id)));
+        items.filter(|(kind, id)| !is_known(kind, id)).map(|(kind, id)| format!("{kind}:{id}")).collect()
     }
 
     /// The price of a model with packages, in minor units. A removed item counts as 0.

@@ -4,11 +4,11 @@
 //! checks that tree, so the two forms can't drift apart.
 
 use std::fmt;
-use std::path::Path;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use crate::domain::duration::DurationText;
 use crate::domain::text;
 use rules::DefinitionSource;
 
@@ -142,34 +142,6 @@ pub struct Mistake {
 }
 
 impl Definition {
-    /// Reads a TOML file and the CSV file of stores that it names, relative to the TOML file's folder.
-    ///
-    /// # Errors
-    ///
-    /// Every mistake of both files in the order of their lines: at most 100, then one with the count of the others.
-    pub fn load(path: &Path) -> Result<Self, Vec<Mistake>> {
-        load::load(path)
-    }
-
-    /// Reads the JSON form, which has the stores inline.
-    ///
-    /// # Errors
-    ///
-    /// Every mistake: at most 100, then one with the count of the others; only the first if it is not valid JSON.
-    pub fn from_json(bytes: &[u8]) -> Result<Self, Vec<Mistake>> {
-        json::read(bytes, DefinitionSource::Operator)
-    }
-
-    /// Reads the JSON form from a ledger. Names from an older version keep white space and invisible characters that
-    /// [`Definition::from_json`] normalises or refuses.
-    ///
-    /// # Errors
-    ///
-    /// As [`Definition::from_json`].
-    pub fn from_ledger(bytes: &[u8]) -> Result<Self, Vec<Mistake>> {
-        json::read(bytes, DefinitionSource::Ledger)
-    }
-
     /// Names and cities that this version would refuse or normalise, each with its item.
     pub fn odd_texts(&self) -> impl Iterator<Item = (String, &str)> {
         let Self { sale, models, packages, stores } = self;
@@ -193,7 +165,7 @@ impl Definition {
 impl<'de> Deserialize<'de> for Definition {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let root = node::Node::deserialize(deserializer)?;
-        json::judge(&root, DefinitionSource::Operator).map_err(|mistakes| {
+        check::check(&root, DefinitionSource::Operator, node::Mistakes::default()).map_err(|mistakes| {
             let texts: Vec<_> = mistakes.iter().map(Mistake::to_string).collect();
             de::Error::custom(texts.join("; "))
         })
@@ -210,5 +182,5 @@ impl fmt::Display for Mistake {
 }
 
 fn duration_text<S: Serializer>(ms: &u64, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(&rules::DurationText(*ms))
+    serializer.collect_str(&DurationText(*ms))
 }

@@ -1,4 +1,4 @@
-//! Enums with text values: labels of metrics.
+//! Enums whose values have a name, or another text: labels of metrics, words of the ledger and of the API.
 
 macro_rules! label {
     ($(#[$of:meta])* $label:ident: $($(#[$doc:meta])* $value:ident $name:literal,)*) => {
@@ -7,8 +7,22 @@ macro_rules! label {
         pub enum $label { $($(#[$doc])* $value,)* }
 
         impl $label {
-            /// The texts of all values, in their order.
+            /// All values.
+            pub const ALL: [Self; Self::NAMES.len()] = [$(Self::$value),*];
+            /// The names of all values, in their order.
             pub const NAMES: &[&str] = &[$($name),*];
+
+            /// The value's name.
+            #[must_use]
+            pub fn name(self) -> &'static str {
+                Self::NAMES[self as usize]
+            }
+
+            /// The value of this name.
+            #[must_use]
+            pub fn parse(name: &str) -> Option<Self> {
+                Self::ALL.into_iter().find(|value| value.name() == name)
+            }
         }
     };
 }

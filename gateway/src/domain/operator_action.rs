@@ -2,46 +2,27 @@
 //!
 //! The command line prints an effect before it asks for confirmation; the OpenAPI document and the live page show it.
 
+use crate::domain::label::label;
+
 /// The most characters of a reason.
 const REASON_MAX: usize = 500;
 
-/// An operator action on a sale.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OperatorAction {
+label! {
+    /// An operator action on a sale, by its name in paths, scripts and journal.
+    OperatorAction:
     /// Stops new reservations.
-    Pause,
+    Pause "pause",
     /// Resumes new reservations.
-    Resume,
+    Resume "resume",
     /// Stops the sale clock: no hold expires.
-    Freeze,
+    Freeze "freeze",
     /// Restarts the sale clock.
-    Unfreeze,
+    Unfreeze "unfreeze",
     /// Stops new reservations permanently.
-    Close,
+    Close "close",
 }
 
 impl OperatorAction {
-    /// All actions.
-    pub const ALL: [Self; 5] = [Self::Pause, Self::Resume, Self::Freeze, Self::Unfreeze, Self::Close];
-
-    /// The action's name in paths, scripts and journal.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Pause => "pause",
-            Self::Resume => "resume",
-            Self::Freeze => "freeze",
-            Self::Unfreeze => "unfreeze",
-            Self::Close => "close",
-        }
-    }
-
-    /// Parses an action's name.
-    #[must_use]
-    pub fn parse(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|action| action.word() == word)
-    }
-
     /// The effect on buyers.
     #[must_use]
     pub fn effect(self) -> &'static str {
@@ -85,7 +66,7 @@ pub const LIMITS_EFFECT: &str = "Within about a second every gateway refuses req
 #[must_use]
 pub fn effects() -> [(&'static str, &'static str); 7] {
     let [pause, resume, freeze, unfreeze, close] =
-        OperatorAction::ALL.map(|action| (action.word(), action.effect()));
+        OperatorAction::ALL.map(|action| (action.name(), action.effect()));
     [pause, resume, freeze, unfreeze, close, ("restock", RESTOCK_EFFECT), ("limits", LIMITS_EFFECT)]
 }
 

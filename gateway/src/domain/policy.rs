@@ -6,46 +6,28 @@ use std::str::FromStr;
 
 use governor::Quota;
 
+use crate::domain::label::label;
+
 /// The highest rate or burst.
 const UNITS_MAX: u32 = 100_000_000;
 
-/// A rate-limit policy, by the name that clients see.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Policy {
+label! {
+    /// A rate-limit policy, by its name in the configuration and in responses.
+    #[derive(Hash)]
+    Policy:
     /// The calls of one buyer.
-    Buyer,
+    Buyer "buyer",
     /// The calls without a token from one client address.
-    Address,
+    Address "address",
     /// Wrong signatures of public keys from one client address.
-    Unverified,
+    Unverified "unverified",
     /// The new reservations of one sale, over all gateways.
-    Sale,
+    Sale "sale",
     /// All calls except those of services, over all gateways.
-    Gateway,
+    Gateway "gateway",
 }
 
 impl Policy {
-    /// All policies.
-    pub const ALL: [Self; 5] = [Self::Buyer, Self::Address, Self::Unverified, Self::Sale, Self::Gateway];
-
-    /// The name in the configuration and in responses.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Buyer => "buyer",
-            Self::Address => "address",
-            Self::Unverified => "unverified",
-            Self::Sale => "sale",
-            Self::Gateway => "gateway",
-        }
-    }
-
-    /// Parses a name.
-    #[must_use]
-    pub fn parse(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|policy| policy.name() == name)
-    }
-
     /// Whether the rate covers all gateways together; otherwise it applies to each gateway.
     #[must_use]
     pub fn is_ceiling(self) -> bool {

@@ -6,38 +6,25 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::domain::identity::BUYER_CHARS;
+use crate::domain::label::label;
 use crate::domain::subject::{from_word, push_word};
 
-/// `held` → `confirmed` | `cancelled` | `expired`; `confirmed` → `cancelled`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum State {
+label! {
+    /// `held` → `confirmed` | `cancelled` | `expired`; `confirmed` → `cancelled`.
+    #[derive(Hash, Serialize, Deserialize, ToSchema)]
+    #[serde(rename_all = "lowercase")]
+    State:
     /// Not yet paid; it has a deadline.
-    Held,
+    Held "held",
     /// Paid.
-    Confirmed,
+    Confirmed "confirmed",
     /// Ended by its buyer or a service.
-    Cancelled,
+    Cancelled "cancelled",
     /// Ended by its deadline.
-    Expired,
+    Expired "expired",
 }
 
 impl State {
-    /// The state's name in the ledger and the API.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Held => "held",
-            Self::Confirmed => "confirmed",
-            Self::Cancelled => "cancelled",
-            Self::Expired => "expired",
-        }
-    }
-
-    fn parse(word: &str) -> Option<Self> {
-        [Self::Held, Self::Confirmed, Self::Cancelled, Self::Expired].into_iter().find(|s| s.word() == word)
-    }
-
     /// Whether it occupies stock.
     #[must_use]
     pub fn takes_stock(self) -> bool {
@@ -138,7 +125,7 @@ impl Reservation {
             out.push_str(digits.format(number));
             out.push(' ');
         }
-        out.push_str(self.state.word());
+        out.push_str(self.state.name());
         for number in [self.held_at, self.deadline] {
             out.push(' ');
             out.push_str(digits.format(number));

@@ -1,8 +1,14 @@
-//! Normalisation of display and search texts, and detection of invisible characters.
+//! Texts from outside: normalisation of display and search texts, detection of invisible characters.
 
 use std::borrow::Cow;
 
+use serde::Deserialize;
 use unicode_normalization::{UnicodeNormalization, is_nfc};
+
+/// A JSON text, borrowed where it needs no unescaping.
+#[derive(Deserialize)]
+#[serde(transparent)]
+pub(crate) struct JsonText<'a>(#[serde(borrow)] pub(crate) Cow<'a, str>);
 
 /// Normalises a name: NFC, each run of white space becomes one blank, none at the ends.
 ///

@@ -1,7 +1,6 @@
 //! The body of a response, with the outcome and route that metrics count it under.
 
 use std::convert::Infallible;
-use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -13,7 +12,6 @@ use crate::telemetry::labels::Route;
 use crate::telemetry::record::AnswerClass;
 
 /// The body of a response.
-#[derive(Debug)]
 pub struct Body {
     bytes: BodySource,
     /// The outcome.
@@ -28,15 +26,6 @@ enum BodySource {
     All(Full<Bytes>),
     /// The bytes arrive one chunk after the other.
     Stream(Pin<Box<dyn hyper::body::Body<Data = Bytes, Error = Infallible>>>),
-}
-
-impl fmt::Debug for BodySource {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::All(bytes) => bytes.fmt(f),
-            Self::Stream(_) => f.write_str("Stream"),
-        }
-    }
 }
 
 impl Body {

@@ -25,31 +25,18 @@ pub struct CapSettings {
     pub per_address_max: Option<usize>,
 }
 
-/// The cap that a connection exceeds.
+/// The cap that a connection exceeds: the causes that its refusal and its end are counted under.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum CapExceeded {
-    /// The cap of the listener.
-    Listener,
-    /// The cap of its client address.
-    Address,
+pub(super) struct CapExceeded {
+    pub(super) shed: Shed,
+    pub(super) ended: Ended,
 }
 
 impl CapExceeded {
-    /// The cause that its refusal is counted under.
-    pub(super) fn shed(self) -> Shed {
-        match self {
-            Self::Listener => Shed::Connections,
-            Self::Address => Shed::Address,
-        }
-    }
-
-    /// The cause that its end is counted under.
-    pub(super) fn ended(self) -> Ended {
-        match self {
-            Self::Listener => Ended::OverCap,
-            Self::Address => Ended::OverAddressCap,
-        }
-    }
+    /// The cap of the listener.
+    const LISTENER: Self = Self { shed: Shed::Connections, ended: Ended::OverCap };
+    /// The cap of its client address.
+    const ADDRESS: Self = Self { shed: Shed::Address, ended: Ended::OverAddressCap };
 }
 
 /// The open connections of one listener, shared by its workers.
@@ -80,7 +67,7 @@ impl ConnectionCaps {
     pub(super) fn open(self: &Arc<Self>) -> Result<ConnectionPermit, CapExceeded> {
         if self.open.fetch_add(1, Relaxed) >= self.settings.connections_max {
             self.open.fetch_sub(1, Relaxed);
-            return Err(CapExceeded::Listener);
+            return Err(CapExceeded::LISTENER);
         }
         Ok(ConnectionPermit { caps: self.clone(), address: None })
     }
@@ -128,7 +115,7 @@ impl ConnectionPermit {
                  is a proxy or a balancer, name it in --trusted-proxies"
             );
         }
-        Err(CapExceeded::Address)
+        Err(CapExceeded::ADDRESS)
     }
 }
 

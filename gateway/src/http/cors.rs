@@ -113,23 +113,25 @@ fn at_most(list: &[String]) -> Result<(), String> {
 impl Origin {
     /// Parses an origin as browsers write it (RFC 6454, section 6.2); the error names what to write instead.
     fn parse(text: &str) -> Result<Self, String> {
+        let is_wrong = |why: &str| Err(why.to_owned());
         match text {
-            "*" => return Err("a wildcard for all origins is not supported; list the origins".into()),
+            "*" => return is_wrong("a wildcard for all origins is not supported; list the origins"),
             "null" => {
-                return Err("browsers send it for any file and any sandboxed frame, so it is not supported; serve the \
-                            page from an origin of its own"
-                    .into());
+                return is_wrong(
+                    "browsers send it for any file and any sandboxed frame, so it is not supported; serve the page \
+                     from an origin of its own",
+                );
             }
             _ => {}
         }
         if !text.is_ascii() {
-            return Err(
-                "not ASCII; write the name as browsers send it, as in https://xn--fiqs8s.example".into()
+            return is_wrong(
+                "not ASCII; write the name as browsers send it, as in https://xn--fiqs8s.example",
             );
         }
         let text = text.to_ascii_lowercase();
         let Some((scheme, authority)) = text.split_once("://") else {
-            return Err("not an origin like https://shop.example or capacitor://localhost".into());
+            return is_wrong("not an origin like https://shop.example or capacitor://localhost");
         };
         let is_scheme = scheme.starts_with(|c: char| c.is_ascii_lowercase())
             && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b));
@@ -137,27 +139,23 @@ impl Origin {
             return Err(format!("{scheme:?} is not a valid scheme, like https or capacitor"));
         }
         if scheme == "file" {
-            return Err(
-                "browsers send \"null\" for files, which is not supported; serve the page from an origin of \
-                        its own"
-                    .into(),
+            return is_wrong(
+                "browsers send \"null\" for files, which is not supported; serve the page from an origin of its own",
             );
         }
         if let Some(at) = authority.find(['/', '?', '#', '@']) {
             return Err(format!("an origin ends after host and port; leave out {:?}", &authority[at..]));
         }
         let (host, port) = split_port(authority)?;
-        let default = match scheme {
-            "http" => Some(80),
-            "https" => Some(443),
-            _ => None,
-        };
         // Browsers leave out the default port of the scheme.
-        let end = port.filter(|port| Some(*port) != default).map_or(String::new(), |port| format!(":{port}"));
+        let end = match (scheme, port) {
+            (_, None) | ("http", Some(80)) | ("https", Some(443)) => String::new(),
+            (_, Some(port)) => format!(":{port}"),
+        };
         let Some(parent) = host.strip_prefix("*.") else {
             if host.contains('*') {
-                return Err(
-                    "a * is supported only for the whole first name, as in https://*.shop.example".into()
+                return is_wrong(
+                    "a * is supported only for the whole first name, as in https://*.shop.example",
                 );
             }
             check_host(host)?;
@@ -165,9 +163,7 @@ impl Origin {
         };
         check_host(parent)?;
         if parent.contains('*') || !parent.contains('.') || parent.parse::<std::net::Ipv4Addr>().is_ok() {
-            return Err(
-                "behind *. a name of two parts or more is needed, as in https://*.shop.example".into()
-            );
+            return is_wrong("behind *. a name of two parts or more is needed, as in https://*.shop.example");
         }
         Ok(Self::AnyLabel(format!("{scheme}://"), format!(".{parent}{end}")))
     }

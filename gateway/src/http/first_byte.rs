@@ -3,49 +3,42 @@
 use std::future::Future;
 use std::time::Duration;
 
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
 use crate::http::drain::Drain;
+use crate::http::lingering_close::end_idle;
 use crate::telemetry::labels::Ended;
 
-/// The first event of a connection.
-#[derive(PartialEq, Eq)]
-pub(super) enum FirstByte {
-    /// At least one byte arrived.
-    Byte,
-    /// The client closed it.
-    Hangup,
-    /// No byte arrived in time.
-    Nothing,
-    /// The drain ended before a byte arrived.
-    Stop,
-}
-
-impl FirstByte {
-    /// The cause that a connection without a byte is counted under.
-    pub(super) fn ended(&self) -> Ended {
-        match self {
-            Self::Byte | Self::Hangup => Ended::Dropped,
-            Self::Nothing => Ended::NothingSent,
-            Self::Stop => Ended::Stopped,
-        }
-    }
-}
-
-/// Waits for the first byte. A byte has precedence over the drain: a request that was sent is answered.
+/// Waits for the first byte; the error is the end of a connection without one. A byte has precedence over the drain: a
+/// request that was sent is answered.
 pub(super) async fn first_byte(
     first: impl Future<Output = std::io::Result<usize>>,
     deadline: Duration,
     drain: &Drain,
-) -> FirstByte {
+) -> Result<(), Ended> {
     let opened = Instant::now();
     tokio::select! {
         biased;
         read = tokio::time::timeout(deadline, first) => match read {
-            Ok(Ok(1..)) => FirstByte::Byte,
-            Ok(Ok(0) | Err(_)) => FirstByte::Hangup,
-            Err(_) => FirstByte::Nothing,
+            Ok(Ok(1..)) => Ok(()),
+            // The client closed it.
+            Ok(Ok(0) | Err(_)) => Err(Ended::Dropped),
+            Err(_) => Err(Ended::NothingSent),
         },
-        () = drain.closes_unused(opened) => FirstByte::Stop,
+        () = drain.closes_unused(opened) => Err(Ended::Stopped),
     }
+}
+
+/// Ends a connection without a byte; in a drain a client of HTTP/1.1 gets a response.
+pub(super) async fn end_unused(
+    how: Ended,
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    is_http1: bool,
+    linger_bytes_max: usize,
+) -> Ended {
+    if how == Ended::Stopped && is_http1 {
+        end_idle(stream, linger_bytes_max).await;
+    }
+    how
 }

@@ -4,13 +4,11 @@
 //! bounds rapid resets (CVE-2023-44487) only before a handler has the request. So every frame costs, and
 //! progress earns. See `http2.rs` for the limits of h2 itself.
 
-use std::cell::{Cell, RefCell};
-use std::io::{self, IoSlice};
-use std::pin::Pin;
+use std::cell::Cell;
+use std::io;
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use crate::http::observed_io::Observer;
 
 /// The initial and the largest budget: a burst of this many control frames.
 const BUDGET_MAX: u32 = 4_096;
@@ -97,69 +95,32 @@ impl Frames {
     }
 }
 
-/// A connection's stream, whose reader gets an error once the budget is exhausted. The creator keeps the
-/// stream, to close it in good order.
-pub(super) struct BudgetedIo<IO> {
-    stream: Rc<RefCell<IO>>,
+/// Pays for the frames of a connection; its reader gets an error once the budget is exhausted.
+pub(super) struct FrameObserver {
     budget: Rc<Budget>,
     frames: Frames,
     written: usize,
 }
 
-impl<IO> BudgetedIo<IO> {
-    pub(super) fn new(stream: Rc<RefCell<IO>>, budget: Rc<Budget>) -> Self {
-        Self { stream, budget, frames: Frames::new(), written: 0 }
+impl FrameObserver {
+    pub(super) fn new(budget: Rc<Budget>) -> Self {
+        Self { budget, frames: Frames::new(), written: 0 }
+    }
+}
+
+impl Observer for FrameObserver {
+    fn read(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let is_paid = self.frames.pay(bytes, &self.budget);
+        if is_paid { Ok(()) } else { Err(io::Error::other("more frames than requests warrant")) }
     }
 
-    fn count(&mut self, written: usize) {
-        self.written += written;
+    fn wrote(&mut self, bytes: Option<usize>) {
+        self.written += bytes.unwrap_or(0);
         let earned = self.written / BYTES_EARN_ONE;
         if earned > 0 {
             self.written %= BYTES_EARN_ONE;
             self.budget.earn(u32::try_from(earned).unwrap_or(BUDGET_MAX));
         }
-    }
-}
-
-impl<IO: AsyncRead + Unpin> AsyncRead for BudgetedIo<IO> {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        let before = buf.filled().len();
-        ready!(Pin::new(&mut *this.stream.borrow_mut()).poll_read(cx, buf))?;
-        let is_paid = this.frames.pay(&buf.filled()[before..], &this.budget);
-        Poll::Ready(if is_paid { Ok(()) } else { Err(io::Error::other("more frames than requests warrant")) })
-    }
-}
-
-impl<IO: AsyncWrite + Unpin> AsyncWrite for BudgetedIo<IO> {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        let written = ready!(Pin::new(&mut *this.stream.borrow_mut()).poll_write(cx, buf))?;
-        this.count(written);
-        Poll::Ready(Ok(written))
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        let written = ready!(Pin::new(&mut *this.stream.borrow_mut()).poll_write_vectored(cx, bufs))?;
-        this.count(written);
-        Poll::Ready(Ok(written))
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.borrow().is_write_vectored()
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.stream.borrow_mut()).poll_flush(cx)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.stream.borrow_mut()).poll_shutdown(cx)
     }
 }
 

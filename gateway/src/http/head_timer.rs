@@ -6,9 +6,11 @@
 //! timer wakes the connection when the latest deadline may have passed. hyper has one timeout: here it is
 //! the idle one until the first byte, then the head's.
 //!
-//! The same timer covers slow readers (see `slow_reader.rs`), for which hyper has no timeout.
+//! The same timer covers slow readers. hyper stops reading while a response waits, so they cost little, but it has
+//! no write timeout, so they would cost it for ever.
 
 use std::future::Future;
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -18,6 +20,7 @@ use std::time::{Duration, Instant};
 use hyper::rt::{Sleep, Timer};
 
 use crate::http::drain::QUIET;
+use crate::http::observed_io::Observer;
 
 /// No deadline is set.
 const NONE: u64 = u64::MAX;
@@ -51,43 +54,40 @@ impl TimerState {
     }
 }
 
-/// Hyper's timer, for one connection.
+/// Hyper's timer, for one connection; it also records when writes to the stream stop and resume, and what is read.
 pub(super) struct HeadTimer(Arc<TimerState>);
 
 /// The real timer. The task that polls hyper's connection must poll it first.
 pub(super) struct TimerWatch {
-    timer_state: Arc<TimerState>,
+    state: Arc<TimerState>,
     sleep: Pin<Box<tokio::time::Sleep>>,
     /// When the sleep ends, in nanoseconds from `since`.
     ends: u64,
     is_registered: bool,
 }
 
-/// Records reads and writes of a connection's stream.
-pub(super) struct StreamTimer(Arc<TimerState>);
-
-impl StreamTimer {
-    /// Starts the write deadline, unless it runs already.
-    pub(super) fn start_write(&self) {
-        if self.0.write_deadline.load(Relaxed) == NONE {
-            self.0.write_deadline.store(self.0.ns(Instant::now() + self.0.head), Relaxed);
+impl Observer for HeadTimer {
+    fn read(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if !bytes.is_empty() {
+            self.0.has_bytes.store(true, Relaxed);
         }
+        Ok(())
     }
 
-    /// Clears the write deadline: the client has read something.
-    pub(super) fn stop_write(&self) {
-        self.0.write_deadline.store(NONE, Relaxed);
-    }
-
-    /// Records that the client has sent something.
-    pub(super) fn note_read(&self) {
-        self.0.has_bytes.store(true, Relaxed);
+    /// Starts the write deadline, unless it runs already; clears it when the client has read something.
+    fn wrote(&mut self, bytes: Option<usize>) {
+        let deadline = &self.0.write_deadline;
+        if bytes.is_some() {
+            deadline.store(NONE, Relaxed);
+        } else if deadline.load(Relaxed) == NONE {
+            deadline.store(self.0.ns(Instant::now() + self.0.head), Relaxed);
+        }
     }
 }
 
 /// A timer for one connection with these timeouts; `head` also bounds pending writes.
 pub(super) fn head_timer(idle: Duration, head: Duration) -> (HeadTimer, TimerWatch) {
-    let timer_state = Arc::new(TimerState {
+    let state = Arc::new(TimerState {
         since: Instant::now(),
         idle,
         head,
@@ -98,15 +98,15 @@ pub(super) fn head_timer(idle: Duration, head: Duration) -> (HeadTimer, TimerWat
         is_closing: false.into(),
         write_deadline: NONE.into(),
     });
-    let sleep = Box::pin(tokio::time::sleep_until((timer_state.since + head).into()));
-    let ends = timer_state.ns(timer_state.since + head);
-    (HeadTimer(timer_state.clone()), TimerWatch { timer_state, sleep, ends, is_registered: false })
+    let sleep = Box::pin(tokio::time::sleep_until((state.since + head).into()));
+    let ends = state.ns(state.since + head);
+    (HeadTimer(state.clone()), TimerWatch { state, sleep, ends, is_registered: false })
 }
 
 impl TimerWatch {
-    /// The recorder for the connection's stream.
-    pub(super) fn stream_timer(&self) -> StreamTimer {
-        StreamTimer(self.timer_state.clone())
+    /// The timer that observes the connection's stream.
+    pub(super) fn stream_timer(&self) -> HeadTimer {
+        HeadTimer(self.state.clone())
     }
 
     /// Checks the deadlines. hyper notices that of a head by itself; this is ready when that of a write
@@ -118,17 +118,17 @@ impl TimerWatch {
         }
         self.is_registered = true;
         while self.sleep.as_mut().poll(cx).is_ready() {
-            let now = self.timer_state.ns(Instant::now());
-            if self.timer_state.write_deadline.load(Relaxed) <= now {
+            let now = self.state.ns(Instant::now());
+            if self.state.write_deadline.load(Relaxed) <= now {
                 return Poll::Ready(());
             }
-            if self.timer_state.deadline.load(Relaxed) <= now {
-                self.timer_state.is_over.store(true, Relaxed);
+            if self.state.deadline.load(Relaxed) <= now {
+                self.state.is_over.store(true, Relaxed);
                 return Poll::Pending;
             }
-            let next = self.timer_state.next();
+            let next = self.state.next();
             // While a request is being answered there is no deadline.
-            let idle = self.timer_state.ns(Instant::now() + self.timer_state.idle);
+            let idle = self.state.ns(Instant::now() + self.state.idle);
             self.reset(if next == NONE { idle } else { next });
         }
         Poll::Pending
@@ -136,7 +136,7 @@ impl TimerWatch {
 
     /// Moves the sleep to a deadline that is nearer. Call it after hyper's connection was polled.
     pub(super) fn settle(&mut self, cx: &mut Context<'_>) {
-        let next = self.timer_state.next();
+        let next = self.state.next();
         // Elapsed, yet the connection is alive: a head began at that moment.
         if next < self.ends || next != NONE && self.sleep.is_elapsed() {
             self.reset(next);
@@ -149,18 +149,18 @@ impl TimerWatch {
     /// Closes the connection at the next idle moment of some length, so that a request in transit still
     /// arrives. A head that has begun keeps its timeout.
     pub(super) fn close_when_idle(&self) {
-        self.timer_state.is_closing.store(true, Relaxed);
-        let deadline = self.timer_state.deadline.load(Relaxed);
-        if deadline != NONE && !self.timer_state.is_head.load(Relaxed) {
-            let early = self.timer_state.idle.saturating_sub(QUIET);
+        self.state.is_closing.store(true, Relaxed);
+        let deadline = self.state.deadline.load(Relaxed);
+        if deadline != NONE && !self.state.is_head.load(Relaxed) {
+            let early = self.state.idle.saturating_sub(QUIET);
             let early = u64::try_from(early.as_nanos()).unwrap_or(NONE);
-            self.timer_state.deadline.store(deadline.saturating_sub(early), Relaxed);
+            self.state.deadline.store(deadline.saturating_sub(early), Relaxed);
         }
     }
 
     fn reset(&mut self, ends: u64) {
         self.ends = ends;
-        self.sleep.as_mut().reset((self.timer_state.since + Duration::from_nanos(ends)).into());
+        self.sleep.as_mut().reset((self.state.since + Duration::from_nanos(ends)).into());
     }
 }
 
@@ -171,17 +171,17 @@ impl Timer for HeadTimer {
 
     /// A wait begins as idle: hyper must be built with the idle timeout.
     fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn Sleep>> {
-        let timer_state = &self.0;
-        let mut deadline = timer_state.ns(deadline);
-        if timer_state.is_closing.load(Relaxed) {
-            deadline = deadline.min(timer_state.ns(Instant::now() + QUIET));
+        let state = &self.0;
+        let mut deadline = state.ns(deadline);
+        if state.is_closing.load(Relaxed) {
+            deadline = deadline.min(state.ns(Instant::now() + QUIET));
         }
-        timer_state.deadline.store(deadline, Relaxed);
+        state.deadline.store(deadline, Relaxed);
         // A head that arrived just as its time ran out must not count against the next one.
-        for mark in [&timer_state.is_over, &timer_state.has_bytes, &timer_state.is_head] {
+        for mark in [&state.is_over, &state.has_bytes, &state.is_head] {
             mark.store(false, Relaxed);
         }
-        Box::pin(HeadSleep(timer_state.clone()))
+        Box::pin(HeadSleep(state.clone()))
     }
 }
 
@@ -195,14 +195,14 @@ impl Future for HeadSleep {
 
     /// hyper polls this after it has looked for a whole head and found none.
     fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
-        let timer_state = &self.0;
-        if timer_state.has_bytes.load(Relaxed) && !timer_state.is_head.load(Relaxed) {
+        let state = &self.0;
+        if state.has_bytes.load(Relaxed) && !state.is_head.load(Relaxed) {
             // A head has begun, maybe just as the idle timeout ran out.
-            timer_state.is_head.store(true, Relaxed);
-            timer_state.is_over.store(false, Relaxed);
-            timer_state.deadline.store(timer_state.ns(Instant::now() + timer_state.head), Relaxed);
+            state.is_head.store(true, Relaxed);
+            state.is_over.store(false, Relaxed);
+            state.deadline.store(state.ns(Instant::now() + state.head), Relaxed);
         }
-        if timer_state.is_over.load(Relaxed) { Poll::Ready(()) } else { Poll::Pending }
+        if state.is_over.load(Relaxed) { Poll::Ready(()) } else { Poll::Pending }
     }
 }
 

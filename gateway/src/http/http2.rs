@@ -14,7 +14,6 @@
 //! | a window of 0, answers never read | `in_flight.rs`: at most `UNSENT_MAX` bytes of answers and one more answer, then requests wait; a response without progress for the write timeout ends the connection |
 //! | slow header sections and bodies, unfinished streams, silence | the idle time-out; the body's; PING |
 
-use std::cell::RefCell;
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::pin;
@@ -34,9 +33,10 @@ use tokio::time::Instant;
 
 use crate::domain::decision::Shed;
 use crate::http::drain::DrainPhase;
-use crate::http::frame_budget::{Budget, BudgetedIo};
+use crate::http::frame_budget::{Budget, FrameObserver};
 use crate::http::in_flight::{InFlightRequest, InFlightRequests, Metered};
 use crate::http::lingering_close::{LINGER, close};
+use crate::http::observed_io::ObservedIo;
 use crate::http::request::{BODY_MAX, HEADERS_BYTES_MAX};
 use crate::http::respond::{Answer, Refused};
 use crate::http::server::{Connected, Handler, Stream, answer};
@@ -99,8 +99,7 @@ pub(super) async fn serve<H: Handler>(
             respond(connected.clone(), request, in_flight.begin())
         })
     };
-    let stream = Rc::new(RefCell::new(stream));
-    let counted = TokioIo::new(BudgetedIo::new(stream.clone(), budget));
+    let mut counted = TokioIo::new(ObservedIo::new(stream, FrameObserver::new(budget)));
     let mut connection = Box::pin(
         http2::Builder::new(ThisThread)
             .timer(TokioTimer::new())
@@ -114,7 +113,7 @@ pub(super) async fn serve<H: Handler>(
             .max_send_buf_size(SEND_BUFFER_MAX)
             .keep_alive_interval(PING_INTERVAL)
             .keep_alive_timeout(PING_TIMEOUT)
-            .serve_connection(counted, service),
+            .serve_connection(&mut counted, service),
     );
     let lifetime = &connected.lifetime;
     let mut is_stalled = false;
@@ -173,8 +172,7 @@ pub(super) async fn serve<H: Handler>(
         }
     };
     drop(connection);
-    let Some(stream) = Rc::into_inner(stream) else { return how };
-    let stream = stream.into_inner();
+    let stream = counted.into_inner().into_inner();
     if is_stalled {
         // As in `http1`: a reset also frees the kernel's buffers of a client that does not read.
         let _ = SockRef::from(stream.socket()).set_linger(Some(Duration::ZERO));

@@ -52,18 +52,15 @@ impl Lifetime {
 
     /// Why the connection ends after its requests so far; `None` if it stays open. The first cause stays.
     pub(super) fn end(&self) -> Option<Ended> {
-        if self.end.get().is_none() {
-            let is_retired = || {
-                self.requests_left.get() == 0 || self.retires.is_some_and(|retires| retires <= Instant::now())
-            };
-            let end = if self.drain.has_begun() {
-                Some(Ended::Stopped)
-            } else {
-                is_retired().then_some(Ended::Retired)
-            };
-            self.end.set(end);
-        }
-        self.end.get()
+        let end = self.end.get().or_else(|| {
+            if self.drain.has_begun() {
+                return Some(Ended::Stopped);
+            }
+            let is_old = || self.retires.is_some_and(|retires| retires <= Instant::now());
+            (self.requests_left.get() == 0 || is_old()).then_some(Ended::Retired)
+        });
+        self.end.set(end);
+        end
     }
 
     /// Marks the last HTTP/1.1 response of its connection. A client that asks for `Connection:

@@ -1,6 +1,5 @@
 //! Lingering close: a connection's last response arrives, within a bound of time and bytes.
 
-use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -8,9 +7,9 @@ use http_body_util::BodyExt;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::domain::decision::Shed;
 use crate::domain::problem;
 use crate::http::connection_caps::CapExceeded;
+use crate::http::listener::Listening;
 use crate::http::respond::Refused;
 use crate::http::server::Handler;
 use crate::telemetry::labels::{Ended, Outcome};
@@ -65,32 +64,28 @@ pub(super) async fn end_idle(mut stream: impl AsyncRead + AsyncWrite + Unpin, by
 /// Refuses a connection over a cap. In plain text it gets a 503, without a permit. With TLS there is no
 /// response, because a handshake costs more than the cap saves.
 pub(super) fn refuse<H: Handler>(
-    stream: TcpStream,
+    listening: &Rc<Listening<H>>,
+    mut stream: TcpStream,
     over: CapExceeded,
-    handler: &H,
-    has_tls: bool,
-    turned_away: &Rc<Cell<usize>>,
 ) -> Ended {
-    if has_tls || turned_away.get() >= TURNED_AWAY_MAX {
-        handler.refused(Err(over.shed()));
-    } else {
-        let outcome = Outcome::of(&problem::TEMPORARY_REDUCED_CAPACITY);
-        handler.refused(Ok(AnswerClass { outcome, why: Why::Shed(over.shed()) }));
-        turn_away(stream, over.shed(), turned_away.clone());
+    let CapExceeded { shed, ended } = over;
+    let (listening, turned_away) = (listening.clone(), listening.turned_away.get());
+    if listening.settings.tls.is_some() || turned_away >= TURNED_AWAY_MAX {
+        listening.handler.refused(Err(shed));
+        return ended;
     }
-    over.ended()
-}
-
-fn turn_away(mut stream: TcpStream, why: Shed, turned_away: Rc<Cell<usize>>) {
-    turned_away.set(turned_away.get() + 1);
+    let outcome = Outcome::of(&problem::TEMPORARY_REDUCED_CAPACITY);
+    listening.handler.refused(Ok(AnswerClass { outcome, why: Why::Shed(shed) }));
+    listening.turned_away.set(turned_away + 1);
     tokio::task::spawn_local(async move {
-        let answer = raw(Refused::not_taken(why)).await;
+        let answer = raw(Refused::not_taken(shed)).await;
         if let Ok(Ok(())) = tokio::time::timeout(LINGER, stream.write_all(&answer)).await {
             // Shorter than `LINGER`: there may be a flood of them.
             close(stream, LINGER / 10, TURNED_AWAY_BYTES_MAX).await;
         }
-        turned_away.set(turned_away.get() - 1);
+        listening.turned_away.set(listening.turned_away.get() - 1);
     });
+    ended
 }
 
 /// A response as bytes, for connections that hyper does not serve.

@@ -1,14 +1,21 @@
 //! The settings of a listener: TLS, proxies and caps apply before the first request.
 
 use std::cell::Cell;
+use std::future::Future;
+use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use tokio::net::TcpStream;
 
 use crate::http::connection_caps::{CapExceeded, ConnectionCaps, ConnectionPermit};
+use crate::http::drain::Drain;
+use crate::http::first_byte::first_byte;
+use crate::http::lifetime::Lifetime;
 use crate::http::peer::{Peer, TrustedProxies};
+use crate::http::server::{Connected, ConnectionLimits};
 use crate::http::tls::Tls;
+use crate::telemetry::labels::Ended;
 
 /// The settings of a listener.
 #[derive(Clone, Default)]
@@ -23,27 +30,50 @@ pub struct ListenerSettings {
     pub caps: Arc<ConnectionCaps>,
 }
 
-impl ListenerSettings {
+/// What the connections of one listener and one worker share.
+pub(super) struct Listening<H> {
+    pub(super) handler: Rc<H>,
+    pub(super) limits: ConnectionLimits,
+    pub(super) settings: ListenerSettings,
+    pub(super) drain: Drain,
+    /// Refused connections that still get their response.
+    pub(super) turned_away: Cell<usize>,
+}
+
+/// A connection that has just been accepted.
+pub(super) struct Accepted<H> {
+    pub(super) listening: Rc<Listening<H>>,
+    pub(super) stream: TcpStream,
+    /// Its remote end: a client or a proxy.
+    pub(super) peer: Peer,
+    /// Its permit under the caps.
+    pub(super) open: ConnectionPermit,
+}
+
+impl<H> Listening<H> {
     /// Counts a connection from this peer.
     pub(super) fn count_connection(&self, peer: &Peer) -> Result<ConnectionPermit, CapExceeded> {
-        let mut open = self.caps.open()?;
+        let mut open = self.settings.caps.open()?;
         count(&mut open, peer)?;
         Ok(open)
+    }
+
+    /// State of a connection whose requests come from this peer.
+    pub(super) fn connect(&self, peer: Peer) -> Rc<Connected<H>> {
+        let lifetime = Lifetime::new(self.limits.lifetime, self.limits.idle_timeout, self.drain.clone());
+        Rc::new(Connected { handler: self.handler.clone(), peer, lifetime })
+    }
+
+    /// Waits for the first byte of a connection.
+    pub(super) async fn first_byte(
+        &self,
+        first: impl Future<Output = io::Result<usize>>,
+    ) -> Result<(), Ended> {
+        first_byte(first, self.limits.first_byte_timeout, &self.drain).await
     }
 }
 
 /// Counts a connection for its client, except a trusted proxy: it has many clients.
 pub(super) fn count(open: &mut ConnectionPermit, peer: &Peer) -> Result<(), CapExceeded> {
     if peer.is_trusted() { Ok(()) } else { open.count_for(peer.address()) }
-}
-
-/// A connection that has just been accepted.
-pub(super) struct Accepted {
-    pub(super) stream: TcpStream,
-    /// Its remote end: a client or a proxy.
-    pub(super) peer: Peer,
-    /// Its permit under the caps.
-    pub(super) open: ConnectionPermit,
-    /// Refused connections of this worker that still get their response.
-    pub(super) turned_away: Rc<Cell<usize>>,
 }

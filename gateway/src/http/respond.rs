@@ -47,10 +47,8 @@ impl Refused {
         push_json(&mut body, detail);
         let status = StatusCode::from_u16(kind.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let class = AnswerClass::plain(Outcome::of(&kind));
-        let mut answer = with_status(status, RefusalBody { json: body, class });
-        answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        Self(Box::new(answer))
+        let headers = [(CONTENT_TYPE, "application/problem+json"), (CACHE_CONTROL, "no-store")];
+        Self(Box::new(response(status, RefusalBody { json: body, class }, headers)))
     }
 
     /// Adds a member, whose name needs no escaping.
@@ -204,12 +202,6 @@ fn wait_ms(least_ms: u64, spread_ms: u64) -> u64 {
     fastrand::u64(least_ms..=RETRY_AFTER_MS_MAX.min(least_ms + spread_ms))
 }
 
-fn with_status<T>(status: StatusCode, body: T) -> Response<T> {
-    let mut answer = Response::new(body);
-    *answer.status_mut() = status;
-    answer
-}
-
 /// Appends a value as JSON.
 fn push_json(text: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) {
     // Writing into a Vec can't fail, nor serializing these types.
@@ -225,10 +217,8 @@ pub fn ok(body: &impl Serialize) -> Answer {
 /// 200 with text.
 #[must_use]
 pub fn text(content_type: &'static str, body: impl Into<Bytes>) -> Answer {
-    let mut answer = Response::new(Body::new(body, AnswerClass::plain(Outcome::OK)));
-    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    answer
+    let body = Body::new(body, AnswerClass::plain(Outcome::OK));
+    response(StatusCode::OK, body, [(CONTENT_TYPE, content_type), (CACHE_CONTROL, "no-store")])
 }
 
 /// 200 with a streamed body. No proxy may cache, buffer or compress it; nginx buffers a response unless
@@ -238,17 +228,18 @@ pub fn stream(
     content_type: &'static str,
     body: impl hyper::body::Body<Data = Bytes, Error = std::convert::Infallible> + 'static,
 ) -> Answer {
-    let mut answer = Response::new(Body::stream(body, AnswerClass::plain(Outcome::OK)));
-    let headers = answer.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store, no-transform"));
-    headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
-    answer
+    let headers = [
+        (CONTENT_TYPE, content_type),
+        (CACHE_CONTROL, "no-store, no-transform"),
+        (HeaderName::from_static("x-accel-buffering"), "no"),
+    ];
+    response(StatusCode::OK, Body::stream(body, AnswerClass::plain(Outcome::OK)), headers)
 }
 
 /// 200 or 304 with JSON that may be cached for a second.
 #[must_use]
 pub fn cached(body: Bytes, etag: Option<&HeaderValue>, if_none_match: Option<&HeaderValue>) -> Answer {
+    const CACHE: &str = "public, max-age=1";
     let matches = |etag: &HeaderValue| {
         if_none_match.and_then(|v| v.to_str().ok()).is_some_and(|list| {
             list.split(',')
@@ -257,11 +248,9 @@ pub fn cached(body: Bytes, etag: Option<&HeaderValue>, if_none_match: Option<&He
         })
     };
     let mut answer = if etag.is_some_and(matches) {
-        let mut answer = with_status(StatusCode::NOT_MODIFIED, empty(Outcome::NOT_MODIFIED));
-        answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=1"));
-        answer
+        response(StatusCode::NOT_MODIFIED, empty(Outcome::NOT_MODIFIED), [(CACHE_CONTROL, CACHE)])
     } else {
-        json_answer(Outcome::OK, body, "public, max-age=1")
+        json_answer(Outcome::OK, body, CACHE)
     };
     if let Some(etag) = etag {
         answer.headers_mut().insert(ETAG, etag.clone());
@@ -271,10 +260,8 @@ pub fn cached(body: Bytes, etag: Option<&HeaderValue>, if_none_match: Option<&He
 
 pub(crate) fn json_answer(outcome: Outcome, body: Bytes, cache: &'static str) -> Answer {
     let status = if outcome == Outcome::WON { StatusCode::CREATED } else { StatusCode::OK };
-    let mut answer = with_status(status, Body::new(body, AnswerClass::plain(outcome)));
-    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static(cache));
-    answer
+    let headers = [(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, cache)];
+    response(status, Body::new(body, AnswerClass::plain(outcome)), headers)
 }
 
 /// 503: the service is not ready, with the reasons.
@@ -288,11 +275,24 @@ pub fn not_ready(reasons: &str) -> Answer {
 /// 204 to a CORS preflight.
 #[must_use]
 pub fn preflight() -> Answer {
-    with_status(StatusCode::NO_CONTENT, empty(Outcome::PREFLIGHT))
+    response(StatusCode::NO_CONTENT, empty(Outcome::PREFLIGHT), [])
 }
 
 fn empty(outcome: Outcome) -> Body {
     Body::new(Bytes::new(), AnswerClass::plain(outcome))
+}
+
+fn response<T, const N: usize>(
+    status: StatusCode,
+    body: T,
+    headers: [(HeaderName, &'static str); N],
+) -> Response<T> {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    for (name, value) in headers {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    response
 }
 
 #[cfg(test)]

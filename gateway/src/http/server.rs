@@ -22,15 +22,15 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::domain::decision::Shed;
 use crate::domain::problem;
 use crate::http::drain::{Drain, DrainPhase, DrainingListener};
-use crate::http::first_byte::{FirstByte, first_byte};
+use crate::http::first_byte::end_unused;
 use crate::http::head_timer::head_timer;
 use crate::http::lifetime::{Lifetime, LifetimeLimits};
 use crate::http::lingering_close::{LINGER, close, end_idle, raw, refuse};
 pub use crate::http::listener::ListenerSettings;
-use crate::http::listener::{Accepted, count};
+use crate::http::listener::{Accepted, Listening, count};
+use crate::http::observed_io::ObservedIo;
 use crate::http::peer::Peer;
 use crate::http::respond::{Answer, Refused};
-use crate::http::slow_reader::SlowReaders;
 use crate::http::tls::HTTP2;
 use crate::http::{http2, proxy_header};
 use crate::store::outage::Outage;
@@ -97,8 +97,8 @@ pub async fn serve<H: Handler>(
     drain: Drain,
 ) {
     let mut incoming = DrainingListener::new(listener, &drain);
-    let listener_settings = Rc::new(listener_settings);
-    let turned_away = Rc::new(Cell::new(0));
+    let turned_away = Cell::new(0);
+    let listening = Rc::new(Listening { handler, limits, settings: listener_settings, drain, turned_away });
     let outage = Outage::of("no connections can be accepted");
     let (ended, mut all_ended) = tokio::sync::mpsc::channel::<Infallible>(1);
     while let Some(accepted) = incoming.accept().await {
@@ -112,22 +112,20 @@ pub async fn serve<H: Handler>(
             }
         };
         outage.record_success();
-        handler.connections().came();
-        let peer = Peer::new(address.ip(), &listener_settings.proxies);
-        let open = match listener_settings.count_connection(&peer) {
+        listening.handler.connections().came();
+        let peer = Peer::new(address.ip(), &listening.settings.proxies);
+        let open = match listening.count_connection(&peer) {
             Ok(open) => open,
             Err(over) => {
-                let how = refuse(stream, over, &*handler, listener_settings.tls.is_some(), &turned_away);
-                handler.connections().ended(how);
+                let how = refuse(&listening, stream, over);
+                listening.handler.connections().ended(how);
                 continue;
             }
         };
-        let (handler, listener_settings, turned_away) =
-            (handler.clone(), listener_settings.clone(), turned_away.clone());
-        let (ended, drain) = (ended.clone(), drain.clone());
+        let (listening, ended) = (listening.clone(), ended.clone());
         tokio::task::spawn_local(async move {
-            let accepted = Accepted { stream, peer, open, turned_away };
-            let how = serve_connection(accepted, handler.clone(), limits, listener_settings, drain).await;
+            let handler = listening.handler.clone();
+            let how = serve_connection(Accepted { listening, stream, peer, open }).await;
             handler.connections().ended(how);
             drop(ended);
         });
@@ -136,80 +134,59 @@ pub async fn serve<H: Handler>(
     let _ = all_ended.recv().await;
 }
 
-async fn serve_connection<H: Handler>(
-    accepted: Accepted,
-    handler: Rc<H>,
-    limits: ConnectionLimits,
-    listener_settings: Rc<ListenerSettings>,
-    drain: Drain,
-) -> Ended {
+async fn serve_connection<H: Handler>(accepted: Accepted<H>) -> Ended {
+    let settings = &accepted.listening.settings;
     // hyper has no timeout for a client that never sends anything, and need not see connections that are
     // opened and dropped. A peek, because tokio assumes that a new connection is ready.
-    match first_byte(accepted.stream.peek(&mut [0]), limits.first_byte_timeout, &drain).await {
-        FirstByte::Byte => {}
-        FirstByte::Hangup => {
+    if let Err(how) = accepted.listening.first_byte(accepted.stream.peek(&mut [0])).await {
+        if how == Ended::Dropped {
             // The client has gone: a reset spares the kernel an orderly close, packet by packet.
             let _ = SockRef::from(&accepted.stream).set_linger(Some(Duration::ZERO));
-            return Ended::Dropped;
         }
-        FirstByte::Stop if listener_settings.tls.is_none() => {
-            end_idle(accepted.stream, H::LINGER_BYTES_MAX).await;
-            return Ended::Stopped;
-        }
-        nothing => return nothing.ended(),
+        let is_plain = settings.tls.is_none();
+        return end_unused(how, accepted.stream, is_plain, H::LINGER_BYTES_MAX).await;
     }
     let _ = accepted.stream.set_nodelay(true);
-    if listener_settings.tls.is_some() || listener_settings.proxy_protocol {
+    if settings.tls.is_some() || settings.proxy_protocol {
         // On the heap: in the future it would be kept for every plain-text connection.
-        return Box::pin(serve_with_preamble(accepted, handler, limits, listener_settings, drain)).await;
+        return Box::pin(serve_with_preamble(accepted)).await;
     }
-    let Accepted { stream, peer, open: _open, .. } = accepted;
-    let lifetime = Lifetime::new(limits.lifetime, limits.idle_timeout, drain);
-    http1(stream, Rc::new(Connected { handler, peer, lifetime }), limits).await
+    let Accepted { listening, stream, peer, open: _open } = accepted;
+    http1(stream, listening.connect(peer), listening.limits).await
 }
 
 /// Serves a connection with a PROXY header or a TLS handshake. A client that gets it wrong gets the
 /// handshake's alert, or no response.
-async fn serve_with_preamble<H: Handler>(
-    accepted: Accepted,
-    handler: Rc<H>,
-    limits: ConnectionLimits,
-    listener_settings: Rc<ListenerSettings>,
-    drain: Drain,
-) -> Ended {
-    let Accepted { mut stream, mut peer, mut open, turned_away } = accepted;
+async fn serve_with_preamble<H: Handler>(accepted: Accepted<H>) -> Ended {
+    let Accepted { listening, mut stream, mut peer, mut open } = accepted;
+    let Listening { settings, limits, .. } = &*listening;
     let address = peer.address();
     let refused = |how: Ended, reason: &dyn std::fmt::Display| {
         tracing::debug!(%address, %reason, "a connection was refused");
         how
     };
     let deadline = tokio::time::Instant::now() + limits.header_timeout;
-    if listener_settings.proxy_protocol {
-        if !listener_settings.proxies.contain(address) {
+    if settings.proxy_protocol {
+        if !settings.proxies.contain(address) {
             return refused(Ended::NotTrusted, &"the peer is not a trusted proxy");
         }
         match tokio::time::timeout_at(deadline, proxy_header::read(&mut stream)).await {
             Ok(Ok(None)) => {}
             Ok(Ok(Some(client))) => {
-                peer = Peer::introduced(client, &listener_settings.proxies);
+                peer = Peer::introduced(client, &settings.proxies);
                 if let Err(over) = count(&mut open, &peer) {
-                    return refuse(stream, over, &*handler, listener_settings.tls.is_some(), &turned_away);
+                    return refuse(&listening, stream, over);
                 }
             }
             Ok(Err(error)) => return refused(Ended::ProxyHeader, &error),
             Err(late) => return refused(Ended::ProxyHeader, &late),
         }
     }
-    let lifetime = Lifetime::new(limits.lifetime, limits.idle_timeout, drain.clone());
-    let connected = Rc::new(Connected { handler, peer, lifetime });
-    let Some(tls) = &listener_settings.tls else {
-        return match first_byte(stream.peek(&mut [0]), limits.first_byte_timeout, &drain).await {
-            FirstByte::Byte => http1(stream, connected, limits).await,
-            FirstByte::Stop => {
-                end_idle(stream, H::LINGER_BYTES_MAX).await;
-                Ended::Stopped
-            }
-            nothing => nothing.ended(),
+    let connected = listening.connect(peer);
+    let Some(tls) = &settings.tls else {
+        return match listening.first_byte(stream.peek(&mut [0])).await {
+            Ok(()) => http1(stream, connected, *limits).await,
+            Err(how) => end_unused(how, stream, true, H::LINGER_BYTES_MAX).await,
         };
     };
     let mut stream = match tokio::time::timeout_at(deadline, tls.acceptor().accept(stream)).await {
@@ -218,19 +195,14 @@ async fn serve_with_preamble<H: Handler>(
         Err(late) => return refused(Ended::Handshake, &late),
     };
     // The first byte again, now that of a request.
-    let first = stream.fill_buf().map_ok(<[u8]>::len);
-    let first = first_byte(first, limits.first_byte_timeout, &drain).await;
+    let first = listening.first_byte(stream.fill_buf().map_ok(<[u8]>::len)).await;
     let is_http2 = stream.get_ref().1.alpn_protocol() == Some(HTTP2);
     match first {
-        FirstByte::Byte if is_http2 => {
+        Ok(()) if is_http2 => {
             http2::serve(stream, connected, limits.idle_timeout, limits.header_timeout).await
         }
-        FirstByte::Byte => http1(stream, connected, limits).await,
-        FirstByte::Stop if !is_http2 => {
-            end_idle(stream, H::LINGER_BYTES_MAX).await;
-            Ended::Stopped
-        }
-        nothing => nothing.ended(),
+        Ok(()) => http1(stream, connected, *limits).await,
+        Err(how) => end_unused(how, stream, !is_http2, H::LINGER_BYTES_MAX).await,
     }
 }
 
@@ -265,7 +237,7 @@ async fn http1<H: Handler>(
         .writev(false)
         .header_read_timeout(limits.idle_timeout)
         .max_buf_size(HEAD_BYTES_MAX)
-        .serve_connection(TokioIo::new(SlowReaders::new(stream, watch.stream_timer())), service);
+        .serve_connection(TokioIo::new(ObservedIo::new(stream, watch.stream_timer())), service);
     let drain = connected.lifetime.drain();
     let outcome = {
         let mut closes = pin!(drain.reaches(DrainPhase::Close));

@@ -2,6 +2,7 @@
 //! algorithm. Unusable keys are skipped; a secret makes the whole file unusable.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -9,7 +10,7 @@ use jsonwebtoken::{Algorithm, DecodingKey};
 use serde::Deserialize;
 use serde_json::Number;
 
-use crate::identify::keys::Key;
+use crate::identify::keys::{Key, Material};
 use crate::identify::verify::seconds;
 
 const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
@@ -45,7 +46,7 @@ struct Jwk {
 
 pub(super) struct KeyFile {
     /// The usable keys, by `kid`.
-    pub(super) keys: HashMap<String, Key>,
+    pub(super) keys: HashMap<String, Arc<Key>>,
     /// The skipped keys: a published set also has keys for other uses.
     pub(super) left_out: Vec<SkippedKey>,
 }
@@ -98,7 +99,7 @@ pub(super) fn parse(json: &[u8], is_service: impl Fn(&str) -> bool) -> Result<Ke
             Ok((kid, _)) if keys.contains_key(&kid) => {
                 leave_out("duplicate `kid`: tokens could not select one of the keys", true);
             }
-            Ok((kid, key)) => _ = keys.insert(kid, key),
+            Ok((kid, key)) => _ = keys.insert(kid, Arc::new(key)),
             Err(UnusableKey::Secret(why)) => secrets.push(format!("keys[{index}] (kid {kid:?}): {why}")),
             Err(UnusableKey::OtherUse) => leave_out("it is not for signatures", false),
             Err(UnusableKey::Unusable(why)) => leave_out(&why, true),
@@ -130,25 +131,22 @@ fn key(value: serde_json::Value, is_service: impl Fn(&str) -> bool) -> Result<(S
     if jwk.usage.as_deref().is_some_and(|usage| usage != "sig") || !verifies {
         return Err(UnusableKey::OtherUse);
     }
-    let (algorithm, name) = match (jwk.kty.as_str(), jwk.crv.as_deref()) {
-        ("EC", Some("P-256")) => (Algorithm::ES256, "ES256"),
-        ("OKP", Some("Ed25519")) => (Algorithm::EdDSA, "EdDSA"),
-        ("RSA", _) => (Algorithm::RS256, "RS256"),
+    let (algorithm, read): (_, fn(&Jwk) -> _) = match (jwk.kty.as_str(), jwk.crv.as_deref()) {
+        ("EC", Some("P-256")) => (Algorithm::ES256, ec_key),
+        ("OKP", Some("Ed25519")) => (Algorithm::EdDSA, ed_key),
+        ("RSA", _) => (Algorithm::RS256, rsa_key),
         _ => return Err("neither EC P-256, OKP Ed25519 nor RSA".to_owned().into()),
     };
-    if jwk.alg.as_ref().is_some_and(|alg| alg != name) {
-        return Err(format!("its `alg` is not {name} (accepted are ES256, EdDSA and RS256)").into());
+    if jwk.alg.as_ref().is_some_and(|alg| alg.parse().ok() != Some(algorithm)) {
+        let why = format!("its `alg` is not {algorithm:?} (accepted are ES256, EdDSA and RS256)");
+        return Err(why.into());
     }
-    let decoding = match algorithm {
-        Algorithm::ES256 => ec_key(&jwk)?,
-        Algorithm::EdDSA => ed_key(&jwk)?,
-        _ => rsa_key(&jwk)?,
-    };
+    let material = Material::Public(read(&jwk)?);
     let ends_s = jwk.exp.as_ref().map(|exp| seconds(exp, f64::floor));
     match jwk.kid {
         Some(kid) if !kid.is_empty() => {
-            let key = Key::public(decoding, algorithm, is_service(&kid), ends_s);
-            Ok((kid, key))
+            let may_be_service = is_service(&kid);
+            Ok((kid, Key { algorithm, may_be_service, ends_s, material }))
         }
         _ => Err("no `kid`; give it the name that tokens carry".to_owned().into()),
     }

@@ -16,6 +16,7 @@ use crate::identify::jwks::SkippedKey;
 use crate::identify::{Unauthenticated, files, jwks};
 
 const JWKS_FILE_BYTES_MAX: u64 = 1024 * 1024;
+const PUBLIC_ALGORITHMS: [Algorithm; 3] = [Algorithm::ES256, Algorithm::EdDSA, Algorithm::RS256];
 
 /// The default of the clock leeway, in s.
 pub const LEEWAY_S_DEFAULT: u64 = 5;
@@ -64,14 +65,12 @@ pub struct TokenKeys {
 pub(super) struct KeySet {
     generation: u64,
     digest: [u8; 32],
-    source: KeySource,
+    /// The key of a shared secret; `None`: only public keys count.
+    secret: Option<Arc<Key>>,
+    /// Public keys by `kid`.
+    keys: HashMap<String, Arc<Key>>,
     /// The skipped keys of the file.
     left_out: Vec<SkippedKey>,
-}
-
-enum KeySource {
-    Secret(Arc<Key>),
-    Jwks(HashMap<String, Arc<Key>>),
 }
 
 /// A key with the one algorithm that it may be used with.
@@ -80,25 +79,16 @@ pub(super) struct Key {
     pub(super) may_be_service: bool,
     /// The first second since 1970 in which the key is expired, if it expires.
     pub(super) ends_s: Option<u64>,
-    material: Material,
+    pub(super) material: Material,
 }
 
-enum Material {
+pub(super) enum Material {
     /// Prepared once: the library would derive both halves of the key for every token.
     Hmac(Box<Hmac<Sha256>>),
     Public(DecodingKey),
 }
 
 impl Key {
-    pub(super) fn public(
-        decoding: DecodingKey,
-        algorithm: Algorithm,
-        may_be_service: bool,
-        ends_s: Option<u64>,
-    ) -> Self {
-        Self { algorithm, may_be_service, ends_s, material: Material::Public(decoding) }
-    }
-
     /// Whether a check with this key costs more than a refusal.
     pub(super) fn is_public(&self) -> bool {
         matches!(self.material, Material::Public(_))
@@ -167,34 +157,13 @@ impl TokenKeys {
             }
         }
         // Both files are read even if only one may stay, so that one run reports all problems.
-        let secret = settings.secret_file.as_deref().map(|path| {
-            let secret = files::read_secret(path).map_err(|problem| vec![problem])?;
-            Ok(secret_set(&secret))
+        let mut read = |set: Result<_, _>| set.map_err(|more: Vec<String>| problems.extend(more)).ok();
+        let secret = settings.secret_file.as_deref().and_then(|path| {
+            let secret = files::read_secret(path).map_err(|problem| vec![problem]);
+            read(secret.map(|secret| secret_set(&secret)))
         });
-        let jwks = settings.jwks_file.as_deref().map(|path| {
-            let set = read_jwks(path, settings)?;
-            let missing = set.missing(&settings.service_key_ids);
-            let describe = |kid: &&String| {
-                format!("service key id {kid:?} is not in {}; correct it or add the key", path.display())
-            };
-            // During a rotation a listed key is not published yet, or not any more.
-            let has_any = missing.len() < settings.service_key_ids.len();
-            let is_fine = has_any || missing.is_empty();
-            let left_out = set.left_out.iter().map(|key| key.what.clone());
-            if is_fine {
-                Ok(set)
-            } else {
-                Err(missing.iter().map(describe).chain(left_out).collect::<Vec<_>>())
-            }
-        });
-        let mut loaded = None;
-        for result in [secret, jwks].into_iter().flatten() {
-            match result {
-                Ok(set) => loaded = Some(set),
-                Err(more) => problems.extend(more),
-            }
-        }
-        match loaded {
+        let jwks = settings.jwks_file.as_deref().and_then(|path| read(read_first_jwks(path, settings)));
+        match secret.or(jwks) {
             Some(set) if problems.is_empty() => Ok(Self {
                 settings: settings.clone(),
                 current: ArcSwap::from_pointee(set),
@@ -259,8 +228,7 @@ impl TokenKeys {
     #[must_use]
     pub fn ends(&self) -> Vec<(String, Option<u64>)> {
         let current = self.current.load();
-        let KeySource::Jwks(keys) = &current.source else { return Vec::new() };
-        let mut ends: Vec<_> = keys.iter().map(|(kid, key)| (kid.clone(), key.ends_s)).collect();
+        let mut ends: Vec<_> = current.keys.iter().map(|(kid, key)| (kid.clone(), key.ends_s)).collect();
         ends.sort_unstable();
         ends
     }
@@ -270,7 +238,7 @@ impl TokenKeys {
     #[must_use]
     pub fn next_end(&self, now_s: u64) -> Option<u64> {
         let current = self.current.load();
-        let KeySource::Jwks(keys) = &current.source else { return None };
+        let keys = &current.keys;
         let ends = || keys.values().filter_map(|key| key.ends_s);
         let still = keys.values().any(|key| !key.is_over(now_s));
         if still { ends().filter(|ends_s| *ends_s > now_s).min() } else { ends().max() }
@@ -309,17 +277,13 @@ impl KeySet {
 
     /// The key for a token with this header. A shared secret is the only one, whatever the `kid`.
     pub(super) fn find(&self, alg: &str, kid: Option<&str>) -> Result<&Arc<Key>, Unauthenticated> {
-        let key = match &self.source {
-            KeySource::Secret(key) => key,
-            KeySource::Jwks(_) if !["ES256", "EdDSA", "RS256"].contains(&alg) => {
-                return Err(Unauthenticated::WrongAlgorithm);
-            }
-            KeySource::Jwks(keys) => kid.and_then(|kid| keys.get(kid)).ok_or(Unauthenticated::UnknownKey)?,
+        let algorithm = alg.parse().map_err(|_| Unauthenticated::WrongAlgorithm)?;
+        let key = match &self.secret {
+            Some(key) => key,
+            None if !PUBLIC_ALGORITHMS.contains(&algorithm) => return Err(Unauthenticated::WrongAlgorithm),
+            None => kid.and_then(|kid| self.keys.get(kid)).ok_or(Unauthenticated::UnknownKey)?,
         };
-        if alg != name(key.algorithm) {
-            return Err(Unauthenticated::WrongAlgorithm);
-        }
-        Ok(key)
+        if algorithm == key.algorithm { Ok(key) } else { Err(Unauthenticated::WrongAlgorithm) }
     }
 
     /// Logs skipped keys once: not those that the previous set already skipped.
@@ -337,22 +301,8 @@ impl KeySet {
     }
 
     fn missing<'a>(&self, service_key_ids: &'a [String]) -> Vec<&'a String> {
-        let known = |kid: &str| match &self.source {
-            KeySource::Secret(_) => true,
-            KeySource::Jwks(keys) => keys.contains_key(kid),
-        };
-        service_key_ids.iter().filter(|kid| !known(kid)).collect()
-    }
-}
-
-/// The algorithm's name in a token's header; "" for an unsupported one.
-fn name(algorithm: Algorithm) -> &'static str {
-    match algorithm {
-        Algorithm::HS256 => "HS256",
-        Algorithm::ES256 => "ES256",
-        Algorithm::EdDSA => "EdDSA",
-        Algorithm::RS256 => "RS256",
-        _ => "",
+        let is_known = |kid: &str| self.secret.is_some() || self.keys.contains_key(kid);
+        service_key_ids.iter().filter(|kid| !is_known(kid)).collect()
     }
 }
 
@@ -360,17 +310,10 @@ fn secret_set(secret: &files::Secret) -> KeySet {
     let bytes = secret.as_bytes();
     #[expect(clippy::expect_used, reason = "an HMAC's key may have any length (RFC 2104)")]
     let hmac = Hmac::new_from_slice(bytes).expect("a key of any length");
-    KeySet {
-        generation: 0,
-        digest: Sha256::digest(bytes).into(),
-        source: KeySource::Secret(Arc::new(Key {
-            algorithm: Algorithm::HS256,
-            may_be_service: true,
-            ends_s: None,
-            material: Material::Hmac(Box::new(hmac)),
-        })),
-        left_out: Vec::new(),
-    }
+    let (algorithm, material) = (Algorithm::HS256, Material::Hmac(Box::new(hmac)));
+    let key = Key { algorithm, may_be_service: true, ends_s: None, material };
+    let (secret, keys) = (Some(Arc::new(key)), HashMap::new());
+    KeySet { generation: 0, digest: Sha256::digest(bytes).into(), secret, keys, left_out: Vec::new() }
 }
 
 fn read_jwks(path: &Path, settings: &AuthSettings) -> Result<KeySet, Vec<String>> {
@@ -381,11 +324,20 @@ fn read_jwks(path: &Path, settings: &AuthSettings) -> Result<KeySet, Vec<String>
         let at = |problem| format!("JWKS file {}: {problem}", path.display());
         problems.into_iter().map(at).collect::<Vec<_>>()
     })?;
-    let keys = keys.into_iter().map(|(kid, key)| (kid, Arc::new(key))).collect();
-    Ok(KeySet {
-        generation: 0,
-        digest: Sha256::digest(&bytes).into(),
-        source: KeySource::Jwks(keys),
-        left_out,
-    })
+    Ok(KeySet { generation: 0, digest: Sha256::digest(&bytes).into(), secret: None, keys, left_out })
+}
+
+/// Reads the JWKS at the start: at least one of the listed service keys must be in it.
+fn read_first_jwks(path: &Path, settings: &AuthSettings) -> Result<KeySet, Vec<String>> {
+    let set = read_jwks(path, settings)?;
+    let missing = set.missing(&settings.service_key_ids);
+    // During a rotation a listed key is not published yet, or not any more.
+    if missing.is_empty() || missing.len() < settings.service_key_ids.len() {
+        return Ok(set);
+    }
+    let describe = |kid: &String| {
+        format!("service key id {kid:?} is not in {}; correct it or add the key", path.display())
+    };
+    let left_out = set.left_out.iter().map(|key| key.what.clone());
+    Err(missing.into_iter().map(describe).chain(left_out).collect())
 }

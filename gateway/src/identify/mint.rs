@@ -4,23 +4,7 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde::Serialize;
 
 use crate::domain::subject::{SUB_RULE, is_subject};
-
-/// Why no token was made.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum MintError {
-    /// The gateway would refuse this `sub`.
-    #[error("a buyer's `sub` must be {SUB_RULE}")]
-    BadSubject,
-    /// The gateway would refuse to start with this secret.
-    #[error("the secret must have at least 32 bytes")]
-    ShortSecret,
-    /// The token would be expired at once, or its end is out of range.
-    #[error("the time to live must be at least 1 second and end within the range of time")]
-    BadTtl,
-    /// The library could not sign.
-    #[error("signing failed: {0}")]
-    Sign(String),
-}
+use crate::identify::files::SECRET_BYTES_MIN;
 
 #[derive(Serialize)]
 struct MintClaims<'a> {
@@ -35,7 +19,8 @@ struct MintClaims<'a> {
     aud: Option<&'a str>,
 }
 
-/// Makes a token that a gateway with the same secret accepts from `now_s` for `ttl_s` seconds.
+/// Makes a token that a gateway with the same secret accepts from `now_s` for `ttl_s` seconds; the error says why
+/// none was made.
 pub fn mint(
     secret: &[u8],
     sub: &str,
@@ -44,16 +29,18 @@ pub fn mint(
     now_s: u64,
     iss: Option<&str>,
     aud: Option<&str>,
-) -> Result<String, MintError> {
-    if secret.len() < super::files::SECRET_BYTES_MIN {
-        return Err(MintError::ShortSecret);
+) -> Result<String, String> {
+    if secret.len() < SECRET_BYTES_MIN {
+        return Err(format!("the secret must have at least {SECRET_BYTES_MIN} bytes"));
     }
     if !is_subject(sub) {
-        return Err(MintError::BadSubject);
+        return Err(format!("a buyer's `sub` must be {SUB_RULE}"));
     }
-    let exp = now_s.checked_add(ttl_s).filter(|_| ttl_s > 0).ok_or(MintError::BadTtl)?;
+    let Some(exp) = now_s.checked_add(ttl_s).filter(|_| ttl_s > 0) else {
+        return Err("the time to live must be at least 1 second and end within the range of time".to_owned());
+    };
     let scope = service.then_some("service");
     let claims = MintClaims { sub, iat: now_s, exp, scope, iss, aud };
     encode(&Header::new(Algorithm::HS256), &claims, &EncodingKey::from_secret(secret))
-        .map_err(|e| MintError::Sign(e.to_string()))
+        .map_err(|e| format!("signing failed: {e}"))
 }

@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 use subtle::{ConditionallySelectable, ConstantTimeEq};
 use tokio::sync::watch;
 
+use crate::domain::label::label;
 use crate::identify::{TOKEN_BYTES_MAX, bearer, read_limited, warn_if_shared};
 
 const WHAT: &str = "ops token file";
@@ -18,31 +19,15 @@ const FILE_BYTES_MAX: u64 = 1024 * 1024;
 const NAME_BYTES_MAX: usize = 64;
 const TOKEN_BYTES_MIN: usize = 16;
 
-/// The role of an ops token.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
+label! {
+    /// The role of an ops token, by its name in the file.
+    Role:
     /// May do everything.
-    Operate,
+    Operate "operate",
     /// May read: the live page, sales, audits, the fleet, limits.
-    Watch,
+    Watch "watch",
     /// May read the journal only.
-    Feed,
-}
-
-impl Role {
-    /// All roles, with their names in the file.
-    pub const ALL: [(Self, &'static str); 3] =
-        [(Self::Operate, "operate"), (Self::Watch, "watch"), (Self::Feed, "feed")];
-
-    /// The role's name in the file.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        Self::ALL[self as usize].1
-    }
-
-    fn parse(text: &[u8]) -> Option<Self> {
-        Self::ALL.iter().find(|(_, name)| name.as_bytes() == text).map(|(role, _)| *role)
-    }
+    Feed "feed",
 }
 
 /// The names, tokens and roles of an ops token file. Only digests of tokens are kept.
@@ -53,17 +38,10 @@ pub struct OpsTokens {
 }
 
 #[derive(PartialEq, Eq)]
-struct TokenTable(Vec<OpsToken>);
+struct TokenTable(Vec<Operator>);
 
-#[derive(PartialEq, Eq)]
-struct OpsToken {
-    name: Arc<str>,
-    digest: [u8; 32],
-    role: Role,
-}
-
-/// An authenticated operator.
-#[derive(Clone)]
+/// An authenticated operator: a line of the file.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Operator {
     /// The name in the journal and the logs.
     pub name: Arc<str>,
@@ -110,9 +88,7 @@ impl OpsTokens {
     /// The operator whose token this `Authorization` value has.
     pub fn authenticate(&self, authorization: Option<&[u8]>) -> Option<Operator> {
         let shown: [u8; 32] = Sha256::digest(bearer(authorization).ok()?).into();
-        let current = self.current.load();
-        let OpsToken { name, digest, role } = current.find(&shown)?;
-        Some(Operator { name: name.clone(), digest: *digest, role: *role })
+        self.current.load().find(&shown).cloned()
     }
 
     /// Waits until this token no longer has the needed role: it was withdrawn, or its role changed.
@@ -127,9 +103,7 @@ impl OpsTokens {
     }
 
     fn still_allows(&self, operator: &Operator, needed: Role) -> bool {
-        let current = self.current.load();
-        let role = current.find(&operator.digest).map(|entry| entry.role);
-        role.is_some_and(|role| Operator { role, ..operator.clone() }.may(needed))
+        self.current.load().find(&operator.digest).is_some_and(|entry| entry.may(needed))
     }
 }
 
@@ -168,9 +142,9 @@ impl TokenTable {
                      characters; make one with `openssl rand -hex 32`"
                 ));
             }
-            let role = role.map_or(Some(Role::Operate), Role::parse);
+            let role = role.map_or(Some(Role::Operate), |role| Role::parse(str::from_utf8(role).ok()?));
             if role.is_none() {
-                let known = Role::ALL.map(|(_, name)| name).join(", ");
+                let known = Role::NAMES.join(", ");
                 report(format!("ROLE must be one of {known}; left out, it is operate"));
             }
             if let Some(name) = name
@@ -182,7 +156,7 @@ impl TokenTable {
                 report(format!("duplicate TOKEN of line {first}; each name needs a separate one"));
             }
             if let (Some(name), Some(role)) = (name, role) {
-                entries.push(OpsToken { name: name.into(), digest: Sha256::digest(token).into(), role });
+                entries.push(Operator { name: name.into(), digest: Sha256::digest(token).into(), role });
             }
         }
         if entries.is_empty() && problems.is_empty() {
@@ -193,7 +167,7 @@ impl TokenTable {
 
     /// The entry of a token's digest. It compares all digests, so that the time reveals neither
     /// position nor similarity.
-    fn find(&self, shown: &[u8; 32]) -> Option<&OpsToken> {
+    fn find(&self, shown: &[u8; 32]) -> Option<&Operator> {
         const NONE: u64 = u64::MAX;
         let mut found = NONE;
         for (index, entry) in (0u64..).zip(&self.0) {

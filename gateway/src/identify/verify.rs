@@ -13,7 +13,7 @@ use serde_json::Number;
 
 use crate::domain::subject::is_subject;
 use crate::identify::keys::{AuthSettings, Key, KeySet};
-use crate::identify::{CostlyChecks, Identified, NotIdentified, Unauthenticated};
+use crate::identify::{Identified, NotIdentified, Unauthenticated};
 
 const SERVICE_SCOPE: &str = "service";
 
@@ -119,14 +119,15 @@ impl LastHeader {
 
 /// Verifies a token that is not cached. The signature comes last: with a public key it costs far
 /// more than the other checks, so an invalid claim must not cause it.
-pub(super) fn verify<C: CostlyChecks>(
+pub(super) fn verify<W>(
     token: &[u8],
     keys: &KeySet,
     settings: &AuthSettings,
     last_header: &mut LastHeader,
     now_s: u64,
-    costly: C,
-) -> Result<Verified, NotIdentified<C::Withheld>> {
+    may_check: impl FnOnce() -> Result<(), W>,
+    checked: impl FnOnce(bool),
+) -> Result<Verified, NotIdentified<W>> {
     let mut dots = memchr::memchr_iter(b'.', token);
     let (Some(first), Some(second), None) = (dots.next(), dots.next(), dots.next()) else {
         return Err(Unauthenticated::Malformed.into());
@@ -140,10 +141,10 @@ pub(super) fn verify<C: CostlyChecks>(
     }
     let verified = check_claims(claims, &key, settings, now_s)?;
     if key.is_public() {
-        costly.may_check().map_err(NotIdentified::Withheld)?;
-        let checked = key.has_signed(message, signature);
-        costly.checked(checked.is_ok());
-        checked?;
+        may_check().map_err(NotIdentified::Withheld)?;
+        let signed = key.has_signed(message, signature);
+        checked(signed.is_ok());
+        signed?;
     } else {
         key.has_signed(message, signature)?;
     }

@@ -304,9 +304,9 @@ impl Admin {
 
     /// Performs an operator action; `true` if it changed something.
     pub async fn perform(&self, sale: &str, action: OperatorAction, by: &Actor) -> Result<bool, Failure> {
-        let args = [action.word().to_owned()].into_iter().chain(by.args()).collect();
+        let args = [action.name().to_owned()].into_iter().chain(by.args()).collect();
         let has_changed = |reply: &[Value]| reply.get(2).and_then(text).as_deref() == Some("1");
-        let change = AcknowledgedChange { kind: action.word(), fields: &[], by, has_changed };
+        let change = AcknowledgedChange { kind: action.name(), fields: &[], by, has_changed };
         let reply = self.call_latest(Script::OperatorAction, sale, args, change).await?;
         Ok(has_changed(&reply))
     }

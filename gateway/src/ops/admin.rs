@@ -275,7 +275,7 @@ impl Ops {
         let body: OperatorActionRequest = request::optional_json(call.parts, call.body, limits).await?;
         let by = actor(who, body.reason)?;
         let changed = self.admin.perform(sale, action, &by).await.map_err(failed(sale))?;
-        tracing::info!(sale, actor = who, action = action.word(), changed, "operator action done");
+        tracing::info!(sale, actor = who, action = action.name(), changed, "operator action done");
         // It is in force even if this gateway does not show it yet.
         self.is_served(sale).await?;
         let (snapshot, definition) = self.admin.show(sale).await.map_err(failed(sale))?;

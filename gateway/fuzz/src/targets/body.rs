@@ -1,26 +1,27 @@
 //! Checks that an accepted body is within the API's limits.
 //! A refusal is a JSON problem whose pointer (RFC 6901) resolves in the request body.
 
+use std::collections::HashSet;
 use std::fmt::Debug;
 
-use gateway::fuzzing::{amend_body, confirm_body, operator_action_body, reserve_body, restock_body};
+use gateway::api::bodies::{ConfirmRequest, ItemId};
+use gateway::fuzzing::{amend_body, body, reserve_body};
+use gateway::ops::view::{OperatorActionRequest, RestockRequest};
 use serde_json::Value;
 
-use super::definition_json::resolves;
-
 pub(super) fn run(bytes: &[u8]) {
-    if let Some((model, packages, store, _)) = taken(bytes, reserve_body(bytes)) {
-        is_item(&model);
-        is_item(&store);
-        are_packages(&packages);
+    if let Some(tap) = taken(bytes, reserve_body(bytes)) {
+        is_item(&tap.model);
+        is_item(&tap.store);
+        are_packages(&tap.packages);
     }
-    if let Some((model, packages, store)) = taken(bytes, amend_body(bytes)) {
-        model.iter().chain(&store).for_each(|id| is_item(id));
-        packages.iter().for_each(|ids| are_packages(ids));
+    if let Some(change) = taken(bytes, amend_body(bytes)) {
+        change.model.iter().chain(&change.store).for_each(is_item);
+        change.packages.iter().for_each(|ids| are_packages(ids));
     }
-    taken(bytes, confirm_body(bytes));
-    taken(bytes, restock_body(bytes));
-    taken(bytes, operator_action_body(bytes));
+    taken::<ConfirmRequest>(bytes, body(bytes));
+    taken::<RestockRequest>(bytes, body(bytes));
+    taken::<OperatorActionRequest>(bytes, body(bytes));
 }
 
 fn taken<T: Debug>(bytes: &[u8], read: Result<T, String>) -> Option<T> {
@@ -36,23 +37,21 @@ fn taken<T: Debug>(bytes: &[u8], read: Result<T, String>) -> Option<T> {
             assert_eq!(problem["status"], 400, "{problem}");
             let pointer = problem["pointer"].as_str().unwrap_or_else(|| panic!("no pointer: {problem}"));
             if let Ok(sent) = sent {
-                assert!(resolves(&sent, pointer), "{pointer:?} does not resolve: {problem}");
+                assert!(sent.pointer(pointer).is_some(), "{pointer:?} does not resolve: {problem}");
             }
             None
         }
     }
 }
 
-fn is_item(id: &str) {
+fn is_item(ItemId(id): &ItemId<'_>) {
     let fits = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
     assert!((1..=64).contains(&id.len()) && id.bytes().all(fits), "{id:?}");
 }
 
-fn are_packages(ids: &[String]) {
+fn are_packages(ids: &[ItemId<'_>]) {
     assert!(ids.len() <= 16, "{ids:?}");
-    ids.iter().for_each(|id| is_item(id));
-    let mut once = ids.to_vec();
-    once.sort();
-    once.dedup();
+    ids.iter().for_each(is_item);
+    let once: HashSet<_> = ids.iter().map(|id| &id.0).collect();
     assert_eq!(once.len(), ids.len(), "{ids:?}");
 }

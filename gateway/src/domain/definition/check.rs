@@ -23,176 +23,127 @@ const PER_BUYER_DEFAULT: u32 = 1;
 const ATTEMPTS_DEFAULT: u32 = 5;
 /// The limit of `per_buyer` and `attempts`.
 const TIMES_MAX: u32 = 100;
+/// The keys of `[sale]`.
+const TERMS: [&str; 11] = [
+    "id",
+    "name",
+    "opens_at",
+    "closes_at",
+    "hold",
+    "grace",
+    "per_buyer",
+    "attempts",
+    "currency",
+    "deposit",
+    "rehearsal",
+];
 
-pub(super) fn finish(definition: Option<Definition>, mistakes: Mistakes) -> Result<Definition, Vec<Mistake>> {
-    let mistakes = mistakes.into_list();
-    match definition {
-        Some(definition) if mistakes.is_empty() => Ok(definition),
-        _ => Err(mistakes),
-    }
-}
-
-/// Checks the tree. `None` only if a mistake was found.
-pub(super) fn definition(
+/// Checks the tree; all mistakes, with those found before.
+pub(super) fn check(
     root: &Node<'_>,
     source: DefinitionSource,
-    mistakes: &mut Mistakes,
-) -> Option<Definition> {
-    let keys = ["sale", "model", "package", "stores"];
-    let root = Table::open(root, &FieldPath::Root, &keys, mistakes)?;
-    let sale = terms(&root, source, mistakes);
-    let models = list(&root, "model", 1..=MODELS_MAX, mistakes, |node, way, mistakes| {
-        model(node, way, source, mistakes)
-    });
-    let known = model_ids(&root);
-    let packages = list(&root, "package", 0..=PACKAGES_MAX, mistakes, |node, way, mistakes| {
-        package(node, way, &known, source, mistakes)
-    });
-    let stores = list(&root, "stores", 0..=STORES_MAX, mistakes, |node, way, mistakes| {
-        store(node, way, source, mistakes)
-    });
-    Some(Definition { sale: sale?, models: models?, packages: packages?, stores: stores? })
+    mistakes: Mistakes,
+) -> Result<Definition, Vec<Mistake>> {
+    let definition = definition(root, source, &mistakes);
+    let mistakes = mistakes.into_list();
+    definition.filter(|_| mistakes.is_empty()).ok_or(mistakes)
 }
 
-fn terms(root: &Table<'_, '_>, source: DefinitionSource, mistakes: &mut Mistakes) -> Option<Terms> {
+/// The definition in the tree; with placeholders and gaps where a mistake was found, `None` where no more can be
+/// checked.
+fn definition(root: &Node<'_>, source: DefinitionSource, mistakes: &Mistakes) -> Option<Definition> {
+    let name = |value: &RawValue<'_>| rules::words(value, NAME_CHARS_MAX, source);
+    let root = Table::open(root, &FieldPath::Root, &["sale", "model", "package", "stores"], mistakes)?;
+    let sale = terms(&root, name);
+    let models = list(&root, "model", 1..=MODELS_MAX, &["id", "name", "price", "stock"], |table| Model {
+        id: table.needed("id", rules::item_id),
+        name: table.needed("name", name),
+        price: table.needed("price", price),
+        stock: table.may("stock", stock),
+    });
+    let known = model_ids(&root);
+    let keys = ["id", "name", "price", "stock", "models"];
+    let packages = list(&root, "package", 0..=PACKAGES_MAX, &keys, |table| Package {
+        id: table.needed("id", rules::item_id),
+        name: table.needed("name", name),
+        price: table.needed("price", price),
+        stock: table.may("stock", stock),
+        models: table.field("models").map(|field| fits(table, field, &known)),
+    });
+    let stores = list(&root, "stores", 0..=STORES_MAX, &["id", "name", "city", "capacity"], |table| Store {
+        id: table.needed("id", rules::item_id),
+        name: table.needed("name", name),
+        city: table.needed("city", |value| rules::words(value, CITY_CHARS_MAX, source)),
+        capacity: table.may("capacity", stock),
+    });
+    Some(Definition { sale: sale?, models, packages, stores })
+}
+
+fn terms(root: &Table<'_, '_>, name: impl Fn(&RawValue<'_>) -> RuleResult<String>) -> Option<Terms> {
     let Some(field) = root.field("sale") else {
-        mistakes.missing(root.place, root.way, "the table `sale` is missing".to_owned());
+        root.mistakes.missing(root.place, root.way, "the table `sale` is missing".to_owned());
         return None;
     };
-    let keys = [
-        "id",
-        "name",
-        "opens_at",
-        "closes_at",
-        "hold",
-        "grace",
-        "per_buyer",
-        "attempts",
-        "currency",
-        "deposit",
-        "rehearsal",
-    ];
     let way = FieldPath::Key(root.way, "sale");
-    let table = Table::open(&field.value, &way, &keys, mistakes)?;
-    let id = table.needed("id", mistakes, rules::sale_id);
-    let name = table.needed("name", mistakes, |value| name(value, source));
-    let opens_at = table.needed("opens_at", mistakes, rules::instant);
-    let closes_at = table.needed("closes_at", mistakes, |value| {
+    let table = Table::open(&field.value, &way, &TERMS, root.mistakes)?;
+    let id = table.needed("id", rules::sale_id);
+    let name = table.needed("name", name);
+    let opens_at = table.required("opens_at", rules::instant);
+    let closes_at = table.needed("closes_at", |value| {
         let closes_at = rules::instant(value)?;
         if opens_at.is_some_and(|opens_at| closes_at <= opens_at) {
             return Err("must be later than `opens_at`".to_owned());
         }
         Ok(closes_at)
     });
-    let hold_ms = table.needed("hold", mistakes, |value| rules::duration(value, HOLD_MS));
-    let grace_ms = table.or("grace", GRACE_MS_DEFAULT, mistakes, |value| rules::duration(value, GRACE_MS));
+    let hold_ms = table.needed("hold", |value| rules::duration(value, HOLD_MS));
+    let grace_ms = table.may("grace", |value| rules::duration(value, GRACE_MS)).unwrap_or(GRACE_MS_DEFAULT);
     let per_buyer =
-        table.or("per_buyer", PER_BUYER_DEFAULT, mistakes, |value| rules::whole(value, 1..=TIMES_MAX));
-    let attempts_min = per_buyer.unwrap_or(1);
-    let attempts = table.or("attempts", ATTEMPTS_DEFAULT.max(attempts_min), mistakes, |value| {
-        rules::whole(value, attempts_min..=TIMES_MAX)
-    });
-    let currency = table.needed("currency", mistakes, rules::currency);
-    let deposit = table.or("deposit", 0, mistakes, price);
-    let rehearsal = table.or("rehearsal", false, mistakes, rules::boolean);
+        table.may("per_buyer", |value| rules::whole(value, 1..=TIMES_MAX)).unwrap_or(PER_BUYER_DEFAULT);
+    let attempts = table.may("attempts", |value| rules::whole(value, per_buyer..=TIMES_MAX));
     Some(Terms {
-        id: id?,
-        name: name?,
-        opens_at: opens_at?,
-        closes_at: closes_at?,
-        hold_ms: hold_ms?,
-        grace_ms: grace_ms?,
-        per_buyer: per_buyer?,
-        attempts: attempts?,
-        currency: currency?,
-        deposit: deposit?,
-        rehearsal: rehearsal?,
+        id,
+        name,
+        opens_at: opens_at.unwrap_or_default(),
+        closes_at,
+        hold_ms,
+        grace_ms,
+        per_buyer,
+        attempts: attempts.unwrap_or(ATTEMPTS_DEFAULT.max(per_buyer)),
+        currency: table.needed("currency", rules::currency),
+        deposit: table.may("deposit", price).unwrap_or(0),
+        rehearsal: table.may("rehearsal", rules::boolean).unwrap_or(false),
     })
 }
 
-fn model(
-    node: &Node<'_>,
-    way: &FieldPath<'_>,
-    source: DefinitionSource,
-    mistakes: &mut Mistakes,
-) -> Option<Model> {
-    let table = Table::open(node, way, &["id", "name", "price", "stock"], mistakes)?;
-    let id = table.needed("id", mistakes, rules::item_id);
-    let name = table.needed("name", mistakes, |value| name(value, source));
-    let price = table.needed("price", mistakes, price);
-    let stock = table.may("stock", mistakes, stock);
-    Some(Model { id: id?, name: name?, price: price?, stock: stock? })
-}
-
-fn package(
-    node: &Node<'_>,
-    way: &FieldPath<'_>,
-    known: &HashSet<&str>,
-    source: DefinitionSource,
-    mistakes: &mut Mistakes,
-) -> Option<Package> {
-    let table = Table::open(node, way, &["id", "name", "price", "stock", "models"], mistakes)?;
-    let id = table.needed("id", mistakes, rules::item_id);
-    let name = table.needed("name", mistakes, |value| name(value, source));
-    let price = table.needed("price", mistakes, price);
-    let stock = table.may("stock", mistakes, stock);
-    let models = match table.field("models") {
-        Some(field) => fits(field, &FieldPath::Key(way, "models"), known, mistakes).map(Some),
-        None => Some(None),
-    };
-    Some(Package { id: id?, name: name?, price: price?, stock: stock?, models: models? })
-}
-
 /// The models that a package fits.
-fn fits(
-    field: &Field<'_>,
-    way: &FieldPath<'_>,
-    known: &HashSet<&str>,
-    mistakes: &mut Mistakes,
-) -> Option<Vec<String>> {
+fn fits(table: &Table<'_, '_>, field: &Field<'_>, known: &HashSet<&str>) -> Vec<String> {
+    let way = FieldPath::Key(table.way, "models");
     let nodes = match &field.value.value {
         RawValue::List(nodes) if !nodes.is_empty() => nodes,
         _ => {
             let what =
                 "`models` must be a list of at least one model's id; left out, the package fits every model";
-            mistakes.wrong(field.value.place, way, what.to_owned());
-            return None;
+            table.mistakes.wrong(field.value.place, &way, what.to_owned());
+            return Vec::new();
         }
     };
     let mut models = Vec::with_capacity(nodes.len());
     let mut seen = HashSet::new();
     for (index, node) in nodes.iter().enumerate() {
-        let way = FieldPath::Index(way, index);
+        let way = FieldPath::Index(&way, index);
         match rules::item_id(&node.value) {
-            Err(what) => mistakes.wrong(node.place, &way, format!("a model's id {what}")),
+            Err(what) => table.mistakes.wrong(node.place, &way, format!("a model's id {what}")),
             Ok(id) if !known.contains(id.as_str()) => {
-                mistakes.missing(node.place, &way, format!("there is no model {id:?}"));
+                table.mistakes.missing(node.place, &way, format!("there is no model {id:?}"));
             }
             Ok(id) if !seen.insert(id.clone()) => {
-                mistakes.wrong(node.place, &way, format!("the model {id:?} is named twice"));
+                table.mistakes.wrong(node.place, &way, format!("the model {id:?} is named twice"));
             }
             Ok(id) => models.push(id),
         }
     }
-    (models.len() == nodes.len()).then_some(models)
-}
-
-fn store(
-    node: &Node<'_>,
-    way: &FieldPath<'_>,
-    source: DefinitionSource,
-    mistakes: &mut Mistakes,
-) -> Option<Store> {
-    let table = Table::open(node, way, &["id", "name", "city", "capacity"], mistakes)?;
-    let id = table.needed("id", mistakes, rules::item_id);
-    let name = table.needed("name", mistakes, |value| name(value, source));
-    let city = table.needed("city", mistakes, |value| rules::words(value, CITY_CHARS_MAX, source));
-    let capacity = table.may("capacity", mistakes, stock);
-    Some(Store { id: id?, name: name?, city: city?, capacity: capacity? })
-}
-
-fn name(value: &RawValue<'_>, source: DefinitionSource) -> RuleResult<String> {
-    rules::words(value, NAME_CHARS_MAX, source)
+    models
 }
 
 fn price(value: &RawValue<'_>) -> RuleResult<u64> {
@@ -224,42 +175,39 @@ fn id_of<'n, 'a>(node: &'n Node<'a>) -> Option<(&'n str, SourcePosition<'a>)> {
     Some((id, node.place))
 }
 
-/// A list of tables with ids, each read by `read`.
+/// A list of tables with these keys and unique ids, each read by `read`.
 fn list<T>(
     root: &Table<'_, '_>,
     key: &str,
     count: RangeInclusive<usize>,
-    mistakes: &mut Mistakes,
-    mut read: impl FnMut(&Node<'_>, &FieldPath<'_>, &mut Mistakes) -> Option<T>,
-) -> Option<Vec<T>> {
-    let way = FieldPath::Key(root.way, key);
+    keys: &[&str],
+    read: impl Fn(&Table<'_, '_>) -> T,
+) -> Vec<T> {
+    let (way, mistakes) = (FieldPath::Key(root.way, key), root.mistakes);
     let nodes = match root.field(key) {
         None => &[],
         Some(Field { value: Node { value: RawValue::List(nodes), .. }, .. }) => nodes.as_slice(),
         Some(field) => {
-            mistakes.wrong(
-                field.value.place,
-                &way,
-                format!("`{key}` must be a list of tables, in TOML `[[{key}]]`"),
-            );
-            return None;
+            let what = format!("`{key}` must be a list of tables, in TOML `[[{key}]]`");
+            mistakes.wrong(field.value.place, &way, what);
+            return Vec::new();
         }
     };
     if nodes.len() < *count.start() {
         let what = format!("at least {} `{key}` is needed, in TOML `[[{key}]]`", count.start());
         mistakes.missing(root.place, root.way, what);
-        return None;
+        return Vec::new();
     }
     if let Some(node) = nodes.get(*count.end()) {
         let what = format!("at most {} of `{key}` are possible, there are {}", count.end(), nodes.len());
         mistakes.wrong(node.place, &FieldPath::Index(&way, *count.end()), what);
-        return None;
+        return Vec::new();
     }
     let mut all = Vec::with_capacity(nodes.len());
     let mut firsts = HashMap::with_capacity(nodes.len());
     for (index, node) in nodes.iter().enumerate() {
         let item_way = FieldPath::Index(&way, index);
-        all.extend(read(node, &item_way, mistakes));
+        all.extend(Table::open(node, &item_way, keys, mistakes).as_ref().map(&read));
         let Some((id, place)) = id_of(node) else {
             continue;
         };
@@ -273,5 +221,5 @@ fn list<T>(
             }
         }
     }
-    (all.len() == nodes.len()).then_some(all)
+    all
 }

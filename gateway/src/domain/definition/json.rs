@@ -5,11 +5,34 @@ use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
+use crate::domain::definition::check::check;
 use crate::domain::definition::node::{Field, Mistakes, Node, RawValue, SourcePosition};
 use crate::domain::definition::rules::DefinitionSource;
-use crate::domain::definition::{Definition, Mistake, check, encoding};
+use crate::domain::definition::{Definition, Mistake, encoding};
+use crate::domain::text::JsonText;
 
-pub(super) fn read(bytes: &[u8], source: DefinitionSource) -> Result<Definition, Vec<Mistake>> {
+impl Definition {
+    /// Reads the JSON form, which has the stores inline.
+    ///
+    /// # Errors
+    ///
+    /// Every mistake: at most 100, then one with the count of the others; only the first if it is not valid JSON.
+    pub fn from_json(bytes: &[u8]) -> Result<Self, Vec<Mistake>> {
+        read(bytes, DefinitionSource::Operator)
+    }
+
+    /// Reads the JSON form from a ledger. Names from an older version keep white space and invisible characters that
+    /// [`Definition::from_json`] normalises or refuses.
+    ///
+    /// # Errors
+    ///
+    /// As [`Definition::from_json`].
+    pub fn from_ledger(bytes: &[u8]) -> Result<Self, Vec<Mistake>> {
+        read(bytes, DefinitionSource::Ledger)
+    }
+}
+
+fn read(bytes: &[u8], source: DefinitionSource) -> Result<Definition, Vec<Mistake>> {
     let whole = |what: String| vec![Mistake { place: String::new(), what }];
     let bytes = encoding::without_mark(bytes);
     if let Some(what) = encoding::other_than_utf8(bytes) {
@@ -17,12 +40,7 @@ pub(super) fn read(bytes: &[u8], source: DefinitionSource) -> Result<Definition,
     }
     let root =
         serde_json::from_slice::<Node<'_>>(bytes).map_err(|error| whole(format!("not JSON: {error}")))?;
-    judge(&root, source)
-}
-
-pub(super) fn judge(root: &Node<'_>, source: DefinitionSource) -> Result<Definition, Vec<Mistake>> {
-    let mut mistakes = Mistakes::default();
-    check::finish(check::definition(root, source, &mut mistakes), mistakes)
+    check(&root, source, Mistakes::default())
 }
 
 impl<'de> Deserialize<'de> for Node<'de> {
@@ -80,36 +98,9 @@ impl<'de> Visitor<'de> for AnyValue {
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<RawValue<'de>, A::Error> {
         // Most tables are stores, with four fields.
         let mut fields = Vec::with_capacity(4);
-        while let Some((Key(key), value)) = entries.next_entry()? {
+        while let Some((JsonText(key), value)) = entries.next_entry()? {
             fields.push(Field { key, place: SourcePosition::Pointer, value });
         }
         Ok(RawValue::Table(fields))
-    }
-}
-
-/// A table's key, borrowed if it has no escapes.
-struct Key<'de>(Cow<'de, str>);
-
-impl<'de> Deserialize<'de> for Key<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct AnyKey;
-
-        impl<'de> Visitor<'de> for AnyKey {
-            type Value = Key<'de>;
-
-            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-                out.write_str("a key")
-            }
-
-            fn visit_borrowed_str<E>(self, key: &'de str) -> Result<Key<'de>, E> {
-                Ok(Key(Cow::Borrowed(key)))
-            }
-
-            fn visit_str<E>(self, key: &str) -> Result<Key<'de>, E> {
-                Ok(Key(Cow::Owned(key.to_owned())))
-            }
-        }
-
-        deserializer.deserialize_str(AnyKey)
     }
 }

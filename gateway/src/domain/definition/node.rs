@@ -2,6 +2,7 @@
 //! checked; and the list of mistakes.
 
 use std::borrow::Cow;
+use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::fmt;
 
@@ -92,62 +93,66 @@ impl SourcePosition<'_> {
 /// The mistakes found so far.
 #[derive(Debug, Default)]
 pub(super) struct Mistakes {
-    found: Vec<((u8, u32), Mistake)>,
-    omitted: usize,
-    broken: HashSet<(u8, u32)>,
+    /// Each with its file's rank and its line.
+    found: RefCell<Vec<((u8, u32), Mistake)>>,
+    omitted: Cell<usize>,
+    broken: RefCell<HashSet<(u8, u32)>>,
 }
 
 impl Mistakes {
     /// Records a line that is not valid TOML. Other mistakes of that line are dropped, and so are
     /// missing keys of the document: they may be on that line.
-    pub(super) fn syntax(&mut self, file: &SourceFile, line: u32, what: String) {
-        if self.broken.insert((file.rank, line)) {
+    pub(super) fn syntax(&self, file: &SourceFile, line: u32, what: String) {
+        if self.broken.borrow_mut().insert((file.rank, line)) {
             let place = SourcePosition::Line { file, line }.text(&FieldPath::Root);
             self.push((file.rank, line), Mistake { place, what });
         }
     }
 
     /// Records a value that is present and wrong.
-    pub(super) fn wrong(&mut self, place: SourcePosition<'_>, way: &FieldPath<'_>, what: String) {
+    pub(super) fn wrong(&self, place: SourcePosition<'_>, way: &FieldPath<'_>, what: String) {
         let order = match place {
             SourcePosition::Pointer => (0, 0),
             SourcePosition::Line { file, line } => (file.rank, line),
         };
-        if !self.broken.contains(&order) {
+        if !self.broken.borrow().contains(&order) {
             self.push(order, Mistake { place: place.text(way), what });
         }
     }
 
     /// Records a value that is missing.
-    pub(super) fn missing(&mut self, place: SourcePosition<'_>, way: &FieldPath<'_>, what: String) {
-        if self.broken.is_empty() {
+    pub(super) fn missing(&self, place: SourcePosition<'_>, way: &FieldPath<'_>, what: String) {
+        if self.broken.borrow().is_empty() {
             self.wrong(place, way, what);
         }
     }
 
     /// Records a mistake that concerns a whole file.
-    pub(super) fn file(&mut self, file: &SourceFile, what: String) {
+    pub(super) fn file(&self, file: &SourceFile, what: String) {
         self.push((file.rank, 0), Mistake { place: file.name.clone(), what });
     }
 
     pub(super) fn are_too_many(&self) -> bool {
-        self.omitted > 0
+        self.omitted.get() > 0
     }
 
-    fn push(&mut self, order: (u8, u32), mistake: Mistake) {
-        if self.found.len() < MISTAKES_MAX {
-            self.found.push((order, mistake));
+    fn push(&self, order: (u8, u32), mistake: Mistake) {
+        let mut found = self.found.borrow_mut();
+        if found.len() < MISTAKES_MAX {
+            found.push((order, mistake));
         } else {
-            self.omitted += 1;
+            self.omitted.set(self.omitted.get() + 1);
         }
     }
 
     /// All mistakes in the order of their lines.
-    pub(super) fn into_list(mut self) -> Vec<Mistake> {
-        self.found.sort_by_key(|(order, _)| *order);
-        let mut list: Vec<_> = self.found.into_iter().map(|(_, mistake)| mistake).collect();
-        if self.omitted > 0 {
-            list.push(Mistake { place: String::new(), what: format!("and {} more", self.omitted) });
+    pub(super) fn into_list(self) -> Vec<Mistake> {
+        let mut found = self.found.into_inner();
+        found.sort_by_key(|(order, _)| *order);
+        let mut list: Vec<_> = found.into_iter().map(|(_, mistake)| mistake).collect();
+        let omitted = self.omitted.get();
+        if omitted > 0 {
+            list.push(Mistake { place: String::new(), what: format!("and {omitted} more") });
         }
         list
     }

@@ -9,6 +9,7 @@ use jiff::civil::DateTime;
 use jiff::{Timestamp, Zoned};
 
 use crate::domain::definition::node::{RawValue, shortened};
+use crate::domain::duration::{self, DurationText};
 use crate::domain::text;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +21,10 @@ pub(super) enum DefinitionSource {
 }
 
 pub(super) type RuleResult<T> = Result<T, String>;
+
+fn expected<T>(what: impl fmt::Display, value: &RawValue<'_>) -> RuleResult<T> {
+    Err(format!("must be {what}, not {}", Shown(value)))
+}
 
 pub(super) fn sale_id(value: &RawValue<'_>) -> RuleResult<String> {
     id(value, "a-z, 0-9 and -", |byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))
@@ -39,15 +44,14 @@ fn id(value: &RawValue<'_>, alphabet: &str, allowed: impl Fn(u8) -> bool) -> Rul
         RawValue::Text(text) if (1..=64).contains(&text.len()) && text.bytes().all(allowed) => {
             Ok(text.to_string())
         }
-        _ => Err(format!("must be 1 to 64 characters of {alphabet}, not {}", Shown(value))),
+        _ => expected(format_args!("1 to 64 characters of {alphabet}"), value),
     }
 }
 
 /// A display text in its stored form, or why it is refused.
 pub(super) fn words(value: &RawValue<'_>, chars_max: usize, source: DefinitionSource) -> RuleResult<String> {
-    let RawValue::Text(text) = value else {
-        return Err(format!("must be a text of 1 to {chars_max} characters, not {}", Shown(value)));
-    };
+    let expected = || expected(format_args!("a text of 1 to {chars_max} characters"), value);
+    let RawValue::Text(text) = value else { return expected() };
     let text = match source {
         DefinitionSource::Ledger if !text.chars().any(char::is_control) => Cow::Borrowed(&**text),
         _ => match text::forbidden(text) {
@@ -65,7 +69,7 @@ pub(super) fn words(value: &RawValue<'_>, chars_max: usize, source: DefinitionSo
         },
     };
     if text.trim().is_empty() || text.chars().count() > chars_max {
-        return Err(format!("must be a text of 1 to {chars_max} characters, not {}", Shown(value)));
+        return expected();
     }
     Ok(text.into_owned())
 }
@@ -80,14 +84,14 @@ pub(super) fn currency(value: &RawValue<'_>) -> RuleResult<String> {
         RawValue::Text(text) if text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_uppercase()) => {
             Ok(text.to_string())
         }
-        _ => Err(format!("must be three capital letters such as \"CNY\", not {}", Shown(value))),
+        _ => expected("three capital letters such as \"CNY\"", value),
     }
 }
 
 pub(super) fn boolean(value: &RawValue<'_>) -> RuleResult<bool> {
     match value {
         RawValue::Bool(value) => Ok(*value),
-        _ => Err(format!("must be true or false, not {}", Shown(value))),
+        _ => expected("true or false", value),
     }
 }
 
@@ -99,87 +103,54 @@ where
         RawValue::Integer(number) => T::try_from(*number).ok().filter(|number| range.contains(number)),
         _ => None,
     };
-    number.ok_or_else(|| {
-        format!("must be a whole number from {} to {}, not {}", range.start(), range.end(), Shown(value))
-    })
+    let (from, to) = (range.start(), range.end());
+    number.map_or_else(|| expected(format_args!("a whole number from {from} to {to}"), value), Ok)
 }
 
 /// An instant: a TOML date-time, or a JSON text.
 pub(super) fn instant(value: &RawValue<'_>) -> RuleResult<Timestamp> {
     const EXAMPLE: &str = "2026-11-09T20:00:00+08:00";
+    let expected = || expected(format_args!("a date and time such as {EXAMPLE}"), value);
     let text: &str = match value {
         RawValue::Time(text) => text,
         RawValue::Text(text) => text,
-        _ => {
-            return Err(format!("must be a date and time such as {EXAMPLE}, not {}", Shown(value)));
-        }
+        _ => return expected(),
     };
-    let instant = text.parse::<Timestamp>();
-    if instant.is_ok() && text.contains('[') {
-        let expected = format!("write it with its offset from UTC alone, such as {EXAMPLE}");
-        match text.parse::<Zoned>() {
-            Ok(zoned) if Ok(zoned.timestamp()) == instant.as_ref().map(|at| *at).map_err(|_| ()) => {}
-            _ => {
-                return Err(format!(
-                    "has a time zone in brackets that is unknown here or has another offset at that time, {}: {expected}",
-                    Shown(value)
-                ));
-            }
+    let Ok(instant) = text.parse::<Timestamp>() else {
+        if text.parse::<DateTime>().is_err() {
+            return expected();
         }
-    }
-    match instant {
-        Ok(instant) if instant < Timestamp::UNIX_EPOCH => {
-            Err(format!("must not be before 1970: {}", Shown(value)))
-        }
-        Ok(instant) if instant.as_nanosecond() % 1_000_000 != 0 => {
-            Err(format!("must not be finer than a millisecond: {}", Shown(value)))
-        }
-        Ok(instant) => Ok(instant),
-        Err(_) if text.parse::<DateTime>().is_ok() => Err(format!(
-            "is a local time, {}: write it with its offset from UTC, such as {EXAMPLE}",
+        let shown = Shown(value);
+        return Err(format!(
+            "is a local time, {shown}: write it with its offset from UTC, such as {EXAMPLE}"
+        ));
+    };
+    if text.contains('[') && !text.parse::<Zoned>().is_ok_and(|zoned| zoned.timestamp() == instant) {
+        return Err(format!(
+            "has a time zone in brackets that is unknown here or has another offset at that time, {}: write it with \
+             its offset from UTC alone, such as {EXAMPLE}",
             Shown(value)
-        )),
-        Err(_) => Err(format!("must be a date and time such as {EXAMPLE}, not {}", Shown(value))),
+        ));
     }
+    if instant < Timestamp::UNIX_EPOCH {
+        return Err(format!("must not be before 1970: {}", Shown(value)));
+    }
+    if instant.as_nanosecond() % 1_000_000 != 0 {
+        return Err(format!("must not be finer than a millisecond: {}", Shown(value)));
+    }
+    Ok(instant)
 }
 
 /// Milliseconds, from a text such as "15m".
 pub(super) fn duration(value: &RawValue<'_>, range: RangeInclusive<u64>) -> RuleResult<u64> {
-    let ms = match value {
-        RawValue::Text(text) => milliseconds(text).filter(|ms| range.contains(ms)),
-        _ => None,
-    };
-    ms.ok_or_else(|| {
-        let (from, to) = (DurationText(*range.start()), DurationText(*range.end()));
-        format!(
-            "must be \"{from}\" to \"{to}\", written such as \"15m\", \"90s\" or \"1500ms\", not {}",
-            Shown(value)
-        )
-    })
-}
-
-const UNITS: [(&str, u64); 4] = [("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
-
-fn milliseconds(text: &str) -> Option<u64> {
-    let unit = text.find(|char: char| !char.is_ascii_digit())?;
-    let (number, unit) = text.split_at(unit);
-    let (_, factor) = UNITS.into_iter().find(|(name, _)| *name == unit)?;
-    number.parse::<u64>().ok()?.checked_mul(factor)
-}
-
-/// Milliseconds as [`duration`] reads them, in the largest unit that is exact.
-#[derive(Debug)]
-pub(super) struct DurationText(pub(super) u64);
-
-impl fmt::Display for DurationText {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0 == 0 {
-            return out.write_str("0s");
-        }
-        let exact = UNITS.into_iter().find(|(_, factor)| self.0.is_multiple_of(*factor));
-        let (unit, factor) = exact.unwrap_or(("ms", 1));
-        write!(out, "{}{unit}", self.0 / factor)
+    if let RawValue::Text(text) = value
+        && let Some(ms) = duration::milliseconds(text).filter(|ms| range.contains(ms))
+    {
+        return Ok(ms);
     }
+    let (from, to) = (DurationText(*range.start()), DurationText(*range.end()));
+    let what = format_args!("\"{from}\" to \"{to}\", written such as \"15m\", \"90s\" or \"1500ms\"");
+    expected(what, value)
 }
 
 /// A value as messages show it.

@@ -11,7 +11,7 @@ use crate::domain::definition::{encoding, header};
 const COLUMNS: [&str; 4] = ["id", "name", "city", "capacity"];
 
 /// The rows as tables, as in the JSON form. The header decides the order of the columns.
-pub(super) fn read<'a>(bytes: &[u8], file: &'a SourceFile, mistakes: &mut Mistakes) -> Node<'a> {
+pub(super) fn read<'a>(bytes: &[u8], file: &'a SourceFile, mistakes: &Mistakes) -> Node<'a> {
     let mut list = Vec::new();
     let node = |list| Node { place: SourcePosition::Line { file, line: 1 }, value: RawValue::List(list) };
     let bytes = encoding::without_mark(bytes);
@@ -53,7 +53,7 @@ fn store<'a>(
     place: SourcePosition<'a>,
     columns: &[&'static str],
     row: &csv::ByteRecord,
-    mistakes: &mut Mistakes,
+    mistakes: &Mistakes,
 ) -> Option<Node<'a>> {
     let mut fields = Vec::with_capacity(columns.len());
     for (column, bytes) in columns.iter().copied().zip(row) {
@@ -101,7 +101,7 @@ impl<'b, 'a> Rows<'b, 'a> {
 
     /// The next row. A field can't contain a line end, so a row ends with its line: an open quote
     /// there is a mistake, and must not swallow the rows that follow.
-    fn next(&mut self, mistakes: &mut Mistakes) -> Option<(SourcePosition<'a>, csv::ByteRecord)> {
+    fn next(&mut self, mistakes: &Mistakes) -> Option<(SourcePosition<'a>, csv::ByteRecord)> {
         let mut row = csv::ByteRecord::new();
         while !mistakes.are_too_many() && self.reader.read_byte_record(&mut row).unwrap_or(false) {
             let from = self.start + byte(row.position());

@@ -10,6 +10,7 @@ use crate::domain::nearest::closest;
 pub(super) struct Table<'n, 'a> {
     pub(super) place: SourcePosition<'a>,
     pub(super) way: &'n FieldPath<'n>,
+    pub(super) mistakes: &'n Mistakes,
     fields: &'n [Field<'a>],
 }
 
@@ -19,7 +20,7 @@ impl<'n, 'a> Table<'n, 'a> {
         node: &'n Node<'a>,
         way: &'n FieldPath<'n>,
         keys: &[&str],
-        mistakes: &mut Mistakes,
+        mistakes: &'n Mistakes,
     ) -> Option<Self> {
         let RawValue::Table(fields) = &node.value else {
             mistakes.wrong(node.place, way, format!("must be a table with {}", keys.join(", ")));
@@ -42,7 +43,7 @@ impl<'n, 'a> Table<'n, 'a> {
             };
             mistakes.wrong(field.place, &FieldPath::Key(way, &field.key), what);
         }
-        Some(Table { place: node.place, way, fields })
+        Some(Table { place: node.place, way, mistakes, fields })
     }
 
     /// A field that is present and not null.
@@ -53,49 +54,35 @@ impl<'n, 'a> Table<'n, 'a> {
             .filter(|field| !matches!(field.value.value, RawValue::Null))
     }
 
+    /// A required field; a placeholder after a mistake, since the definition is then dropped.
+    pub(super) fn needed<T: Default>(
+        &self,
+        key: &str,
+        rule: impl FnOnce(&RawValue<'a>) -> RuleResult<T>,
+    ) -> T {
+        self.required(key, rule).unwrap_or_default()
+    }
+
     /// A required field. `None`: a mistake was recorded.
-    pub(super) fn needed<T>(
+    pub(super) fn required<T>(
         &self,
         key: &str,
-        mistakes: &mut Mistakes,
         rule: impl FnOnce(&RawValue<'a>) -> RuleResult<T>,
     ) -> Option<T> {
-        let value = self.may(key, mistakes, rule)?;
-        if value.is_none() {
-            mistakes.missing(self.place, self.way, format!("`{key}` is missing"));
+        if self.field(key).is_none() {
+            self.mistakes.missing(self.place, self.way, format!("`{key}` is missing"));
         }
-        value
+        self.may(key, rule)
     }
 
-    /// An optional field. `None`: a mistake was recorded.
-    pub(super) fn or<T>(
-        &self,
-        key: &str,
-        left_out: T,
-        mistakes: &mut Mistakes,
-        rule: impl FnOnce(&RawValue<'a>) -> RuleResult<T>,
-    ) -> Option<T> {
-        Some(self.may(key, mistakes, rule)?.unwrap_or(left_out))
-    }
-
-    /// An optional field; `Some(None)`: absent. `None`: a mistake was recorded.
-    #[expect(clippy::option_option, reason = "the outer one is about mistakes")]
-    pub(super) fn may<T>(
-        &self,
-        key: &str,
-        mistakes: &mut Mistakes,
-        rule: impl FnOnce(&RawValue<'a>) -> RuleResult<T>,
-    ) -> Option<Option<T>> {
-        let Some(field) = self.field(key) else {
-            return Some(None);
+    /// An optional field. `None`: it is absent, or a mistake was recorded.
+    pub(super) fn may<T>(&self, key: &str, rule: impl FnOnce(&RawValue<'a>) -> RuleResult<T>) -> Option<T> {
+        let field = self.field(key)?;
+        let report = |what| {
+            let way = FieldPath::Key(self.way, key);
+            self.mistakes.wrong(field.value.place, &way, format!("`{key}` {what}"));
         };
-        match rule(&field.value.value) {
-            Ok(value) => Some(Some(value)),
-            Err(what) => {
-                mistakes.wrong(field.value.place, &FieldPath::Key(self.way, key), format!("`{key}` {what}"));
-                None
-            }
-        }
+        rule(&field.value.value).map_err(report).ok()
     }
 }
 

@@ -12,7 +12,7 @@ const ROUNDS_MAX: usize = 20;
 
 /// Blanks and reports the lines that are not valid TOML, so that one run finds all mistakes: the
 /// parser stops at some of them. Table headers stay, since what follows would join another table.
-pub(super) fn without_broken_lines(mut text: String, file: &SourceFile, mistakes: &mut Mistakes) -> String {
+pub(super) fn without_broken_lines(mut text: String, file: &SourceFile, mistakes: &Mistakes) -> String {
     for _ in 0..ROUNDS_MAX {
         let (_, errors) = DeTable::parse_recoverable(&text);
         let lines = LineStarts::of(&text);

@@ -10,7 +10,7 @@ fn every_operator_action_describes_its_effect_on_buyers_in_full_sentences() {
         assert_eq!(all.iter().filter(|(_, other)| *other == effect).count(), 1, "{word}");
     }
     for action in OperatorAction::ALL {
-        assert_eq!(OperatorAction::parse(action.word()), Some(action));
+        assert_eq!(OperatorAction::parse(action.name()), Some(action));
     }
     assert_eq!(OperatorAction::parse("restock"), None);
 }

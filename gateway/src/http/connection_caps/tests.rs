@@ -16,11 +16,11 @@ fn of(caps: &Arc<ConnectionCaps>, address: &str) -> Result<ConnectionPermit, Cap
 fn a_permit_comes_back_when_its_connection_ends() {
     let caps = caps(2, None);
     let (one, two) = (caps.open().unwrap(), caps.open().unwrap());
-    assert_eq!(caps.open().err(), Some(CapExceeded::Listener));
-    assert_eq!(caps.open().err(), Some(CapExceeded::Listener), "a refused one takes no permit");
+    assert_eq!(caps.open().err(), Some(CapExceeded::LISTENER));
+    assert_eq!(caps.open().err(), Some(CapExceeded::LISTENER), "a refused one takes no permit");
     drop(one);
     let three = caps.open().unwrap();
-    assert_eq!(caps.open().err(), Some(CapExceeded::Listener));
+    assert_eq!(caps.open().err(), Some(CapExceeded::LISTENER));
     drop((two, three));
     assert_eq!(caps.open.load(Relaxed), 0);
 }
@@ -33,7 +33,7 @@ fn one_address_has_its_share_and_ipv6_counts_by_the_first_64_bits() {
         ["2001:db8::1", "2001:db8::ffff", "2001:db8:0:0:7::", "2001:db8:0:1::1"],
     ] {
         let kept = (of(&caps, same).unwrap(), of(&caps, also).unwrap());
-        assert_eq!(of(&caps, third).err(), Some(CapExceeded::Address));
+        assert_eq!(of(&caps, third).err(), Some(CapExceeded::ADDRESS));
         let other = of(&caps, other).unwrap();
         assert_eq!(caps.open.load(Relaxed), 3, "a refused one takes no permit");
         drop(kept.0);
@@ -47,7 +47,7 @@ fn one_address_has_its_share_and_ipv6_counts_by_the_first_64_bits() {
 fn what_is_counted_for_no_address_is_bounded_by_the_listener_only() {
     let caps = caps(3, Some(1));
     let proxies: Vec<_> = (0..3).map(|_| caps.open().unwrap()).collect();
-    assert_eq!(caps.open().err(), Some(CapExceeded::Listener));
+    assert_eq!(caps.open().err(), Some(CapExceeded::LISTENER));
     drop(proxies);
     assert!(of(&caps, "192.0.2.1").is_ok());
 }

@@ -40,7 +40,7 @@ async fn a_deadline_that_passes_wakes_its_task_and_is_over() {
     let mut sleep = timer.sleep(LIMIT);
     tokio::time::sleep(3 * SHORT).await;
     assert!(!is_over(&mut watch, &mut sleep).await, "it is idle, and no head");
-    watch.stream_timer().note_read();
+    watch.stream_timer().read(b"G").unwrap();
     ends(&mut watch, &mut sleep).await;
 }
 
@@ -51,7 +51,7 @@ async fn a_head_that_begins_as_the_idle_time_ends_has_its_own_time() {
     tokio::time::sleep(3 * SHORT).await;
     std::future::poll_fn(|cx| Poll::Ready(watch.poll(cx).is_ready())).await;
     // hyper reads before it checks the timeout.
-    watch.stream_timer().note_read();
+    watch.stream_timer().read(b"G").unwrap();
     assert!(!is_over(&mut watch, &mut sleep).await);
     tokio::time::sleep(3 * SHORT).await;
     assert!(!is_over(&mut watch, &mut sleep).await);
@@ -66,7 +66,7 @@ async fn a_closing_connection_waits_for_a_request_in_transit() {
     ends(&mut watch, &mut sleep).await;
     drop(sleep);
     let mut head = timer.sleep(LIMIT);
-    watch.stream_timer().note_read();
+    watch.stream_timer().read(b"G").unwrap();
     assert!(!is_over(&mut watch, &mut head).await);
     tokio::time::sleep(QUIET).await;
     assert!(!is_over(&mut watch, &mut head).await, "a head that was begun has its time");
@@ -89,13 +89,13 @@ async fn heads_that_come_put_the_deadline_off() {
 #[tokio::test]
 async fn a_slow_reader_times_out_unless_it_makes_progress() {
     let (_, mut watch) = head_timer(LIMIT, SHORT);
-    let writes = watch.stream_timer();
-    writes.start_write();
-    writes.stop_write();
+    let mut writes = watch.stream_timer();
+    writes.wrote(None);
+    writes.wrote(Some(1));
     tokio::time::sleep(3 * SHORT).await;
     let is_over = std::future::poll_fn(|cx| Poll::Ready(watch.poll(cx).is_ready()));
     assert!(!is_over.await);
-    writes.start_write();
+    writes.wrote(None);
     std::future::poll_fn(|cx| {
         watch.settle(cx);
         watch.poll(cx)

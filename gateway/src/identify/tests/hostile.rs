@@ -179,12 +179,12 @@ fn every_refusal_has_a_detail_and_only_a_present_token_is_invalid() {
         WrongAudience,
         BadSubject,
     ];
-    let mut names = std::collections::HashSet::new();
+    let mut details = std::collections::HashSet::new();
     for refusal in all {
         assert!(refusal.detail().ends_with('.'), "{refusal}");
         let code = (refusal != Missing).then_some("invalid_token");
         assert_eq!(refusal.token_error_code(), code);
-        assert!(names.insert(refusal.name()));
+        assert!(details.insert(refusal.detail()));
     }
 }
 

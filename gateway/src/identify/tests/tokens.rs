@@ -133,31 +133,16 @@ fn the_leeway_is_configured_and_counts_for_both_ends() {
     }
 }
 
-/// Counts checks, and withholds them above a limit.
-struct Checks<'a> {
-    most: usize,
-    counts: &'a std::cell::RefCell<Vec<bool>>,
-}
-
-impl CostlyChecks for Checks<'_> {
-    type Withheld = ();
-
-    fn may_check(&self) -> Result<(), ()> {
-        if self.counts.borrow().len() < self.most { Ok(()) } else { Err(()) }
-    }
-
-    fn checked(&self, is_right: bool) {
-        self.counts.borrow_mut().push(is_right);
-    }
-}
-
 #[test]
 fn only_a_plausible_token_costs_a_public_key_check() {
-    let mut identifier = Setup::with_jwks(&[EC.jwk("a"), ED.jwk("b")], &[]).identifier();
-    let counts = std::cell::RefCell::default();
-    let mut ask = |token: &str, most| {
+    let public = &mut Setup::with_jwks(&[EC.jwk("a"), ED.jwk("b")], &[]).identifier();
+    let counts = std::cell::RefCell::new(Vec::new());
+    // Counts checks, and withholds them above a limit.
+    let ask = |identifier: &mut Identifier, token: &str, most| {
         let bearer = format!("Bearer {token}");
-        identifier.identify_within(Some(bearer.as_bytes()), NOW, Checks { most, counts: &counts })
+        let may_check = || if counts.borrow().len() < most { Ok(()) } else { Err(()) };
+        let checked = |is_right| counts.borrow_mut().push(is_right);
+        identifier.identify_within(Some(bearer.as_bytes()), NOW, may_check, checked)
     };
     let stranger = new_ec();
     for (token, why) in [
@@ -168,23 +153,21 @@ fn only_a_plausible_token_costs_a_public_key_check() {
         (stranger.sign("a", &claims_with("nbf", NOW + 60)), Unauthenticated::NotYetValid),
         (stranger.sign("a", &claims_with("sub", "")), Unauthenticated::BadSubject),
     ] {
-        assert_eq!(ask(&token, 0), Err(why.into()), "without a check");
+        assert_eq!(ask(public, &token, 0), Err(why.into()), "without a check");
     }
     let forged = stranger.sign("a", &claims());
-    assert_eq!(ask(&forged, 0), Err(NotIdentified::Withheld(())));
-    assert_eq!(ask(&forged, 1), Err(Unauthenticated::BadSignature.into()));
+    assert_eq!(ask(public, &forged, 0), Err(NotIdentified::Withheld(())));
+    assert_eq!(ask(public, &forged, 1), Err(Unauthenticated::BadSignature.into()));
     let (good, other) = (EC.sign("a", &claims()), ED.sign("b", &claims()));
-    assert_eq!(ask(&good, 1), Err(NotIdentified::Withheld(())));
-    assert_eq!(ask(&good, 2).ok(), buyer("buyer-1").ok());
+    assert_eq!(ask(public, &good, 1), Err(NotIdentified::Withheld(())));
+    assert_eq!(ask(public, &good, 2).ok(), buyer("buyer-1").ok());
     // A cached token needs no check; another one does.
-    assert_eq!(ask(&good, 0).ok(), buyer("buyer-1").ok());
-    assert_eq!(ask(&other, 0), Err(NotIdentified::Withheld(())));
+    assert_eq!(ask(public, &good, 0).ok(), buyer("buyer-1").ok());
+    assert_eq!(ask(public, &other, 0), Err(NotIdentified::Withheld(())));
     assert_eq!(*counts.borrow(), [false, true]);
     // A check with a secret is never withheld.
-    let mut identifier = Setup::with_secret().identifier();
-    let bearer = format!("Bearer {}", secret().sign("", &claims()));
-    let checks = Checks { most: 0, counts: &counts };
-    assert_eq!(identifier.identify_within(Some(bearer.as_bytes()), NOW, checks).ok(), buyer("buyer-1").ok());
+    let with_secret = &mut Setup::with_secret().identifier();
+    assert_eq!(ask(with_secret, &secret().sign("", &claims()), 0).ok(), buyer("buyer-1").ok());
 }
 
 #[test]
@@ -318,11 +301,15 @@ fn minted_tokens_are_accepted_with_the_requested_claims() {
 
 #[test]
 fn tokens_that_the_gateway_would_refuse_are_not_minted() {
-    let try_mint = |secret: &[u8], sub: &str, ttl_s| mint(secret, sub, false, ttl_s, NOW, None, None);
-    assert_eq!(try_mint(&SECRET[1..], "b", 60), Err(MintError::ShortSecret));
-    assert_eq!(try_mint(SECRET, "", 60), Err(MintError::BadSubject));
-    assert_eq!(try_mint(SECRET, "a ", 60), Err(MintError::BadSubject));
-    assert_eq!(try_mint(SECRET, &"s".repeat(256), 60), Err(MintError::BadSubject));
-    assert_eq!(try_mint(SECRET, "b", 0), Err(MintError::BadTtl));
-    assert_eq!(try_mint(SECRET, "b", u64::MAX), Err(MintError::BadTtl));
+    let refusal =
+        |secret: &[u8], sub: &str, ttl_s| mint(secret, sub, false, ttl_s, NOW, None, None).unwrap_err();
+    assert_eq!(refusal(&SECRET[1..], "b", 60), "the secret must have at least 32 bytes");
+    for sub in ["", "a ", &"s".repeat(256)] {
+        let rule = "1 to 255 visible ASCII characters, with blanks only between them";
+        assert_eq!(refusal(SECRET, sub, 60), format!("a buyer's `sub` must be {rule}"));
+    }
+    for ttl_s in [0, u64::MAX] {
+        let rule = "at least 1 second and end within the range of time";
+        assert_eq!(refusal(SECRET, "b", ttl_s), format!("the time to live must be {rule}"));
+    }
 }

@@ -4,8 +4,8 @@ use super::*;
 
 fn broken(text: &str) -> (String, Vec<String>) {
     let file = SourceFile { name: "f".to_owned(), rank: 0 };
-    let mut mistakes = Mistakes::default();
-    let text = without_broken_lines(text.to_owned(), &file, &mut mistakes);
+    let mistakes = Mistakes::default();
+    let text = without_broken_lines(text.to_owned(), &file, &mistakes);
     (text, mistakes.into_list().into_iter().map(|mistake| mistake.place).collect())
 }
 
