@@ -7,19 +7,20 @@ mod tap;
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::sleep;
 
-use crate::base::clock::{RoundTrip, to_the_ms};
+use crate::base::clock::{RoundTrip, after, to_the_ms};
 use crate::base::outcome::Outcome;
 use crate::base::requests::{BAD_TOKEN, FROM_ITS_INSTANT, OF_BOTS, RESERVE};
+use crate::base::span;
 use crate::client::{Answer, Request, Turn};
+use crate::load::Load;
 use crate::load::attack::Note;
 use crate::load::buyer::Buyer;
 use crate::load::history::{Exchange, TapHistory, clip};
-use crate::load::{Load, after};
 use crate::plan::Start;
 use crate::plan::selection::StorePage;
 
@@ -88,7 +89,7 @@ impl<'a> Session<'a> {
 
     /// Microseconds after the opening, by this buyer's estimate of the server's clock.
     pub(crate) fn instant(&self, at_us: i64) -> Instant {
-        after(self.opening(), at_us)
+        after(self.opening(), SignedDuration::from_micros(at_us))
     }
 
     /// Waits for an instant; false if the run is over before.
@@ -134,7 +135,7 @@ impl<'a> Session<'a> {
         }
         self.turn = Some(self.load.client.turn().await);
         let now = self.load.us(Instant::now());
-        let late_after = self.load.profile.generator.late.0;
+        let late_after = self.load.profile.generator.late;
         self.load.figures().started(self.load.us(intended), now, late_after);
         Some(intended)
     }
@@ -318,7 +319,7 @@ impl<'a> Session<'a> {
 fn exchange(load: &Load, gateway: usize, request: &Request, answer: &Answer) -> Exchange {
     Exchange {
         at: to_the_ms(load.clock.at(answer.sent)),
-        took_ms: answer.took.as_secs_f64() * 1000.0,
+        took_ms: span::ms(answer.took),
         request: request.describe(load.client.gateway(gateway)),
         answer: match &answer.reply {
             Ok(reply) => clip(&format!("{} {}", reply.status, reply.body)),

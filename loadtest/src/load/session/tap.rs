@@ -49,8 +49,7 @@ impl Session<'_> {
         let request = self.reservation(&self.buyer.bearer, &key);
         let mut history = self.new_history(key);
         let (rng, turn, number) = (self.buyer.rng.fork(), self.turn.take(), self.buyer.number);
-        let second =
-            matches!(tap.policy, TapPolicy::Two).then(|| (self.buyer.rng.fork(), history.clone()));
+        let second = matches!(tap.policy, TapPolicy::Two).then(|| (self.buyer.rng.fork(), history.clone()));
         let first = self.tap_until_final(tap, &request, number, turn, rng, &mut history);
         if let Some((rng, mut other)) = second {
             // The second session may reach another gateway: the key alone must make them one tap.
