@@ -129,9 +129,7 @@ impl Slot {
         self.intended += other.intended;
         self.started += other.started;
         self.answered += other.answered;
-        for (outcome, latency) in &other.outcomes {
-            self.outcomes.entry(*outcome).or_default().add(latency);
-        }
+        add_all(&mut self.outcomes, &other.outcomes);
     }
 }
 
@@ -211,13 +209,9 @@ impl Figures {
     /// Adds another process's figures.
     pub(crate) fn add(&mut self, other: &Figures) {
         for (scenario, outcomes) in &other.outcomes {
-            for (outcome, latency) in outcomes {
-                self.outcomes.entry(*scenario).or_default().entry(*outcome).or_default().add(latency);
-            }
+            add_all(self.outcomes.entry(*scenario).or_default(), outcomes);
         }
-        for (name, latency) in &other.requests {
-            self.requests.entry(name.clone()).or_default().add(latency);
-        }
+        add_all(&mut self.requests, &other.requests);
         self.lateness.add(&other.lateness);
         self.late += other.late;
         self.unsent += other.unsent;
@@ -240,11 +234,20 @@ impl Figures {
         all
     }
 
-    /// How many taps of honest buyers came to each outcome.
-    pub(crate) fn counts(&self) -> BTreeMap<Outcome, u64> {
-        Outcome::ALL
-            .into_iter()
-            .map(|wanted| (wanted, self.latency(|s, o| s.is_honest() && o == wanted).count()))
-            .collect()
+    /// The latencies of these outcomes of honest buyers.
+    pub(crate) fn honest(&self, which: impl Fn(Outcome) -> bool) -> Latency {
+        self.latency(|scenario, outcome| scenario.is_honest() && which(outcome))
+    }
+
+    /// All starts that were meant to be; those that were made and those that were not.
+    pub(crate) fn intended(&self) -> u64 {
+        self.lateness.count() + self.unsent
+    }
+}
+
+/// Adds what has the same name.
+fn add_all<K: Clone + Ord>(own: &mut BTreeMap<K, Latency>, more: &BTreeMap<K, Latency>) {
+    for (name, latency) in more {
+        own.entry(name.clone()).or_default().add(latency);
     }
 }

@@ -13,10 +13,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use frame::{Frame, Snapshot};
-use jiff::SignedDuration;
 use screen::Screen;
 
-use crate::base::console;
+use crate::base::{clock, console};
 use crate::figures::Figures;
 
 const DRAW_EVERY: Duration = Duration::from_secs(1);
@@ -85,7 +84,7 @@ fn draw(view: &View, mut screen: Screen, mut out: impl Write, stopped: &Receiver
         let frame = Frame {
             // A fraction of the last second is not scaled up.
             took: now.duration_since(since).max(DRAW_EVERY),
-            since_opening: since_opening(now, view.opening),
+            since_opening: clock::between(view.opening, now),
             stock_left: view.stock_left.as_ref().and_then(|stock_left| stock_left()),
             earlier: &earlier,
             now: &snapshot,
@@ -102,14 +101,5 @@ impl View {
     /// Copies only what is shown, so that the load waits for the lock no longer than it has to.
     fn snapshot(&self) -> Snapshot {
         Snapshot::of(&self.figures.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
-/// Negative before it.
-fn since_opening(now: Instant, opening: Instant) -> SignedDuration {
-    let signed = |span| SignedDuration::try_from(span).unwrap_or(SignedDuration::MAX);
-    match now.checked_duration_since(opening) {
-        Some(after) => signed(after),
-        None => -signed(opening.saturating_duration_since(now)),
     }
 }

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use crate::base::clock::ServerClock;
+use crate::base::clock::{ServerClock, between};
 use crate::base::timer::Timer;
 use crate::client::Client;
 use crate::client::tokens::Forger;
@@ -125,24 +125,13 @@ impl Load {
 
     /// An instant in µs after the opening.
     pub(crate) fn us(&self, instant: Instant) -> i64 {
-        let opening = self.moments.opening;
-        let us = |span: Duration| i64::try_from(span.as_micros()).unwrap_or(i64::MAX);
-        match instant.checked_duration_since(opening) {
-            Some(after) => us(after),
-            None => -us(opening.saturating_duration_since(instant)),
-        }
+        i64::try_from(between(self.moments.opening, instant).as_micros()).unwrap_or(i64::MAX)
     }
 
     /// Whether the run is over, or is being ended.
     pub(crate) fn is_over(&self) -> bool {
         goose::is_killswitch_triggered() || Instant::now() >= self.moments.deadline
     }
-}
-
-/// So many µs after an instant.
-pub(crate) fn after(instant: Instant, us: i64) -> Instant {
-    let span = Duration::from_micros(us.unsigned_abs());
-    if us >= 0 { instant + span } else { instant.checked_sub(span).unwrap_or(instant) }
 }
 
 #[cfg(test)]

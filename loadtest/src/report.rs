@@ -8,13 +8,13 @@ mod page;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, HashMap};
-use std::time::Duration;
+use std::collections::HashMap;
 
-use crate::base::{console, span};
+use crate::base::console;
+use crate::base::span::words_of_ms as ms;
 use crate::load::history::Exchange;
 use crate::proof::admin::AuditItem;
-use crate::proof::reconcile::Violation;
+use crate::proof::reconcile::{Violation, at_most_of_each};
 use crate::threshold::Judged;
 use crate::verdict::baseline::Direction;
 use crate::verdict::{Quantiles, StoreFigures, Verdict, ViolationReport};
@@ -112,11 +112,6 @@ fn met(judged: &Judged) -> &'static str {
     }
 }
 
-/// Milliseconds as people read them.
-fn ms(ms: f64) -> String {
-    span::words(Duration::from_secs_f64(ms.max(0.0) / 1000.0))
-}
-
 impl Quantiles {
     fn words(&self) -> String {
         if self.count == 0 {
@@ -135,12 +130,8 @@ fn to_be_printed(violations: &[ViolationReport]) -> Vec<String> {
     {
         buyer_histories.insert(history.violation.buyer.as_deref().unwrap_or_default(), history);
     }
-    let mut of_rule = BTreeMap::<_, usize>::new();
-    let first_ones = violations.iter().filter(|history| {
-        let n = of_rule.entry(history.violation.rule).or_default();
-        *n += 1;
-        *n <= PRINTED_PER_RULE_MAX
-    });
+    let mut is_printed = at_most_of_each(PRINTED_PER_RULE_MAX);
+    let first_ones = violations.iter().filter(|history| is_printed(history.violation.rule));
     first_ones
         .map(|history| {
             let buyer_history =

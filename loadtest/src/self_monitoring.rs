@@ -6,8 +6,6 @@ mod machine;
 mod tests;
 mod totals;
 
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -38,13 +36,7 @@ pub(crate) struct SelfMonitor {
 
 /// The present measurements; cheap to clone for writers and readers.
 #[derive(Clone, Debug)]
-pub(crate) struct Gauges(Arc<MonitorState>);
-
-#[derive(Debug)]
-struct MonitorState {
-    totals: Mutex<UsageTotals>,
-    ports_exhausted: AtomicU64,
-}
+pub(crate) struct Gauges(Arc<Mutex<UsageTotals>>);
 
 /// The latest second.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -61,8 +53,7 @@ impl SelfMonitor {
     /// The rest has a thread of its own, so that a busy runtime delays no sample and no sample the load.
     pub(crate) fn start(limits: Limits) -> Result<SelfMonitor, Failure> {
         let totals = UsageTotals::new(machine::cores(), limits, machine::descriptors_limit());
-        let gauges =
-            Gauges(Arc::new(MonitorState { totals: Mutex::new(totals), ports_exhausted: AtomicU64::new(0) }));
+        let gauges = Gauges(Arc::new(Mutex::new(totals)));
         let (stop, stopped) = channel();
         let sampled = gauges.clone();
         let sampler = std::thread::Builder::new()
@@ -90,8 +81,7 @@ impl SelfMonitor {
             // It panics nowhere; and if it did, what it saw until then would still hold.
             let _ = sampler.join();
         }
-        let shared = &self.gauges.0;
-        shared.totals().health(shared.ports_exhausted.load(Relaxed))
+        self.gauges.totals().health()
     }
 }
 
@@ -104,31 +94,29 @@ impl Drop for SelfMonitor {
 impl Gauges {
     /// A connect failed with EADDRNOTAVAIL: no local port was free.
     pub(crate) fn port_exhausted(&self) {
-        self.0.ports_exhausted.fetch_add(1, Relaxed);
+        self.totals().ports_exhausted += 1;
     }
 
     /// The latest second; all zero before the first is over.
     pub(crate) fn now(&self) -> Reading {
-        self.0.totals().reading()
+        self.totals().reading()
     }
-}
 
-impl MonitorState {
     fn totals(&self) -> MutexGuard<'_, UsageTotals> {
-        self.totals.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Samples once a second, and once more at the end.
 fn sample(gauges: &Gauges, stopped: &Receiver<()>) {
     let (mut since, mut used) = (Instant::now(), machine::cpu());
-    gauges.0.totals().looked(machine::descriptors(), machine::memory());
+    gauges.totals().looked(machine::descriptors(), machine::memory());
     loop {
         let over = stopped.recv_timeout(SAMPLE_EVERY) != Err(RecvTimeoutError::Timeout);
         let (now, cpu) = (Instant::now(), machine::cpu());
         let took = now.duration_since(since);
         let (descriptors, memory) = (machine::descriptors(), machine::memory());
-        let mut totals = gauges.0.totals();
+        let mut totals = gauges.totals();
         totals.looked(descriptors, memory);
         if !over || took >= REST_MIN {
             totals.sampled(CpuSample { took, cpu: cpu.saturating_sub(used) });
@@ -147,6 +135,6 @@ async fn try_timers(gauges: Gauges) {
     due.set_missed_tick_behavior(MissedTickBehavior::Burst);
     loop {
         let instant = due.tick().await;
-        gauges.0.totals().timer_fired(instant.elapsed());
+        gauges.totals().timer_fired(instant.elapsed());
     }
 }

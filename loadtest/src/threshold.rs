@@ -106,6 +106,11 @@ impl Which {
         }
     }
 
+    fn named(name: &str) -> Option<Which> {
+        let each = Outcome::ALL.into_iter().map(Which::One);
+        each.chain([Which::Winners, Which::Losers]).find(|which| which.name() == name)
+    }
+
     fn name(self) -> &'static str {
         match self {
             Which::One(outcome) => outcome.name(),
@@ -200,7 +205,7 @@ impl Threshold {
 
     /// How many there are, and of how many.
     fn parts(&self, figures: &Figures) -> (u64, u64) {
-        let intended = figures.lateness.count() + figures.unsent;
+        let intended = figures.intended();
         match &self.subject {
             Subject::Taps { scenario, which } => {
                 let count = |which: &dyn Fn(Outcome) -> bool| {

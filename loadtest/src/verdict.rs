@@ -10,11 +10,12 @@ use crate::base::clock::now;
 use crate::base::failure::Failure;
 use crate::base::outcome::Outcome;
 use crate::base::scenario::Scenario;
+use crate::base::{files, span};
 use crate::figures::{Figures, Latency};
 use crate::load::history::{Exchange, TapHistory};
 use crate::proof::admin::{Audit, AuditItem};
 use crate::proof::ledger::Change;
-use crate::proof::reconcile::Violation;
+use crate::proof::reconcile::{Violation, at_most_of_each};
 use crate::proof::run_record::{Run, RunRecord};
 use crate::self_monitoring::Health;
 use crate::threshold::Judged;
@@ -201,16 +202,10 @@ impl Verdict {
         verdict: Word,
         reasons: Vec<String>,
     ) -> Verdict {
-        let honest = |wanted: fn(Outcome) -> bool| {
-            Quantiles::of(&figures.latency(|scenario, outcome| scenario.is_honest() && wanted(outcome)))
-        };
-        let mut latency_ms =
-            BTreeMap::from([("winners", honest(Outcome::holds)), ("losers", honest(Outcome::lost))]);
-        for (outcome, count) in figures.counts().into_iter().filter(|(_, count)| *count > 0) {
-            let latency = figures.latency(|scenario, other| scenario.is_honest() && other == outcome);
-            debug_assert_eq!(count, latency.count());
-            latency_ms.insert(outcome.name(), Quantiles::of(&latency));
-        }
+        let each = Outcome::ALL.map(|outcome| (outcome.name(), figures.honest(|own| own == outcome)));
+        let both = [("winners", Outcome::holds as fn(Outcome) -> bool), ("losers", Outcome::lost)];
+        let latencies = each.iter().filter(|(_, latency)| latency.count() > 0).cloned();
+        let latencies = latencies.chain(both.map(|(name, which)| (name, figures.honest(which))));
         let by_scenario = |(scenario, outcomes): (&Scenario, &BTreeMap<Outcome, Latency>)| {
             let outcomes = outcomes.iter().map(|(outcome, latency)| (outcome.name(), Quantiles::of(latency)));
             (scenario.name(), outcomes.collect())
@@ -228,13 +223,13 @@ impl Verdict {
             started_at: run.started_at,
             opening_at: run.opening,
             finished_at: now(),
-            outcomes: figures.counts().into_iter().map(|(outcome, count)| (outcome.name(), count)).collect(),
+            outcomes: each.iter().map(|(name, latency)| (*name, latency.count())).collect(),
             unknown_held: 0,
-            latency_ms,
+            latency_ms: latencies.map(|(name, latency)| (name, Quantiles::of(&latency))).collect(),
             scenarios: figures.outcomes.iter().map(by_scenario).collect(),
             requests_ms: figures.requests.iter().map(|(name, l)| (name.clone(), Quantiles::of(l))).collect(),
             arrivals: Arrived {
-                intended: figures.lateness.count() + figures.unsent,
+                intended: figures.intended(),
                 late: figures.late,
                 unsent: figures.unsent,
                 lateness_ms: Quantiles::of(&figures.lateness),
@@ -242,7 +237,7 @@ impl Verdict {
             t0: Opened {
                 first_ms: ms(figures.opening.first),
                 last_ms: ms(figures.opening.last),
-                skew_ms: figures.opening.spread().map(|spread| spread.as_secs_f64() * 1000.0),
+                skew_ms: figures.opening.spread().map(span::ms),
                 after_ms: Quantiles::of(&figures.opening.skew),
             },
             retries: figures.retries,
@@ -267,10 +262,7 @@ impl Verdict {
 
     /// Writes verdict.json.
     pub(crate) fn write(&self, dir: &Path) -> Result<(), Failure> {
-        let path = dir.join(VERDICT);
-        let text = serde_json::to_string_pretty(self).map_err(|error| Failure::Outside(error.to_string()))?;
-        std::fs::write(&path, text + "\n")
-            .map_err(|error| Failure::Outside(format!("{}: {error}", path.display())))
+        files::write_json(&dir.join(VERDICT), self)
     }
 }
 
@@ -361,15 +353,9 @@ fn with_histories(
     history: &[TapHistory],
     changes: &[Change],
 ) -> Vec<ViolationReport> {
-    let mut of_rule = BTreeMap::<_, usize>::new();
-    let listed: Vec<Violation> = violations
-        .into_iter()
-        .filter(|violation| {
-            let n = of_rule.entry(violation.rule).or_default();
-            *n += 1;
-            *n <= PER_RULE_MAX
-        })
-        .collect();
+    let mut is_shown = at_most_of_each(PER_RULE_MAX);
+    let listed: Vec<Violation> =
+        violations.into_iter().filter(|violation| is_shown(violation.rule)).collect();
     let named: HashSet<&str> = listed.iter().filter_map(|violation| violation.buyer.as_deref()).collect();
     let mut by_buyer: HashMap<&str, Vec<Exchange>> = HashMap::new();
     for history in history.iter().filter(|history| named.contains(history.buyer.as_str())) {

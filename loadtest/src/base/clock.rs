@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use jiff::{Timestamp, Unit};
+use jiff::{SignedDuration, Timestamp, Unit};
 
 /// One call of `/v1/time`.
 #[derive(Clone, Copy, Debug)]
@@ -34,23 +34,27 @@ impl ServerClock {
 
     /// What the server's clock shows at an instant of ours.
     pub(crate) fn at(&self, instant: Instant) -> Timestamp {
-        let shown = match instant.checked_duration_since(self.anchor) {
-            Some(later) => self.shown.checked_add(later),
-            None => self.shown.checked_sub(self.anchor.saturating_duration_since(instant)),
-        };
-        shown.unwrap_or(self.shown)
+        self.shown.checked_add(between(self.anchor, instant)).unwrap_or(self.shown)
     }
 
     /// Our instant at which the server's clock shows this; past ones that our clock
     /// can't express become the anchor.
     pub(crate) fn instant_of(&self, time: Timestamp) -> Instant {
-        let away = time.duration_since(self.shown);
-        let instant = match Duration::try_from(away) {
-            Ok(later) => self.anchor.checked_add(later),
-            Err(_) => self.anchor.checked_sub(away.unsigned_abs()),
-        };
-        instant.unwrap_or(self.anchor)
+        after(self.anchor, time.duration_since(self.shown))
     }
+}
+
+/// From one instant to another; negative where the other comes first.
+pub(crate) fn between(from: Instant, to: Instant) -> SignedDuration {
+    let signed = |span| SignedDuration::try_from(span).unwrap_or(SignedDuration::MAX);
+    signed(to.saturating_duration_since(from)) - signed(from.saturating_duration_since(to))
+}
+
+/// So long after an instant, or before it; one that our clock can't express becomes this one.
+pub(crate) fn after(instant: Instant, span: SignedDuration) -> Instant {
+    let (size, is_before) = (span.unsigned_abs(), span.is_negative());
+    let there = if is_before { instant.checked_sub(size) } else { instant.checked_add(size) };
+    there.unwrap_or(instant)
 }
 
 /// The present time, as fine as the contract writes times.

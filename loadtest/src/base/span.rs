@@ -13,13 +13,22 @@ pub(crate) fn parse(text: &str) -> Result<Duration, String> {
 
 /// As short as it is exact enough for people: `1.2 ms`, `340 ms`, `2.5 s`, `90 s`.
 pub(crate) fn words(span: Duration) -> String {
-    let ms = span.as_secs_f64() * 1000.0;
-    match ms {
+    match ms(span) {
         ms if ms < 10.0 => format!("{ms:.1} ms"),
         ms if ms < 1000.0 => format!("{ms:.0} ms"),
         ms if ms < 60_000.0 => format!("{:.1} s", ms / 1000.0),
         ms => format!("{:.0} s", ms / 1000.0),
     }
+}
+
+/// In milliseconds, with their fractions.
+pub(crate) fn ms(span: Duration) -> f64 {
+    span.as_secs_f64() * 1000.0
+}
+
+/// Milliseconds as people read them.
+pub(crate) fn words_of_ms(ms: f64) -> String {
+    words(Duration::from_secs_f64(ms.max(0.0) / 1000.0))
 }
 
 /// Reads back as just this time, where [`words`] rounds.

@@ -1,8 +1,7 @@
 //! Wakes tasks at exact instants of an open loop. The runtime's timers round up to milliseconds: an
 //! answer after 0.3 ms would count as 1.5 ms from the intended instant.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -27,34 +26,10 @@ struct TimerQueue {
 
 #[derive(Default)]
 struct Due {
-    waiters: BinaryHeap<Reverse<Waiter>>,
+    /// By the instant; of equal ones the first that came.
+    waiters: BTreeMap<(Instant, u64), oneshot::Sender<()>>,
+    came: u64,
     over: bool,
-}
-
-/// Ordered by the instant; of equal ones the first that came.
-struct Waiter {
-    at: Instant,
-    wake: oneshot::Sender<()>,
-}
-
-impl PartialEq for Waiter {
-    fn eq(&self, other: &Waiter) -> bool {
-        self.at == other.at
-    }
-}
-
-impl Eq for Waiter {}
-
-impl PartialOrd for Waiter {
-    fn partial_cmp(&self, other: &Waiter) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Waiter {
-    fn cmp(&self, other: &Waiter) -> std::cmp::Ordering {
-        self.at.cmp(&other.at)
-    }
 }
 
 impl Timer {
@@ -80,7 +55,7 @@ impl Timer {
             return;
         }
         let (wake, woken) = oneshot::channel();
-        self.shared.wake_at(Waiter { at, wake });
+        self.shared.wake_at(at, wake);
         // The timer outlives all waiters; without it a waiter would be early, not lost.
         let _ = woken.await;
     }
@@ -101,10 +76,12 @@ impl TimerQueue {
         self.due.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn wake_at(&self, waiter: Waiter) {
+    fn wake_at(&self, at: Instant, wake: oneshot::Sender<()>) {
         let mut due = self.due();
-        let is_next = due.waiters.peek().is_none_or(|Reverse(next)| waiter.at < next.at);
-        due.waiters.push(Reverse(waiter));
+        let is_next = due.waiters.first_key_value().is_none_or(|((next, _), _)| at < *next);
+        due.came += 1;
+        let place = (at, due.came);
+        due.waiters.insert(place, wake);
         drop(due);
         // Only the next one matters to a thread that sleeps.
         if is_next {
@@ -116,16 +93,15 @@ impl TimerQueue {
         let mut due = self.due();
         while !due.over {
             let now = Instant::now();
-            while due.waiters.peek().is_some_and(|Reverse(next)| next.at <= now) {
-                if let Some(Reverse(waiter)) = due.waiters.pop() {
-                    // A dropped waiter needs no waking.
-                    let _ = waiter.wake.send(());
-                }
+            while let Some(next) = due.waiters.first_entry().filter(|next| next.key().0 <= now) {
+                // A dropped waiter needs no waking.
+                let _ = next.remove().send(());
             }
-            due = match due.waiters.peek() {
+            let next = due.waiters.first_key_value().map(|((at, _), _)| *at);
+            due = match next {
                 None => self.sooner.wait(due).unwrap_or_else(PoisonError::into_inner),
-                Some(Reverse(next)) => {
-                    let rest = next.at.saturating_duration_since(Instant::now());
+                Some(at) => {
+                    let rest = at.saturating_duration_since(Instant::now());
                     self.sooner.wait_timeout(due, rest).unwrap_or_else(PoisonError::into_inner).0
                 }
             };

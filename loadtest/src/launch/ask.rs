@@ -11,25 +11,14 @@ use crate::base::failure::Failure;
 use crate::client::options::Target;
 use crate::client::tokens::Tokens;
 use crate::client::{Client, Request};
-use crate::load::session::escaped;
-use crate::plan::selection::Store;
+use crate::load::session::{PublicTime, escaped};
+use crate::plan::selection::{Store, StorePage};
 
 /// The sale as buyers see it.
 #[derive(Debug, Deserialize)]
 pub(super) struct PublicSale {
     pub(super) phase: String,
     pub(super) opens_at: Timestamp,
-}
-
-#[derive(Deserialize)]
-struct PublicTime {
-    server_time: Timestamp,
-}
-
-#[derive(Deserialize)]
-struct StorePage {
-    stores: Vec<Store>,
-    next: Option<String>,
 }
 
 const CLOCK_READINGS: usize = 12;

@@ -1,6 +1,5 @@
 //! Owns `loadtest capacity`: the rate at which a threshold breaks, found within 5 %, and what a launch would need.
 
-use std::path::Path;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -8,7 +7,7 @@ use serde::Serialize;
 use crate::base::failure::Failure;
 use crate::base::outcome::Outcome;
 use crate::base::scenario::Scenario;
-use crate::base::{console, span};
+use crate::base::{console, files, span};
 use crate::cli::CapacityOptions;
 use crate::figures::Figures;
 use crate::launch;
@@ -110,7 +109,7 @@ pub(crate) async fn run(options: &CapacityOptions) -> Result<u8, Failure> {
     let capacity = Capacity::of(options, &search, steps);
     capacity.print();
     if let Some(dir) = report {
-        write(&capacity, dir)?;
+        files::write_json(&dir.join("capacity.json"), &capacity)?;
     }
     Ok(if capacity.held.is_some() && capacity.broke.is_some() && !capacity.generator_was_the_limit {
         0
@@ -140,7 +139,7 @@ async fn step(options: &CapacityOptions, admin: &Admin, rate: f64) -> Result<Cap
     attack::run(&load, &users, &Files::default()).await?;
     let run_record = launch::gather(run, &load, monitor).await;
     let figures = &run_record.figures;
-    let findings = run_record.health.findings(figures, &profile.generator.limits());
+    let findings = run_record.health.findings(figures, &profile.generator);
     let missed: Vec<String> = profile
         .thresholds()
         .iter()
@@ -292,23 +291,15 @@ impl CapacityStep {
             End::Broke => "broke",
             End::Invalid => "invalid",
         };
-        let p99 = std::time::Duration::from_secs_f64(self.winners_ms.p99 / 1000.0);
         let why = if self.why.is_empty() { String::new() } else { format!(": {}", self.why.join("; ")) };
         format!(
             "{:>8.0} taps/s offered, {:>8.0} answered, {} won with a p99 of {}, {word}{why}",
             self.offered,
             self.answered,
             self.won,
-            span::words(p99)
+            span::words_of_ms(self.winners_ms.p99)
         )
     }
-}
-
-fn write(capacity: &Capacity, dir: &Path) -> Result<(), Failure> {
-    let path = dir.join("capacity.json");
-    let text = serde_json::to_string_pretty(capacity).map_err(|error| Failure::Outside(error.to_string()))?;
-    std::fs::write(&path, text + "\n")
-        .map_err(|error| Failure::Outside(format!("{}: {error}", path.display())))
 }
 
 #[cfg(test)]

@@ -100,7 +100,7 @@ pub(crate) async fn judge(
             .iter()
             .map(|threshold| threshold.judge(&run_record.figures))
             .collect(),
-        generator: run_record.health.findings(&run_record.figures, &profile.generator.limits()),
+        generator: run_record.health.findings(&run_record.figures, &profile.generator),
         baseline: baseline.map(|before| baseline::compare(before, &run_record.figures)).unwrap_or_default(),
         notes,
     };
@@ -192,7 +192,7 @@ fn stock_note(
     definition: &crate::plan::selection::Definition,
 ) -> Option<String> {
     let cars = definition.cars().filter(|_| run_record.run.taps)?;
-    let taps = run_record.figures.latency(|scenario, _| scenario.is_honest()).count();
+    let taps = run_record.figures.honest(|_| true).count();
     let expected = cars * profile.launch.taps_per_car;
     let is_alike = taps * 2 >= expected && taps <= expected * 2;
     (!is_alike && cars > 0).then(|| {

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use jiff::SignedDuration;
+
 use crate::base::clock::{self, ServerClock};
 use crate::base::failure::Failure;
 use crate::base::scenario::Scenario;
@@ -16,7 +18,7 @@ use crate::figures::Figures;
 use crate::launch::ask::{PublicSale, check_tokens, read_clock, read_stores, wait_until_shown};
 use crate::launch::mix;
 use crate::load::buyer::Buyer;
-use crate::load::{Load, Queue, RunInstants, after};
+use crate::load::{Load, Queue, RunInstants};
 use crate::plan::arrivals::Arrivals;
 use crate::plan::profile::Profile;
 use crate::plan::selection::Catalogue;
@@ -97,7 +99,9 @@ pub(crate) async fn prepare(
     let client = Client::new(target, connections(target.connections, plan.people.len() * 2))?;
     let accounts = plan.people.iter().map(|person| person.account);
     let until = |instant: Instant| instant.saturating_duration_since(Instant::now());
-    let works = moments.map_or(Duration::ZERO, |moments| until(after(moments.opening, plan.last_us())));
+    let works = moments.map_or(Duration::ZERO, |moments| {
+        until(clock::after(moments.opening, SignedDuration::from_micros(plan.last_us())))
+    });
     let tokens = tokens::gather(target, seed, accounts, until(deadline), works)?;
     check_tokens(&probe, target, &tokens).await?;
     let Sight { sale, shown, clock, catalogue } = sight;
@@ -126,7 +130,7 @@ pub(crate) async fn prepare(
         return Ok(Err((run, format!("the sale opens at {}, the deadline is before that", shown.opens_at))));
     };
     announce(&run, &client, &plan);
-    let monitor = SelfMonitor::start(profile.generator.limits())?;
+    let monitor = SelfMonitor::start(profile.generator)?;
     let Tokens { buyers, service, forger } = tokens;
     let people = plan.people.iter().zip(buyers);
     let load = Load {

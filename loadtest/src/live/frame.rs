@@ -1,6 +1,5 @@
 //! Formats one second of progress: the difference to the previous second.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::SignedDuration;
@@ -9,46 +8,37 @@ use crate::base::outcome::Outcome;
 use crate::base::span;
 use crate::figures::{Figures, Latency};
 
-/// The shown figures, since the start. Bots are not buyers: they have their own count.
-#[derive(Clone, Debug, Default)]
+/// The shown figures, since the start.
+#[derive(Clone, Debug)]
 pub(super) struct Snapshot {
-    outcomes: BTreeMap<Outcome, u64>,
-    bots: u64,
+    /// Bots are not buyers: they have their own count, the last one.
+    outcomes: Vec<(&'static str, u64)>,
     winners: Latency,
     losers: Latency,
-    started: u64,
-    late: u64,
-    unsent: u64,
-    retries: u64,
+    starts: [(&'static str, u64); 4],
 }
 
 impl Snapshot {
     pub(super) fn of(figures: &Figures) -> Snapshot {
+        let honest =
+            Outcome::ALL.map(|outcome| (outcome.name(), figures.honest(|own| own == outcome).count()));
+        let bots = figures.latency(|scenario, _| !scenario.is_honest()).count();
         Snapshot {
-            outcomes: figures.counts(),
-            bots: figures.latency(|scenario, _| !scenario.is_honest()).count(),
-            winners: figures.latency(|scenario, outcome| scenario.is_honest() && outcome.holds()),
-            losers: figures.latency(|scenario, outcome| scenario.is_honest() && outcome.lost()),
-            started: figures.lateness.count(),
-            late: figures.late,
-            unsent: figures.unsent,
-            retries: figures.retries,
+            outcomes: honest.into_iter().chain([("bots", bots)]).collect(),
+            winners: figures.honest(Outcome::holds),
+            losers: figures.honest(Outcome::lost),
+            starts: [
+                ("started", figures.lateness.count()),
+                ("late", figures.late),
+                ("unsent", figures.unsent),
+                ("retries", figures.retries),
+            ],
         }
-    }
-
-    fn count(&self, outcome: Outcome) -> u64 {
-        self.outcomes.get(&outcome).copied().unwrap_or(0)
-    }
-
-    fn counts(&self) -> Vec<(&'static str, u64)> {
-        let honest = Outcome::ALL.into_iter().map(|outcome| (outcome.name(), self.count(outcome)));
-        honest.chain([("bots", self.bots)]).filter(|(_, count)| *count > 0).collect()
     }
 
     /// All that is worth a line of its own when it changes.
     pub(super) fn sums(&self) -> (u64, [u64; 4]) {
-        let taps = self.outcomes.values().sum::<u64>() + self.bots;
-        (taps, [self.started, self.late, self.unsent, self.retries])
+        (self.outcomes.iter().map(|(_, count)| count).sum(), self.starts.map(|(_, count)| count))
     }
 }
 
@@ -70,7 +60,7 @@ impl Frame<'_> {
             format!("{}{}", self.clock(), self.stock()),
             format!("a second  {}", self.rates()),
             format!("p99       {}", self.tails()),
-            format!("so far    {}", listed(&self.now.counts(), "no outcome")),
+            format!("so far    {}", listed(self.now.outcomes.iter().copied())),
             format!("starts    {}", self.starts()),
         ]
     }
@@ -97,14 +87,13 @@ impl Frame<'_> {
 
     /// Outcomes a second.
     fn rates(&self) -> String {
-        let earlier: BTreeMap<_, _> = self.earlier.counts().into_iter().collect();
-        let rate = |(name, count): (&'static str, u64)| {
-            let more = count.saturating_sub(earlier.get(name).copied().unwrap_or(0));
+        let rate = |(now, earlier): (&(&'static str, u64), &(&str, u64))| {
+            let more = now.1.saturating_sub(earlier.1);
             let rate = more as f64 / self.took.as_secs_f64().max(f64::MIN_POSITIVE);
             // What is rare is not rounded away.
-            (more > 0).then_some((name, (rate.round() as u64).max(1)))
+            (now.0, if more > 0 { (rate.round() as u64).max(1) } else { 0 })
         };
-        listed(&self.now.counts().into_iter().filter_map(rate).collect::<Vec<_>>(), "no outcome")
+        listed(self.now.outcomes.iter().zip(&self.earlier.outcomes).map(rate))
     }
 
     fn tails(&self) -> String {
@@ -119,19 +108,13 @@ impl Frame<'_> {
     }
 
     fn starts(&self) -> String {
-        let counts = [
-            ("started", self.now.started),
-            ("late", self.now.late),
-            ("unsent", self.now.unsent),
-            ("retries", self.now.retries),
-        ];
-        listed(&counts, "")
+        self.now.starts.map(|(name, count)| format!("{name} {count}")).join("  ")
     }
 }
 
-fn listed(counts: &[(&str, u64)], none: &str) -> String {
-    if counts.is_empty() {
-        return none.to_owned();
-    }
-    counts.iter().map(|(name, count)| format!("{name} {count}")).collect::<Vec<_>>().join("  ")
+/// The outcomes that there are.
+fn listed(outcomes: impl Iterator<Item = (&'static str, u64)>) -> String {
+    let outcomes: Vec<String> =
+        outcomes.filter(|(_, count)| *count > 0).map(|(name, count)| format!("{name} {count}")).collect();
+    if outcomes.is_empty() { "no outcome".to_owned() } else { outcomes.join("  ") }
 }

@@ -7,7 +7,7 @@ mod tests;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use http_body_util::Full;
@@ -17,7 +17,6 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use render::Scrape;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::{JoinHandle, JoinSet};
@@ -149,15 +148,7 @@ fn answer(request: &Request<Incoming>, sources: &Sources) -> Response<Full<Bytes
         *nothing.status_mut() = StatusCode::NOT_FOUND;
         return nothing;
     }
-    let mut found = Response::new(Full::from(sources.scrape().text()));
+    let mut found = Response::new(Full::from(sources.text()));
     found.headers_mut().insert(CONTENT_TYPE, OPEN_METRICS);
     found
-}
-
-impl Sources {
-    fn scrape(&self) -> Scrape {
-        let (reading, moments) = (self.gauges.now(), self.moments.come());
-        let figures = self.figures.lock().unwrap_or_else(PoisonError::into_inner);
-        Scrape::of(&figures, self.requests, reading, moments)
-    }
 }

@@ -18,8 +18,7 @@ use tokio::sync::mpsc::unbounded_channel;
 use crate::base::failure::Failure;
 use crate::base::signals::Loading;
 use crate::client::Answer;
-use crate::load::output::Output;
-use crate::load::output::{GOOSE, REPORT_JSON, REQUEST_LOG};
+use crate::load::output::{GOOSE, Output, REPORT_JSON, REQUEST_LOG};
 use crate::load::session::Session;
 use crate::load::{LAUNCHES_PER_SECOND, Load};
 use crate::plan::Start;
@@ -35,7 +34,7 @@ pub(crate) struct Note {
 
 impl Note {
     /// `good`: the answer is one that the contract allows, also when it is a "no".
-    pub(crate) fn new(name: &str, answer: &Answer, good: bool) -> Note {
+    pub(crate) fn new(name: String, answer: &Answer, good: bool) -> Note {
         let error = match &answer.reply {
             Ok(reply) if !good => Some(format!("{name}: {}", reply.status)),
             // Not the error's text: it has addresses in it, and goose keeps a row a text.
@@ -43,7 +42,7 @@ impl Note {
             Ok(_) => None,
         };
         let status = answer.reply.as_ref().ok().map(|reply| reply.status);
-        Note { name: name.to_owned(), took: answer.took, good, status, error }
+        Note { name, took: answer.took, good, status, error }
     }
 }
 
@@ -130,21 +129,17 @@ fn journeys(load: &Arc<Load>, queue: usize) -> Transaction {
 async fn journey(load: &Load, start: Start, user: &mut GooseUser) {
     let mut buyer = load.buyers[start.person].lock().await;
     let (notes, mut received) = unbounded_channel();
-    let scenario = buyer.scenario;
-    let session = scenario.run_session(Session::new(load, &mut buyer, notes), start);
+    let session = Session::new(load, &mut buyer, notes).run(start);
     let listening = async {
         while let Some(note) = received.recv().await {
-            record(user, &note).await;
+            let Note { name, took, good, status, error } = note;
+            // It fails only when goose is shutting down.
+            let _ =
+                user.record_custom_request_duration(LABEL, &name, took, good, status, error.as_deref()).await;
         }
     };
     tokio::join!(session, listening);
     if load.buyers.len() > FULL_HISTORIES_MAX {
         buyer.history.iter_mut().for_each(|history| history.log.shorten());
     }
-}
-
-/// Puts a request into goose's report. It fails only when goose is shutting down.
-async fn record(user: &mut GooseUser, note: &Note) {
-    let Note { name, took, good, status, error } = note;
-    let _ = user.record_custom_request_duration(LABEL, name, *took, *good, *status, error.as_deref()).await;
 }

@@ -196,6 +196,15 @@ impl TapHistory {
             log: ExchangeLog::default(),
         }
     }
+
+    /// Adds what another session with the same key was acknowledged.
+    pub(crate) fn join(&mut self, other: TapHistory) {
+        self.outcome = self.outcome.into_iter().chain(other.outcome).min();
+        self.holds.extend(other.holds);
+        self.sold_out.extend(other.sold_out);
+        self.findings.extend(other.findings);
+        self.log.join(other.log);
+    }
 }
 
 #[cfg(test)]

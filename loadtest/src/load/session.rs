@@ -7,21 +7,22 @@ mod tap;
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::sleep;
 
-use crate::base::clock::{RoundTrip, to_the_ms};
+use crate::base::clock::{RoundTrip, after, to_the_ms};
 use crate::base::outcome::Outcome;
-use crate::base::requests::{BAD_TOKEN, FROM_ITS_INSTANT, OF_BOTS};
-use crate::base::scenario::Scenario;
+use crate::base::requests::{BAD_TOKEN, FROM_ITS_INSTANT, OF_BOTS, RESERVE};
+use crate::base::span;
 use crate::client::{Answer, Request, Turn};
+use crate::load::Load;
 use crate::load::attack::Note;
 use crate::load::buyer::Buyer;
 use crate::load::history::{Exchange, TapHistory, clip};
-use crate::load::{Load, after};
 use crate::plan::Start;
+use crate::plan::selection::StorePage;
 
 pub(crate) use tap::{Tap, TapPolicy};
 
@@ -53,19 +54,10 @@ struct Shown {
     availability: String,
 }
 
+/// The answer of `/v1/time`.
 #[derive(Deserialize)]
-struct Time {
-    server_time: Timestamp,
-}
-
-#[derive(Deserialize)]
-struct StoreListing {
-    stores: Vec<ListedStore>,
-}
-
-#[derive(Deserialize)]
-struct ListedStore {
-    id: String,
+pub(crate) struct PublicTime {
+    pub(crate) server_time: Timestamp,
 }
 
 /// How often a waiting session checks whether the run continues.
@@ -97,7 +89,7 @@ impl<'a> Session<'a> {
 
     /// Microseconds after the opening, by this buyer's estimate of the server's clock.
     pub(crate) fn instant(&self, at_us: i64) -> Instant {
-        after(self.opening(), at_us)
+        after(self.opening(), SignedDuration::from_micros(at_us))
     }
 
     /// Waits for an instant; false if the run is over before.
@@ -115,7 +107,11 @@ impl<'a> Session<'a> {
 
     /// Waits; false, at once, when the run would be over before.
     pub(crate) async fn pause(&self, pause: Duration) -> bool {
-        may_wait(self.load, pause).await
+        if self.load.is_over() || Instant::now() + pause >= self.load.moments.deadline {
+            return false;
+        }
+        sleep(pause).await;
+        true
     }
 
     /// Pauses for a think time of the profile.
@@ -139,7 +135,7 @@ impl<'a> Session<'a> {
         }
         self.turn = Some(self.load.client.turn().await);
         let now = self.load.us(Instant::now());
-        let late_after = self.load.profile.generator.late.0;
+        let late_after = self.load.profile.generator.late;
         self.load.figures().started(self.load.us(intended), now, late_after);
         Some(intended)
     }
@@ -168,7 +164,7 @@ impl<'a> Session<'a> {
         let request = Request::get("/v1/time".to_owned());
         let answer = self.send(&request).await;
         let read = answer.reply.as_ref().ok().filter(|reply| reply.status == 200);
-        let time = read.and_then(|reply| serde_json::from_str::<Time>(&reply.body).ok());
+        let time = read.and_then(|reply| serde_json::from_str::<PublicTime>(&reply.body).ok());
         self.note("ask for the time", "", &answer, time.is_some());
         if let Some(time) = time {
             let (sent, received) = (answer.sent, answer.sent + answer.took);
@@ -218,21 +214,26 @@ impl<'a> Session<'a> {
             Err(_) => (Outcome::Unknown, false),
             Ok(_) => (Outcome::Wrong, false),
         };
-        self.note(BAD_TOKEN, &format!(" ({})", outcome.name()), &answer, good);
+        self.note(BAD_TOKEN, outcome.name(), &answer, good);
         load.figures().ended(self.buyer.scenario, outcome, load.us(answer.sent + answer.took), answer.took);
         if outcome == Outcome::Wrong {
-            let key = request.key.clone().unwrap_or_default();
-            let mut history = TapHistory::new(
-                self.buyer.sub.clone(),
-                key,
-                self.buyer.scenario,
-                self.buyer.selection.clone(),
-            );
+            let mut history = self.new_history(request.key.clone().unwrap_or_default());
             history.outcome = Some(outcome);
             history.findings.push("an expired or forged token was accepted".to_owned());
             history.log.push(exchange(load, self.buyer.number, request, &answer));
             self.buyer.history.push(history);
         }
+    }
+
+    /// The request that buys with this key, whosever token it has.
+    pub(crate) fn reservation(&self, bearer: &str, key: &str) -> Request {
+        let path = format!("/v1/sales/{}/reservations", self.load.sale);
+        Request::post(path, bearer, serde_json::to_string(&self.buyer.selection).ok()).with_key(key)
+    }
+
+    fn new_history(&self, key: String) -> TapHistory {
+        let Buyer { sub, scenario, selection, .. } = &*self.buyer;
+        TapHistory::new(sub.clone(), key, *scenario, selection.clone())
     }
 
     /// Keeps of a bot's histories what the proof needs: a limited or shed tap left no trace, and
@@ -269,7 +270,7 @@ impl<'a> Session<'a> {
         let path = format!("/v1/sales/{}/stores?{filter}available=true&limit=50", self.load.sale);
         let answer = self.send(&Request::get(path)).await;
         let read = answer.reply.as_ref().ok().filter(|reply| reply.status == 200);
-        let page = read.and_then(|reply| serde_json::from_str::<StoreListing>(&reply.body).ok());
+        let page = read.and_then(|reply| serde_json::from_str::<StorePage>(&reply.body).ok());
         self.note_read("browse the stores", &answer, page.is_some());
         let stores = page?.stores;
         self.buyer.rng.choice(&stores).map(|store| store.id.clone())
@@ -278,63 +279,47 @@ impl<'a> Session<'a> {
     /// Sends something that may be repeated at will, once.
     async fn send(&mut self, request: &Request) -> Answer {
         let load = self.load;
-        let turn = self.turn().await;
+        let turn = match self.turn.take() {
+            Some(turn) => turn,
+            None => load.client.turn().await,
+        };
         let (gateway, deadline) = (self.buyer.number, load.moments.deadline);
         load.client.send_in(turn, gateway, request, load.timeout, deadline).await
-    }
-
-    /// The turn that he has got already, or the next one.
-    async fn turn(&mut self) -> Turn<'a> {
-        match self.turn.take() {
-            Some(turn) => turn,
-            None => self.load.client.turn().await,
-        }
     }
 
     /// Counts a read. One that is one too many is refused with good reason.
     fn note_read(&self, name: &str, answer: &Answer, seen: bool) {
         let limited = answer.reply.as_ref().is_ok_and(|reply| reply.status == 429);
-        self.note(name, if limited { " (limited)" } else { "" }, answer, seen || limited);
+        self.note(name, if limited { "limited" } else { "" }, answer, seen || limited);
     }
 
-    /// Counts a request other than a tap.
+    /// Counts a request: for the figures under its name, for goose's report with the word of its answer, too.
     fn note(&self, name: &str, word: &str, answer: &Answer, good: bool) {
-        note(self.load, &self.notes, self.buyer.scenario, name, word, answer, good, false);
-    }
-}
-
-/// Counts a request: for the figures under its name, for goose's report with the word of its answer, too.
-#[expect(clippy::too_many_arguments, reason = "one place counts all requests")]
-fn note(
-    load: &Load,
-    notes: &UnboundedSender<Note>,
-    scenario: Scenario,
-    name: &str,
-    word: &str,
-    answer: &Answer,
-    good: bool,
-    is_tap: bool,
-) {
-    let mut figures = load.figures();
-    match &answer.reply {
-        Ok(_) if scenario.is_honest() => figures.answered(name, load.us(answer.sent), answer.took, is_tap),
-        Ok(_) => figures.answered(&format!("{name}{OF_BOTS}"), load.us(answer.sent), answer.took, false),
-        Err(lost) => {
-            *figures.errors.entry(lost.kind().to_owned()).or_default() += 1;
-            if lost.is_port_exhaustion() {
-                load.gauges.port_exhausted();
+        let load = self.load;
+        let mut figures = load.figures();
+        match &answer.reply {
+            Ok(_) if self.buyer.scenario.is_honest() => {
+                figures.answered(name, load.us(answer.sent), answer.took, name == RESERVE);
+            }
+            Ok(_) => figures.answered(&format!("{name}{OF_BOTS}"), load.us(answer.sent), answer.took, false),
+            Err(lost) => {
+                *figures.errors.entry(lost.kind().to_owned()).or_default() += 1;
+                if lost.is_port_exhaustion() {
+                    load.gauges.port_exhausted();
+                }
             }
         }
+        drop(figures);
+        let name = if word.is_empty() { name.to_owned() } else { format!("{name} ({word})") };
+        // The session may have ended already when the run is cut short.
+        let _ = self.notes.send(Note::new(name, answer, good));
     }
-    drop(figures);
-    // The session may have ended already when the run is cut short.
-    let _ = notes.send(Note::new(&format!("{name}{word}"), answer, good));
 }
 
 fn exchange(load: &Load, gateway: usize, request: &Request, answer: &Answer) -> Exchange {
     Exchange {
         at: to_the_ms(load.clock.at(answer.sent)),
-        took_ms: answer.took.as_secs_f64() * 1000.0,
+        took_ms: span::ms(answer.took),
         request: request.describe(load.client.gateway(gateway)),
         answer: match &answer.reply {
             Ok(reply) => clip(&format!("{} {}", reply.status, reply.body)),
@@ -349,14 +334,6 @@ fn pause_before(retry_after: Option<Duration>, attempt: u32, rng: &mut Rng) -> D
     let asked = retry_after.unwrap_or(PAUSE_FIRST * 2_u32.pow(attempt.min(DOUBLINGS_MAX))).min(PAUSE_MAX);
     let jitter_ms_max = u64::try_from(asked.as_millis() / 2).unwrap_or(0).max(JITTER_MS_MIN);
     asked + Duration::from_millis(rng.u64(0..=jitter_ms_max))
-}
-
-async fn may_wait(load: &Load, pause: Duration) -> bool {
-    if load.is_over() || Instant::now() + pause >= load.moments.deadline {
-        return false;
-    }
-    sleep(pause).await;
-    true
 }
 
 /// For a query: whatever a name is made of must survive it.

@@ -37,7 +37,8 @@ pub(crate) struct Profile {
     pub(crate) abandon: Abandon,
     pub(crate) bots: Bots,
     arrivals: BTreeMap<Scenario, String>,
-    pub(crate) generator: Generator,
+    /// What the generator may need of its machine before the run is invalid.
+    pub(crate) generator: Limits,
     verdict: VerdictSettings,
     /// The texts of `arrivals` and of `verdict.thresholds` as they were read: once, since a schedule may be in a file.
     #[serde(skip)]
@@ -106,25 +107,10 @@ pub(crate) struct Bots {
     pub(crate) lasts: Span,
 }
 
-/// What the generator may need of its machine before the run is invalid.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Generator {
-    pub(crate) late: Span,
-    pub(crate) late_share: f64,
-    pub(crate) cpu: f64,
-}
-
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct VerdictSettings {
     thresholds: Vec<String>,
-}
-
-impl Generator {
-    pub(crate) fn limits(&self) -> Limits {
-        Limits { cpu: self.cpu, late: self.late.0, late_share: self.late_share }
-    }
 }
 
 impl Profile {

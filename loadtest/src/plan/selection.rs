@@ -106,6 +106,13 @@ pub(crate) struct Store {
     pub(crate) city: String,
 }
 
+/// Stores as a gateway lists them.
+#[derive(Deserialize)]
+pub(crate) struct StorePage {
+    pub(crate) stores: Vec<Store>,
+    pub(crate) next: Option<String>,
+}
+
 const PACKAGES_MAX: usize = 16;
 /// Of a package that the profile does not name.
 const WANTED_DEFAULT: u32 = 30;

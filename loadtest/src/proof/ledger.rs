@@ -141,30 +141,19 @@ impl Journal {
             cursor: String,
             kind: String,
         }
-        #[derive(Deserialize)]
-        struct Pulled {
-            id: String,
-            kind: String,
-            at: Timestamp,
-        }
         let head: Head = serde_json::from_str(line)?;
         match head.kind.as_str() {
             "reserve" | "amend" | "confirm" | "cancel" | "expire" => {
                 self.changes.push(serde_json::from_str(line)?)
             }
-            "restock" => self.operator_actions.push(serde_json::from_str(line)?),
-            // Other lines may have members of these names that are not stock: the `was` of `adopt`
-            // is an epoch.
-            _ => {
-                let Pulled { id, kind, at } = serde_json::from_str(line)?;
-                self.operator_actions.push(OperatorAction {
-                    id,
-                    kind,
-                    at,
-                    item: None,
-                    total: None,
-                    was: None,
-                });
+            kind => {
+                let mut line: serde_json::Map<_, _> = serde_json::from_str(line)?;
+                // Other lines may have members of these names that are not stock: the `was` of `adopt`
+                // is an epoch.
+                if kind != "restock" {
+                    line.retain(|name, _| !matches!(name.as_str(), "item" | "total" | "was"));
+                }
+                self.operator_actions.push(serde_json::from_value(line.into())?);
             }
         }
         Ok(head.cursor)

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::base::failure::Failure;
+use crate::base::files;
 use crate::figures::Figures;
 use crate::load::history::TapHistory;
 use crate::load::output::RUN_RECORD;
@@ -63,23 +64,20 @@ impl RunRecord {
 
     pub(crate) fn write(&self, dir: &Path) -> Result<(), Failure> {
         let path = dir.join(RUN_RECORD);
-        let outside = |error: String| Failure::Outside(format!("{}: {error}", path.display()));
-        let file = std::fs::File::create(&path).map_err(|error| outside(error.to_string()))?;
+        let file = std::fs::File::create(&path).map_err(files::unwritten(&path))?;
         let mut file = std::io::BufWriter::new(file);
-        serde_json::to_writer(&mut file, self).map_err(|error| outside(error.to_string()))?;
-        std::io::Write::flush(&mut file).map_err(|error| outside(error.to_string()))
+        serde_json::to_writer(&mut file, self).map_err(files::unwritten(&path))?;
+        std::io::Write::flush(&mut file).map_err(files::unwritten(&path))
     }
 
     /// Reads run-record.json in a report's folder.
     pub fn read(dir: &Path) -> Result<RunRecord, Failure> {
         let path = dir.join(RUN_RECORD);
-        let wrong = |error: String| Failure::Usage(format!("{}: {error}", path.display()));
-        let bytes = std::fs::read(&path).map_err(|error| wrong(error.to_string()))?;
-        let run_record: RunRecord =
-            serde_json::from_slice(&bytes).map_err(|error| wrong(error.to_string()))?;
+        let run_record: RunRecord = files::read_json(&path)?;
         if run_record.version != VERSION {
-            return Err(wrong(format!(
-                "found version {}, expected {VERSION}: use the loadtest that wrote it",
+            return Err(Failure::Usage(format!(
+                "{}: found version {}, expected {VERSION}: use the loadtest that wrote it",
+                path.display(),
                 run_record.version
             )));
         }

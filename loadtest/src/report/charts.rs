@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::base::outcome::Outcome;
-use crate::base::span;
+use crate::base::span::{self, ms};
 use crate::figures::{Figures, Latency, OPENING_BIN, OPENING_FROM, Opening, Slot, TimeLine};
 use crate::report::page::grouped;
 
@@ -237,10 +237,6 @@ fn sampled(points: &[(i64, i64)], instants: &[i64]) -> Vec<i64> {
 /// The first and the last slot.
 fn ends(time: &TimeLine) -> Option<(i64, i64)> {
     Some((*time.slots.keys().next()?, *time.slots.keys().next_back()?))
-}
-
-fn ms(span: Duration) -> f64 {
-    span.as_secs_f64() * 1000.0
 }
 
 fn signed(count: i64) -> String {

@@ -3,11 +3,13 @@
 use std::path::Path;
 
 use crate::base::failure::Failure;
+use crate::base::files;
+use crate::base::span::words_of_ms as ms;
 use crate::load::output::GOOSE;
 use crate::proof::run_record::RunRecord;
 use crate::report::charts::{Chart, Stock, charts};
 use crate::report::markdown::{Markdown, escaped};
-use crate::report::{ViolationReport, equation, goose, met, ms, stores_equation};
+use crate::report::{ViolationReport, equation, goose, met, stores_equation};
 use crate::verdict::baseline::Difference;
 use crate::verdict::{Quantiles, Verdict};
 
@@ -39,8 +41,7 @@ pub(crate) fn write(
     let page = Page::of(verdict, charts(&run_record.figures, stock), dir.join(GOOSE).exists());
     for (name, text) in [("report.html", page.html()), ("report.md", page.markdown())] {
         let path = dir.join(name);
-        std::fs::write(&path, text)
-            .map_err(|error| Failure::Outside(format!("{}: {error}", path.display())))?;
+        std::fs::write(&path, text).map_err(files::unwritten(&path))?;
     }
     Ok(())
 }

@@ -8,11 +8,13 @@ use crate::base::span;
 use crate::figures::Figures;
 
 /// What the generator may need before its run is invalid.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Limits {
     /// Percent of its cores, on average over the busiest five seconds.
     pub(crate) cpu: f64,
     /// A start that is later than this is late: only for the words, the figures have counted them.
+    #[serde(with = "span::text")]
     pub(crate) late: Duration,
     /// Percent of all starts that may be late.
     pub(crate) late_share: f64,
@@ -78,12 +80,12 @@ impl Health {
     }
 
     fn late(&self, figures: &Figures, limits: &Limits) -> Option<String> {
-        let intended = intended(figures);
+        let intended = figures.intended();
         let share = 100.0 * figures.late as f64 / intended.max(1) as f64;
         (share > limits.late_share).then(|| {
-            let lag = span::words(Duration::from_secs_f64(self.timer_lag_max_ms.max(0.0) / 1000.0));
+            let lag = span::words_of_ms(self.timer_lag_max_ms);
             // A late wake-up means too little CPU, even if other processes used it up.
-            let what_to_do = if self.timer_lag_max_ms >= limits.late.as_secs_f64() * 1000.0 {
+            let what_to_do = if self.timer_lag_max_ms >= span::ms(limits.late) {
                 format!(
                     "timers were up to {lag} late, too, so that this machine was too busy: use a faster one, keep \
                      others off it, or use several processes with --shard"
@@ -110,7 +112,7 @@ impl Health {
                 "{} of {} never happened, because the run ended first: give it a later --deadline, do not end it by hand, ask \
                  for less load, or use several processes with --shard",
                 figures.unsent,
-                many(intended(figures), "start"),
+                many(figures.intended(), "start"),
             )
         })
     }
@@ -182,11 +184,6 @@ impl Health {
             seconds: self.seconds.max(other.seconds),
         }
     }
-}
-
-/// All starts that were meant to be; those that were made and those that were not.
-fn intended(figures: &Figures) -> u64 {
-    figures.lateness.count() + figures.unsent
 }
 
 fn many(count: u64, what: &str) -> String {

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-/// `USER_HZ`: what /proc counts CPU in is fixed, whatever the kernel's own tick is (proc(5), `stat`).
-const TICKS_PER_SECOND: u64 = 100;
+use procfs::ProcResult;
+use procfs::process::{LimitValue, Process};
 
 /// Resident RAM now, and its maximum so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,20 +19,25 @@ pub(super) fn cores() -> usize {
 
 /// The CPU that all threads have used, those that have ended included.
 pub(super) fn cpu() -> Duration {
-    read("/proc/self/stat").and_then(|text| cpu_in(&text)).unwrap_or_default()
+    let ticks = own(Process::stat).map_or(0, |stat| stat.utime + stat.stime);
+    Duration::from_millis(ticks * 1000 / procfs::ticks_per_second())
 }
 
 pub(super) fn memory() -> Option<Memory> {
-    memory_in(&read("/proc/self/status")?)
+    let status = own(Process::status)?;
+    Some(Memory { rss_kib: status.vmrss?, peak_kib: status.vmhwm? })
 }
 
 /// The soft limit on open descriptors; `None` without one.
 pub(crate) fn descriptors_limit() -> Option<u64> {
-    descriptors_limit_in(&read("/proc/self/limits")?)
+    match own(Process::limits)?.max_open_files.soft_limit {
+        LimitValue::Value(limit) => Some(limit),
+        LimitValue::Unlimited => None,
+    }
 }
 
 /// How many are open: the folder's size from Linux 6.2 on; before that they are counted, which
-/// takes milliseconds for tens of thousands.
+/// takes milliseconds for tens of thousands. `Process` would have one open itself.
 pub(super) fn descriptors() -> Option<u64> {
     let folder = "/proc/self/fd";
     let size = std::fs::metadata(folder).ok()?.len();
@@ -42,29 +47,8 @@ pub(super) fn descriptors() -> Option<u64> {
     u64::try_from(std::fs::read_dir(folder).ok()?.count()).ok()
 }
 
-fn read(path: &str) -> Option<String> {
-    std::fs::read_to_string(path).ok()
-}
-
-/// `utime` and `stime` are the 14th and 15th field; the 2nd is the program's name, which may have blanks and brackets.
-fn cpu_in(stat: &str) -> Option<Duration> {
-    let mut after_name = stat.rsplit_once(") ")?.1.split(' ').skip(11);
-    let user: u64 = after_name.next()?.parse().ok()?;
-    let system: u64 = after_name.next()?.parse().ok()?;
-    Some(Duration::from_millis((user + system) * 1000 / TICKS_PER_SECOND))
-}
-
-fn memory_in(status: &str) -> Option<Memory> {
-    let kib = |name: &str| -> Option<u64> {
-        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
-        line.split_whitespace().next()?.parse().ok()
-    };
-    Some(Memory { rss_kib: kib("VmRSS:")?, peak_kib: kib("VmHWM:")? })
-}
-
-fn descriptors_limit_in(limits: &str) -> Option<u64> {
-    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
-    line.split_whitespace().next()?.parse().ok()
+fn own<T>(read: impl Fn(&Process) -> ProcResult<T>) -> Option<T> {
+    read(&Process::myself().ok()?).ok()
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use crate::base::span::ms;
 use crate::figures::Latency;
 use crate::self_monitoring::Reading;
 use crate::self_monitoring::health::{Health, Limits};
@@ -37,6 +38,8 @@ pub(super) struct UsageTotals {
     descriptors_peak: u64,
     descriptors_limit: Option<u64>,
     rss_peak_kib: u64,
+    /// Connects that found no free local port.
+    pub(super) ports_exhausted: u64,
 }
 
 impl UsageTotals {
@@ -56,6 +59,7 @@ impl UsageTotals {
             descriptors_peak: 0,
             descriptors_limit,
             rss_peak_kib: 0,
+            ports_exhausted: 0,
         }
     }
 
@@ -101,7 +105,7 @@ impl UsageTotals {
         }
     }
 
-    pub(super) fn health(&self, ports_exhausted: u64) -> Health {
+    pub(super) fn health(&self) -> Health {
         let mean = self.percent(self.all);
         Health {
             processes: 1,
@@ -113,7 +117,7 @@ impl UsageTotals {
             timer_lag_max_ms: ms(self.lag_max),
             descriptors_peak: self.descriptors_peak,
             descriptors_limit: self.descriptors_limit,
-            ports_exhausted,
+            ports_exhausted: self.ports_exhausted,
             rss_peak_mib: self.rss_peak_kib as f64 / 1024.0,
             seconds: self.all.took.as_secs_f64(),
         }
@@ -136,8 +140,4 @@ impl CpuSample {
         self.took += more.took;
         self.cpu += more.cpu;
     }
-}
-
-fn ms(time: Duration) -> f64 {
-    time.as_secs_f64() * 1000.0
 }

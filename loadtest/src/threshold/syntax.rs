@@ -13,6 +13,15 @@ pub(super) const WHOLE_SHARE: u64 = 100_000_000;
 const QUANTILE_PLACES: usize = 3;
 const WHOLE_QUANTILE: u64 = 100_000;
 
+/// Figures of the run as a whole.
+const OF_THE_RUN: [(&str, Subject); 5] = [
+    ("t0_skew", Subject::Opening),
+    ("late", Subject::Late),
+    ("unsent", Subject::Unsent),
+    ("retries", Subject::Retries),
+    ("request", Subject::Requests(None)),
+];
+
 pub(super) fn read(text: &str) -> Result<Threshold, String> {
     let mut quoted = false;
     let at = text
@@ -62,25 +71,14 @@ fn read_scenario(name: &str) -> Result<Scenario, String> {
 }
 
 fn read_name(name: &str, scenario: Option<Scenario>) -> Result<Subject, String> {
-    let taps = |which| Subject::Taps { scenario, which };
-    Ok(match name {
-        "winners" => taps(Which::Winners),
-        "losers" => taps(Which::Losers),
-        "t0_skew" => Subject::Opening,
-        "late" => Subject::Late,
-        "unsent" => Subject::Unsent,
-        "retries" => Subject::Retries,
-        "request" => Subject::Requests(None),
-        _ => match Outcome::named(name) {
-            Some(outcome) => taps(Which::One(outcome)),
-            None => {
-                let names = Outcome::ALL.map(Outcome::name).join(", ");
-                return Err(format!(
-                    "unknown figure {name:?}, expected one of {names}, winners, losers, t0_skew, late, unsent, retries, \
-                     request, request:NAME"
-                ));
-            }
-        },
+    let of_the_run = OF_THE_RUN.into_iter().find(|(own, _)| *own == name).map(|(_, subject)| subject);
+    let taps = || Which::named(name).map(|which| Subject::Taps { scenario, which });
+    of_the_run.or_else(taps).ok_or_else(|| {
+        let names = Outcome::ALL.map(Outcome::name).join(", ");
+        format!(
+            "unknown figure {name:?}, expected one of {names}, winners, losers, t0_skew, late, unsent, retries, \
+             request, request:NAME"
+        )
     })
 }
 
@@ -205,12 +203,11 @@ impl fmt::Display for Subject {
             Subject::Taps { scenario: Some(scenario), which } => {
                 write!(f, "{}/{}", scenario.name(), which.name())
             }
-            Subject::Opening => f.write_str("t0_skew"),
-            Subject::Late => f.write_str("late"),
-            Subject::Unsent => f.write_str("unsent"),
-            Subject::Retries => f.write_str("retries"),
-            Subject::Requests(None) => f.write_str("request"),
             Subject::Requests(Some(name)) => f.write_str(&request(name)),
+            of_the_run => {
+                let named = OF_THE_RUN.iter().find(|(_, subject)| subject == of_the_run);
+                f.write_str(named.map_or("", |(name, _)| name))
+            }
         }
     }
 }

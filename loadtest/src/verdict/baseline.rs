@@ -95,10 +95,10 @@ pub(crate) fn compare(before: &Figures, now: &Figures) -> Vec<Difference> {
 fn quantiles(before: &Figures, now: &Figures) -> Vec<Difference> {
     let mut found = Vec::new();
     for (name, which) in [("winners", Outcome::holds as fn(Outcome) -> bool), ("losers", Outcome::lost)] {
-        found.extend(latencies(name, &taps(before, which), &taps(now, which)));
+        found.extend(latencies(name, &before.honest(which), &now.honest(which)));
     }
     for outcome in Outcome::ALL {
-        let [before, now] = [before, now].map(|figures| taps(figures, |own| own == outcome));
+        let [before, now] = [before, now].map(|figures| figures.honest(|own| own == outcome));
         if [&before, &now].into_iter().all(|latency| interval::is_enough(latency.count(), 0.5)) {
             found.extend(latencies(outcome.name(), &before, &now));
         }
@@ -110,10 +110,6 @@ fn quantiles(before: &Figures, now: &Figures) -> Vec<Difference> {
         found.extend(latencies(&request(name), before, now));
     }
     found
-}
-
-fn taps(figures: &Figures, which: impl Fn(Outcome) -> bool) -> Latency {
-    figures.latency(|scenario, outcome| scenario.is_honest() && which(outcome))
 }
 
 fn latencies(name: &str, before: &Latency, now: &Latency) -> Vec<Difference> {
@@ -195,16 +191,16 @@ fn shares(before: &Figures, now: &Figures) -> Vec<Difference> {
     let of = |count: fn(&Figures) -> (u64, u64)| [count(before), count(now)];
     let mut found = Vec::new();
     // With fewer cars sold to as many buyers, something is lost.
-    let winners = of(|figures| (taps(figures, Outcome::holds).count(), taps(figures, |_| true).count()));
+    let winners = of(|figures| (figures.honest(Outcome::holds).count(), figures.honest(|_| true).count()));
     found.extend(share("winners share", winners, Direction::Better));
     for outcome in WORSE_WITH_MORE {
         let parts = [before, now]
-            .map(|figures| (taps(figures, |own| own == outcome).count(), taps(figures, |_| true).count()));
+            .map(|figures| (figures.honest(|own| own == outcome).count(), figures.honest(|_| true).count()));
         found.extend(share(&format!("{} share", outcome.name()), parts, Direction::Worse));
     }
-    let late = of(|figures| (figures.late, figures.lateness.count() + figures.unsent));
+    let late = of(|figures| (figures.late, figures.intended()));
     found.extend(share("late share", late, Direction::Worse));
-    let unsent = of(|figures| (figures.unsent, figures.lateness.count() + figures.unsent));
+    let unsent = of(|figures| (figures.unsent, figures.intended()));
     found.extend(share("unsent share", unsent, Direction::Worse));
     found
 }

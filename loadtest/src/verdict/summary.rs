@@ -6,6 +6,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use crate::base::failure::Failure;
+use crate::base::files;
 use crate::proof::reconcile::Violation;
 use crate::verdict::{Arrived, Quantiles, VERDICT, Word};
 
@@ -27,9 +28,6 @@ pub struct VerdictSummary {
 impl VerdictSummary {
     /// Reads verdict.json in a report's folder.
     pub fn read(dir: &Path) -> Result<VerdictSummary, Failure> {
-        let path = dir.join(VERDICT);
-        let wrong = |error: String| Failure::Usage(format!("{}: {error}", path.display()));
-        let text = std::fs::read(&path).map_err(|error| wrong(error.to_string()))?;
-        serde_json::from_slice(&text).map_err(|error| wrong(error.to_string()))
+        files::read_json(&dir.join(VERDICT))
     }
 }

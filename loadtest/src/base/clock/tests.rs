@@ -39,3 +39,13 @@ fn instants_and_times_convert_both_ways() {
 fn a_clock_needs_a_round_trip() {
     assert!(ServerClock::estimate(&[]).is_none());
 }
+
+#[test]
+fn instants_on_both_sides_of_another_are_distinguished() {
+    let opening = Instant::now() + Duration::from_secs(100);
+    let away = Duration::from_secs(3);
+    for (instant, seconds) in [(opening + away, 3), (opening - away, -3)] {
+        assert_eq!(between(opening, instant), SignedDuration::from_secs(seconds));
+        assert_eq!(after(opening, SignedDuration::from_secs(seconds)), instant);
+    }
+}

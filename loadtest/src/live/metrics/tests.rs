@@ -185,7 +185,7 @@ async fn a_scrape_shows_the_figures_as_they_are_then() {
 async fn prometheus_finds_no_fault_with_it() {
     let (_watch, sources) = sources(Figures::default());
     sources.moments.set(Moment::Start, at(1_000_000));
-    let text = sources.scrape().text();
+    let text = sources.text();
     let tool = Command::new("promtool")
         .args(["check", "metrics"])
         .stdin(Stdio::piped())

@@ -17,7 +17,7 @@ fn problem(status: u16, name: &str, more: &str) -> Result<Reply, Lost> {
 
 #[test]
 fn every_answer_of_the_contract_has_its_outcome() {
-    let outcome = |status, name| to_tap(&problem(status, name, "")).decision.gives_up_as(false);
+    let outcome = |status, name| to_tap(&problem(status, name, "")).gives_up_as(false);
     assert_eq!(outcome(409, "sold-out"), Outcome::SoldOut);
     assert_eq!(outcome(409, "purchase-limit"), Outcome::PurchaseLimit);
     assert_eq!(outcome(409, "sale-not-open"), Outcome::Refused);
@@ -30,7 +30,7 @@ fn every_answer_of_the_contract_has_its_outcome() {
         [(400, "invalid-request"), (401, "unauthenticated"), (422, "unknown-item"), (500, "internal")]
     {
         let reading = to_tap(&problem(status, name, ""));
-        assert_eq!(reading.decision.ends(), Some(Outcome::Wrong), "{name}");
+        assert_eq!((reading.result, reading.ends), (Outcome::Wrong, true), "{name}");
         assert_eq!(reading.findings.len(), 1, "{name}");
     }
 }
@@ -47,18 +47,21 @@ fn a_win_and_a_replay_show_the_hold() {
         })
     };
     let won = to_tap(&reply(201, false));
-    assert!(matches!(&won.decision, Decision::Won(hold) if hold.number == 17 && hold.store.is_none()));
+    assert_eq!((won.result, won.ends), (Outcome::Won, true));
+    assert!(won.hold.as_ref().is_some_and(|hold| hold.number == 17 && hold.store.is_none()));
     assert!(won.findings.is_empty());
-    assert_eq!(to_tap(&reply(200, true)).decision.ends(), Some(Outcome::Replayed));
+    let replayed = to_tap(&reply(200, true));
+    assert_eq!((replayed.result, replayed.ends), (Outcome::Replayed, true));
     assert_eq!(to_tap(&reply(200, false)).findings.len(), 1);
-    let empty = Ok(Reply { status: 201, ..Reply::default() });
-    assert_eq!(to_tap(&empty).decision.ends(), Some(Outcome::Wrong));
+    let empty = to_tap(&Ok(Reply { status: 201, ..Reply::default() }));
+    assert_eq!((empty.result, empty.ends), (Outcome::Wrong, true));
 }
 
 #[test]
 fn members_of_a_problem_are_read() {
     let reading = to_tap(&problem(409, "sold-out", r#","items":["model:a"],"final":true"#));
-    assert!(matches!(reading.decision, Decision::SoldOut { items, last: true } if items == ["model:a"]));
+    assert_eq!((reading.result, reading.ends), (Outcome::SoldOut, true));
+    assert!(reading.problem.r#final && reading.problem.items == ["model:a"]);
     let fine = to_tap(&problem(429, "quota-exceeded", r#","retry_after_ms":1234"#));
     assert_eq!(fine.retry_after, Some(Duration::from_millis(1234)));
     let coarse = to_tap(&problem(429, "quota-exceeded", ""));
@@ -67,9 +70,9 @@ fn members_of_a_problem_are_read() {
 
 #[test]
 fn an_unknown_before_is_not_forgotten() {
-    let shed = to_tap(&problem(503, "temporary-reduced-capacity", "")).decision;
-    assert_eq!(shed.gives_up_as(true), Outcome::Unknown);
-    assert_eq!(to_tap(&Err(Lost::TimedOut(1))).decision.gives_up_as(false), Outcome::Unknown);
+    let shed = to_tap(&problem(503, "temporary-reduced-capacity", ""));
+    assert_eq!((shed.gives_up_as(true), shed.ends), (Outcome::Unknown, false));
+    assert_eq!(to_tap(&Err(Lost::TimedOut(1))).gives_up_as(false), Outcome::Unknown);
 }
 
 #[test]
@@ -86,10 +89,14 @@ fn confirms_and_cancels_are_read() {
     let confirmed = |reply: &Result<Reply, Lost>| to_change(reply, Expect::State("confirmed"));
     assert!(confirmed(&done).findings.is_empty());
     assert_eq!(to_change(&done, Expect::State("cancelled")).findings.len(), 1);
-    let gone = confirmed(&problem(409, "reservation-not-held", ""));
-    assert_eq!(gone.decision, ChangeAnswer::Refused("reservation-not-held".to_owned()));
-    assert_eq!(confirmed(&problem(503, "outcome-unknown", "")).decision, ChangeAnswer::Unknown);
-    assert_eq!(confirmed(&problem(429, "quota-exceeded", "")).decision, ChangeAnswer::Again("limited"));
+    let ending = |status, name| {
+        let reading = confirmed(&problem(status, name, ""));
+        (reading.result, reading.ends)
+    };
+    let refused = |why: &str| Step::Refused(why.to_owned());
+    assert_eq!(ending(409, "reservation-not-held"), (refused("reservation-not-held"), true));
+    assert_eq!(ending(503, "outcome-unknown"), (Step::Unknown, false));
+    assert_eq!(ending(429, "quota-exceeded"), (refused("limited"), false));
     assert_eq!(confirmed(&problem(404, "reservation-not-found", "")).findings.len(), 1);
     let sold_out = problem(409, "sold-out", "");
     assert_eq!(confirmed(&sold_out).findings.len(), 1);

@@ -1,7 +1,7 @@
 //! Runs what follows a win: pay, cancel, amend or abandon.
 
 use crate::client::Request;
-use crate::load::answer::{AnswerReading, ChangeAnswer, Expect, to_change};
+use crate::load::answer::{Expect, to_change};
 use crate::load::buyer::After;
 use crate::load::history::{Amend, Hold, Step, TapHistory};
 use crate::load::session::{Session, exchange, pause_before};
@@ -51,14 +51,12 @@ impl Session<'_> {
         self.last(|history| history.cancel = step);
     }
 
-    /// He changes his mind; true if he now has what he changed it to.
-    pub(crate) async fn amend(&mut self, change: &serde_json::Value) -> bool {
-        let Some(hold) = self.hold() else { return false };
+    /// He changes his mind.
+    pub(crate) async fn amend(&mut self, change: &serde_json::Value) {
+        let Some(hold) = self.hold() else { return };
         let request = Request::patch(self.path_of(&hold), &self.buyer.bearer, change.to_string());
         let (step, shown) = self.retry_until_answered(&request, "amend", Expect::Amended).await;
-        let done = step == Step::Done;
         self.last(|history| history.amends.push(Amend { reservation: hold.id, step, shown }));
-        done
     }
 
     fn path_of(&self, hold: &Hold) -> String {
@@ -83,25 +81,22 @@ impl Session<'_> {
             let gateway = self.buyer.number + attempt as usize;
             let answer =
                 self.load.client.send(gateway, request, self.load.timeout, self.load.moments.deadline).await;
-            let AnswerReading { decision, word, retry_after, findings } = to_change(&answer.reply, expect);
-            let good = findings.is_empty() && answer.reply.is_ok();
-            self.note(name, &format!(" ({word})"), &answer, good);
+            let reading = to_change(&answer.reply, expect);
+            self.note(name, reading.word, &answer, reading.findings.is_empty() && answer.reply.is_ok());
             let exchange = exchange(self.load, gateway, request, &answer);
             self.last(|history| {
                 history.log.push(exchange);
-                history.findings.extend(findings);
+                history.findings.extend(reading.findings);
             });
-            ending = match decision {
-                ChangeAnswer::Done(hold) => return (Step::Done, hold),
-                // After an answer that was lost, "not held" may be what our own request brought about.
-                ChangeAnswer::Refused(_) if ending == Step::Unknown => return (Step::Unknown, None),
-                ChangeAnswer::Refused(problem) => return (Step::Refused(problem), None),
-                ChangeAnswer::Unknown => Step::Unknown,
-                // A shed retry does not decide an earlier try with a lost answer.
-                ChangeAnswer::Again(_) if ending == Step::Unknown => Step::Unknown,
-                ChangeAnswer::Again(why) => Step::Refused(why.to_owned()),
-            };
-            let pause = pause_before(retry_after, attempt, &mut self.buyer.rng);
+            // After an answer that was lost, "not held" may be what our own request brought about, and a shed
+            // retry does not decide the earlier try.
+            if ending != Step::Unknown || !matches!(reading.result, Step::Refused(_)) {
+                ending = reading.result;
+            }
+            if reading.ends {
+                return (ending, reading.hold);
+            }
+            let pause = pause_before(reading.retry_after, attempt, &mut self.buyer.rng);
             if attempt + 1 == self.load.tries || !self.pause(pause).await {
                 break;
             }

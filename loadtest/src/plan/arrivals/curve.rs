@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// A stretch of time in which the rate changes evenly, or not at all.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Piece {
     /// Seconds after the opening.
     pub(crate) at: f64,
@@ -14,10 +14,15 @@ pub(crate) struct Piece {
 }
 
 /// Pieces one after the other, in order.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Curve(Vec<Piece>);
 
 impl Piece {
+    /// One rate all the time.
+    pub(crate) fn steady(at: f64, lasts: f64, rate: f64) -> Piece {
+        Piece { at, lasts, from: rate, to: rate }
+    }
+
     /// How many starts it holds.
     fn area(&self) -> f64 {
         (self.from + self.to) / 2.0 * self.lasts
@@ -35,6 +40,16 @@ impl Piece {
 impl Curve {
     pub(crate) fn new(pieces: Vec<Piece>) -> Curve {
         Curve(pieces)
+    }
+
+    pub(crate) fn pieces(&self) -> &[Piece] {
+        &self.0
+    }
+
+    /// With each of its rates changed.
+    pub(crate) fn scaled(&self, scale: impl Fn(f64) -> f64) -> Curve {
+        let scaled = |piece: &Piece| Piece { from: scale(piece.from), to: scale(piece.to), ..*piece };
+        Curve(self.0.iter().map(scaled).collect())
     }
 
     /// Whether it is over so long after it began.

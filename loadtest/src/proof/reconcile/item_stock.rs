@@ -11,6 +11,12 @@ pub(crate) enum Total {
     Unlimited,
 }
 
+impl Total {
+    fn of(total: Option<u64>) -> Total {
+        total.map_or(Total::Unlimited, |total| Total::Of(i64::try_from(total).unwrap_or(i64::MAX)))
+    }
+}
+
 /// An item's stock: its total, where it is known, and how much of it is taken.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct ItemStock {
@@ -75,12 +81,7 @@ impl<'a, F: FnMut(Item<'a>, i64, ItemStock)> StockByItem<'a, F> {
         self.at_ms = at_ms;
         for item in touched {
             let taken = book.taken.get(item).copied().unwrap_or_default().all();
-            let stock = self.stock_by_item.entry(*item).or_default();
-            stock.taken = i64::try_from(taken).unwrap_or(i64::MAX);
-            let stock = *stock;
-            if self.begun {
-                (self.seen)(*item, at_ms, stock);
-            }
+            self.change(*item, |stock| stock.taken = i64::try_from(taken).unwrap_or(i64::MAX));
         }
     }
 
@@ -95,11 +96,7 @@ impl<'a, F: FnMut(Item<'a>, i64, ItemStock)> StockByItem<'a, F> {
             self.begin_if_after(action.sequence());
             self.at_ms = action.at.as_millisecond();
             if let (true, Some(item), Some(total)) = (self.begun, &action.item, action.total) {
-                let item = Item::named(item);
-                let stock = self.stock_by_item.entry(item).or_default();
-                stock.total = Some(Total::Of(i64::try_from(total).unwrap_or(i64::MAX)));
-                let stock = *stock;
-                (self.seen)(item, self.at_ms, stock);
+                self.change(Item::named(item), |stock| stock.total = Some(Total::of(Some(total))));
             }
         }
     }
@@ -111,13 +108,15 @@ impl<'a, F: FnMut(Item<'a>, i64, ItemStock)> StockByItem<'a, F> {
         }
         self.begun = true;
         for (item, total) in self.totals_before {
-            let item = Item::named(item);
-            let total =
-                total.map_or(Total::Unlimited, |total| Total::Of(i64::try_from(total).unwrap_or(i64::MAX)));
-            let stock = self.stock_by_item.entry(item).or_default();
-            stock.total = Some(total);
-            let stock = *stock;
-            (self.seen)(item, self.at_ms, stock);
+            self.change(Item::named(item), |stock| stock.total = Some(Total::of(*total)));
+        }
+    }
+
+    fn change(&mut self, item: Item<'a>, change: impl FnOnce(&mut ItemStock)) {
+        let stock = self.stock_by_item.entry(item).or_default();
+        change(stock);
+        if self.begun {
+            (self.seen)(item, self.at_ms, *stock);
         }
     }
 }

@@ -5,21 +5,16 @@ use std::collections::BTreeSet;
 
 use crate::load::history::{Hold, Step, TapHistory};
 use crate::proof::ledger::{Book, Change, Entry, State};
-use crate::proof::reconcile::{ReconcileInput, Rule, Violation, of};
+use crate::proof::reconcile::{Facts, ReconcileInput, Rule, Violation, of};
 
-pub(crate) fn check(
-    input: &ReconcileInput<'_>,
-    book: &Book<'_>,
-    history: &TapHistory,
-    found: &mut Vec<Violation>,
-) {
+pub(crate) fn check(facts: &Facts<'_>, history: &TapHistory, found: &mut Vec<Violation>) {
     let mut console =
         |rule, reservation: Option<&str>, what| found.push(of(&history.buyer, rule, reservation, what));
     for finding in &history.findings {
         console(Rule::Contract, None, finding.clone());
     }
     for hold in &history.holds {
-        if let Some(what) = differs(hold, book, &history.buyer) {
+        if let Some(what) = differs(hold, &facts.book, &history.buyer) {
             console(Rule::AcknowledgedIsInLedger, Some(&hold.id), what);
         }
         // A later version is what he made of it himself.
@@ -41,8 +36,10 @@ pub(crate) fn check(
     let own: BTreeSet<&str> = history.holds.iter().map(|hold| hold.id.as_str()).collect();
     for id in own {
         // A reservation that is not in the ledger has been reported already.
-        if let Some(entry) = book.entries.get(id) {
-            check_steps(input, entry, history, |what| console(Rule::StepsAsAcknowledged, Some(id), what));
+        if let Some(entry) = facts.book.entries.get(id) {
+            check_steps(facts.input, entry, history, |what| {
+                console(Rule::StepsAsAcknowledged, Some(id), what)
+            });
         }
     }
 }

@@ -1,13 +1,13 @@
 //! The rules about a buyer with all his keys. Which key made a reservation is not known when it was never shown, so
 //! these rules count.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use crate::base::outcome::Outcome;
-use crate::load::history::TapHistory;
-use crate::proof::ledger::{Book, Entry};
+use crate::load::history::{Amend, Step, TapHistory};
+use crate::proof::ledger::Entry;
 use crate::proof::reconcile::refusals::was_surely_known;
-use crate::proof::reconcile::{ReconcileInput, Rule, Violation, of};
+use crate::proof::reconcile::{Facts, ReconcileInput, Rule, Violation, keys, of};
 
 /// Each buyer's histories, by key.
 pub(crate) type Owners<'a> = BTreeMap<&'a str, Vec<&'a TapHistory>>;
@@ -20,17 +20,10 @@ pub(crate) fn by_buyer(history: &[TapHistory]) -> Owners<'_> {
     owners
 }
 
-pub(crate) fn check(
-    input: &ReconcileInput<'_>,
-    book: &Book<'_>,
-    buyer: &str,
-    history: &[&TapHistory],
-    found: &mut Vec<Violation>,
-) {
+pub(crate) fn check(facts: &Facts<'_>, buyer: &str, history: &[&TapHistory], found: &mut Vec<Violation>) {
     let mut console = |rule, reservation: Option<&str>, what| found.push(of(buyer, rule, reservation, what));
-    let Some(owner) = book.owners.get(buyer) else {
-        return;
-    };
+    let Facts { input, book, .. } = facts;
+    let Some(owner) = book.owners.get(buyer) else { return };
     let own: Vec<(&str, &Entry<'_>)> = owner
         .reservations
         .iter()
@@ -109,6 +102,53 @@ pub(crate) fn check_shown_to_one_key(owners: &Owners<'_>, found: &mut Vec<Violat
                     other.key, other.buyer, history.key, history.buyer
                 );
                 found.push(of(&history.buyer, Rule::BoughtOnce, Some(id), what));
+            }
+        }
+    }
+}
+
+/// The ledger has the acknowledged amendments as shown, and no others but those with a lost answer.
+pub(crate) fn check_amends(facts: &Facts<'_>, found: &mut Vec<Violation>) {
+    let Facts { input, book, owners, .. } = facts;
+    let mut of_reservation: HashMap<&str, Vec<(&TapHistory, &Amend)>> = HashMap::new();
+    for history in owners.values().flatten() {
+        for amend in &history.amends {
+            of_reservation.entry(&amend.reservation).or_default().push((history, amend));
+            if let (Step::Done, Some(shown)) = (&amend.step, &amend.shown) {
+                let other = (shown.id != amend.reservation)
+                    .then(|| format!("{} was to be amended, {} was shown", amend.reservation, shown.id));
+                if let Some(what) = other.or_else(|| keys::differs(shown, book, &history.buyer)) {
+                    found.push(of(&history.buyer, Rule::AmendAsAcknowledged, Some(&amend.reservation), what));
+                }
+            }
+        }
+    }
+    for (buyer, history) in owners {
+        let ids = book.owners.get(buyer).map(|owner| owner.reservations.as_slice()).unwrap_or_default();
+        for id in ids {
+            let asked = of_reservation.get(id).map(Vec::as_slice).unwrap_or_default();
+            let shown: HashSet<u64> =
+                asked.iter().filter_map(|(_, amend)| Some(amend.shown.as_ref()?.version)).collect();
+            let made = book.entries.get(id).map(|entry| entry.versions.get(1..).unwrap_or_default());
+            let unacknowledged: Vec<u64> = made
+                .unwrap_or_default()
+                .iter()
+                .filter(|change| change.sequence() > input.started_after && !shown.contains(&change.version))
+                .map(|change| change.version)
+                .collect();
+            let count = |which: fn(&Amend) -> bool| asked.iter().filter(|(_, amend)| which(amend)).count();
+            let unknown = count(|amend| amend.step == Step::Unknown);
+            // Done, but the answer could not be read: that is another rule's matter.
+            let unread = count(|amend| amend.step == Step::Done && amend.shown.is_none());
+            // An unacknowledged amendment must come from a request with a lost answer.
+            let lost: usize = history.iter().map(|history| history.log.lost).sum();
+            if unacknowledged.len() > lost.max(unknown) + unread {
+                let what = format!(
+                    "amended to version {unacknowledged:?}, which no answer showed; {} amendments were asked for, of {unknown} \
+                     the outcome is unknown",
+                    asked.len()
+                );
+                found.push(of(buyer, Rule::AmendAsAcknowledged, Some(id), what));
             }
         }
     }

@@ -4,28 +4,19 @@
 use crate::base::outcome::Outcome;
 use crate::load::history::{SoldOut, TapHistory};
 use crate::proof::ledger::{Book, Entry};
-use crate::proof::reconcile::stock::Times;
-use crate::proof::reconcile::{ReconcileInput, Rule, Violation, of};
+use crate::proof::reconcile::{Facts, ReconcileInput, Rule, Violation, of};
 
-pub(crate) fn check(
-    input: &ReconcileInput<'_>,
-    times: &Times<'_>,
-    book: &Book<'_>,
-    history: &TapHistory,
-    found: &mut Vec<Violation>,
-) {
+pub(crate) fn check(facts: &Facts<'_>, history: &TapHistory, found: &mut Vec<Violation>) {
     let mut console =
         |rule, reservation: Option<&str>, what| found.push(of(&history.buyer, rule, reservation, what));
+    let Facts { input, book, times, .. } = facts;
     for sold_out in &history.sold_out {
         let (asked, answered) = (sold_out.asked.as_millisecond(), sold_out.answered.as_millisecond());
         let (from, to) = (asked - input.doubt_ms(), answered + input.doubt_ms());
         for item in &sold_out.items {
             if !times.may_have_had(item) {
-                console(
-                    Rule::SoldOutWasTrue,
-                    None,
-                    format!("reported {item} sold out, which the sale does not have"),
-                );
+                let what = format!("reported {item} sold out, which the sale does not have");
+                console(Rule::SoldOutWasTrue, None, what);
             } else if times.was_free(item, from, to) {
                 let what = format!(
                     "reported {item} sold out at {}, but some was free from {} ms before that on",

@@ -171,41 +171,28 @@ pub(crate) fn check_audit(input: &ReconcileInput<'_>, found: &mut Vec<Violation>
         console(Rule::AuditBalanced, format!("the audit shows: {problem}"));
     }
     let then = Book::replay(input.changes, input.terms, audit.sequence);
-    for item in &audit.items {
-        let name = &item.item;
-        if item.drift.unwrap_or(0) != 0 {
-            console(Rule::AuditBalanced, format!("{name} drifts by {}", item.drift.unwrap_or(0)));
+    for AuditItem { item: name, total, free, held, confirmed, drift } in &audit.items {
+        let mut unbalanced = |what| console(Rule::AuditBalanced, what);
+        if let Some(drift) = drift.filter(|drift| *drift != 0) {
+            unbalanced(format!("{name} drifts by {drift}"));
         }
-        if item.free.is_some_and(|free| free < 0) {
-            console(Rule::AuditBalanced, format!("{name} has {} free", item.free.unwrap_or(0)));
+        if let Some(free) = free.filter(|free| *free < 0) {
+            unbalanced(format!("{name} has {free} free"));
         }
-        if item.total.is_some_and(|total| item.held + item.confirmed > total) {
-            console(
-                Rule::AuditBalanced,
-                format!(
-                    "{name}: {} held and {} confirmed of {}",
-                    item.held,
-                    item.confirmed,
-                    item.total.unwrap_or_default()
-                ),
-            );
+        if let Some(total) = total.filter(|total| held + confirmed > *total) {
+            unbalanced(format!("{name}: {held} held and {confirmed} confirmed of {total}"));
         }
         // Do not trust the audit's own `balanced`: add up again.
-        if let (Some(total), Some(free)) = (item.total, item.free)
-            && free + item.held + item.confirmed != total
+        if let (Some(total), Some(free)) = (total, free)
+            && free + held + confirmed != *total
         {
-            console(
-                Rule::AuditBalanced,
-                format!("{name}: {free} + {} + {} is not {total}", item.held, item.confirmed),
-            );
+            unbalanced(format!("{name}: {free} + {held} + {confirmed} is not {total}"));
         }
         let journal = then.taken(name);
-        if i64::try_from(journal.held) != Ok(item.held)
-            || i64::try_from(journal.confirmed) != Ok(item.confirmed)
-        {
+        if [journal.held, journal.confirmed].map(i64::try_from) != [Ok(*held), Ok(*confirmed)] {
             let what = format!(
-                "{name} at {}: the audit counts {} held and {} confirmed, the journal {} and {}",
-                audit.sequence, item.held, item.confirmed, journal.held, journal.confirmed
+                "{name} at {}: the audit counts {held} held and {confirmed} confirmed, the journal {} and {}",
+                audit.sequence, journal.held, journal.confirmed
             );
             console(Rule::AuditIsTheJournal, what);
         }

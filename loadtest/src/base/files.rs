@@ -1,0 +1,27 @@
+//! Reads and writes the files of a report's folder.
+
+use std::fmt::Display;
+use std::path::Path;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::base::failure::Failure;
+
+/// Reads a file that the user names; what is wrong with it is his to mend.
+pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, Failure> {
+    let wrong = |error: &dyn Display| Failure::Usage(format!("{}: {error}", path.display()));
+    let bytes = std::fs::read(path).map_err(|error| wrong(&error))?;
+    serde_json::from_slice(&bytes).map_err(|error| wrong(&error))
+}
+
+/// Writes JSON that people read, too.
+pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(value).map_err(unwritten(path))?;
+    std::fs::write(path, text + "\n").map_err(unwritten(path))
+}
+
+/// The failure to write a file.
+pub(crate) fn unwritten<E: Display>(path: &Path) -> impl Fn(E) -> Failure {
+    move |error| Failure::Outside(format!("{}: {error}", path.display()))
+}
