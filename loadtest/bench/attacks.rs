@@ -9,13 +9,14 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use serde::Serialize;
+use testkit::{Failed, print_line};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::LocalSet;
 use tokio::time::{Instant, interval_at, sleep, timeout};
 use tokio_rustls::TlsConnector;
 
-use crate::{Failure, floods, print_line, wire};
+use crate::{floods, wire};
 
 /// Slow, or silent, connections.
 const SLOW: usize = 2_000;
@@ -74,32 +75,24 @@ pub(crate) enum Attack {
 }
 
 impl Attack {
-    /// As on the command line.
-    pub(crate) fn name(self) -> String {
-        self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
-    }
-
     /// HTTP/2 is spoken in TLS only.
     pub(crate) fn needs_tls(self) -> bool {
         matches!(self, Self::RapidReset | Self::Continuation | Self::Ping)
     }
 }
 
-/// Attacks until this process is killed. Standard input has the length of a tap, and the tap.
+/// Attacks until this process is killed. Standard input has a tap.
 /// With TLS, its certificate is in the file `trust`.
-pub(crate) fn run(attack: Attack, target: SocketAddr, trust: Option<&Path>) -> Result<(), Failure> {
-    let mut length = [0; 4];
-    let mut input = std::io::stdin().lock();
-    input.read_exact(&mut length).map_err(Failure::outside("no tap was handed over"))?;
-    let mut tap = vec![0; u32::from_be_bytes(length) as usize];
-    input.read_exact(&mut tap).map_err(Failure::outside("no tap was handed over"))?;
+pub(crate) fn run(attack: Attack, target: SocketAddr, trust: Option<&Path>) -> Result<(), Failed> {
+    let mut tap = Vec::new();
+    std::io::stdin().read_to_end(&mut tap).map_err(Failed::to("take over the tap"))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(Failure::outside("can't start a runtime"))?;
+    let runtime = runtime.map_err(Failed::to("start a runtime"))?;
     let tls = trust.map(|cert| wire::client(cert, "h2")).transpose()?.map(TlsConnector::from);
     let attackers = Rc::new(Attackers { target, tls, tap });
     runtime.block_on(LocalSet::new().run_until(async move {
         let done = timeout(LIFE, attackers.attack(attack)).await;
-        done.unwrap_or(Ok(())).map_err(Failure::outside("the attackers"))
+        done.unwrap_or(Ok(())).map_err(Failed::to("attack"))
     }))
 }
 

@@ -10,15 +10,17 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use serde_json::json;
-use testkit::gateway::OPS_TOKEN;
+use testkit::gateway::{Gateway, OPS_TOKEN};
+use testkit::run_folder::RunFolder;
+use testkit::{Failed, print_line};
 
-use crate::cases::{Buyers, CONNECTIONS, Case, WARM_UP, audit, define, warm};
+use crate::Options;
+use crate::cases::{Buyers, CONNECTIONS, Case, WARM_UP, audit, ledger, rounds, warmed};
 use crate::cpus::make_room;
 use crate::figures::Spread;
 use crate::generator::{Generator, Requests};
-use crate::report::{bracketed, write};
-use crate::servers::{Level, Place, Server};
-use crate::{Failure, Options, print_line};
+use crate::report::write;
+use crate::servers::gateway;
 
 /// Open pages.
 const PAGES: usize = 100;
@@ -45,50 +47,47 @@ struct Round {
 }
 
 /// Measures all rounds, and prints whether the target is met.
-pub(crate) fn run(options: &Options) -> Result<(), Failure> {
+pub(crate) fn run(options: &Options) -> Result<(), Failed> {
     make_room(1)?;
-    let (rounds, lasts) = if options.quick { (2, LASTS_QUICK) } else { (usize::from(options.rounds), LASTS) };
-    let place = Place::new(options.bin.clone())?;
-    let redis = place.redis(Level::None, 1)?;
-    define(&place, &redis, STORES, 0)?;
-    let gateway = place.gateway(redis.address, 1, &[], &[])?;
-    let buyers = Buyers::new(&place, WARM_UP + 2 * rounds * TAPS * lasts)?;
+    let (count, lasts) = options.either((2, LASTS_QUICK), LASTS);
+    let folder = RunFolder::new(&options.bin)?;
+    let redis = ledger(&folder, STORES, 0)?;
+    let gateway = gateway(&folder, redis.address(), 1, &[], &[])?;
+    let buyers = Buyers::new(&folder, WARM_UP + 2 * count * TAPS * lasts)?;
     let taps = buyers.taps("won", STORES);
-    let mut generator = Generator::connect(gateway.address, CONNECTIONS)?;
-    warm(&mut generator, &taps)?;
+    let mut generator = warmed(gateway.address(), CONNECTIONS, &taps)?;
     let mut next = WARM_UP;
-    let mut measured = Vec::new();
-    for number in 1..=rounds {
-        print_line(&format!("round {number} of {rounds}"));
-        let alone = share(&gateway, &mut generator, &taps, &mut next, lasts)?;
-        let memory = gateway.resident();
-        let pages = Pages::open(gateway.ops.unwrap_or(gateway.address))?;
-        let watched = share(&gateway, &mut generator, &taps, &mut next, lasts)?;
-        let memory = (gateway.resident() as f64 - memory as f64) / PAGES as f64;
+    let mut share = || share(&gateway, &mut generator, &taps, &mut next, lasts);
+    let measured = rounds(count, || {
+        let alone = share()?;
+        let memory = gateway.program.resident();
+        let pages = Pages::open(gateway.ops_address())?;
+        let watched = share()?;
+        let memory = (gateway.program.resident() as f64 - memory as f64) / PAGES as f64;
         pages.close(lasts as u64)?;
-        measured.push(Round { alone, watched, memory });
-    }
-    audit(&place, &redis, Case::Won)?;
+        Ok(Round { alone, watched, memory })
+    })?;
+    audit(&folder, &redis, Case::Won)?;
     print(&measured);
     write(options, json!({ "pages": PAGES, "stores": STORES, "taps_per_second": TAPS, "rounds": measured }))
 }
 
 /// The gateway's share of a core, in percent, under taps at their instants.
 fn share(
-    gateway: &Server,
+    gateway: &Gateway,
     generator: &mut Generator,
     taps: &Requests,
     next: &mut usize,
     lasts: usize,
-) -> Result<f64, Failure> {
+) -> Result<f64, Failed> {
     let count = TAPS * lasts;
-    let (cpu, started) = (gateway.cpu(), Instant::now());
+    let (cpu, started) = (gateway.program.cpu(), Instant::now());
     let outcome = generator.run(taps, *next, count, Some(TAPS as f64))?;
-    let (cpu, took) = (gateway.cpu().saturating_sub(cpu), started.elapsed());
+    let (cpu, took) = (gateway.program.cpu().saturating_sub(cpu), started.elapsed());
     *next += count;
     let statuses = outcome.statuses();
     if statuses.get(&201) != Some(&(count as u64)) {
-        return Err(Failure::Wrong(format!("{count} taps should have won: {statuses:?}")));
+        return Err(Failed::Wrong(format!("{count} taps should have won: {statuses:?}")));
     }
     Ok(100.0 * cpu.as_secs_f64() / took.as_secs_f64())
 }
@@ -102,10 +101,10 @@ struct Pages {
 }
 
 impl Pages {
-    fn open(ops: SocketAddr) -> Result<Self, Failure> {
+    fn open(ops: SocketAddr) -> Result<Self, Failed> {
         let mut pages = Self { streams: Vec::new(), readers: Vec::new(), lines: Vec::new() };
         for _ in 0..PAGES {
-            let outside = || Failure::outside("a page can't be opened");
+            let outside = || Failed::to("open a page");
             let mut stream = TcpStream::connect(ops).map_err(outside())?;
             let request = format!(
                 "GET /admin/v1/live?sale=won HTTP/1.1\r\nhost: {ops}\r\n\
@@ -123,7 +122,7 @@ impl Pages {
         let started = Instant::now();
         while pages.lines.iter().any(|lines| lines.load(Relaxed) < 2) {
             if started.elapsed() > Duration::from_secs(30) {
-                return Err(Failure::Wrong("not every page gets its lines".into()));
+                return Err(Failed::Wrong("not every page gets its lines".into()));
             }
             std::thread::sleep(Duration::from_millis(50));
         }
@@ -132,7 +131,7 @@ impl Pages {
     }
 
     /// Closes them; each must have got as many lines as there were seconds.
-    fn close(self, seconds: u64) -> Result<(), Failure> {
+    fn close(self, seconds: u64) -> Result<(), Failed> {
         let least = self.lines.iter().map(|lines| lines.load(Relaxed)).min().unwrap_or_default();
         for stream in &self.streams {
             let _ = stream.shutdown(Shutdown::Both);
@@ -141,7 +140,7 @@ impl Pages {
             let _ = reader.join();
         }
         if least + 2 < seconds {
-            return Err(Failure::Wrong(format!("a page got {least} lines in {seconds} s")));
+            return Err(Failed::Wrong(format!("a page got {least} lines in {seconds} s")));
         }
         Ok(())
     }
@@ -179,12 +178,9 @@ fn print(rounds: &[Round]) {
         "a gateway under {TAPS} taps a second of a sale with {STORES} stores; medians of {} rounds, in brackets the least and the most",
         rounds.len()
     ));
-    print_line(&format!("  % of a core, no open page          {}", bracketed(alone)));
-    print_line(&format!("  % of a core, {PAGES} open pages        {}", bracketed(watched)));
-    print_line(&format!("  memory of a page, KiB              {}", bracketed(memory)));
+    print_line(&format!("  % of a core, no open page          {alone}"));
+    print_line(&format!("  % of a core, {PAGES} open pages        {watched}"));
+    print_line(&format!("  memory of a page, KiB              {memory}"));
     let met = if cost.median <= TARGET { "met" } else { "MISSED" };
-    print_line(&format!(
-        "  {PAGES} pages cost, % of a core        {}  at most {TARGET:.0}: {met}",
-        bracketed(cost)
-    ));
+    print_line(&format!("  {PAGES} pages cost, % of a core        {cost}  at most {TARGET:.0}: {met}"));
 }

@@ -1,5 +1,6 @@
 //! Checks the targets: each a ratio or a figure of one round, judged by the median of all rounds.
 
+use clap::ValueEnum;
 use serde::Serialize;
 
 use crate::cases::{CONNECTIONS, Case, MOST_CONNECTIONS};
@@ -10,7 +11,6 @@ use crate::figures::{Figures, Round, Side, Spread};
 pub(crate) struct Target {
     /// What is compared.
     pub(crate) name: &'static str,
-    /// The bound.
     pub(crate) bound: f64,
     /// Whether the figure shall be at least, and not at most, the bound.
     pub(crate) at_least: bool,
@@ -99,9 +99,10 @@ const TARGETS: &[(&str, f64, bool, Measure)] = &[
         Some(many / gateway(r, "won at 70 %")?.p99_us as f64)
     }),
     ("the dearest refusal ÷ won, gateway + Redis CPU", 1.0, false, |r| {
-        let refusals =
-            Case::ALL.iter().filter(|case| case.is_refusal() || case.admission_refusal().is_some());
-        let dearest = refusals.filter_map(|case| gateway(r, case.name())).map(both).reduce(f64::max)?;
+        let refusals = Case::value_variants()
+            .iter()
+            .filter(|case| case.is_refusal() || case.admission_refusal().is_some());
+        let dearest = refusals.filter_map(|case| gateway(r, &case.title())).map(both).reduce(f64::max)?;
         Some(dearest / both(gateway(r, "won")?))
     }),
     ("recording ÷ gateway CPU per won reservation", 0.03, false, |r| {

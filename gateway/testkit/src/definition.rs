@@ -86,5 +86,9 @@ pub fn write(definition: &Value, folder: &Path, name: &str) -> Result<PathBuf, F
 /// Applies a definition as an operator does it: by `gateway sale apply`, with no gateway running.
 pub fn apply_file(file: &Path, redis: &str) -> Result<(), Failed> {
     let done = run(&["sale", "apply", &file.to_string_lossy(), "--redis", redis]);
-    if done.code == 0 { Ok(()) } else { Err(Failed(format!("the sale can't be defined: {}", done.err))) }
+    if done.code == 0 {
+        Ok(())
+    } else {
+        Err(Failed::Outside(format!("the sale can't be defined: {}", done.err)))
+    }
 }

@@ -1,7 +1,6 @@
 //! Starts, signals, measures, restarts and ends a program by its id.
 
 use std::ffi::OsStr;
-use std::fmt::Display;
 use std::fs::{File, OpenOptions};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
@@ -11,20 +10,7 @@ use std::time::Duration;
 use procfs::process::{ProcState, Process};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::wait_for;
-
-/// A program or this machine did not do its part.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct Failed(pub String);
-
-impl Failed {
-    /// For `map_err`: what was tried, and why it failed.
-    pub fn to<E: Display>(what: &str) -> impl FnOnce(E) -> Self {
-        let what = what.to_owned();
-        move |error| Self(format!("can't {what}: {error}"))
-    }
-}
+use crate::{Failed, wait_for};
 
 /// A program. It is killed when this is dropped, unless it is to outlive it.
 pub struct Program {
@@ -106,7 +92,7 @@ impl Program {
 
     /// What is wrong with it, and the end of its log.
     pub(crate) fn failed(&self, what: &str) -> Failed {
-        Failed(format!("{} {what}:\n{}", self.name, self.log_tail()))
+        Failed::Outside(format!("{} {what}:\n{}", self.name, self.log_tail()))
     }
 
     /// Starts it, also again, and waits until it listens.

@@ -1,12 +1,12 @@
 //! Prometheus with the configuration of the repository, redis_exporter and Alertmanager.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
 
-use crate::files::free_address;
+use crate::files::local_address;
 use crate::gateway::{client, send};
 use crate::program::Program;
 use crate::redis::Redis;
@@ -109,11 +109,6 @@ pub fn alertmanager(configuration: &Path, dir: &Path) -> Result<(Program, Socket
     let mut program = Program::new("alertmanager", command).log_to(&dir.join("alertmanager.log"))?;
     program.start_at(address)?;
     Ok((program, address))
-}
-
-/// An address of this machine that is free at the moment.
-pub fn local_address() -> SocketAddr {
-    free_address(Ipv4Addr::LOCALHOST.into())
 }
 
 fn copy_folder(from: &Path, to: &Path) -> Result<(), Failed> {

@@ -33,7 +33,7 @@ pub fn wait_for<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> Resu
             return Ok(value);
         }
         if start.elapsed() > PATIENCE {
-            return Err(Failed(format!("never came true: {what}")));
+            return Err(Failed::Outside(format!("never came true: {what}")));
         }
         std::thread::sleep(NAP);
     }

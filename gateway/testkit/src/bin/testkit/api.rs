@@ -6,11 +6,11 @@ use testkit::cli::run as gateway_command;
 use testkit::definition::apply_file;
 use testkit::gateway::{Gateway, Setup};
 use testkit::redis::Redis;
-use testkit::{Failed, block_on};
+use testkit::{Failed, block_on, print_line};
 
-use crate::{Common, Ended, print_line};
+use crate::Common;
 
-pub(crate) fn run(common: &Common) -> Result<(), Ended> {
+pub(crate) fn run(common: &Common) -> Result<(), Failed> {
     let log = common.dir.join("gateway.log");
     let redis = Redis::start();
     let limits = ["--limit-buyer", "off", "--limit-address", "off", "--limit-unverified", "off"];
@@ -39,7 +39,7 @@ pub(crate) fn run(common: &Common) -> Result<(), Ended> {
     if audit.code == 0 {
         Ok(())
     } else {
-        Err(Ended::Wrong(format!("{}\nthe ledger does not balance afterwards", audit.out)))
+        Err(Failed::Wrong(format!("{}\nthe ledger does not balance afterwards", audit.out)))
     }
 }
 
@@ -51,7 +51,7 @@ fn as_caller(
     tag: &str,
     url: &str,
     token: &str,
-) -> Result<(), Ended> {
+) -> Result<(), Failed> {
     print_line(&format!("--> as {caller}"));
     let api = std::env::current_dir().map_err(Failed::to("find this folder"))?.join("gateway/tests/api");
     let mut command = Command::new(common.venv.join("bin/schemathesis"));
@@ -67,7 +67,7 @@ fn as_caller(
     if !done.status.success() {
         let log = std::fs::read_to_string(common.dir.join("gateway.log")).unwrap_or_default();
         let problems = String::from_utf8_lossy(&done.stderr);
-        return Err(Ended::Wrong(format!(
+        return Err(Failed::Wrong(format!(
             "{text}{problems}\n{log}\nthe gateway and its document differ, see above"
         )));
     }

@@ -10,11 +10,10 @@ use std::process::{Command, Stdio};
 use clap::{Args, ValueEnum};
 use testkit::files::write_secret;
 use testkit::gateway::random_text;
-use testkit::{Failed, wait_for};
+use testkit::{Failed, print_line, wait_for};
 
 use self::hosts::{Host, PLACE, path};
 use crate::launch::Sale;
-use crate::{Ended, print_line};
 
 /// The stock of everything that the sale has: more than a rolling restart sells.
 const STOCK: i64 = 100_000;
@@ -67,7 +66,7 @@ struct Fleet {
     url: String,
 }
 
-pub(crate) fn run(options: &Options) -> Result<u8, Ended> {
+pub(crate) fn run(options: &Options) -> Result<u8, Failed> {
     let kind = if options.redis_cluster { Kind::Cluster } else { Kind::Sentinels };
     match options.mode {
         Mode::Up => Fleet::up(kind).map(|_| 0),
@@ -95,16 +94,16 @@ impl Fleet {
     }
 
     /// The one that is up, or what is left of it. From now on this program is on the host of the load.
-    fn running() -> Result<Self, Ended> {
+    fn running() -> Result<Self, Failed> {
         let kind =
             std::fs::read_to_string(path("kind")).map_err(Failed::to("read what kind of fleet is up"))?;
         let kind = if kind.trim() == Kind::Cluster.name() { Kind::Cluster } else { Kind::Sentinels };
         hosts::enter(Host::Load)
-            .map_err(|failed| Ended::Wrong(format!("{failed}: scripts/cluster down, then up again")))?;
+            .map_err(|failed| Failed::Wrong(format!("{failed}: scripts/cluster down, then up again")))?;
         Ok(Self::of(kind))
     }
 
-    fn up(kind: Kind) -> Result<Self, Ended> {
+    fn up(kind: Kind) -> Result<Self, Failed> {
         let fleet = Self::of(kind);
         std::fs::create_dir(PLACE).map_err(Failed::to(&format!("make {PLACE}")))?;
         std::fs::write(path("kind"), kind.name()).map_err(Failed::to("note the kind of the fleet"))?;
@@ -147,7 +146,7 @@ impl Fleet {
     }
 
     /// Makes a Redis Cluster of the nodes.
-    fn join(&self) -> Result<(), Ended> {
+    fn join(&self) -> Result<(), Failed> {
         let mut command = Command::new("redis-cli");
         command.args(["--cluster", "create"]);
         command.args(self.nodes.iter().map(|node| node.at(nodes::REDIS).to_string()));
@@ -159,11 +158,11 @@ impl Fleet {
         let output = [made.stdout, made.stderr].concat();
         let output = String::from_utf8_lossy(&output);
         let last = output.lines().last().unwrap_or_default();
-        Err(Ended::Outside(format!("the cluster can't be made: {last}")))
+        Err(Failed::Outside(format!("the cluster can't be made: {last}")))
     }
 
     /// Defines the sale `cluster`: the example `small`, with more of everything and a longer hold.
-    fn define(&self) -> Result<(), Ended> {
+    fn define(&self) -> Result<(), Failed> {
         let example = Path::new("gateway/examples/small");
         let mut sale = Sale::read(&example.join("sale.toml"))?;
         sale.set("id", "cluster".into()).set("hold", "10m".into());
@@ -229,7 +228,7 @@ fn note_binaries() -> Result<(), Failed> {
     std::fs::write(path("bin"), &*folder).map_err(Failed::to("note where the programs are"))
 }
 
-fn down() -> Result<(), Ended> {
+fn down() -> Result<(), Failed> {
     hosts::halt_all()?;
     // Of whichever kind it is.
     let all = [Fleet::of(Kind::Cluster).nodes, Fleet::of(Kind::Cluster).gateways, vec![Host::Load]].concat();

@@ -10,16 +10,17 @@ use rustls::pki_types::CertificateDer;
 use rustls::version::TLS13;
 use serde_json::{Value, json};
 use testkit::cli::run as gateway_command;
+use testkit::files::local_address;
 use testkit::gateway::{Gateway, Setup, client, send};
 use testkit::keys::{Key, write_keys};
 use testkit::program::{Program, ours};
-use testkit::prometheus::{self, Prometheus, alertmanager, exporter, local_address};
+use testkit::prometheus::{self, Prometheus, alertmanager, exporter};
 use testkit::redis::{self, Redis};
 use testkit::tls::{self, Certificate};
-use testkit::{Failed, block_on, wait_for};
+use testkit::{Failed, block_on, print_line, wait_for};
 
+use crate::Common;
 use crate::launch::{Sale, crowd};
-use crate::{Common, Ended, print_line};
 
 const SALE: &str = "check";
 
@@ -39,7 +40,7 @@ struct Check<'a> {
     redis: Redis,
 }
 
-pub(crate) fn run(common: &Common) -> Result<(), Ended> {
+pub(crate) fn run(common: &Common) -> Result<(), Failed> {
     print_line("--> Redis, two gateways, redis_exporter, Prometheus, Alertmanager");
     // It ends so soon that there is an alert to be shown.
     let soon = jiff::Zoned::now().date() + jiff::ToSpan::days(5);
@@ -61,7 +62,7 @@ impl<'a> Check<'a> {
         common: &'a Common,
         certificate: &Certificate,
         trusted: CertificateDer<'static>,
-    ) -> Result<Self, Ended> {
+    ) -> Result<Self, Failed> {
         let dir = &common.dir;
         let options = ["--appendonly", "yes", "--appendfsync", "everysec", "--maxmemory", "1gb"];
         let redis =
@@ -111,7 +112,7 @@ impl<'a> Check<'a> {
     }
 
     /// A small launch, and what all of it shows of itself meanwhile.
-    fn launch(&self) -> Result<(), Ended> {
+    fn launch(&self) -> Result<(), Failed> {
         print_line("--> a small launch");
         let (dir, example) = (&self.common.dir, Path::new("gateway/examples/small"));
         let mut sale = Sale::read(&example.join("sale.toml"))?;
@@ -143,13 +144,16 @@ impl<'a> Check<'a> {
         };
         if !status.success() {
             let log = std::fs::read_to_string(dir.join("loadtest.log")).unwrap_or_default();
-            return Err(Ended::Wrong(format!("{log}\nthe load test ended with {status}")));
+            return Err(Failed::Wrong(format!("{log}\nthe load test ended with {status}")));
         }
         for (file, url) in [
             ("gateway.text", format!("{}/metrics", self.first.ops_url)),
             ("redis.text", format!("http://{}/metrics", self.exporter.1)),
         ] {
-            self.keep(file, &text_of(&url).ok_or_else(|| Failed(format!("{url} does not answer")))?)?;
+            self.keep(
+                file,
+                &text_of(&url).ok_or_else(|| Failed::Outside(format!("{url} does not answer")))?,
+            )?;
         }
         self.keep("gateway.list", &gateway_command(&["metrics", "--json"]).out)
     }
@@ -162,12 +166,12 @@ impl<'a> Check<'a> {
         }
     }
 
-    fn keep(&self, file: &str, text: &str) -> Result<(), Ended> {
+    fn keep(&self, file: &str, text: &str) -> Result<(), Failed> {
         Ok(std::fs::write(self.common.dir.join(file), text).map_err(Failed::to("write a file"))?)
     }
 
     /// Every query of every board, variable, mark and rule; then mistakes are planted, and found.
-    fn hold_against_the_boards(&self, began: Timestamp) -> Result<(), Ended> {
+    fn hold_against_the_boards(&self, began: Timestamp) -> Result<(), Failed> {
         // Rules of the budgets are evaluated every 15 s.
         let budgets = "launchgate:slo_bad:ratio_rate3d{slo=\"latency\"} >= 0";
         wait_for("the budgets are there", || self.prometheus.finds(budgets))?;
@@ -185,7 +189,7 @@ impl<'a> Check<'a> {
         if done.success() {
             Ok(())
         } else {
-            Err(Ended::Wrong("the dashboards have faults, see above".into()))
+            Err(Failed::Wrong("the dashboards have faults, see above".into()))
         }
     }
 
@@ -196,7 +200,7 @@ impl<'a> Check<'a> {
         command
     }
 
-    fn is_silent(&self) -> Result<(), Ended> {
+    fn is_silent(&self) -> Result<(), Failed> {
         print_line("--> silence where all is well");
         // Redis was started a minute ago, and the second gateway's certificate is about to end.
         let expected = "LaunchgateRedisRestarted|LaunchgateCertificateExpiring";
@@ -204,7 +208,7 @@ impl<'a> Check<'a> {
         Ok(wait_for("no other alert fires", || self.prometheus.finds(&silence))?)
     }
 
-    fn agrees_with_an_audit(&self) -> Result<(), Ended> {
+    fn agrees_with_an_audit(&self) -> Result<(), Failed> {
         print_line("--> the ledger beside an audit");
         // Holds may end between an audit and a scrape: it is tried again.
         let shown = wait_for("the ledger's panel agrees with the audit", || {
@@ -218,7 +222,7 @@ impl<'a> Check<'a> {
         Ok(())
     }
 
-    fn finds_a_drift(&self) -> Result<(), Ended> {
+    fn finds_a_drift(&self) -> Result<(), Failed> {
         print_line("--> a drift that is put into Redis by hand");
         self.does_not_fire("LaunchgateLedgerDrift")?;
         let add = |by: &str| {
@@ -232,7 +236,7 @@ impl<'a> Check<'a> {
         Ok(wait_for("LaunchgateLedgerDrift ends", || self.prometheus.finds(gone))?)
     }
 
-    fn finds_a_killed_gateway(&mut self) -> Result<(), Ended> {
+    fn finds_a_killed_gateway(&mut self) -> Result<(), Failed> {
         print_line("--> a gateway that is killed");
         self.does_not_fire("LaunchgateGatewayGone")?;
         self.first.kill();
@@ -243,7 +247,7 @@ impl<'a> Check<'a> {
             let url = format!("http://{}/api/v2/alerts", self.alertmanager.1);
             let added = block_on(send(client().post(url).json(&json!([{"labels": labels}]))));
             if added.status != 200 {
-                return Err(Ended::Outside(format!("Alertmanager takes no alert: {}", added.text)));
+                return Err(Failed::Outside(format!("Alertmanager takes no alert: {}", added.text)));
             }
         }
         let is_suppressed = || {
@@ -254,19 +258,19 @@ impl<'a> Check<'a> {
         Ok(wait_for("what follows is suppressed", || is_suppressed().then_some(()))?)
     }
 
-    fn fires(&self, alert: &str) -> Result<(), Ended> {
+    fn fires(&self, alert: &str) -> Result<(), Failed> {
         Ok(wait_for(&format!("{alert} fires"), || self.prometheus.fires(alert))?)
     }
 
-    fn does_not_fire(&self, alert: &str) -> Result<(), Ended> {
+    fn does_not_fire(&self, alert: &str) -> Result<(), Failed> {
         match self.prometheus.fires(alert) {
             None => Ok(()),
-            Some(()) => Err(Ended::Wrong(format!("{alert} fires before anything was broken"))),
+            Some(()) => Err(Failed::Wrong(format!("{alert} fires before anything was broken"))),
         }
     }
 
     /// Waits until an alert fires, and has reached the pager.
-    fn is_paged(&self, alert: &str) -> Result<(), Ended> {
+    fn is_paged(&self, alert: &str) -> Result<(), Failed> {
         let since = Instant::now();
         self.fires(alert)?;
         print_line(&format!("    {alert} fires after {} s", since.elapsed().as_secs()));

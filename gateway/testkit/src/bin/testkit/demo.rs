@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use clap::Args;
+use testkit::files::local_address;
 use testkit::gateway::{Gateway, Setup};
-use testkit::prometheus::{self, Prometheus, exporter, local_address};
+use testkit::prometheus::{self, Prometheus, exporter};
 use testkit::redis::{self, Redis, SYNCED_ALWAYS};
-use testkit::{Failed, block_on, wait_for};
+use testkit::{Failed, block_on, print_line, wait_for};
 
 use crate::launch::{Sale, crowd};
-use crate::{Ended, print_line};
 
 const SALE: &str = "national-good-car";
 
@@ -39,7 +39,7 @@ struct Demo<'a> {
 }
 
 /// Runs it; the verdict's exit code.
-pub(crate) fn run(options: &Options) -> Result<u8, Ended> {
+pub(crate) fn run(options: &Options) -> Result<u8, Failed> {
     let dir = &options.dir;
     print_line(&format!("starting Redis and a gateway in {}", dir.display()));
     let redis =
@@ -90,7 +90,7 @@ pub(crate) fn run(options: &Options) -> Result<u8, Ended> {
 impl Demo<'_> {
     /// The example's definition with other times and stock: a car for every fifth buyer, so that
     /// most are refused. More buyers would need longer preparation.
-    fn define(&self) -> Result<Sale, Ended> {
+    fn define(&self) -> Result<Sale, Failed> {
         let example = Path::new("gateway/examples").join(SALE);
         let mut sale = Sale::read(&example.join("sale.toml"))?;
         sale.opening_in(10 + i64::from(self.options.buyers / 1500));
@@ -111,7 +111,7 @@ impl Demo<'_> {
 
     /// Runs the day in half a minute and returns the verdict's exit code. Any machine should meet
     /// these thresholds; a load test on separate machines shows a gateway's speed.
-    fn launch(&self, metrics: std::net::SocketAddr) -> Result<u8, Ended> {
+    fn launch(&self, metrics: std::net::SocketAddr) -> Result<u8, Failed> {
         let report = &self.options.report;
         let mut command = crowd(&self.gateway, SALE, report, metrics);
         command.args(["--buyers", &self.options.buyers.to_string()]);
@@ -125,7 +125,7 @@ impl Demo<'_> {
         let ended = command.stdin(Stdio::null()).status().map_err(Failed::to("start loadtest"))?;
         let code = match ended.code() {
             Some(code @ (0 | 1 | 4)) => u8::try_from(code).unwrap(),
-            _ => return Err(Ended::Outside(format!("the load test did not come to a verdict: {ended}"))),
+            _ => return Err(Failed::Outside(format!("the load test did not come to a verdict: {ended}"))),
         };
         print_line(&format!("          {}", report.join("report.html").display()));
         print_line(&format!(
@@ -145,7 +145,7 @@ impl Demo<'_> {
     }
 
     /// Restocks the last model of the example by ten, for visitors of the demo.
-    fn offer_more(&self, sale: &Sale) -> Result<(), Ended> {
+    fn offer_more(&self, sale: &Sale) -> Result<(), Failed> {
         let last = sale.0["model"].as_array().unwrap().last().unwrap();
         let (model, was) = (last["id"].as_str().unwrap(), last["stock"].as_integer().unwrap());
         let (item, total, was) = (format!("model:{model}"), (was + 10).to_string(), was.to_string());
@@ -164,7 +164,7 @@ impl Demo<'_> {
             "for visitors of the demo",
         ]);
         if done.code != 0 {
-            return Err(Ended::Outside(format!("the restock failed: {}", done.err)));
+            return Err(Failed::Outside(format!("the restock failed: {}", done.err)));
         }
         let Gateway { url, ops_url, .. } = &self.gateway;
         let stores =
@@ -186,10 +186,10 @@ impl Demo<'_> {
     }
 
     /// Until a signal ends it, or the gateway ends by itself.
-    fn serve(mut self) -> Result<u8, Ended> {
+    fn serve(mut self) -> Result<u8, Failed> {
         loop {
             if let Some(status) = self.gateway.ended() {
-                return Err(Ended::Outside(format!("the gateway has ended by itself: {status}")));
+                return Err(Failed::Outside(format!("the gateway has ended by itself: {status}")));
             }
             std::thread::sleep(std::time::Duration::from_millis(200));
         }

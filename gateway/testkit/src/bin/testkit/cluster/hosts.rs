@@ -83,7 +83,8 @@ pub(super) fn wrapper(namespace: &str) -> [&str; 5] {
 
 /// Makes the bridge, and every host with its address.
 pub(super) fn make_network(hosts: &[Host]) -> Result<(), Failed> {
-    let lacks = |what: &'static str| move |error: Failed| Failed(format!("this kernel {what}: {error}"));
+    let lacks =
+        |what: &'static str| move |error: Failed| Failed::Outside(format!("this kernel {what}: {error}"));
     ip(&format!("netns add {SWITCH}")).map_err(lacks("makes no network namespaces"))?;
     ip(&format!("-n {SWITCH} link add bridge type bridge")).map_err(lacks("has no bridges"))?;
     ip(&format!("-n {SWITCH} link set bridge up"))?;
@@ -113,7 +114,7 @@ fn ip(words: &str) -> Result<(), Failed> {
     if done.status.success() {
         return Ok(());
     }
-    Err(Failed(format!("ip {words}: {}", String::from_utf8_lossy(&done.stderr).trim())))
+    Err(Failed::Outside(format!("ip {words}: {}", String::from_utf8_lossy(&done.stderr).trim())))
 }
 
 /// Moves this program to a host: its connections, threads and children are there from now on. To be called before any thread is

@@ -143,14 +143,14 @@ impl Fleet {
         let id = ask(primary.at(REDIS), "CLUSTER MYID");
         // After the length of the reply.
         let id = id.as_ref().and_then(|id| id.lines().nth(1));
-        let id = id.ok_or_else(|| Failed(format!("{primary} does not answer CLUSTER MYID")))?;
+        let id = id.ok_or_else(|| Failed::Outside(format!("{primary} does not answer CLUSTER MYID")))?;
         let follows = |node: &&Host| {
             let nodes = ask(node.at(REDIS), "CLUSTER NODES").unwrap_or_default();
             // A node's own line has the id of its primary.
             nodes.lines().any(|line| line.contains("myself") && line.contains(&format!(" {id} ")))
         };
         let replica = self.nodes.iter().find(follows).copied();
-        replica.ok_or_else(|| Failed(format!("{primary} has no replica")))
+        replica.ok_or_else(|| Failed::Outside(format!("{primary} has no replica")))
     }
 }
 
