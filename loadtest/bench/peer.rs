@@ -5,10 +5,11 @@
 
 use testkit::Failed;
 use testkit::files::local_address;
+use testkit::program::Server;
 use testkit::redis::Redis;
 use testkit::run_folder::RunFolder;
 
-use crate::servers::{Server, nginx};
+use crate::servers::nginx;
 
 const CONFIG: &str = include_str!("peer/nginx.conf");
 const HANDLER: &str = include_str!("peer/handler.lua");

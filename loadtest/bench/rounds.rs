@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use clap::ValueEnum;
 use testkit::gateway::Gateway;
 use testkit::options::Level;
-use testkit::program::Program;
+use testkit::program::{Program, Server};
 use testkit::redis::Redis;
 use testkit::run_folder::RunFolder;
 use testkit::{Failed, Signal};
@@ -17,7 +17,7 @@ use crate::cases::{
 use crate::cpus::make_room;
 use crate::figures::{Round, Row, Side};
 use crate::generator::{Generator, Requests};
-use crate::servers::{Server, floor, gateway, get, redis, replica, url, wrk};
+use crate::servers::{floor, gateway, get, redis, replica, url, wrk};
 use crate::{Options, peer};
 
 /// Connections that it is varied to besides.

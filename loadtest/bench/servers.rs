@@ -10,7 +10,7 @@ use testkit::cli::try_end;
 use testkit::files::local_address;
 use testkit::gateway::Gateway;
 use testkit::options::Level;
-use testkit::program::{Program, cpu_of, under};
+use testkit::program::{Program, Server, cpu_of, under};
 use testkit::redis::Redis;
 use testkit::run_folder::RunFolder;
 use testkit::{Failed, block_on, gateway, http, redis};
@@ -26,21 +26,6 @@ const ROOM: [[&str; 2]; 6] = [
     ["--queue-delay-max-ms", "10000"],
     ["--limit-address", "100000000:100000000"],
 ];
-
-/// A server that the gateway is compared with; it ends with this value.
-pub(crate) struct Server {
-    pub(crate) program: Program,
-    pub(crate) address: SocketAddr,
-}
-
-impl Server {
-    /// Starts a program that will listen at `address`.
-    fn start(program: Program, address: SocketAddr, log: &Path) -> Result<Self, Failed> {
-        let mut program = program.log_to(log)?;
-        program.start_at(address)?;
-        Ok(Self { program, address })
-    }
-}
 
 /// CPU time of this process.
 pub(crate) fn own_cpu() -> Duration {

@@ -108,24 +108,6 @@ pub fn exchange(address: SocketAddr, request: &str) -> Option<String> {
     block_on(async { tokio::time::timeout(ANSWER, exchange).await.ok()? })
 }
 
-/// Status and body of a request; `headers` besides the usual ones end with a line break each.
-pub fn call(
-    address: SocketAddr,
-    method_path: &str,
-    bearer: &str,
-    headers: &str,
-    body: &str,
-) -> Option<(u16, String)> {
-    let length = body.len();
-    let request = format!(
-        "{method_path} HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {bearer}\r\nconnection: close\r\n\
-         {headers}content-length: {length}\r\n\r\n{body}"
-    );
-    let answer = exchange(address, &request)?;
-    let (head, body) = answer.split_once("\r\n\r\n")?;
-    Some((head.split(' ').nth(1)?.parse().ok()?, body.to_owned()))
-}
-
 /// The first JSON object that begins so, of a stream that has no end.
 pub fn first_of_stream(
     address: SocketAddr,

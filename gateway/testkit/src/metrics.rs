@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::gateway::Gateway;
+use crate::gateway::Client;
 
 /// Samples by series, as they are written: `name{label="value"}`.
 #[derive(Debug)]
@@ -64,7 +64,7 @@ impl Samples {
     }
 }
 
-impl Gateway {
+impl Client {
     /// What it shows now.
     pub async fn metrics(&self) -> Samples {
         let reply = self.ops_get("/metrics").await;

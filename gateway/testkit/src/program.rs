@@ -194,6 +194,21 @@ fn open_log(file: &Path) -> Result<File, Failed> {
     OpenOptions::new().create(true).append(true).open(file).map_err(Failed::to("make a log"))
 }
 
+/// A program that listens; it ends with this value.
+pub struct Server {
+    pub program: Program,
+    pub address: SocketAddr,
+}
+
+impl Server {
+    /// Starts a program that will listen at this address, with its output in this file.
+    pub fn start(program: Program, address: SocketAddr, log: &Path) -> Result<Self, Failed> {
+        let mut program = program.log_to(log)?;
+        program.start_at(address)?;
+        Ok(Self { program, address })
+    }
+}
+
 /// Sends a signal to a process.
 pub fn signal_to(pid: u32, signal: Signal) {
     let pid = Pid::from_raw(pid.cast_signed()).expect("a process id");

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::files::local_address;
 use crate::gateway::{client, send};
-use crate::program::Program;
+use crate::program::{Program, Server};
 use crate::redis::Redis;
 use crate::{Failed, block_on};
 
@@ -27,7 +27,7 @@ pub struct Setup<'a> {
 
 /// A running Prometheus. It is killed when this is dropped.
 pub struct Prometheus {
-    _program: Program,
+    _server: Server,
     pub url: String,
 }
 
@@ -43,13 +43,8 @@ impl Setup<'_> {
             ("alertmanagers", self.alertmanagers),
         ];
         for (group, addresses) in groups {
-            let targets: Vec<String> =
-                addresses.iter().map(|address| format!("{:?}", address.to_string())).collect();
-            let text = if targets.is_empty() {
-                "[]\n".into()
-            } else {
-                format!("- targets: [{}]\n", targets.join(", "))
-            };
+            // Every JSON is YAML.
+            let text = serde_json::json!([{"targets": addresses}]).to_string();
             let file = copy.join(format!("targets/{group}.yml"));
             std::fs::write(file, text).map_err(Failed::to("write Prometheus's targets"))?;
         }
@@ -58,9 +53,9 @@ impl Setup<'_> {
         command.arg("--config.file").arg(copy.join("prometheus.yml"));
         command.arg("--storage.tsdb.path").arg(self.dir.join("tsdb"));
         command.args(["--web.listen-address", &address.to_string()]);
-        let mut program = Program::new("prometheus", command).log_to(&self.dir.join("prometheus.log"))?;
-        program.start_at(address)?;
-        Ok(Prometheus { _program: program, url: format!("http://{address}") })
+        let server =
+            Server::start(Program::new("prometheus", command), address, &self.dir.join("prometheus.log"))?;
+        Ok(Prometheus { _server: server, url: format!("http://{address}") })
     }
 }
 
@@ -89,26 +84,22 @@ fn form(text: &str) -> String {
     text.bytes().map(|byte| format!("%{byte:02X}")).collect()
 }
 
-/// Starts redis_exporter for a Redis; where it listens.
-pub fn exporter(redis: &Redis, dir: &Path) -> Result<(Program, SocketAddr), Failed> {
+/// Starts redis_exporter for a Redis.
+pub fn exporter(redis: &Redis, dir: &Path) -> Result<Server, Failed> {
     let address = local_address();
     let mut command = Command::new("prometheus-redis-exporter");
     command.args(["-redis.addr", &format!("unix://{}", redis.socket().display())]);
     command.args(["-web.listen-address", &address.to_string()]);
-    let mut program = Program::new("redis_exporter", command).log_to(&dir.join("exporter.log"))?;
-    program.start_at(address)?;
-    Ok((program, address))
+    Server::start(Program::new("redis_exporter", command), address, &dir.join("exporter.log"))
 }
 
-/// Starts Alertmanager with this configuration; where it listens.
-pub fn alertmanager(configuration: &Path, dir: &Path) -> Result<(Program, SocketAddr), Failed> {
+/// Starts Alertmanager with this configuration.
+pub fn alertmanager(configuration: &Path, dir: &Path) -> Result<Server, Failed> {
     let address = local_address();
     let mut command = Command::new("prometheus-alertmanager");
     command.arg("--config.file").arg(configuration).arg("--storage.path").arg(dir.join("alertmanager"));
     command.args(["--web.listen-address", &address.to_string(), "--cluster.listen-address", ""]);
-    let mut program = Program::new("alertmanager", command).log_to(&dir.join("alertmanager.log"))?;
-    program.start_at(address)?;
-    Ok((program, address))
+    Server::start(Program::new("alertmanager", command), address, &dir.join("alertmanager.log"))
 }
 
 fn copy_folder(from: &Path, to: &Path) -> Result<(), Failed> {

@@ -5,11 +5,13 @@ mod nodes;
 mod rolling;
 
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use clap::{Args, ValueEnum};
+use testkit::cli::{Ended, try_end};
 use testkit::files::write_secret;
 use testkit::gateway::random_text;
+use testkit::options::Named;
 use testkit::{Failed, print_line, wait_for};
 
 use self::hosts::{Host, PLACE, path};
@@ -39,19 +41,10 @@ enum Mode {
     Down,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Kind {
     Sentinels,
     Cluster,
-}
-
-impl Kind {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Sentinels => "sentinels",
-            Self::Cluster => "cluster",
-        }
-    }
 }
 
 /// The programs of a fleet. They find each other by fixed addresses, and outlive this.
@@ -97,7 +90,7 @@ impl Fleet {
     fn running() -> Result<Self, Failed> {
         let kind =
             std::fs::read_to_string(path("kind")).map_err(Failed::to("read what kind of fleet is up"))?;
-        let kind = if kind.trim() == Kind::Cluster.name() { Kind::Cluster } else { Kind::Sentinels };
+        let kind = Kind::from_str(kind.trim(), false).unwrap_or(Kind::Sentinels);
         hosts::enter(Host::Load)
             .map_err(|failed| Failed::Wrong(format!("{failed}: scripts/cluster down, then up again")))?;
         Ok(Self::of(kind))
@@ -151,12 +144,11 @@ impl Fleet {
         command.args(["--cluster", "create"]);
         command.args(self.nodes.iter().map(|node| node.at(nodes::REDIS).to_string()));
         command.args(["--cluster-replicas", "1", "--cluster-yes"]);
-        let made = command.stdin(Stdio::null()).output().map_err(Failed::to("start redis-cli"))?;
-        if made.status.success() {
+        let Ended { code, out, err } = try_end(command)?;
+        if code == 0 {
             return Ok(());
         }
-        let output = [made.stdout, made.stderr].concat();
-        let output = String::from_utf8_lossy(&output);
+        let output = out + &err;
         let last = output.lines().last().unwrap_or_default();
         Err(Failed::Outside(format!("the cluster can't be made: {last}")))
     }
@@ -235,7 +227,7 @@ fn down() -> Result<(), Failed> {
     hosts::remove_network(&all);
     match std::fs::remove_dir_all(PLACE) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(Failed::to(&format!("remove {PLACE}"))(error).into())
+            Err(Failed::to(&format!("remove {PLACE}"))(error))
         }
         _ => Ok(()),
     }

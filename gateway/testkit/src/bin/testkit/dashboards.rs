@@ -13,7 +13,7 @@ use testkit::cli::run as gateway_command;
 use testkit::files::local_address;
 use testkit::gateway::{Gateway, Setup, client, send};
 use testkit::keys::{Key, write_keys};
-use testkit::program::{Program, ours};
+use testkit::program::{Program, Server, ours};
 use testkit::prometheus::{self, Prometheus, alertmanager, exporter};
 use testkit::redis::{self, Redis};
 use testkit::tls::{self, Certificate};
@@ -35,8 +35,8 @@ struct Check<'a> {
     trusted: CertificateDer<'static>,
     prometheus: Prometheus,
     loadtest: SocketAddr,
-    alertmanager: (Program, SocketAddr),
-    exporter: (Program, SocketAddr),
+    alertmanager: Server,
+    exporter: Server,
     redis: Redis,
 }
 
@@ -102,9 +102,9 @@ impl<'a> Check<'a> {
             configuration: source,
             dir,
             gateways: &[first.ops_address(), second.ops_address()],
-            exporters: &[exporter.1],
+            exporters: &[exporter.address],
             loadtests: &[loadtest],
-            alertmanagers: &[alertmanager.1],
+            alertmanagers: &[alertmanager.address],
         };
         let prometheus = prometheus.start()?;
         wait_for("Prometheus scrapes", || prometheus.finds("sum(up{job=~\"launchgate|redis\"}) == 3"))?;
@@ -148,7 +148,7 @@ impl<'a> Check<'a> {
         }
         for (file, url) in [
             ("gateway.text", format!("{}/metrics", self.first.ops_url)),
-            ("redis.text", format!("http://{}/metrics", self.exporter.1)),
+            ("redis.text", format!("http://{}/metrics", self.exporter.address)),
         ] {
             self.keep(
                 file,
@@ -167,7 +167,7 @@ impl<'a> Check<'a> {
     }
 
     fn keep(&self, file: &str, text: &str) -> Result<(), Failed> {
-        Ok(std::fs::write(self.common.dir.join(file), text).map_err(Failed::to("write a file"))?)
+        std::fs::write(self.common.dir.join(file), text).map_err(Failed::to("write a file"))
     }
 
     /// Every query of every board, variable, mark and rule; then mistakes are planted, and found.
@@ -205,7 +205,7 @@ impl<'a> Check<'a> {
         // Redis was started a minute ago, and the second gateway's certificate is about to end.
         let expected = "LaunchgateRedisRestarted|LaunchgateCertificateExpiring";
         let silence = format!("absent(ALERTS{{alertstate=\"firing\", alertname!~\"{expected}\"}})");
-        Ok(wait_for("no other alert fires", || self.prometheus.finds(&silence))?)
+        wait_for("no other alert fires", || self.prometheus.finds(&silence))
     }
 
     fn agrees_with_an_audit(&self) -> Result<(), Failed> {
@@ -233,7 +233,7 @@ impl<'a> Check<'a> {
         self.is_paged("LaunchgateLedgerDrift")?;
         add("-1");
         let gone = "absent(ALERTS{alertname=\"LaunchgateLedgerDrift\", alertstate=\"firing\"})";
-        Ok(wait_for("LaunchgateLedgerDrift ends", || self.prometheus.finds(gone))?)
+        wait_for("LaunchgateLedgerDrift ends", || self.prometheus.finds(gone))
     }
 
     fn finds_a_killed_gateway(&mut self) -> Result<(), Failed> {
@@ -244,7 +244,7 @@ impl<'a> Check<'a> {
         print_line("--> what follows from another alert keeps quiet");
         for alert in ["LaunchgateFailingNow", "LaunchgateRedisUnreachable"] {
             let labels = json!({"alertname": alert, "severity": "critical", "job": "launchgate"});
-            let url = format!("http://{}/api/v2/alerts", self.alertmanager.1);
+            let url = format!("http://{}/api/v2/alerts", self.alertmanager.address);
             let added = block_on(send(client().post(url).json(&json!([{"labels": labels}]))));
             if added.status != 200 {
                 return Err(Failed::Outside(format!("Alertmanager takes no alert: {}", added.text)));
@@ -255,11 +255,11 @@ impl<'a> Check<'a> {
                 .iter()
                 .any(|alert| alert["status"]["state"] == "suppressed")
         };
-        Ok(wait_for("what follows is suppressed", || is_suppressed().then_some(()))?)
+        wait_for("what follows is suppressed", || is_suppressed().then_some(()))
     }
 
     fn fires(&self, alert: &str) -> Result<(), Failed> {
-        Ok(wait_for(&format!("{alert} fires"), || self.prometheus.fires(alert))?)
+        wait_for(&format!("{alert} fires"), || self.prometheus.fires(alert))
     }
 
     fn does_not_fire(&self, alert: &str) -> Result<(), Failed> {
@@ -276,25 +276,24 @@ impl<'a> Check<'a> {
         print_line(&format!("    {alert} fires after {} s", since.elapsed().as_secs()));
         let is_active =
             || self.alerts(alert, "&receiver=pager").iter().any(|alert| alert["status"]["state"] == "active");
-        Ok(wait_for(&format!("{alert} reaches the pager"), || is_active().then_some(()))?)
+        wait_for(&format!("{alert} reaches the pager"), || is_active().then_some(()))
     }
 
     fn alerts(&self, name: &str, filter: &str) -> Vec<Value> {
-        let url = format!("http://{}/api/v2/alerts?filter=alertname={name}{filter}", self.alertmanager.1);
+        let url =
+            format!("http://{}/api/v2/alerts?filter=alertname={name}{filter}", self.alertmanager.address);
         block_on(send(client().get(url))).json.as_array().cloned().unwrap_or_default()
     }
 }
 
 /// The configuration of Alertmanager, whose receivers are at this address.
 fn leading_to(text: &str, address: SocketAddr) -> String {
-    let mut led = String::new();
-    let mut rest = text;
-    while let Some(at) = rest.find("http://127.0.0.1:") {
-        let end = rest[at + 7..].find('/').map_or(rest.len(), |slash| at + 7 + slash);
-        led += &format!("{}http://{address}", &rest[..at]);
-        rest = &rest[end..];
-    }
-    led + rest
+    let mut parts = text.split("http://127.0.0.1:");
+    let before = parts.next().unwrap_or_default().to_owned();
+    parts.fold(before, |led, part| {
+        let path = part.find('/').map_or("", |slash| &part[slash..]);
+        format!("{led}http://{address}{path}")
+    })
 }
 
 fn text_of(url: &str) -> Option<String> {

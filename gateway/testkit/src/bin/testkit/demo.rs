@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use clap::Args;
+use testkit::cli::output;
 use testkit::files::local_address;
-use testkit::gateway::{Gateway, Setup};
+use testkit::gateway::{Client, Gateway, Setup};
 use testkit::prometheus::{self, Prometheus, exporter};
 use testkit::redis::{self, Redis, SYNCED_ALWAYS};
 use testkit::{Failed, block_on, print_line, wait_for};
@@ -58,13 +59,13 @@ pub(crate) fn run(options: &Options) -> Result<u8, Failed> {
     let gateway = gateway.start()?;
     block_on(gateway.ready());
     // With the rules as they are in the repository, and no Alertmanager to page anyone.
-    let (_exporter, exporter) = exporter(&redis, dir)?;
+    let exporter = exporter(&redis, dir)?;
     let loadtest = local_address();
     let prometheus = prometheus::Setup {
         configuration: Path::new("dashboards/prometheus"),
         dir,
         gateways: &[gateway.ops_address()],
-        exporters: &[exporter],
+        exporters: &[exporter.address],
         loadtests: &[loadtest],
         alertmanagers: &[],
     };
@@ -101,11 +102,11 @@ impl Demo<'_> {
             let share = (stock(model) * cars / all).max(1);
             model.as_table_mut().unwrap().insert("stock".into(), share.into());
         }
-        let stores = Command::new("sh").arg(example.join("make-stores")).output();
-        let stores = stores.map_err(Failed::to("make the stores"))?.stdout;
+        let mut stores = Command::new("sh");
+        stores.arg(example.join("make-stores"));
         let folder = self.options.dir.join("sale");
         std::fs::create_dir(&folder).map_err(Failed::to("make a directory"))?;
-        sale.apply(&folder, &String::from_utf8_lossy(&stores), &self.redis.url())?;
+        sale.apply(&folder, &output(stores)?, &self.redis.url())?;
         Ok(sale)
     }
 
@@ -150,23 +151,12 @@ impl Demo<'_> {
         let (model, was) = (last["id"].as_str().unwrap(), last["stock"].as_integer().unwrap());
         let (item, total, was) = (format!("model:{model}"), (was + 10).to_string(), was.to_string());
         let redis = self.redis.url();
-        let done = testkit::cli::run(&[
-            "sale",
-            "--redis",
-            &redis,
-            "restock",
-            SALE,
-            &item,
-            &total,
-            "--was",
-            &was,
-            "--reason",
-            "for visitors of the demo",
-        ]);
+        let restock = ["sale", "--redis", &redis, "restock", SALE, &item, &total, "--was", &was];
+        let done = testkit::cli::run(&[&restock[..], &["--reason", "for visitors of the demo"]].concat());
         if done.code != 0 {
             return Err(Failed::Outside(format!("the restock failed: {}", done.err)));
         }
-        let Gateway { url, ops_url, .. } = &self.gateway;
+        let Client { url, ops_url, .. } = &*self.gateway;
         let stores =
             block_on(self.gateway.get(&format!("/v1/sales/{SALE}/stores?available=true&limit=1"))).json;
         let body = serde_json::json!({"model": model, "packages": ["maintenance"], "store": stores["stores"][0]["id"]});

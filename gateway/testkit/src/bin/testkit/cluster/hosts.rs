@@ -6,12 +6,13 @@ use std::fs::File;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use procfs::process::{ProcState, Process};
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use testkit::cli::output;
 use testkit::program::{Program, under};
 use testkit::{Failed, wait_for};
 
@@ -109,12 +110,9 @@ pub(super) fn remove_network(hosts: &[Host]) {
 }
 
 fn ip(words: &str) -> Result<(), Failed> {
-    let done = Command::new("ip").args(words.split(' ')).stdin(Stdio::null()).output();
-    let done = done.map_err(Failed::to("start ip"))?;
-    if done.status.success() {
-        return Ok(());
-    }
-    Err(Failed::Outside(format!("ip {words}: {}", String::from_utf8_lossy(&done.stderr).trim())))
+    let mut command = Command::new("ip");
+    command.args(words.split(' '));
+    output(command).map(drop).map_err(|failed| failed.during(words))
 }
 
 /// Moves this program to a host: its connections, threads and children are there from now on. To be called before any thread is

@@ -1,12 +1,12 @@
 //! The programs of a fleet: started, and asked for their state.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
-use testkit::gateway::clean;
-use testkit::http;
+use testkit::gateway::{clean, client, send};
 use testkit::program::ours;
 use testkit::redis::{self, ask};
-use testkit::{Failed, wait_for};
+use testkit::{Failed, block_on, wait_for};
 
 use super::hosts::{Host, path, pid_file, wrapper};
 use super::{Fleet, Kind};
@@ -16,6 +16,8 @@ pub(super) const SENTINEL: u16 = 26379;
 /// Where a gateway listens for buyers, and for ops.
 pub(super) const GATEWAY: u16 = 8080;
 pub(super) const OPS: u16 = 9090;
+/// For an answer of a gateway.
+const ANSWER: Duration = Duration::from_secs(10);
 /// The name under which sentinels watch the primary.
 pub(super) const SERVICE: &str = "ledger";
 
@@ -164,13 +166,17 @@ pub(super) fn is_primary(node: Host) -> bool {
 }
 
 pub(super) fn is_ready(gateway: Host) -> bool {
-    http::call(gateway.at(OPS), "GET /readyz", "", "", "").is_some_and(|(status, _)| status == 200)
+    has(gateway.at(OPS), "/readyz")
 }
 
 /// Whether a gateway is ready with this sale: one that has just been defined is read first.
 pub(super) fn serves(gateway: Host, sale: &str) -> bool {
-    let found = http::call(gateway.at(GATEWAY), &format!("GET /v1/sales/{sale}"), "", "", "");
-    found.is_some_and(|(status, _)| status == 200) && is_ready(gateway)
+    has(gateway.at(GATEWAY), &format!("/v1/sales/{sale}")) && is_ready(gateway)
+}
+
+fn has(address: SocketAddr, path: &str) -> bool {
+    let request = client().get(format!("http://{address}{path}")).timeout(ANSWER);
+    block_on(send(request)).status == 200
 }
 
 /// Empty if the node does not answer.
