@@ -2,7 +2,7 @@
 # Shared by the scripts: output, installation of packages, and processes that end with the script.
 # Source it after `set -euo pipefail`: the script goes on in the root of the repository, and was called in $caller.
 # shellcheck disable=SC2034
-caller=$PWD
+caller=$PWD script=$(realpath "$0")
 cd "$(dirname "$0")/.." || exit 3
 # Variables that are set for another gateway must not apply here.
 # shellcheck disable=SC2086
@@ -14,6 +14,12 @@ say() { printf '%s\n' "$*"; }
 die() {
     printf '%s: %s\n' "${0##*/}" "$2" >&2
     exit "$1"
+}
+
+# help: prints the comment at the top of the script from its usage on, and ends it.
+help() {
+    sed -n '/^# Usage:/,/^[^#]/s/^# \{0,1\}//p' "$script"
+    exit 0
 }
 
 # Every started program leads a process group of its own, so that its children end with it.

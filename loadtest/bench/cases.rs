@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use clap::ValueEnum;
-use serde_json::json;
+use serde_json::{Value, json};
 use testkit::definition::write;
-use testkit::http::exchange;
+use testkit::gateway::{Gateway, send};
 use testkit::options::{Level, Named};
 use testkit::program::Program;
 use testkit::redis::Redis;
 use testkit::run_folder::RunFolder;
-use testkit::{Failed, print_line};
+use testkit::{Failed, Method, block_on, print_line};
 
 use crate::figures::Figures;
 use crate::generator::{Generator, Outcome, Requests};
@@ -127,24 +127,17 @@ impl Buyers {
         Ok(Self { tokens: tokens.lines().map(str::to_owned).collect() })
     }
 
-    /// How many there are.
-    pub(crate) fn len(&self) -> usize {
-        self.tokens.len()
-    }
-
     /// The tap of each buyer, with a key of its own, over so many stores.
     pub(crate) fn taps(&self, sale: &str, stores: usize) -> Requests {
         let mut requests = Requests::default();
         for (n, token) in self.tokens.iter().enumerate() {
             // Next to each other in time is not next to each other in the list.
-            let store = n.wrapping_mul(7_919) % stores;
-            let body = format!(
-                r#"{{"model":"air-400-white","packages":["cover","maintenance"],"store":"gz-{store:05}"}}"#
-            );
+            let body = selection(n.wrapping_mul(7_919) % stores).to_string();
             requests.push(&format!(
                 "POST /v1/sales/{sale}/reservations HTTP/1.1\r\nhost: launch.example\r\n\
-                 authorization: Bearer {token}\r\nidempotency-key: \"tap-{n:010}\"\r\n\
+                 authorization: Bearer {token}\r\nidempotency-key: {}\r\n\
                  content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+                key(n),
                 body.len()
             ));
         }
@@ -275,15 +268,23 @@ pub(crate) fn warmed(
 }
 
 /// Bytes of a 201's body and of its `Location`, from the last buyer's tap.
-pub(crate) fn sizes_of_a_win(buyers: &Buyers, gateway: SocketAddr) -> Result<(usize, usize), Failed> {
-    let taps = buyers.taps("won", 1);
-    let last = std::str::from_utf8(taps.get(buyers.len() - 1)).unwrap_or_default();
-    let answer = exchange(gateway, &last.replace("\r\nhost:", "\r\nconnection: close\r\nhost:"));
-    let answer = answer.ok_or_else(|| Failed::Outside("the gateway does not answer".into()))?;
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_default();
-    let location = head.lines().find_map(|line| line.strip_prefix("location: ")).unwrap_or_default();
-    if !head.starts_with("HTTP/1.1 201") || location.is_empty() {
-        return Err(Failed::Wrong(format!("the first tap did not win:\n{answer}")));
+pub(crate) fn sizes_of_a_win(buyers: &Buyers, gateway: &Gateway) -> Result<(usize, usize), Failed> {
+    let n = buyers.tokens.len() - 1;
+    let request = gateway.request(Method::POST, "/v1/sales/won/reservations").bearer_auth(&buyers.tokens[n]);
+    let answer = block_on(send(request.header("idempotency-key", key(n)).json(&selection(0))));
+    let location = answer.header("location");
+    if answer.status != 201 || location.is_empty() {
+        return Err(Failed::Wrong(format!("the first tap did not win: {} {}", answer.status, answer.text)));
     }
-    Ok((body.len(), location.len()))
+    Ok((answer.text.len(), location.len()))
+}
+
+/// The key of a buyer's tap.
+fn key(buyer: usize) -> String {
+    format!("\"tap-{buyer:010}\"")
+}
+
+/// What a tap asks for, at this store.
+fn selection(store: usize) -> Value {
+    json!({"model": "air-400-white", "packages": ["cover", "maintenance"], "store": format!("gz-{store:05}")})
 }

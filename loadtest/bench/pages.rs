@@ -1,18 +1,17 @@
 //! Measures what a hundred open live pages cost a gateway: its CPU with and without them, in turn,
 //! under the same few taps. Every page must get its line every second.
 
-use std::io::{Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use serde_json::json;
 use testkit::gateway::{Gateway, OPS_TOKEN};
 use testkit::run_folder::RunFolder;
-use testkit::{Failed, print_line};
+use testkit::{Failed, Method, Response, block_on, print_line};
+use tokio::task::JoinSet;
+use tokio::time::sleep;
 
 use crate::Options;
 use crate::cases::{Buyers, CONNECTIONS, Case, WARM_UP, audit, ledger, rounds, warmed};
@@ -34,8 +33,6 @@ const LASTS: usize = 15;
 const LASTS_QUICK: usize = 5;
 /// What they may cost, in percent of a core.
 const TARGET: f64 = 2.0;
-/// What a reader takes for its own; it holds no more than this.
-const STACK: usize = 128 * 1024;
 
 /// Percent of a core, without pages and with all of them.
 #[derive(Debug, Clone, Copy, Serialize)]
@@ -61,10 +58,10 @@ pub(crate) fn run(options: &Options) -> Result<(), Failed> {
     let measured = rounds(count, || {
         let alone = share()?;
         let memory = gateway.program.resident();
-        let pages = Pages::open(gateway.ops_address())?;
+        let pages = block_on(Pages::open(&gateway))?;
         let watched = share()?;
         let memory = (gateway.program.resident() as f64 - memory as f64) / PAGES as f64;
-        pages.close(lasts as u64)?;
+        block_on(pages.close(lasts as u64))?;
         Ok(Round { alone, watched, memory })
     })?;
     audit(&folder, &redis, Case::Won)?;
@@ -92,53 +89,43 @@ fn share(
     Ok(100.0 * cpu.as_secs_f64() / took.as_secs_f64())
 }
 
-/// Open pages, each read by a thread of its own.
+/// Open pages, each read by a task of its own.
 struct Pages {
-    streams: Vec<TcpStream>,
-    readers: Vec<JoinHandle<()>>,
+    readers: JoinSet<()>,
     /// Lines that each has got.
     lines: Vec<Arc<AtomicU64>>,
 }
 
 impl Pages {
-    fn open(ops: SocketAddr) -> Result<Self, Failed> {
-        let mut pages = Self { streams: Vec::new(), readers: Vec::new(), lines: Vec::new() };
+    async fn open(gateway: &Gateway) -> Result<Self, Failed> {
+        let mut pages = Self { readers: JoinSet::new(), lines: Vec::new() };
         for _ in 0..PAGES {
-            let outside = || Failed::to("open a page");
-            let mut stream = TcpStream::connect(ops).map_err(outside())?;
-            let request = format!(
-                "GET /admin/v1/live?sale=won HTTP/1.1\r\nhost: {ops}\r\n\
-                 authorization: Bearer {OPS_TOKEN}\r\n\r\n"
-            );
-            stream.write_all(request.as_bytes()).map_err(outside())?;
-            let (reader, lines) = (stream.try_clone().map_err(outside())?, Arc::new(AtomicU64::new(0)));
-            let counted = lines.clone();
-            let thread = std::thread::Builder::new().stack_size(STACK).spawn(move || read(reader, &counted));
-            pages.streams.push(stream);
-            pages.readers.push(thread.map_err(outside())?);
-            pages.lines.push(lines);
+            let request = gateway.ops_request(Method::GET, "/admin/v1/live?sale=won", OPS_TOKEN);
+            let page = request.send().await.map_err(Failed::to("open a page"))?;
+            let lines = Arc::new(AtomicU64::new(0));
+            pages.lines.push(lines.clone());
+            pages.readers.spawn(read(page, lines));
         }
         // The history that each is given first is not what is measured.
         let started = Instant::now();
-        while pages.lines.iter().any(|lines| lines.load(Relaxed) < 2) {
+        while pages.least() < 2 {
             if started.elapsed() > Duration::from_secs(30) {
                 return Err(Failed::Wrong("not every page gets its lines".into()));
             }
-            std::thread::sleep(Duration::from_millis(50));
+            sleep(Duration::from_millis(50)).await;
         }
         pages.lines.iter().for_each(|lines| lines.store(0, Relaxed));
         Ok(pages)
     }
 
+    fn least(&self) -> u64 {
+        self.lines.iter().map(|lines| lines.load(Relaxed)).min().unwrap_or_default()
+    }
+
     /// Closes them; each must have got as many lines as there were seconds.
-    fn close(self, seconds: u64) -> Result<(), Failed> {
-        let least = self.lines.iter().map(|lines| lines.load(Relaxed)).min().unwrap_or_default();
-        for stream in &self.streams {
-            let _ = stream.shutdown(Shutdown::Both);
-        }
-        for reader in self.readers {
-            let _ = reader.join();
-        }
+    async fn close(mut self, seconds: u64) -> Result<(), Failed> {
+        let least = self.least();
+        self.readers.shutdown().await;
         if least + 2 < seconds {
             return Err(Failed::Wrong(format!("a page got {least} lines in {seconds} s")));
         }
@@ -147,19 +134,15 @@ impl Pages {
 }
 
 /// Counts lines of numbers to the end of a stream.
-fn read(mut stream: TcpStream, lines: &AtomicU64) {
+async fn read(mut page: Response, lines: Arc<AtomicU64>) {
     const MARK: &[u8] = br#""kind":"now""#;
-    let mut bytes = vec![0; 64 * 1024];
-    let mut buffered = 0;
-    while let Ok(read @ 1..) = stream.read(&mut bytes[buffered..]) {
-        let seen = &bytes[..buffered + read];
+    let mut seen = Vec::new();
+    while let Ok(Some(chunk)) = page.chunk().await {
+        seen.extend_from_slice(&chunk);
         let found = seen.windows(MARK.len()).filter(|window| *window == MARK).count();
         lines.fetch_add(found as u64, Relaxed);
         // A mark may come in two pieces.
-        let tail = seen.len().saturating_sub(MARK.len() - 1);
-        let (from, to) = (tail, seen.len());
-        bytes.copy_within(from..to, 0);
-        buffered = to - from;
+        seen.drain(..seen.len().saturating_sub(MARK.len() - 1));
     }
 }
 

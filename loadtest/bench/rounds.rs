@@ -8,7 +8,7 @@ use testkit::options::Level;
 use testkit::program::{Program, Server};
 use testkit::redis::Redis;
 use testkit::run_folder::RunFolder;
-use testkit::{Failed, Signal};
+use testkit::{Failed, Signal, block_on};
 
 use crate::cases::{
     BATCHES, Buyers, CONNECTIONS, Case, MOST_CONNECTIONS, WARM_UP, audit, define, ledger, measure,
@@ -17,7 +17,7 @@ use crate::cases::{
 use crate::cpus::make_room;
 use crate::figures::{Round, Row, Side};
 use crate::generator::{Generator, Requests};
-use crate::servers::{floor, gateway, get, redis, replica, url, wrk};
+use crate::servers::{floor, gateway, redis, replica, url, wrk};
 use crate::{Options, peer};
 
 /// Connections that it is varied to besides.
@@ -165,10 +165,9 @@ impl Bench<'_> {
         define(&self.folder, &redis, STORES, self.count)?;
         let options = ["--durability", level.option()];
         let gateway = gateway(&self.folder, redis.address(), workers, &[], &options)?;
-        let page = get(gateway.address(), "/v1/sales/won").unwrap_or_default();
-        let page = page.split_once("\r\n\r\n").map_or(0, |(_, body)| body.len());
+        let page = block_on(gateway.get("/v1/sales/won")).text.len();
         // The length of a 201, from the last buyer, which is not measured.
-        let (body, location) = sizes_of_a_win(buyers, gateway.address())?;
+        let (body, location) = sizes_of_a_win(buyers, &gateway)?;
         let floor_get = floor(&self.folder, workers, page, 18)?;
         let floor = floor(&self.folder, workers, body, location)?;
         Ok(Stage { redis, _replica: replica, gateway, floor, floor_get, workers, level: level.option() })

@@ -13,7 +13,7 @@ use testkit::options::Level;
 use testkit::program::{Program, Server, cpu_of, under};
 use testkit::redis::Redis;
 use testkit::run_folder::RunFolder;
-use testkit::{Failed, block_on, gateway, http, redis};
+use testkit::{Failed, block_on, gateway, redis};
 
 use crate::cpus::{others_cpus, server_cpus};
 
@@ -114,11 +114,6 @@ pub(crate) fn nginx(folder: &RunFolder, config: &Path, address: SocketAddr) -> R
 /// How a redis-server is called.
 pub(crate) fn url(redis: &Redis) -> String {
     format!("redis://{}", redis.address())
-}
-
-/// The answer to a GET on a connection of its own, head and all.
-pub(crate) fn get(address: SocketAddr, path: &str) -> Option<String> {
-    http::exchange(address, &format!("GET {path} HTTP/1.1\r\nhost: bench\r\nconnection: close\r\n\r\n"))
 }
 
 /// Numbers of Redis's `INFO`, by their names; 0 where there is none.

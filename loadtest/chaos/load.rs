@@ -1,11 +1,10 @@
 //! Runs `loadtest` as the buyers, and reads the run record and the verdict that it writes.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use loadtest::{Outcome, RunRecord, TapHistory, VerdictSummary};
 use testkit::cli::try_end;
-use testkit::gateway::{Gateway, send};
+use testkit::gateway::{ANSWER, Gateway, send};
 use testkit::program::Program;
 use testkit::{Failed, Method, Signal, block_on};
 
@@ -14,8 +13,6 @@ use crate::stage::{SALE, Stage};
 
 /// Buyers arrive for longer than the latest fault lasts.
 const ARRIVALS: &str = "poisson:90/s:8s";
-/// For an answer of a gateway that may be stopped.
-const ANSWER: Duration = Duration::from_secs(10);
 /// How long `loadtest` retries a tap with an unknown outcome.
 const DEADLINE: &str = "120s";
 

@@ -10,8 +10,7 @@ use std::time::Duration;
 use serde_json::json;
 use testkit::cli::try_end;
 use testkit::files::{free_address, local_address};
-use testkit::gateway::{Gateway, OPS_TOKEN};
-use testkit::http::first_of_stream;
+use testkit::gateway::Gateway;
 use testkit::link::Link;
 use testkit::redis::Redis;
 use testkit::run_folder::RunFolder;
@@ -213,7 +212,7 @@ impl Stage {
     pub(crate) fn alarm(&self) -> Option<String> {
         let path = format!("/admin/v1/live?sale={SALE}");
         self.gateways.iter().find_map(|gateway| {
-            let now = first_of_stream(gateway.ops_address(), &path, OPS_TOKEN, "{\"kind\":\"now\"")?;
+            let now = block_on(gateway.first_of_stream(&path, "{\"kind\":\"now\""))?;
             Some(now["alarms"].get(0)?["text"].as_str()?.to_owned())
         })
     }

@@ -8,7 +8,7 @@ use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 
-pub use client::{Client, Reply, client, send, service_token, token};
+pub use client::{ANSWER, Client, Reply, client, send, service_token, token};
 use rustix::process::Signal;
 use serde_json::Value;
 pub use setup::{Setup, random_text, write_secrets};

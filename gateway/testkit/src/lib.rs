@@ -29,6 +29,6 @@ pub mod tls;
 pub mod wait;
 
 pub use ending::{Failed, print_line};
-pub use reqwest::Method;
+pub use reqwest::{Method, Response};
 pub use rustix::process::Signal;
 pub use wait::{PATIENCE, block_on, eventually, wait_for};

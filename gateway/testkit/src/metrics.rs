@@ -44,12 +44,8 @@ impl Samples {
     pub fn all(&self) -> impl Iterator<Item = Sample<'_>> {
         self.by_series.iter().map(|(series, value)| {
             let (name, labels) = series.split_once('{').unwrap_or((series, ""));
-            let labels = labels.trim_end_matches('}').split(',').filter(|label| !label.is_empty());
-            let label = |label: &'_ str| -> (usize, usize) { (label.find('=').unwrap(), label.len()) };
-            let labels = labels.map(|text| {
-                let (equals, end) = label(text);
-                (&text[..equals], &text[equals + 2..end - 1])
-            });
+            let labels = labels.trim_end_matches('}').split(',').filter_map(|label| label.split_once('='));
+            let labels = labels.map(|(label, text)| (label, text.trim_matches('"')));
             Sample { name, labels: labels.collect(), value: *value }
         })
     }

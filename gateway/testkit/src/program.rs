@@ -53,8 +53,9 @@ impl Program {
     /// One that runs, and can't be started again: its end of a pipe is its own, and closes with it.
     pub fn once(name: &str, mut command: Command) -> Result<Self, Failed> {
         let child = command.spawn().map_err(Failed::to(&format!("start {name}")))?;
-        let (name, child) = (name.to_owned(), Some(child));
-        Ok(Self { name, command: None, log: None, ends_gently: false, pid_file: None, child })
+        let mut program = Self::new(name, command);
+        (program.command, program.child) = (None, Some(child));
+        Ok(program)
     }
 
     /// It gets SIGTERM and time when this is dropped, and not SIGKILL.
@@ -118,6 +119,11 @@ impl Program {
     /// How it has ended, if it has.
     pub fn ended(&mut self) -> Option<ExitStatus> {
         self.child.as_mut()?.try_wait().unwrap()
+    }
+
+    /// Waits for its end.
+    pub fn wait(&mut self) -> ExitStatus {
+        self.child.as_mut().expect("it was started").wait().unwrap()
     }
 
     /// Its process id.

@@ -1,11 +1,12 @@
 //! Prometheus with the configuration of the repository, redis_exporter and Alertmanager.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
 
+use crate::cli::output;
 use crate::files::local_address;
 use crate::gateway::{client, send};
 use crate::program::{Program, Server};
@@ -35,7 +36,9 @@ impl Setup<'_> {
     /// Starts it and waits until it listens.
     pub fn start(&self) -> Result<Prometheus, Failed> {
         let copy = self.dir.join("prometheus");
-        copy_folder(self.configuration, &copy)?;
+        let mut cp = Command::new("cp");
+        cp.arg("-r").arg(self.configuration).arg(&copy);
+        output(cp)?;
         let groups = [
             ("gateways", self.gateways),
             ("redis", self.exporters),
@@ -100,23 +103,4 @@ pub fn alertmanager(configuration: &Path, dir: &Path) -> Result<Server, Failed> 
     command.arg("--config.file").arg(configuration).arg("--storage.path").arg(dir.join("alertmanager"));
     command.args(["--web.listen-address", &address.to_string(), "--cluster.listen-address", ""]);
     Server::start(Program::new("alertmanager", command), address, &dir.join("alertmanager.log"))
-}
-
-fn copy_folder(from: &Path, to: &Path) -> Result<(), Failed> {
-    let copy = || -> std::io::Result<()> {
-        let mut folders = vec![PathBuf::new()];
-        while let Some(folder) = folders.pop() {
-            std::fs::create_dir_all(to.join(&folder))?;
-            for entry in std::fs::read_dir(from.join(&folder))? {
-                let (entry, name) = entry.map(|entry| (entry.path(), folder.join(entry.file_name())))?;
-                if entry.is_dir() {
-                    folders.push(name);
-                } else {
-                    std::fs::copy(entry, to.join(name))?;
-                }
-            }
-        }
-        Ok(())
-    };
-    copy().map_err(Failed::to(&format!("copy {}", from.display())))
 }

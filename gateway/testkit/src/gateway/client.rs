@@ -1,13 +1,18 @@
 //! Calls a gateway as a buyer, as the payment service, and as an operator.
 
 use std::net::SocketAddr;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
+use reqwest::header::HeaderMap;
 use reqwest::{Method, RequestBuilder};
 use serde_json::Value;
 
 use crate::eventually;
 use crate::gateway::{OPS_TOKEN, SECRET};
+use crate::keys::now;
+
+/// For an answer of a program that may be stopped.
+pub const ANSWER: Duration = Duration::from_secs(10);
 
 /// What calls a gateway.
 pub struct Client {
@@ -24,13 +29,23 @@ pub struct Client {
 #[derive(Debug, Clone)]
 pub struct Reply {
     pub status: u16,
-    pub headers: reqwest::header::HeaderMap,
+    pub headers: HeaderMap,
     pub text: String,
     /// The body as JSON, null if it is none.
     pub json: Value,
 }
 
 impl Reply {
+    pub(crate) fn new(status: u16, headers: HeaderMap, text: String) -> Self {
+        let json = serde_json::from_str(&text).unwrap_or_default();
+        Self { status, headers, text, json }
+    }
+
+    /// What broke on the way: status 0.
+    pub(crate) fn broken(error: impl ToString) -> Self {
+        Self::new(0, HeaderMap::new(), error.to_string())
+    }
+
     /// The last part of a problem's `type`.
     pub fn problem(&self) -> &str {
         self.json["type"].as_str().and_then(|t| t.strip_prefix("/problems/")).unwrap_or_default()
@@ -165,6 +180,21 @@ impl Client {
         send(self.ops_request(method, path, &self.ops_token).json(body)).await
     }
 
+    /// The first JSON object that begins so, of a stream of the ops listener that has no end.
+    pub async fn first_of_stream(&self, path: &str, begins: &str) -> Option<Value> {
+        let request = self.ops_request(Method::GET, path, &self.ops_token).timeout(ANSWER);
+        let (mut response, mut seen) = (request.send().await.ok()?, Vec::new());
+        loop {
+            seen.extend_from_slice(&response.chunk().await.ok()??);
+            let text = String::from_utf8_lossy(&seen);
+            let mut found =
+                text.find(begins).map(|at| serde_json::Deserializer::from_str(&text[at..]).into_iter());
+            if let Some(Ok(found)) = found.as_mut().and_then(Iterator::next) {
+                return Some(found);
+            }
+        }
+    }
+
     /// Runs an operator action on the sale `small`.
     pub async fn action(&self, word: &str, body: &Value) -> Reply {
         self.ops(Method::POST, &format!("/admin/v1/sales/small/{word}"), body).await
@@ -192,14 +222,9 @@ pub async fn send(request: RequestBuilder) -> Reply {
     match request.send().await {
         Ok(response) => {
             let (status, headers) = (response.status().as_u16(), response.headers().clone());
-            let text = response.text().await.unwrap_or_default();
-            let json = serde_json::from_str(&text).unwrap_or_default();
-            Reply { status, headers, text, json }
+            Reply::new(status, headers, response.text().await.unwrap_or_default())
         }
-        Err(error) => {
-            let headers = reqwest::header::HeaderMap::new();
-            Reply { status: 0, headers, text: error.to_string(), json: Value::Null }
-        }
+        Err(error) => Reply::broken(error),
     }
 }
 
@@ -214,6 +239,5 @@ pub fn service_token() -> String {
 }
 
 fn mint(secret: &str, sub: &str, service: bool) -> String {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
-    gateway::identify::mint(secret.as_bytes(), sub, service, 3600, now, None, None).unwrap()
+    gateway::identify::mint(secret.as_bytes(), sub, service, 3600, now(), None, None).unwrap()
 }

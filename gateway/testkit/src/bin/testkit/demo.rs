@@ -177,11 +177,7 @@ impl Demo<'_> {
 
     /// Until a signal ends it, or the gateway ends by itself.
     fn serve(mut self) -> Result<u8, Failed> {
-        loop {
-            if let Some(status) = self.gateway.ended() {
-                return Err(Failed::Outside(format!("the gateway has ended by itself: {status}")));
-            }
-            std::thread::sleep(std::time::Duration::from_millis(200));
-        }
+        let status = self.gateway.program.wait();
+        Err(Failed::Outside(format!("the gateway has ended by itself: {status}")))
     }
 }

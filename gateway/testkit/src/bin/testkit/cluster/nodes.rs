@@ -1,9 +1,8 @@
 //! The programs of a fleet: started, and asked for their state.
 
 use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
 
-use testkit::gateway::{clean, client, send};
+use testkit::gateway::{ANSWER, clean, client, send};
 use testkit::program::ours;
 use testkit::redis::{self, ask};
 use testkit::{Failed, block_on, wait_for};
@@ -16,8 +15,6 @@ pub(super) const SENTINEL: u16 = 26379;
 /// Where a gateway listens for buyers, and for ops.
 pub(super) const GATEWAY: u16 = 8080;
 pub(super) const OPS: u16 = 9090;
-/// For an answer of a gateway.
-const ANSWER: Duration = Duration::from_secs(10);
 /// The name under which sentinels watch the primary.
 pub(super) const SERVICE: &str = "ledger";
 

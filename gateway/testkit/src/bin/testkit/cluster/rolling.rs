@@ -1,8 +1,7 @@
 //! Restarts every program of a fleet under load, one after the other; the verdict of `loadtest` decides.
 
 use std::path::Path;
-use std::process::{Command, ExitStatus, Stdio};
-use std::time::Duration;
+use std::process::{Command, Stdio};
 
 use testkit::gateway::{binary, clean};
 use testkit::program::{Program, ours};
@@ -36,7 +35,7 @@ pub(super) fn run(kind: Kind) -> Result<(), Failed> {
         )));
     }
     print_line("everything is restarted; waiting for the last buyers");
-    let ended = wait_for_end(&mut load);
+    let ended = load.wait();
     let log = log();
     let lines: Vec<&str> = log.lines().collect();
     print_line(&lines[lines.len().saturating_sub(VERDICT_LINES)..].join("\n"));
@@ -143,14 +142,4 @@ fn log() -> String {
 fn has_winners(log: &str) -> bool {
     let mut counts = log.split("won ").skip(1);
     counts.any(|count| count.starts_with(|first: char| ('1'..='9').contains(&first)))
-}
-
-/// As long as its own deadline takes.
-fn wait_for_end(load: &mut Program) -> ExitStatus {
-    loop {
-        if let Some(ended) = load.ended() {
-            return ended;
-        }
-        std::thread::sleep(Duration::from_millis(200));
-    }
 }
