@@ -23,19 +23,19 @@ use crate::{floods, wire};
 const SLOW: usize = 2_000;
 /// Of the one buyer.
 const ONE_BUYER_CONNECTIONS: usize = 1_000;
-/// From a greedy connection's answer to its next tap.
-const GREED: Duration = Duration::from_millis(500);
+/// From an answer to the next tap on its connection.
+const ONE_BUYER_PAUSE: Duration = Duration::from_millis(500);
 /// Connections that are opened and dropped, a second: 100,000 in ten.
 const DROPS_PER_SECOND: u32 = 10_000;
 /// Heads and bodies without end, at a time.
 const ENDLESS_SENDERS: usize = 50;
-/// From one of a bomber's to its next.
+/// From a connection's end to the next one.
 const ENDLESS_PAUSE: Duration = Duration::from_millis(100);
 /// Connections of new clients, requests at once on each, and the pause between: 10,000 requests a
 /// second.
 const NEW_CLIENTS: usize = 20;
-const STRANGERS_AT_ONCE: u32 = 10;
-const STRANGERS_PAUSE: Duration = Duration::from_millis(20);
+const NEW_CLIENTS_AT_ONCE: u32 = 10;
+const NEW_CLIENTS_PAUSE: Duration = Duration::from_millis(20);
 /// Between two drops of a slow sender.
 const BYTE_INTERVAL: Duration = Duration::from_secs(1);
 /// A connection that can't be opened by then is given up.
@@ -114,7 +114,7 @@ impl Attackers {
                 let head = self.head_of_tap("content-length: 16000\r\n\r\n");
                 self.slow(head, b" ").await
             }
-            Attack::SlowReads => self.deaf().await,
+            Attack::SlowReads => self.slow_reads().await,
             Attack::Silent => self.slow(Vec::new(), b"").await,
             Attack::Dropped => self.dropped().await,
             Attack::Heads => self.endless([&head[..], b"x: "].concat(), vec![b'y'; 16 * 1024]).await,
@@ -122,10 +122,10 @@ impl Attackers {
                 let head = self.head_of_tap("transfer-encoding: chunked\r\n\r\n");
                 self.endless(head, [&b"4000\r\n"[..], &[b' '; 0x4000], b"\r\n"].concat()).await
             }
-            Attack::OneBuyer => self.greedy().await,
+            Attack::OneBuyer => self.one_buyer().await,
             Attack::RapidReset | Attack::Continuation | Attack::Ping => self.flood(attack).await,
             Attack::Addresses => {
-                self.strangers(|n| {
+                self.new_clients(|n| {
                     let [_, a, b, c] = n.to_be_bytes();
                     format!("GET /v1/time HTTP/1.1\r\nhost: x\r\nx-forwarded-for: 198.{a}.{b}.{c}\r\n\r\n")
                 })
@@ -133,7 +133,7 @@ impl Attackers {
             }
             Attack::Tokens => {
                 let tap = String::from_utf8_lossy(&self.tap).into_owned();
-                self.strangers(move |n| {
+                self.new_clients(move |n| {
                     tap.replacen("\r\nidempotency-key", &format!("{n:08}\r\nidempotency-key"), 1)
                 })
                 .await
@@ -194,7 +194,7 @@ impl Attackers {
     }
 
     /// Sends requests and reads no answer.
-    async fn deaf(self) -> Done {
+    async fn slow_reads(self) -> Done {
         let requests = b"GET /v1/sales/won/stores HTTP/1.1\r\nhost: x\r\n\r\n".repeat(64);
         self.endless_with(SLOW, Duration::ZERO, Vec::new(), requests).await
     }
@@ -237,17 +237,17 @@ impl Attackers {
     }
 
     /// Requests of a new client each, spread over the connections.
-    async fn strangers(self, request: impl Fn(u32) -> String + 'static) -> Done {
+    async fn new_clients(self, request: impl Fn(u32) -> String + 'static) -> Done {
         let next = Cell::new(0);
         self.each(NEW_CLIENTS, Duration::ZERO, async move |_, n, stream| {
             let mut tick =
-                interval_at(Instant::now() + part(STRANGERS_PAUSE, n, NEW_CLIENTS), STRANGERS_PAUSE);
+                interval_at(Instant::now() + part(NEW_CLIENTS_PAUSE, n, NEW_CLIENTS), NEW_CLIENTS_PAUSE);
             // What has come of the answers; the rest comes with the next.
             let mut reply = vec![0; 64 * 1024];
             loop {
                 tick.tick().await;
-                let first = next.replace(next.get() + STRANGERS_AT_ONCE);
-                let requests: String = (first..first + STRANGERS_AT_ONCE).map(&request).collect();
+                let first = next.replace(next.get() + NEW_CLIENTS_AT_ONCE);
+                let requests: String = (first..first + NEW_CLIENTS_AT_ONCE).map(&request).collect();
                 stream.write_all(requests.as_bytes()).await?;
                 if stream.read(&mut reply).await? == 0 {
                     return Ok(());
@@ -258,16 +258,16 @@ impl Attackers {
     }
 
     /// One buyer's tap, again and again, on each connection.
-    async fn greedy(self) -> Done {
-        self.each(ONE_BUYER_CONNECTIONS, GREED, async |own, n, stream| {
+    async fn one_buyer(self) -> Done {
+        self.each(ONE_BUYER_CONNECTIONS, ONE_BUYER_PAUSE, async |own, n, stream| {
             let mut answer = vec![0; 4_096];
-            sleep(part(GREED, n, ONE_BUYER_CONNECTIONS)).await;
+            sleep(part(ONE_BUYER_PAUSE, n, ONE_BUYER_CONNECTIONS)).await;
             loop {
                 stream.write_all(&own.tap).await?;
                 if stream.read(&mut answer).await? == 0 {
                     return Ok(());
                 }
-                sleep(GREED).await;
+                sleep(ONE_BUYER_PAUSE).await;
             }
         })
         .await

@@ -20,10 +20,10 @@ use crate::wire::Wire;
 
 /// The longest answer; the bench's own are below 1 KiB.
 const ANSWER_MAX: usize = 16 * 1024;
-/// The pause between two polls. It sleeps by the clock, not in epoll, so that no answer has to wake
+/// Between two polls. It sleeps by the clock, not in epoll, so that no answer has to wake
 /// it: that cost would be charged to the server that writes it, most to one whose generator sleeps
 /// often.
-const NAP: Duration = Duration::from_micros(50);
+const PAUSE: Duration = Duration::from_micros(50);
 /// A request that is sent so much after its intended instant counts as late.
 const LATE: Duration = Duration::from_millis(1);
 /// A load that has not come to its end by then is given up.
@@ -178,7 +178,7 @@ impl Generator {
             let at_once = Some(Duration::ZERO);
             self.poll.poll(&mut events, at_once).map_err(Failed::to("wait for answers"))?;
             if events.is_empty() {
-                std::thread::sleep(NAP);
+                std::thread::sleep(PAUSE);
             }
             for event in &events {
                 let at = event.token().0;

@@ -16,13 +16,12 @@ use crate::stage::{PACKAGES, SALE, STOCK, STORES, Stage};
 use crate::strike::{is_well, play as strike, restore};
 
 /// A sale that does not open this long after everything is up counts as fenced.
-const STILL: Duration = Duration::from_secs(60);
+const FENCED_AFTER: Duration = Duration::from_secs(60);
 /// Gateways poll sentinels once a second: a gateway that serves this long has seen the new primary.
-const STEADY: Duration = Duration::from_secs(3);
+const SERVES_FOR: Duration = Duration::from_secs(3);
 /// Between two checks of it.
 const CHECK_EVERY: Duration = Duration::from_millis(250);
 
-/// Plays it.
 pub(crate) fn play(bin: &Path, launch: &Launch, keep: Option<&Path>) -> Result<LaunchFindings, Failed> {
     let named = |failed: Failed| failed.during(format!("{} at {}", launch.fault.name(), launch.level.name()));
     let mut stage = Stage::set(bin, launch).map_err(named)?;
@@ -86,10 +85,10 @@ fn settle(stage: &Stage, load: &mut Load) -> Result<Result<(), String>, Failed> 
             well_since.insert(now)
         };
         let has_ended = load.ended().is_some();
-        if has_ended && well.is_ok() && well_since.is_some_and(|since| since.elapsed() > STEADY) {
+        if has_ended && well.is_ok() && well_since.is_some_and(|since| since.elapsed() > SERVES_FOR) {
             return Ok(well);
         }
-        if well.is_err() && began.elapsed() > STILL {
+        if well.is_err() && began.elapsed() > FENCED_AFTER {
             if !has_ended {
                 load.interrupt();
                 wait_for("loadtest ends", || load.ended())?;

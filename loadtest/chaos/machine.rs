@@ -98,7 +98,8 @@ fn try_faketime() -> Result<(), Failed> {
 
 fn libraries() -> Option<[PathBuf; 2]> {
     let folders = std::fs::read_dir("/usr/lib").ok()?.flatten().map(|folder| folder.path());
-    let places = folders.chain([PathBuf::from("/usr/lib"), PathBuf::from("/usr/lib64")]);
-    let mut both = places.map(|place| [place.join("faketime/libfaketimeMT.so.1"), place.join("libc.so.6")]);
+    let folders = folders.chain([PathBuf::from("/usr/lib"), PathBuf::from("/usr/lib64")]);
+    let mut both =
+        folders.map(|folder| [folder.join("faketime/libfaketimeMT.so.1"), folder.join("libc.so.6")]);
     both.find(|both| both.iter().all(|library| library.exists()))
 }

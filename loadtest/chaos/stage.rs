@@ -157,7 +157,7 @@ impl Stage {
             self.links.push(link);
         }
         let n = self.gateways.len() + 1;
-        // It is at the same place after a restart.
+        // They are the same after a restart.
         let [address, ops] = [(); 2].map(|()| local_address().to_string());
         let mut options = vec!["--listen", &address, "--ops-listen", &ops];
         options.extend(["--durability", launch.level.option(), "--workers", "1", "--drain-delay-ms", "200"]);

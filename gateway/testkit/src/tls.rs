@@ -29,7 +29,7 @@ pub struct Certificate {
 }
 
 impl Certificate {
-    /// A new one in a new place.
+    /// A new one in files of its own.
     pub fn new() -> (Self, CertificateDer<'static>) {
         let files = Self::empty();
         let issued = files.issue();

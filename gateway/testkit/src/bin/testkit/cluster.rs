@@ -14,7 +14,7 @@ use testkit::gateway::random_text;
 use testkit::options::Named;
 use testkit::{Failed, print_line, wait_for};
 
-use self::hosts::{Host, PLACE, path};
+use self::hosts::{FOLDER, Host, path};
 use crate::launch::Sale;
 
 /// The stock of everything that the sale has: more than a rolling restart sells.
@@ -98,7 +98,7 @@ impl Fleet {
 
     fn up(kind: Kind) -> Result<Self, Failed> {
         let fleet = Self::of(kind);
-        std::fs::create_dir(PLACE).map_err(Failed::to(&format!("make {PLACE}")))?;
+        std::fs::create_dir(FOLDER).map_err(Failed::to(&format!("make {FOLDER}")))?;
         std::fs::write(path("kind"), kind.name()).map_err(Failed::to("note the kind of the fleet"))?;
         note_binaries()?;
         let hosts = [&fleet.gateways[..], &fleet.nodes, &[Host::Load]].concat();
@@ -173,7 +173,7 @@ impl Fleet {
             if capacity == "capacity" { format!("{line}\n") } else { format!("{store},{STOCK}\n") }
         };
         let stores: String = stores.lines().map(with_stock).collect();
-        sale.apply(Path::new(PLACE), &stores, &self.url)?;
+        sale.apply(Path::new(FOLDER), &stores, &self.url)?;
         Ok(())
     }
 
@@ -225,9 +225,9 @@ fn down() -> Result<(), Failed> {
     // Of whichever kind it is.
     let all = [Fleet::of(Kind::Cluster).nodes, Fleet::of(Kind::Cluster).gateways, vec![Host::Load]].concat();
     hosts::remove_network(&all);
-    match std::fs::remove_dir_all(PLACE) {
+    match std::fs::remove_dir_all(FOLDER) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(Failed::to(&format!("remove {PLACE}"))(error))
+            Err(Failed::to(&format!("remove {FOLDER}"))(error))
         }
         _ => Ok(()),
     }

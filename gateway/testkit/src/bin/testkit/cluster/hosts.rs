@@ -17,7 +17,7 @@ use testkit::program::{Program, under};
 use testkit::{Failed, wait_for};
 
 /// Where the files of a fleet are. `NAME.pid` is there for every program that was started.
-pub(super) const PLACE: &str = "/run/launchgate-cluster";
+pub(super) const FOLDER: &str = "/run/launchgate-cluster";
 /// Has the bridge, so that the network of the machine stays as it is.
 const SWITCH: &str = "lg-switch";
 /// Between two SIGTERMs to a program that does not end.
@@ -25,7 +25,7 @@ const SIGTERM_AGAIN: Duration = Duration::from_secs(1);
 
 /// A file of the fleet.
 pub(super) fn path(name: &str) -> PathBuf {
-    Path::new(PLACE).join(name)
+    Path::new(FOLDER).join(name)
 }
 
 /// A host, by its number.
@@ -142,7 +142,7 @@ pub(super) fn halt(name: &str) -> Result<(), Failed> {
 
 /// The same for all programs.
 pub(super) fn halt_all() -> Result<(), Failed> {
-    let entries = std::fs::read_dir(PLACE).into_iter().flatten().flatten().map(|entry| entry.path());
+    let entries = std::fs::read_dir(FOLDER).into_iter().flatten().flatten().map(|entry| entry.path());
     let files: Vec<PathBuf> = entries.filter(|file| file.extension() == Some(OsStr::new("pid"))).collect();
     files.iter().for_each(|file| terminate(file));
     files.iter().try_for_each(|file| wait_for_end(file))

@@ -119,7 +119,7 @@ impl Fleet {
         replication(node).matches("state=online").count() == self.replicas
     }
 
-    /// Makes a replica the primary in this node's place.
+    /// Makes a replica the primary instead of this node.
     pub(super) fn fail_over(&self, node: Host) -> Result<(), Failed> {
         let accepted = |address, words: &str| {
             wait_for(&format!("{words} at {address}"), || {

@@ -7,7 +7,7 @@ use testkit::gateway::{binary, clean};
 use testkit::program::{Program, ours};
 use testkit::{Failed, print_line, wait_for};
 
-use super::hosts::{PLACE, halt, path};
+use super::hosts::{FOLDER, halt, path};
 use super::nodes::{GATEWAY, OPS, is_primary, sentinel_name};
 use super::{Fleet, Host, Kind, note_binaries};
 
@@ -16,7 +16,7 @@ const VERDICT_LINES: usize = 12;
 
 /// Of the fleet that is up, or else of a new one of this kind.
 pub(super) fn run(kind: Kind) -> Result<(), Failed> {
-    let fleet = if Path::new(PLACE).exists() {
+    let fleet = if Path::new(FOLDER).exists() {
         note_binaries()?;
         Fleet::running()?
     } else {
