@@ -21,6 +21,7 @@ use gateway::store::connections::RedisConnections;
 use gateway::store::dial::{LedgerConnection, Redis};
 use gateway::store::keys::Keys;
 use gateway::store::scripts::{REAL_CLOCK, Scripts};
+use redis::InfoDict;
 use testkit::ending::exit;
 use testkit::{Failed, print_line};
 
@@ -121,13 +122,10 @@ struct Cost {
 
 impl Cost {
     async fn read(conn: &mut LedgerConnection) -> Result<Self, Failed> {
-        let info: String = redis::cmd("INFO").arg("everything").query_async(conn).await.map_err(outside)?;
-        let number = |name: &str| {
-            let line = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-            line.and_then(|v| v.trim().parse::<f64>().ok()).unwrap_or_default()
-        };
-        let script = info.lines().find_map(|line| line.strip_prefix("cmdstat_evalsha:"));
-        let usec = script.and_then(|line| line.split(',').find_map(|v| v.strip_prefix("usec=")));
+        let info: InfoDict = redis::cmd("INFO").arg("everything").query_async(conn).await.map_err(outside)?;
+        let number = |name| info.get::<f64>(name).unwrap_or_default();
+        let script = info.get::<String>("cmdstat_evalsha").unwrap_or_default();
+        let usec = script.split(',').find_map(|v| v.strip_prefix("usec="));
         Ok(Self {
             cpu_us: (number("used_cpu_user") + number("used_cpu_sys")) * 1e6,
             script_us: usec.and_then(|v| v.parse().ok()).unwrap_or_default(),

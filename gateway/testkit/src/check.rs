@@ -50,12 +50,8 @@ pub async fn balanced(gateway: &Client) -> u64 {
 pub async fn settled(gateway: &Client) {
     let sequence = balanced(gateway).await;
     eventually("the read model is up to date", || async {
-        let text = gateway.ops_get("/metrics").await.text;
-        let known = text.lines().find_map(|line| {
-            let rest = line.strip_prefix("launchgate_ledger_sequence{sale=\"small\"} ")?;
-            rest.parse::<u64>().ok()
-        });
-        (known? >= sequence).then_some(())
+        let known = gateway.metrics().await.find("ledger_sequence{sale=\"small\"}");
+        (known? >= sequence as f64).then_some(())
     })
     .await;
 }

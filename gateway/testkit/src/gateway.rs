@@ -57,18 +57,6 @@ impl Gateway {
         gateway
     }
 
-    /// Starts a ready gateway whose clock is off by this much, such as `-10s`.
-    pub async fn start_off(redis: &Redis, offset: &str) -> Self {
-        let envs = [
-            ("LD_PRELOAD", "/usr/$LIB/faketime/libfaketimeMT.so.1"),
-            ("FAKETIME", offset),
-            ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
-        ];
-        let gateway = Setup { redis: &redis.url(), envs: &envs, ..Setup::default() }.start().unwrap();
-        gateway.ready().await;
-        gateway
-    }
-
     /// Starts one and waits only until its ports are open.
     pub fn spawn(redis: &Redis, options: &[&str]) -> Self {
         Self::spawn_at(&redis.url(), options)

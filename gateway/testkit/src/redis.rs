@@ -5,7 +5,7 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use redis::FromRedisValue;
+use redis::{FromRedisValue, InfoDict};
 use rustix::process::Signal;
 
 use crate::Failed;
@@ -147,9 +147,7 @@ impl Redis {
 
     /// A line of `INFO`.
     pub fn info(&self, name: &str) -> String {
-        let info: String = self.run("INFO");
-        let line = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-        line.unwrap().to_owned()
+        self.run::<InfoDict>("INFO").get(name).unwrap()
     }
 
     /// One command over its address, as a reply on the wire; `None` if it does not answer soon.

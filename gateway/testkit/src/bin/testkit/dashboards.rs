@@ -120,15 +120,12 @@ impl<'a> Check<'a> {
         let stores =
             std::fs::read_to_string(example.join("stores.csv")).map_err(Failed::to("read the stores"))?;
         sale.apply(dir, &stores, &self.redis.url())?;
-        let mut command = crowd(&self.first, SALE, &dir.join("report"), self.loadtest);
-        command.args(["--buyers", "200"]);
-        for set in [
+        let values = [
             "crowd = {lead = \"8s\", at_opening = 60, tail = \"8s\", looks_again = 1}",
             "verdict.thresholds = [\"wrong < 1\"]",
             "generator = {late = \"10s\", late_share = 100, cpu = 100}",
-        ] {
-            command.args(["--set", set]);
-        }
+        ];
+        let command = crowd(&self.first, SALE, 200, &dir.join("report"), self.loadtest, &values);
         let mut load = Program::new("loadtest", command).log_to(&dir.join("loadtest.log"))?;
         load.spawn()?;
         let status = loop {

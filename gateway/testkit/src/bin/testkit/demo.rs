@@ -114,15 +114,12 @@ impl Demo<'_> {
     /// these thresholds; a load test on separate machines shows a gateway's speed.
     fn launch(&self, metrics: std::net::SocketAddr) -> Result<u8, Failed> {
         let report = &self.options.report;
-        let mut command = crowd(&self.gateway, SALE, report, metrics);
-        command.args(["--buyers", &self.options.buyers.to_string()]);
-        for set in [
+        let values = [
             "crowd = {lead = \"10s\", at_opening = 80, tail = \"10s\", looks_again = 1}",
             "verdict.thresholds = [\"wrong < 1\", \"winners.p99 < 5s\", \"unknown < 1%\"]",
             "generator = {late = \"2s\", late_share = 1, cpu = 100}",
-        ] {
-            command.args(["--set", set]);
-        }
+        ];
+        let mut command = crowd(&self.gateway, SALE, self.options.buyers, report, metrics, &values);
         let ended = command.stdin(Stdio::null()).status().map_err(Failed::to("start loadtest"))?;
         let code = match ended.code() {
             Some(code @ (0 | 1 | 4)) => u8::try_from(code).unwrap(),
