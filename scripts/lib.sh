@@ -1,6 +1,12 @@
 # shellcheck shell=bash
-# Functions shared by the scripts: output, installation of packages, and processes that end with the script.
-# Source it after `set -euo pipefail`.
+# Shared by the scripts: output, installation of packages, and processes that end with the script.
+# Source it after `set -euo pipefail`: the script goes on in the root of the repository, and was called in $caller.
+# shellcheck disable=SC2034
+caller=$PWD script=$(realpath "$0")
+cd "$(dirname "$0")/.." || exit 3
+# Variables that are set for another gateway must not apply here.
+# shellcheck disable=SC2086
+unset ${!LAUNCHGATE_@}
 
 say() { printf '%s\n' "$*"; }
 
@@ -8,6 +14,12 @@ say() { printf '%s\n' "$*"; }
 die() {
     printf '%s: %s\n' "${0##*/}" "$2" >&2
     exit "$1"
+}
+
+# help: prints the comment at the top of the script from its usage on, and ends it.
+help() {
+    sed -n '/^# Usage:/,/^[^#]/s/^# \{0,1\}//p' "$script"
+    exit 0
 }
 
 # Every started program leads a process group of its own, so that its children end with it.
@@ -67,19 +79,11 @@ end_all() {
     groups=()
 }
 
-# at_exit FUNCTION: called when the script ends, by itself or by a signal.
-at_exit() {
-    # shellcheck disable=SC2064 # the function of now
-    trap "$1" EXIT
-    trap 'exit 129' HUP
-    trap 'exit 130' INT
-    trap 'exit 143' TERM
-}
-
 # A folder of the script's own, removed at its end: see new_dir.
 dir=''
 
-# For at_exit: ends all started programs, shows the ends of the logs after a failure, and keeps the exit code.
+# When the script ends, by itself or by a signal: ends all started programs, shows the ends of the logs after a failure, and
+# keeps the exit code.
 finish() {
     local code=$? log
     trap '' INT TERM HUP
@@ -92,6 +96,11 @@ finish() {
     [ -z "$dir" ] || rm -rf -- "$dir"
     exit "$code"
 }
+
+trap finish EXIT
+trap 'exit 129' HUP
+trap 'exit 130' INT
+trap 'exit 143' TERM
 
 # new_dir: makes a temporary folder for the script and its programs; it is in $dir.
 new_dir() {
@@ -170,6 +179,12 @@ need_balancers() {
 
 # Cargo's target directory, by environment, configuration or default.
 target_dir() { cargo metadata --no-deps --format-version 1 | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p'; }
+
+# need_programs [FOLDER]: our programs, built on the dev profile if their folder is not given; it is in $bin.
+need_programs() {
+    bin=${1-$(target_dir)/debug}
+    [ "$#" -gt 0 ] || run cargo build --locked --workspace --bins || die 3 "the build failed"
+}
 
 # need_python NAME REQUIREMENTS: a Python of its own under the target directory, rebuilt when the pinned versions change; it is in $venv.
 need_python() {

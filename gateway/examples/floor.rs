@@ -18,6 +18,8 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
+use testkit::Failed;
+use testkit::ending::exit;
 
 /// Answers 200 with a constant to everything.
 #[derive(Parser, Clone)]
@@ -37,24 +39,18 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    let args = Args::parse();
-    let listeners = match bind(args.listen, args.workers) {
-        Ok(listeners) => listeners,
-        Err(error) => {
-            print_error(&format!("can't listen on {}: {error}", args.listen));
-            return ExitCode::from(3);
-        }
-    };
+    exit("floor: ", run(&Args::parse()))
+}
+
+fn run(args: &Args) -> Result<u8, Failed> {
+    let listeners =
+        bind(args.listen, args.workers).map_err(Failed::to(&format!("listen on {}", args.listen)))?;
     let workers = listeners.into_iter().map(|listener| {
         let args = args.clone();
         std::thread::spawn(move || gateway::runtime::run(serve(listener, args)))
     });
-    for worker in workers.collect::<Vec<_>>() {
-        if !matches!(worker.join(), Ok(Ok(Ok(())))) {
-            print_error("a worker has ended");
-        }
-    }
-    ExitCode::from(3)
+    workers.collect::<Vec<_>>().into_iter().for_each(|worker| drop(worker.join()));
+    Err(Failed::Outside("the workers have ended".into()))
 }
 
 async fn serve(listener: std::net::TcpListener, args: Args) -> std::io::Result<()> {
@@ -86,9 +82,4 @@ async fn answer(
         headers.insert(HeaderName::from_static("location"), value);
     }
     Ok(response)
-}
-
-#[expect(clippy::print_stderr, reason = "the example has no log")]
-fn print_error(line: &str) {
-    eprintln!("floor: {line}");
 }

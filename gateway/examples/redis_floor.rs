@@ -21,6 +21,9 @@ use gateway::store::connections::RedisConnections;
 use gateway::store::dial::{LedgerConnection, Redis};
 use gateway::store::keys::Keys;
 use gateway::store::scripts::{REAL_CLOCK, Scripts};
+use redis::InfoDict;
+use testkit::ending::exit;
+use testkit::{Failed, print_line};
 
 /// Drives the reserve script of an open sale with enough stock.
 #[derive(Parser)]
@@ -40,22 +43,16 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    let args = Args::parse();
-    match gateway::runtime::run(measure(args)).map_err(|error| error.to_string()) {
-        Ok(Ok(code)) => code,
-        Ok(Err(error)) | Err(error) => {
-            print_error(&error);
-            ExitCode::from(3)
-        }
-    }
+    let measured = gateway::runtime::run(measure(Args::parse()));
+    exit("redis_floor: ", measured.map_err(outside).flatten().map(|()| 0))
 }
 
-async fn measure(args: Args) -> Result<ExitCode, String> {
-    let redis = Redis::new(&args.redis, Duration::from_secs(1), Duration::from_secs(10)).map_err(words)?;
+async fn measure(args: Args) -> Result<(), Failed> {
+    let redis = Redis::new(&args.redis, Duration::from_secs(1), Duration::from_secs(10)).map_err(outside)?;
     let keys = Keys::of(&args.sale);
-    let mut conn = redis.dial_for(keys.state(), Duration::from_secs(10)).await.map_err(words)?;
+    let mut conn = redis.dial_for(keys.state(), Duration::from_secs(10)).await.map_err(outside)?;
     let scripts = Arc::new(Scripts::new(REAL_CLOCK));
-    let sale = Arc::new(consumer::load(&mut conn, &scripts, &args.sale).await.map_err(words)?);
+    let sale = Arc::new(consumer::load(&mut conn, &scripts, &args.sale).await.map_err(outside)?);
     let redis_connection = RedisConnection::new(redis, scripts, Arc::default());
     tokio::task::spawn_local(redis_connection.clone().keep_open());
     while redis_connection.live().is_none() {
@@ -98,8 +95,7 @@ async fn measure(args: Args) -> Result<ExitCode, String> {
             }
         });
         if let Some(lost) = join_all(taps).await.into_iter().find(|d| !matches!(d, Decision::Won(..))) {
-            print_error(&format!("a tap did not win: {lost:?}"));
-            return Ok(ExitCode::from(1));
+            return Err(Failed::Wrong(format!("a tap did not win: {lost:?}")));
         }
     }
     let after = Cost::read(&mut conn).await?;
@@ -113,8 +109,8 @@ async fn measure(args: Args) -> Result<ExitCode, String> {
         "script_us": each(after.script_us - before.script_us),
         "bytes": each(after.bytes - before.bytes),
     });
-    print_result(&result.to_string());
-    Ok(ExitCode::SUCCESS)
+    print_line(&result.to_string());
+    Ok(())
 }
 
 /// The resource use of Redis so far.
@@ -125,14 +121,11 @@ struct Cost {
 }
 
 impl Cost {
-    async fn read(conn: &mut LedgerConnection) -> Result<Self, String> {
-        let info: String = redis::cmd("INFO").arg("everything").query_async(conn).await.map_err(words)?;
-        let number = |name: &str| {
-            let line = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-            line.and_then(|v| v.trim().parse::<f64>().ok()).unwrap_or_default()
-        };
-        let script = info.lines().find_map(|line| line.strip_prefix("cmdstat_evalsha:"));
-        let usec = script.and_then(|line| line.split(',').find_map(|v| v.strip_prefix("usec=")));
+    async fn read(conn: &mut LedgerConnection) -> Result<Self, Failed> {
+        let info: InfoDict = redis::cmd("INFO").arg("everything").query_async(conn).await.map_err(outside)?;
+        let number = |name| info.get::<f64>(name).unwrap_or_default();
+        let script = info.get::<String>("cmdstat_evalsha").unwrap_or_default();
+        let usec = script.split(',').find_map(|v| v.strip_prefix("usec="));
         Ok(Self {
             cpu_us: (number("used_cpu_user") + number("used_cpu_sys")) * 1e6,
             script_us: usec.and_then(|v| v.parse().ok()).unwrap_or_default(),
@@ -141,16 +134,6 @@ impl Cost {
     }
 }
 
-fn words(error: impl ToString) -> String {
-    error.to_string()
-}
-
-#[expect(clippy::print_stdout, reason = "the result of the example")]
-fn print_result(line: &str) {
-    println!("{line}");
-}
-
-#[expect(clippy::print_stderr, reason = "the example has no log")]
-fn print_error(line: &str) {
-    eprintln!("redis_floor: {line}");
+fn outside(error: impl ToString) -> Failed {
+    Failed::Outside(error.to_string())
 }

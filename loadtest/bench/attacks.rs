@@ -1,6 +1,7 @@
 //! Runs the attackers of `--hostile`, in their own process: slow, silent or dropped connections,
 //! endless heads and bodies, and floods.
 
+use std::cell::Cell;
 use std::io::{ErrorKind, Read, Write};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -9,31 +10,32 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use serde::Serialize;
+use testkit::{Failed, print_line};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::LocalSet;
 use tokio::time::{Instant, interval_at, sleep, timeout};
 use tokio_rustls::TlsConnector;
 
-use crate::{Failure, floods, print_line, wire};
+use crate::{floods, wire};
 
 /// Slow, or silent, connections.
 const SLOW: usize = 2_000;
 /// Of the one buyer.
 const ONE_BUYER_CONNECTIONS: usize = 1_000;
-/// From a greedy connection's answer to its next tap.
-const GREED: Duration = Duration::from_millis(500);
+/// From an answer to the next tap on its connection.
+const ONE_BUYER_PAUSE: Duration = Duration::from_millis(500);
 /// Connections that are opened and dropped, a second: 100,000 in ten.
 const DROPS_PER_SECOND: u32 = 10_000;
 /// Heads and bodies without end, at a time.
 const ENDLESS_SENDERS: usize = 50;
-/// From one of a bomber's to its next.
+/// From a connection's end to the next one.
 const ENDLESS_PAUSE: Duration = Duration::from_millis(100);
 /// Connections of new clients, requests at once on each, and the pause between: 10,000 requests a
 /// second.
 const NEW_CLIENTS: usize = 20;
-const STRANGERS_AT_ONCE: u32 = 10;
-const STRANGERS_PAUSE: Duration = Duration::from_millis(20);
+const NEW_CLIENTS_AT_ONCE: u32 = 10;
+const NEW_CLIENTS_PAUSE: Duration = Duration::from_millis(20);
 /// Between two drops of a slow sender.
 const BYTE_INTERVAL: Duration = Duration::from_secs(1);
 /// A connection that can't be opened by then is given up.
@@ -74,32 +76,24 @@ pub(crate) enum Attack {
 }
 
 impl Attack {
-    /// As on the command line.
-    pub(crate) fn name(self) -> String {
-        self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
-    }
-
     /// HTTP/2 is spoken in TLS only.
     pub(crate) fn needs_tls(self) -> bool {
         matches!(self, Self::RapidReset | Self::Continuation | Self::Ping)
     }
 }
 
-/// Attacks until this process is killed. Standard input has the length of a tap, and the tap.
+/// Attacks until this process is killed. Standard input has a tap.
 /// With TLS, its certificate is in the file `trust`.
-pub(crate) fn run(attack: Attack, target: SocketAddr, trust: Option<&Path>) -> Result<(), Failure> {
-    let mut length = [0; 4];
-    let mut input = std::io::stdin().lock();
-    input.read_exact(&mut length).map_err(Failure::outside("no tap was handed over"))?;
-    let mut tap = vec![0; u32::from_be_bytes(length) as usize];
-    input.read_exact(&mut tap).map_err(Failure::outside("no tap was handed over"))?;
+pub(crate) fn run(attack: Attack, target: SocketAddr, trust: Option<&Path>) -> Result<(), Failed> {
+    let mut tap = Vec::new();
+    std::io::stdin().read_to_end(&mut tap).map_err(Failed::to("take over the tap"))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(Failure::outside("can't start a runtime"))?;
+    let runtime = runtime.map_err(Failed::to("start a runtime"))?;
     let tls = trust.map(|cert| wire::client(cert, "h2")).transpose()?.map(TlsConnector::from);
-    let attackers = Rc::new(Attackers { target, tls, tap });
+    let attackers = Attackers { target, tls, tap };
     runtime.block_on(LocalSet::new().run_until(async move {
         let done = timeout(LIFE, attackers.attack(attack)).await;
-        done.unwrap_or(Ok(())).map_err(Failure::outside("the attackers"))
+        done.unwrap_or(Ok(())).map_err(Failed::to("attack"))
     }))
 }
 
@@ -112,24 +106,26 @@ struct Attackers {
 type Done = std::io::Result<()>;
 
 impl Attackers {
-    async fn attack(self: Rc<Self>, attack: Attack) -> Done {
+    async fn attack(self, attack: Attack) -> Done {
         let head = b"GET /v1/time HTTP/1.1\r\nhost: x\r\n";
-        let endless_body = self.head_of_tap("content-length: 16000\r\n\r\n");
         match attack {
-            Attack::SlowHeads => self.slow(head, b"x: y\r\n").await,
-            Attack::SlowBodies => self.clone().slow(&endless_body, b" ").await,
-            Attack::SlowReads => self.deaf().await,
-            Attack::Silent => self.slow(b"", b"").await,
+            Attack::SlowHeads => self.slow(head.to_vec(), b"x: y\r\n").await,
+            Attack::SlowBodies => {
+                let head = self.head_of_tap("content-length: 16000\r\n\r\n");
+                self.slow(head, b" ").await
+            }
+            Attack::SlowReads => self.slow_reads().await,
+            Attack::Silent => self.slow(Vec::new(), b"").await,
             Attack::Dropped => self.dropped().await,
             Attack::Heads => self.endless([&head[..], b"x: "].concat(), vec![b'y'; 16 * 1024]).await,
             Attack::Bodies => {
                 let head = self.head_of_tap("transfer-encoding: chunked\r\n\r\n");
                 self.endless(head, [&b"4000\r\n"[..], &[b' '; 0x4000], b"\r\n"].concat()).await
             }
-            Attack::OneBuyer => self.greedy().await,
+            Attack::OneBuyer => self.one_buyer().await,
             Attack::RapidReset | Attack::Continuation | Attack::Ping => self.flood(attack).await,
             Attack::Addresses => {
-                self.strangers(|n| {
+                self.new_clients(|n| {
                     let [_, a, b, c] = n.to_be_bytes();
                     format!("GET /v1/time HTTP/1.1\r\nhost: x\r\nx-forwarded-for: 198.{a}.{b}.{c}\r\n\r\n")
                 })
@@ -137,7 +133,7 @@ impl Attackers {
             }
             Attack::Tokens => {
                 let tap = String::from_utf8_lossy(&self.tap).into_owned();
-                self.strangers(move |n| {
+                self.new_clients(move |n| {
                     tap.replacen("\r\nidempotency-key", &format!("{n:08}\r\nidempotency-key"), 1)
                 })
                 .await
@@ -161,57 +157,49 @@ impl Attackers {
         timeout(PATIENCE, socket.connect(self.target)).await.map_err(|_| ErrorKind::TimedOut)?
     }
 
-    /// Opens so many connections, then reports that it is ready; each runs alone.
-    async fn each<F: Future<Output = ()> + 'static>(
-        self: Rc<Self>,
+    /// Opens so many connections, then reports that it is ready. Each attacks alone; one that is cut off is opened again
+    /// after a pause.
+    async fn each(
+        self,
         count: usize,
-        attacker: impl Fn(Rc<Self>, usize, TcpStream) -> F,
+        pause: Duration,
+        attack: impl AsyncFn(&Self, usize, &mut TcpStream) -> Done + 'static,
     ) -> Done {
+        let (own, attack) = (Rc::new(self), Rc::new(attack));
         for n in 0..count {
-            let stream = self.connect(n).await?;
-            tokio::task::spawn_local(attacker(self.clone(), n, stream));
+            let mut stream = own.connect(n).await?;
+            let (own, attack) = (own.clone(), attack.clone());
+            tokio::task::spawn_local(async move {
+                loop {
+                    let _ = attack(&own, n, &mut stream).await;
+                    sleep(pause).await;
+                    stream = again(&own, n).await;
+                }
+            });
         }
         ready();
         std::future::pending().await
     }
 
-    /// Sends byte by byte; a closed connection is opened again.
-    async fn slow(self: Rc<Self>, begin: &[u8], drop: &'static [u8]) -> Done {
-        let begin: Rc<[u8]> = begin.into();
-        self.each(SLOW, move |own, n, mut stream| {
-            let begin = begin.clone();
-            async move {
-                loop {
-                    let mut is_open = stream.write_all(&begin).await.is_ok();
-                    while is_open {
-                        let reply = timeout(BYTE_INTERVAL, stream.read(&mut [0; 512])).await;
-                        is_open =
-                            !matches!(reply, Ok(Ok(0) | Err(_))) && stream.write_all(drop).await.is_ok();
-                    }
-                    stream = again(&own, n).await;
-                }
+    /// Sends byte by byte.
+    async fn slow(self, begin: Vec<u8>, drop: &'static [u8]) -> Done {
+        self.each(SLOW, Duration::ZERO, async move |_, _, stream| {
+            stream.write_all(&begin).await?;
+            while !matches!(timeout(BYTE_INTERVAL, stream.read(&mut [0; 512])).await, Ok(Ok(0) | Err(_))) {
+                stream.write_all(drop).await?;
             }
+            Ok(())
         })
         .await
     }
 
     /// Sends requests and reads no answer.
-    async fn deaf(self: Rc<Self>) -> Done {
-        let requests: Rc<[u8]> =
-            b"GET /v1/sales/won/stores HTTP/1.1\r\nhost: x\r\n\r\n".repeat(64).as_slice().into();
-        self.each(SLOW, move |own, n, mut stream| {
-            let requests = requests.clone();
-            async move {
-                loop {
-                    while stream.write_all(&requests).await.is_ok() {}
-                    stream = again(&own, n).await;
-                }
-            }
-        })
-        .await
+    async fn slow_reads(self) -> Done {
+        let requests = b"GET /v1/sales/won/stores HTTP/1.1\r\nhost: x\r\n\r\n".repeat(64);
+        self.endless_with(SLOW, Duration::ZERO, Vec::new(), requests).await
     }
 
-    async fn dropped(self: Rc<Self>) -> Done {
+    async fn dropped(self) -> Done {
         ready();
         let mut due = Instant::now();
         for n in 0.. {
@@ -225,54 +213,44 @@ impl Attackers {
     }
 
     /// Sends a head or a body without end, until it is cut off; then again.
-    async fn endless(self: Rc<Self>, begin: Vec<u8>, piece: Vec<u8>) -> Done {
-        let (begin, piece): (Rc<[u8]>, Rc<[u8]>) = (begin.into(), piece.into());
-        self.each(ENDLESS_SENDERS, move |own, n, mut stream| {
-            let (begin, piece) = (begin.clone(), piece.clone());
-            async move {
-                loop {
-                    if stream.write_all(&begin).await.is_ok() {
-                        while stream.write_all(&piece).await.is_ok() {}
-                    }
-                    sleep(ENDLESS_PAUSE).await;
-                    stream = again(&own, n).await;
-                }
+    async fn endless(self, begin: Vec<u8>, piece: Vec<u8>) -> Done {
+        self.endless_with(ENDLESS_SENDERS, ENDLESS_PAUSE, begin, piece).await
+    }
+
+    async fn endless_with(self, count: usize, pause: Duration, begin: Vec<u8>, piece: Vec<u8>) -> Done {
+        self.each(count, pause, async move |_, _, stream| {
+            stream.write_all(&begin).await?;
+            loop {
+                stream.write_all(&piece).await?;
             }
         })
         .await
     }
 
     /// Floods a connection until it is cut off; then again.
-    async fn flood(self: Rc<Self>, attack: Attack) -> Done {
-        self.each(ENDLESS_SENDERS, move |own, n, mut stream| async move {
-            while let Some(tls) = &own.tls {
-                let _ = floods::flood(attack, stream, tls).await;
-                sleep(ENDLESS_PAUSE).await;
-                stream = again(&own, n).await;
-            }
+    async fn flood(self, attack: Attack) -> Done {
+        self.each(ENDLESS_SENDERS, ENDLESS_PAUSE, async move |own, _, stream| {
+            let Some(tls) = &own.tls else { return Ok(()) };
+            floods::flood(attack, stream, tls).await
         })
         .await
     }
 
     /// Requests of a new client each, spread over the connections.
-    async fn strangers(self: Rc<Self>, request: impl Fn(u32) -> String + 'static) -> Done {
-        let request = Rc::new(request);
-        self.each(NEW_CLIENTS, move |own, n, mut stream| {
-            let request = request.clone();
-            async move {
-                let mut tick =
-                    interval_at(Instant::now() + part(STRANGERS_PAUSE, n, NEW_CLIENTS), STRANGERS_PAUSE);
-                let mut next = u32::try_from(n * 1_000_000 / NEW_CLIENTS).unwrap_or_default();
-                loop {
-                    tick.tick().await;
-                    let requests: String = (next..next + STRANGERS_AT_ONCE).map(|n| request(n)).collect();
-                    next += STRANGERS_AT_ONCE;
-                    let sent = stream.write_all(requests.as_bytes()).await.is_ok();
-                    // What has come of the answers; the rest comes with the next.
-                    let mut reply = vec![0; 64 * 1024];
-                    if !sent || !matches!(stream.read(&mut reply).await, Ok(1..)) {
-                        stream = again(&own, n).await;
-                    }
+    async fn new_clients(self, request: impl Fn(u32) -> String + 'static) -> Done {
+        let next = Cell::new(0);
+        self.each(NEW_CLIENTS, Duration::ZERO, async move |_, n, stream| {
+            let mut tick =
+                interval_at(Instant::now() + part(NEW_CLIENTS_PAUSE, n, NEW_CLIENTS), NEW_CLIENTS_PAUSE);
+            // What has come of the answers; the rest comes with the next.
+            let mut reply = vec![0; 64 * 1024];
+            loop {
+                tick.tick().await;
+                let first = next.replace(next.get() + NEW_CLIENTS_AT_ONCE);
+                let requests: String = (first..first + NEW_CLIENTS_AT_ONCE).map(&request).collect();
+                stream.write_all(requests.as_bytes()).await?;
+                if stream.read(&mut reply).await? == 0 {
+                    return Ok(());
                 }
             }
         })
@@ -280,16 +258,16 @@ impl Attackers {
     }
 
     /// One buyer's tap, again and again, on each connection.
-    async fn greedy(self: Rc<Self>) -> Done {
-        self.each(ONE_BUYER_CONNECTIONS, |own, n, mut stream| async move {
+    async fn one_buyer(self) -> Done {
+        self.each(ONE_BUYER_CONNECTIONS, ONE_BUYER_PAUSE, async |own, n, stream| {
             let mut answer = vec![0; 4_096];
-            sleep(part(GREED, n, ONE_BUYER_CONNECTIONS)).await;
+            sleep(part(ONE_BUYER_PAUSE, n, ONE_BUYER_CONNECTIONS)).await;
             loop {
-                let tapped = stream.write_all(&own.tap).await.is_ok();
-                if !tapped || !matches!(stream.read(&mut answer).await, Ok(1..)) {
-                    stream = again(&own, n).await;
+                stream.write_all(&own.tap).await?;
+                if stream.read(&mut answer).await? == 0 {
+                    return Ok(());
                 }
-                sleep(GREED).await;
+                sleep(ONE_BUYER_PAUSE).await;
             }
         })
         .await

@@ -2,19 +2,23 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use loadtest::VerdictSummary;
 use serde::Serialize;
 use serde_json::json;
+use testkit::cli::{Ended, try_end};
+use testkit::gateway::Gateway;
+use testkit::run_folder::RunFolder;
+use testkit::{Failed, print_line};
 
-use crate::cases::define;
+use crate::Options;
+use crate::cases::{ledger, rounds};
 use crate::cpus::make_room;
 use crate::figures::Spread;
-use crate::report::{bracketed, write};
-use crate::servers::{Level, Place, Server, children_cpu};
-use crate::{Failure, Options, print_line};
+use crate::report::write;
+use crate::servers::{children_cpu, gateway};
 
 /// The other generator at the same rate.
 #[derive(Debug, Clone, Copy, Serialize)]
@@ -59,59 +63,62 @@ struct Round {
 }
 
 /// Measures all rounds and prints them.
-pub(crate) fn run(options: &Options) -> Result<(), Failure> {
+pub(crate) fn run(options: &Options) -> Result<(), Failed> {
     make_room(1)?;
-    let (rounds, lasts) = if options.quick { (1, LASTS_QUICK) } else { (options.rounds, LASTS) };
-    let place = Place::new(options.bin.clone())?;
-    let redis = place.redis(Level::None, 1)?;
-    define(&place, &redis, 10, 0)?;
-    let gateway = place.gateway(redis.address, 1, &[], &[])?;
-    let mut measured = Vec::new();
-    for number in 1..=rounds {
-        print_line(&format!("round {number} of {rounds}"));
+    let (count, lasts) = options.either((1, LASTS_QUICK), LASTS);
+    let folder = RunFolder::new(&options.bin)?;
+    let redis = ledger(&folder, 10, 0)?;
+    let gateway = gateway(&folder, redis.address(), 1, &[], &[])?;
+    let measured = rounds(count, || {
         let mut beside = Vec::new();
         for other in OTHERS {
             let (theirs, rate) = match other {
                 Other::Wrk { pause_ms } => {
-                    let measurement = wrk(&place, gateway.address, pause_ms, lasts)?;
+                    let measurement = wrk(&folder, gateway.address(), pause_ms, lasts)?;
                     (measurement, measurement.rate.round() as usize)
                 }
                 Other::H2load { rate, connections } => {
-                    (h2load(&place, gateway.address, (rate, connections), lasts)?, rate)
+                    (h2load(&folder, gateway.address(), (rate, connections), lasts)?, rate)
                 }
             };
-            beside.push([loadtest(&place, &gateway, rate, lasts)?, theirs]);
+            beside.push([loadtest(&folder, &gateway, rate, lasts)?, theirs]);
         }
-        let most = loadtest(&place, &gateway, TOO_MANY, LASTS_QUICK)?.rate;
-        measured.push(Round { beside, most });
-    }
+        let most = loadtest(&folder, &gateway, TOO_MANY, LASTS_QUICK)?.rate;
+        Ok(Round { beside, most })
+    })?;
     print(&measured);
     write(options, json!({ "others": OTHERS, "rounds": measured }))
 }
 
-/// Runs `loadtest look`, which must pass.
-fn loadtest(place: &Place, gateway: &Server, rate: usize, lasts: Duration) -> Result<Measurement, Failure> {
-    let report = place.path("report");
-    let ops = gateway.ops.ok_or_else(|| Failure::Outside("the gateway has no ops listener".into()))?;
+/// Runs a generator to its end; also its CPU time, in µs.
+fn timed(command: Command) -> Result<(Ended, f64), Failed> {
     let before = children_cpu();
-    let mut command = place.program("loadtest");
-    command.args(["look", "--sale", "won", "--gateway", &format!("http://{}", gateway.address)]);
-    command.args(["--ops", &format!("http://{ops}"), "--report"]).arg(&report);
-    command.arg("--auth-secret-file").arg(place.path("secret"));
-    command.arg("--ops-token-file").arg(place.path("ops"));
+    let ended = try_end(command)?;
+    Ok((ended, children_cpu().saturating_sub(before).as_secs_f64() * 1e6))
+}
+
+/// Runs `loadtest look`, which must pass.
+fn loadtest(
+    folder: &RunFolder,
+    gateway: &Gateway,
+    rate: usize,
+    lasts: Duration,
+) -> Result<Measurement, Failed> {
+    let report = folder.path("report");
+    let mut command = folder.program("loadtest");
+    command.args(["look", "--sale", "won", "--gateway", &gateway.url]);
+    command.args(["--ops", &gateway.ops_url, "--report"]).arg(&report);
+    command.arg("--auth-secret-file").arg(folder.path("secret"));
+    command.arg("--ops-token-file").arg(folder.path("ops"));
     command.args(["--arrivals", &format!("constant:{rate}/s:{}s", lasts.as_secs())]);
     // Late starts must not fail the run: they are measured.
     command.args(["--set", "generator = {late = \"60s\", late_share = 100, cpu = 100}"]);
     command.args(["--set", "verdict.thresholds = []"]);
-    let done = command.output().map_err(Failure::outside("can't start loadtest"))?;
-    let cpu = children_cpu().saturating_sub(before);
-    if !done.status.success() {
-        return Err(Failure::Wrong(
-            String::from_utf8_lossy(&[done.stdout, done.stderr].concat()).into_owned(),
-        ));
+    let (Ended { code, out, err }, cpu_us) = timed(command)?;
+    if code != 0 {
+        return Err(Failed::Wrong(out + &err));
     }
-    let verdict =
-        VerdictSummary::read(&report).map_err(Failure::outside("loadtest's verdict can't be read"))?;
+    let verdict = VerdictSummary::read(&report).map_err(Failed::to("read loadtest's verdict"))?;
     let reads = verdict.requests_ms.get("look at the sale").copied().unwrap_or_default();
     // All requests are answered; the run is longer than planned by the lateness of the last start.
     let late = verdict.arrivals.lateness_ms.max / 1000.0;
@@ -120,32 +127,32 @@ fn loadtest(place: &Place, gateway: &Server, rate: usize, lasts: Duration) -> Re
         mean_us: reads.mean * 1000.0,
         p50_us: reads.p50 * 1000.0,
         p90_us: reads.p90 * 1000.0,
-        cpu_us: cpu.as_secs_f64() * 1e6 / reads.count as f64,
+        cpu_us: cpu_us / reads.count as f64,
     })
 }
 
 /// Runs wrk with a pause after each answer; a script prints what it measured.
-fn wrk(place: &Place, gateway: SocketAddr, pause_ms: u32, lasts: Duration) -> Result<Measurement, Failure> {
-    let script = place.path("pause.lua");
+fn wrk(
+    folder: &RunFolder,
+    gateway: SocketAddr,
+    pause_ms: u32,
+    lasts: Duration,
+) -> Result<Measurement, Failed> {
     let lua = format!(
         "function delay() return {pause_ms} end\n\
          function done(all, latency)\n\
          io.write(string.format('measured %d %d %f %f %f\\n', all.requests, all.duration, latency.mean, \
          latency:percentile(50), latency:percentile(90)))\nend\n"
     );
-    std::fs::write(&script, lua).map_err(Failure::outside("can't write wrk's script"))?;
-    let before = children_cpu();
+    let script = folder.write("pause.lua", &lua)?;
     let mut command = Command::new("wrk");
     command.args(["-t", "1", "-c", "1", "-d", &format!("{}s", lasts.as_secs()), "-s"]).arg(&script);
-    let done = command.arg(format!("http://{gateway}/v1/sales/won")).output();
-    let done = done.map_err(Failure::outside("can't start wrk"))?;
-    let cpu = children_cpu().saturating_sub(before);
-    let text = String::from_utf8_lossy(&done.stdout);
-    let measurement = parse_wrk(&text);
+    command.arg(format!("http://{gateway}/v1/sales/won"));
+    let (Ended { out, .. }, cpu_us) = timed(command)?;
     let [answers, lasted_us, mean_us, p50_us, p90_us] =
-        measurement.ok_or_else(|| Failure::Outside(format!("wrk reported no latencies:\n{text}")))?;
+        parse_wrk(&out).ok_or_else(|| Failed::Outside(format!("wrk reported no latencies:\n{out}")))?;
     let rate = answers / (lasted_us / 1e6);
-    Ok(Measurement { rate, mean_us, p50_us, p90_us, cpu_us: cpu.as_secs_f64() * 1e6 / answers })
+    Ok(Measurement { rate, mean_us, p50_us, p90_us, cpu_us: cpu_us / answers })
 }
 
 /// Requests, duration, mean, p50 and p90, in µs.
@@ -157,24 +164,23 @@ fn parse_wrk(text: &str) -> Option<[f64; 5]> {
 
 /// One run of h2load in HTTP/1.1, with a log of every request.
 fn h2load(
-    place: &Place,
+    folder: &RunFolder,
     gateway: SocketAddr,
     (rate, connections): (usize, usize),
     lasts: Duration,
-) -> Result<Measurement, Failure> {
-    let log = place.path("h2load.log");
+) -> Result<Measurement, Failed> {
+    let log = folder.path("h2load.log");
     let _ = std::fs::remove_file(&log);
-    let (before, started) = (children_cpu(), Instant::now());
     let mut command = Command::new("h2load");
     command.args(["--h1", "-t", "1", "-c", &connections.to_string()]);
     command.args(["--rps", &(rate / connections).to_string(), "-D", &lasts.as_secs().to_string()]);
     command.arg(format!("--log-file={}", log.display())).arg(format!("http://{gateway}/v1/sales/won"));
-    let done = command.stdout(Stdio::null()).stderr(Stdio::null()).status();
-    let done = done.map_err(Failure::outside("can't start h2load (Debian's nghttp2-client)"))?;
-    let (cpu, took) = (children_cpu().saturating_sub(before), started.elapsed());
+    let started = Instant::now();
+    let (ended, cpu_us) = timed(command)?;
+    let took = started.elapsed();
     let times = times(&log)?;
-    if !done.success() || times.is_empty() {
-        return Err(Failure::Outside("h2load got no answers".into()));
+    if ended.code != 0 || times.is_empty() {
+        return Err(Failed::Outside("h2load got no answers".into()));
     }
     let at = |quantile: f64| times[((times.len() - 1) as f64 * quantile) as usize];
     Ok(Measurement {
@@ -182,13 +188,13 @@ fn h2load(
         mean_us: times.iter().sum::<f64>() / times.len() as f64,
         p50_us: at(0.5),
         p90_us: at(0.9),
-        cpu_us: cpu.as_secs_f64() * 1e6 / times.len() as f64,
+        cpu_us: cpu_us / times.len() as f64,
     })
 }
 
 /// How long each request took, in µs, in order: the log's third column; the second is the status.
-fn times(log: &Path) -> Result<Vec<f64>, Failure> {
-    let text = std::fs::read_to_string(log).map_err(Failure::outside("h2load wrote no log"))?;
+fn times(log: &Path) -> Result<Vec<f64>, Failed> {
+    let text = std::fs::read_to_string(log).map_err(Failed::to("read the log of h2load"))?;
     let answered = text.lines().filter_map(|line| {
         let mut columns = line.split_whitespace().skip(1);
         (columns.next()? == "200").then(|| columns.next()?.parse().ok())?
@@ -233,18 +239,12 @@ fn print(rounds: &[Round]) {
                 (true, true) => "  within 10 %: met",
                 (true, false) => "  within 10 %: MISSED",
             };
-            print_line(&format!(
-                "  {name:<30} {}   {}   ÷ {}{met}",
-                bracketed(ours),
-                bracketed(theirs),
-                bracketed(ratio)
-            ));
+            print_line(&format!("  {name:<30} {ours}   {theirs}   ÷ {ratio}{met}"));
         }
     }
     if let Some(most) = Spread::of(rounds.iter().map(|round| round.most)) {
         print_line(&format!(
-            "at a rate beyond its maximum, loadtest got {} answers a second on its core",
-            bracketed(most)
+            "at a rate beyond its maximum, loadtest got {most} answers a second on its core"
         ));
     }
 }

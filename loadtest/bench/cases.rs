@@ -1,15 +1,21 @@
 //! Defines the cases: their sales, requests and right answers.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::net::SocketAddr;
 
-use crate::Failure;
+use clap::ValueEnum;
+use serde_json::{Value, json};
+use testkit::definition::write;
+use testkit::gateway::{Gateway, send};
+use testkit::options::{Level, Named};
+use testkit::program::Program;
+use testkit::redis::Redis;
+use testkit::run_folder::RunFolder;
+use testkit::{Failed, Method, block_on, print_line};
+
 use crate::figures::Figures;
 use crate::generator::{Generator, Outcome, Requests};
-use testkit::http::exchange;
-
-use crate::servers::{Place, Server, info, url};
+use crate::servers::{info, redis, url};
 
 /// Connections of the base.
 pub(crate) const CONNECTIONS: usize = 128;
@@ -23,7 +29,7 @@ pub(crate) const WARM_UP: usize = 5_000;
 const MIXED_WINS: usize = 100;
 
 /// A case that the gateway is measured in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Case {
     /// Every tap wins.
     Won,
@@ -48,33 +54,9 @@ pub(crate) enum Case {
 }
 
 impl Case {
-    pub(crate) const ALL: [Self; 10] = [
-        Self::Won,
-        Self::SoldOut,
-        Self::NotOpen,
-        Self::Replay,
-        Self::Status,
-        Self::Mixed,
-        Self::Unauthenticated,
-        Self::Limited,
-        Self::Invalid,
-        Self::Shed,
-    ];
-
     /// As the report calls it.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Won => "won",
-            Self::SoldOut => "sold out",
-            Self::NotOpen => "not open",
-            Self::Replay => "replay",
-            Self::Status => "status",
-            Self::Mixed => "mixed",
-            Self::Unauthenticated => "unauthenticated",
-            Self::Limited => "limited",
-            Self::Invalid => "invalid",
-            Self::Shed => "shed",
-        }
+    pub(crate) fn title(self) -> String {
+        self.name().replace('-', " ")
     }
 
     /// Refusals of admission: the options of the case's own gateway, and the status of nearly every
@@ -121,13 +103,12 @@ impl Case {
     }
 
     /// Ends the bench if the answers are not the right ones.
-    pub(crate) fn check(self, outcome: &Outcome) -> Result<(), Failure> {
+    pub(crate) fn check(self, outcome: &Outcome) -> Result<(), Failed> {
         let statuses = outcome.statuses();
         if self.is_right(&statuses, outcome.requests) {
             return Ok(());
         }
-        let text = format!("{}: wrong answers, by status: {statuses:?}", self.name());
-        Err(Failure::Wrong(text))
+        Err(Failed::Wrong(format!("{}: wrong answers, by status: {statuses:?}", self.title())))
     }
 }
 
@@ -138,39 +119,27 @@ pub(crate) struct Buyers {
 
 impl Buyers {
     /// So many, with tokens that the real program has minted.
-    pub(crate) fn new(place: &Place, count: usize) -> Result<Self, Failure> {
-        let (count, secret) = (count.to_string(), place.path("secret"));
+    pub(crate) fn new(folder: &RunFolder, count: usize) -> Result<Self, Failed> {
+        let (count, secret) = (count.to_string(), folder.path("secret"));
         let secret = secret.to_string_lossy();
         let args = ["token", "--sub", "b", "--ttl", "2h", "--count", &count, "--auth-secret-file", &secret];
-        let tokens = place.run("gateway", &args)?;
+        let tokens = folder.run("gateway", &args)?;
         Ok(Self { tokens: tokens.lines().map(str::to_owned).collect() })
-    }
-
-    /// How many there are.
-    pub(crate) fn len(&self) -> usize {
-        self.tokens.len()
     }
 
     /// The tap of each buyer, with a key of its own, over so many stores.
     pub(crate) fn taps(&self, sale: &str, stores: usize) -> Requests {
         let mut requests = Requests::default();
-        let mut text = String::new();
         for (n, token) in self.tokens.iter().enumerate() {
             // Next to each other in time is not next to each other in the list.
-            let store = n.wrapping_mul(7_919) % stores;
-            let body = format!(
-                r#"{{"model":"air-400-white","packages":["cover","maintenance"],"store":"gz-{store:05}"}}"#
-            );
-            text.clear();
-            // Writing into a String can't fail.
-            let _ = write!(
-                text,
+            let body = selection(n.wrapping_mul(7_919) % stores).to_string();
+            requests.push(&format!(
                 "POST /v1/sales/{sale}/reservations HTTP/1.1\r\nhost: launch.example\r\n\
-                 authorization: Bearer {token}\r\nidempotency-key: \"tap-{n:010}\"\r\n\
+                 authorization: Bearer {token}\r\nidempotency-key: {}\r\n\
                  content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+                key(n),
                 body.len()
-            );
-            requests.push(&text);
+            ));
         }
         requests
     }
@@ -195,12 +164,26 @@ pub(crate) fn requests(case: Case, buyers: &Buyers, stores: usize) -> Requests {
     }
 }
 
+/// A Redis without a file beside one worker, with all sales.
+pub(crate) fn ledger(folder: &RunFolder, stores: usize, mixed_taps: usize) -> Result<Redis, Failed> {
+    let redis = redis(Level::None, 1)?;
+    define(folder, &redis, stores, mixed_taps)?;
+    Ok(redis)
+}
+
 /// Applies the definitions of all sales to a Redis. In the mixed launch so many taps come.
-pub(crate) fn define(place: &Place, redis: &Server, stores: usize, mixed_taps: usize) -> Result<(), Failure> {
+pub(crate) fn define(
+    folder: &RunFolder,
+    redis: &Redis,
+    stores: usize,
+    mixed_taps: usize,
+) -> Result<(), Failed> {
     const PLENTY: usize = 1_000_000_000;
-    let rows: String =
-        (0..stores).map(|n| format!("gz-{n:05},Store {n},City {},{PLENTY}\n", n % 300)).collect();
-    place.write("stores.csv", &format!("id,name,city,capacity\n{rows}"))?;
+    let store = |n: usize| {
+        let (id, name, city) = (format!("gz-{n:05}"), format!("Store {n}"), format!("City {}", n % 300));
+        json!({"id": id, "name": name, "city": city, "capacity": PLENTY})
+    };
+    let stores: Vec<_> = (0..stores).map(store).collect();
     let sales = [
         ("won", "2020-01-01T00:00:00Z", PLENTY),
         ("gone", "2020-01-01T00:00:00Z", 0),
@@ -208,51 +191,47 @@ pub(crate) fn define(place: &Place, redis: &Server, stores: usize, mixed_taps: u
         ("mixed", "2020-01-01T00:00:00Z", mixed_taps / MIXED_WINS),
     ];
     for (id, opens_at, stock) in sales {
-        let text = format!(
-            r#"[sale]
-id = "{id}"
-name = "National Good Car"
-opens_at = {opens_at}
-closes_at = 2099-01-01T00:00:00Z
-hold = "15m"
-currency = "CNY"
-deposit = 99900
-rehearsal = true
-[[model]]
-id = "air-400-white"
-name = "Air 400, white"
-price = 4999900
-stock = {stock}
-[[package]]
-id = "cover"
-name = "Custom car cover"
-price = 29900
-stock = {PLENTY}
-[[package]]
-id = "maintenance"
-name = "Maintenance plan"
-price = 99900
-[stores]
-file = "stores.csv"
-"#
-        );
-        let path = place.write(&format!("{id}.toml"), &text)?;
-        place.run("gateway", &["sale", "apply", &path.to_string_lossy(), "--redis", &url(redis)])?;
+        let definition = json!({
+            "sale": {
+                "id": id, "name": "National Good Car", "opens_at": opens_at, "closes_at": "2099-01-01T00:00:00Z",
+                "hold": "15m", "currency": "CNY", "deposit": 99900, "rehearsal": true,
+            },
+            "model": [{"id": "air-400-white", "name": "Air 400, white", "price": 4_999_900, "stock": stock}],
+            "package": [
+                {"id": "cover", "name": "Custom car cover", "price": 29_900, "stock": PLENTY},
+                {"id": "maintenance", "name": "Maintenance plan", "price": 99_900},
+            ],
+            "stores": stores,
+        });
+        let file = write(&definition, &folder.path(""), id)?;
+        folder.run("gateway", &["sale", "apply", &file.to_string_lossy(), "--redis", &url(redis)])?;
     }
     Ok(())
 }
 
 /// Proves that a sale's ledger balances; a drift ends the bench.
-pub(crate) fn audit(place: &Place, redis: &Server, case: Case) -> Result<(), Failure> {
-    place.run("gateway", &["audit", case.sale(), "--redis", &url(redis)]).map(drop)
+pub(crate) fn audit(folder: &RunFolder, redis: &Redis, case: Case) -> Result<(), Failed> {
+    folder.run("gateway", &["audit", case.sale(), "--redis", &url(redis)]).map(drop)
+}
+
+/// Measures so many rounds, one after the other.
+pub(crate) fn rounds<T>(
+    count: usize,
+    mut round: impl FnMut() -> Result<T, Failed>,
+) -> Result<Vec<T>, Failed> {
+    let numbered = |number| {
+        print_line(&format!("round {number} of {count}"));
+        round()
+    };
+    (1..=count).map(numbered).collect()
 }
 
 /// Measures one load of a case against a server, and checks the answers.
 pub(crate) fn measure(
     case: Case,
-    servers: (&Server, Option<&Server>),
-    load: impl FnOnce() -> Result<Outcome, Failure>,
-) -> Result<Figures, Failure> {
+    servers: (&Program, Option<&Redis>),
+    load: impl FnOnce() -> Result<Outcome, Failed>,
+) -> Result<Figures, Failed> {
     measure_any(servers, || {
         let outcome = load()?;
         case.check(&outcome)?;
@@ -262,11 +241,11 @@ pub(crate) fn measure(
 
 /// Measures one load, whatever is answered.
 pub(crate) fn measure_any(
-    (server, redis): (&Server, Option<&Server>),
-    load: impl FnOnce() -> Result<Outcome, Failure>,
-) -> Result<Figures, Failure> {
+    (server, redis): (&Program, Option<&Redis>),
+    load: impl FnOnce() -> Result<Outcome, Failed>,
+) -> Result<Figures, Failed> {
     const COUNTED: [&str; 2] = ["total_commands_processed", "used_memory"];
-    let redis_now = || redis.map(|redis| (info(redis, COUNTED), redis.cpu())).unwrap_or_default();
+    let redis_now = || redis.map(|redis| (info(redis, COUNTED), redis.program.cpu())).unwrap_or_default();
     let ([commands, memory], redis_cpu) = redis_now();
     let cpu = server.cpu();
     let outcome = load()?;
@@ -277,21 +256,35 @@ pub(crate) fn measure_any(
     Ok(Figures::new(outcome, cpu, redis_cpu, used))
 }
 
-/// Sends the warm-up and then what counts over the same connections.
-pub(crate) fn warm(generator: &mut Generator, requests: &Requests) -> Result<(), Failure> {
-    generator.run(requests, 0, WARM_UP, None).map(drop)
+/// So many connections to a server, over which the warm-up was sent.
+pub(crate) fn warmed(
+    address: SocketAddr,
+    connections: usize,
+    requests: &Requests,
+) -> Result<Generator, Failed> {
+    let mut generator = Generator::connect(address, connections)?;
+    generator.run(requests, 0, WARM_UP, None)?;
+    Ok(generator)
 }
 
 /// Bytes of a 201's body and of its `Location`, from the last buyer's tap.
-pub(crate) fn sizes_of_a_win(buyers: &Buyers, gateway: SocketAddr) -> Result<(usize, usize), Failure> {
-    let taps = buyers.taps("won", 1);
-    let last = std::str::from_utf8(taps.get(buyers.len() - 1)).unwrap_or_default();
-    let answer = exchange(gateway, &last.replace("\r\nhost:", "\r\nconnection: close\r\nhost:"));
-    let answer = answer.ok_or_else(|| Failure::Outside("the gateway does not answer".into()))?;
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_default();
-    let location = head.lines().find_map(|line| line.strip_prefix("location: ")).unwrap_or_default();
-    if !head.starts_with("HTTP/1.1 201") || location.is_empty() {
-        return Err(Failure::Wrong(format!("the first tap did not win:\n{answer}")));
+pub(crate) fn sizes_of_a_win(buyers: &Buyers, gateway: &Gateway) -> Result<(usize, usize), Failed> {
+    let n = buyers.tokens.len() - 1;
+    let request = gateway.request(Method::POST, "/v1/sales/won/reservations").bearer_auth(&buyers.tokens[n]);
+    let answer = block_on(send(request.header("idempotency-key", key(n)).json(&selection(0))));
+    let location = answer.header("location");
+    if answer.status != 201 || location.is_empty() {
+        return Err(Failed::Wrong(format!("the first tap did not win: {} {}", answer.status, answer.text)));
     }
-    Ok((body.len(), location.len()))
+    Ok((answer.text.len(), location.len()))
+}
+
+/// The key of a buyer's tap.
+fn key(buyer: usize) -> String {
+    format!("\"tap-{buyer:010}\"")
+}
+
+/// What a tap asks for, at this store.
+fn selection(store: usize) -> Value {
+    json!({"model": "air-400-white", "packages": ["cover", "maintenance"], "store": format!("gz-{store:05}")})
 }

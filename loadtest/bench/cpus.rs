@@ -1,11 +1,10 @@
 //! Which CPUs a measured server has, and which everything else has.
 
-use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
 use procfs::process::Process;
-
-use crate::Failure;
+use rustix::thread::{CpuSet, sched_setaffinity};
+use testkit::Failed;
 
 /// The CPUs of a server with so many workers: as many, and not all of them if there are others. What is
 /// measured does not share its CPU with Redis and the generator then, and runs can be compared.
@@ -15,7 +14,11 @@ pub(crate) fn server_cpus(workers: usize) -> String {
 
 /// The CPUs of everything else while a server with so many workers is measured.
 pub(crate) fn others_cpus(workers: usize) -> String {
-    listed(cpus().get(workers..).filter(|rest| !rest.is_empty()).unwrap_or(cpus()))
+    listed(others(workers))
+}
+
+fn others(workers: usize) -> &'static [usize] {
+    cpus().get(workers..).filter(|rest| !rest.is_empty()).unwrap_or(cpus())
 }
 
 fn listed(cpus: &[usize]) -> String {
@@ -33,10 +36,8 @@ fn cpus() -> &'static [usize] {
 }
 
 /// Binds this thread, and what it starts, to what a server with so many workers leaves free.
-pub(crate) fn make_room(workers: usize) -> Result<(), Failure> {
-    let id = std::process::id().to_string();
-    let done =
-        Command::new("taskset").args(["-cp", &others_cpus(workers), &id]).stdout(Stdio::null()).status();
-    let done = done.map_err(Failure::outside("can't start taskset"))?;
-    if done.success() { Ok(()) } else { Err(Failure::Outside("taskset failed".into())) }
+pub(crate) fn make_room(workers: usize) -> Result<(), Failed> {
+    let mut set = CpuSet::new();
+    others(workers).iter().for_each(|cpu| set.set(*cpu));
+    sched_setaffinity(None, &set).map_err(Failed::to("leave the server its CPUs"))
 }

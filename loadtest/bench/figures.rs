@@ -1,8 +1,10 @@
 //! Figures of one load, of one round, and what several rounds come to: medians and spreads.
 
 use std::collections::BTreeMap;
+use std::fmt::{self, Display};
 use std::time::Duration;
 
+use clap::ValueEnum;
 use serde::Serialize;
 
 use crate::generator::Outcome;
@@ -16,9 +18,7 @@ pub(crate) struct Figures {
     pub(crate) per_second: f64,
     /// Latencies in microseconds.
     pub(crate) p50_us: u64,
-    /// Likewise.
     pub(crate) p99_us: u64,
-    /// Likewise.
     pub(crate) p999_us: u64,
     /// Microseconds of the server's CPU time a request.
     pub(crate) server_us: f64,
@@ -57,7 +57,7 @@ impl Figures {
 }
 
 /// The measured server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Side {
     /// Bare hyper.
@@ -94,12 +94,6 @@ pub(crate) struct Round {
     pub(crate) wrk_per_second: Option<f64>,
 }
 
-impl Round {
-    pub(crate) fn add(&mut self, row: Row, figures: Figures) {
-        self.rows.push((row, figures));
-    }
-}
-
 /// The middle of several values, and how far they lie apart.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub(crate) struct Spread {
@@ -121,6 +115,19 @@ impl Spread {
             f64::midpoint(sorted[middle - 1], sorted[middle])
         };
         Some(Self { median, least, most })
+    }
+
+    /// The middle of values; of none, not a number.
+    pub(crate) fn median_of(values: impl IntoIterator<Item = f64>) -> f64 {
+        Self::of(values).map_or(f64::NAN, |spread| spread.median)
+    }
+}
+
+/// The median, and in brackets the least and the most; with two digits, or as many as asked for.
+impl Display for Spread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let digits = f.precision().unwrap_or(2);
+        write!(f, "{:.digits$} ({:.digits$}–{:.digits$})", self.median, self.least, self.most)
     }
 }
 

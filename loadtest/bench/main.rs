@@ -1,5 +1,4 @@
-//! Measures what a reservation costs beside an empty answer and beside a common alternative, in one
-//! run.
+//! Measures what a reservation costs beside an empty answer and beside a common alternative, in one run.
 //!
 //! `scripts/bench` builds and starts it. Every round measures everything once, one after the other on
 //! the same machine, so that ratios within a round hold although the machine's speed changes.
@@ -23,11 +22,11 @@ mod servers;
 mod targets;
 mod wire;
 
-use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
+use testkit::ending::exit;
 
 use cases::Case;
 
@@ -100,6 +99,17 @@ pub(crate) struct Options {
     json: Option<PathBuf>,
 }
 
+impl Options {
+    /// The rounds and the size of each with `--quick`, or else those of a complete run.
+    fn either<T>(&self, quick: (usize, T), size: T) -> (usize, T) {
+        if self.quick { quick } else { (self.rounds(), size) }
+    }
+
+    fn rounds(&self) -> usize {
+        self.rounds.into()
+    }
+}
+
 fn main() -> ExitCode {
     let options = Options::parse();
     let done = if let (Some(attack), Some(target)) = (options.attack, options.target) {
@@ -119,61 +129,5 @@ fn main() -> ExitCode {
     } else {
         rounds::run(&options).and_then(|rounds| report::print(&options, &rounds, &targets::judge(&rounds)))
     };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            let _ = writeln!(std::io::stderr().lock(), "bench: {failure}");
-            ExitCode::from(failure.exit_code())
-        }
-    }
-}
-
-/// Prints a line of the report. A reader that has gone away does not end the bench.
-pub(crate) fn print_line(text: &str) {
-    let _ = writeln!(std::io::stdout().lock(), "{text}");
-}
-
-/// Why there are no figures.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Failure {
-    /// An answer was wrong, a ledger did not balance, a path got longer.
-    #[error("{0}")]
-    Wrong(String),
-    /// A file that the command line names can't be used.
-    #[error("{0}")]
-    Usage(String),
-    /// A server or this machine failed.
-    #[error("{0}")]
-    Outside(String),
-}
-
-impl From<testkit::Failed> for Failure {
-    fn from(failed: testkit::Failed) -> Self {
-        Self::Outside(failed.to_string())
-    }
-}
-
-impl Failure {
-    fn exit_code(&self) -> u8 {
-        match self {
-            Self::Wrong(_) => 1,
-            Self::Usage(_) => 2,
-            Self::Outside(_) => 3,
-        }
-    }
-
-    /// The same, with what was measured.
-    pub(crate) fn of(self, what: &str) -> Self {
-        match self {
-            Self::Wrong(text) => Self::Wrong(format!("{what}: {text}")),
-            Self::Usage(text) => Self::Usage(format!("{what}: {text}")),
-            Self::Outside(text) => Self::Outside(format!("{what}: {text}")),
-        }
-    }
-
-    /// For `map_err`: what was tried, and why it failed.
-    pub(crate) fn outside<E: std::fmt::Display>(what: &str) -> impl FnOnce(E) -> Self {
-        let what = what.to_owned();
-        move |error| Self::Outside(format!("{what}: {error}"))
-    }
+    exit("bench: ", done.map(|()| 0))
 }

@@ -9,15 +9,19 @@ use std::time::Duration;
 
 use plotters::prelude::*;
 use serde::Serialize;
+use testkit::gateway::Gateway;
+use testkit::link::Link;
+use testkit::redis::Redis;
+use testkit::run_folder::RunFolder;
+use testkit::{Failed, print_line};
 
-use crate::cases::{Buyers, Case, WARM_UP, audit, define};
+use crate::Options;
+use crate::cases::{Buyers, Case, WARM_UP, audit, ledger, rounds, warmed};
 use crate::cpus::make_room;
 use crate::figures::Spread;
 use crate::generator::Generator;
-use crate::report::{bracketed, write};
-use crate::servers::{Level, Place};
-use crate::{Failure, Options, print_line};
-use testkit::link::Link;
+use crate::report::write;
+use crate::servers::gateway;
 
 /// One way of the link to Redis.
 const DELAY: Duration = Duration::from_millis(5);
@@ -31,8 +35,8 @@ const SECONDS: f64 = 3.0;
 const CONNECTIONS: usize = 4_000;
 /// Taps that the capacity is measured with, in a closed loop.
 const CAPACITY_TAPS: usize = 20_000;
-/// The gateway's default queue delay, where the bench's other modes wait as long as it takes.
-const QUEUE_DELAY: [&str; 2] = ["--queue-delay-max-ms", "200"];
+/// With the gateway's default queue delay, where the bench's other modes wait as long as it takes.
+const OPTIONS: [&str; 4] = ["--batch-max", BATCH, "--queue-delay-max-ms", "200"];
 
 /// One offered load.
 #[derive(Debug, Clone, Serialize)]
@@ -52,24 +56,19 @@ struct Load {
 }
 
 /// Measures all rounds.
-pub(crate) fn run(options: &Options) -> Result<(), Failure> {
+pub(crate) fn run(options: &Options) -> Result<(), Failed> {
     make_room(1)?;
-    let mut rounds = Vec::new();
-    for number in 1..=options.rounds {
-        print_line(&format!("round {number} of {}", options.rounds));
-        rounds.push(round(options)?);
-    }
+    let rounds = rounds(options.rounds(), || round(options))?;
     print_line("");
     print_line(
         "   load   offered/s             goodput/s       won p99 ms        refused p99 ms  refused  sent late  resident MiB",
     );
-    let of = |place: usize, figure: fn(&Load) -> f64| {
-        let all = rounds.iter().map(|loads: &Vec<Load>| figure(&loads[place]));
-        Spread::of(all).unwrap_or(Spread { median: f64::NAN, least: f64::NAN, most: f64::NAN })
-    };
     let mut medians = Vec::new();
-    for (place, factor) in LOADS.into_iter().enumerate() {
-        let median = |figure| of(place, figure).median;
+    for (n, factor) in LOADS.into_iter().enumerate() {
+        let of = |figure: fn(&Load) -> f64| Spread::of(rounds.iter().map(|loads| figure(&loads[n])));
+        let shown =
+            |figure, digits| of(figure).map(|spread| format!("{spread:.digits$}")).unwrap_or_default();
+        let median = |figure| of(figure).map_or(f64::NAN, |spread| spread.median);
         let load = Load {
             factor,
             offered_per_second: median(|l| l.offered_per_second),
@@ -84,9 +83,9 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
             "{:>6.1} × {:>10.0} {:>22} {:>16} {:>21} {:>7.0}% {:>9.1}% {:>13.1}",
             load.factor,
             load.offered_per_second,
-            whole(of(place, |l| l.goodput)),
-            bracketed(of(place, |l| l.won_p99_ms)),
-            bracketed(of(place, |l| l.refused_p99_ms)),
+            shown(|l| l.goodput, 0),
+            shown(|l| l.won_p99_ms, 2),
+            shown(|l| l.refused_p99_ms, 2),
             load.refused_share * 100.0,
             load.late_share * 100.0,
             load.resident_mib,
@@ -96,14 +95,10 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     judge(&rounds);
     if let Some(file) = &options.plot {
         plot(file, &medians)
-            .map_err(|error| Failure::Usage(format!("can't draw {}: {error}", file.display())))?;
+            .map_err(|error| Failed::Usage(format!("can't draw {}: {error}", file.display())))?;
         print_line(&format!("the plot: {}", file.display()));
     }
     write(options, serde_json::json!({ "overload": rounds }))
-}
-
-fn whole(spread: Spread) -> String {
-    format!("{:.0} ({:.0}–{:.0})", spread.median, spread.least, spread.most)
 }
 
 /// What was asked for (issue 4), within each round.
@@ -126,7 +121,7 @@ fn judge(rounds: &[Vec<Load>]) {
             let met = if sign > 0.0 { spread.median >= bound } else { spread.median <= bound };
             let sign = if sign > 0.0 { "≥" } else { "≤" };
             let met = if met { "met" } else { "MISSED" };
-            print_line(&format!("{name:<58} {sign} {bound}{unit}  {}{unit} {met}", bracketed(spread)));
+            print_line(&format!("{name:<58} {sign} {bound}{unit}  {spread}{unit} {met}"));
         }
     };
     print("goodput at 2, 5 and 10 times capacity ÷ its peak, the least", peak_share, 0.9, 1.0, "");
@@ -134,40 +129,37 @@ fn judge(rounds: &[Vec<Load>]) {
     print("memory at 2, 5 and 10 times ÷ at half the capacity, the most", grown, 1.5, -1.0, "");
 }
 
+/// A gateway at the other end of a slow link to its Redis.
+fn behind_a_link(folder: &RunFolder) -> Result<(Gateway, Link, Redis), Failed> {
+    let redis = ledger(folder, 10, 0)?;
+    let link = Link::slow(redis.address(), DELAY);
+    Ok((gateway(folder, link.address, 1, &[], &OPTIONS)?, link, redis))
+}
+
 /// All loads, each on a new gateway and Redis, so that RAM can be compared.
-fn round(options: &Options) -> Result<Vec<Load>, Failure> {
-    let place = Place::new(options.bin.clone())?;
-    let redis = place.redis(Level::None, 1)?;
-    define(&place, &redis, 10, 0)?;
-    let link = Link::slow(redis.address, DELAY);
-    let options = [&["--batch-max", BATCH], &QUEUE_DELAY[..]].concat();
-    let buyers = Buyers::new(&place, WARM_UP + CAPACITY_TAPS)?;
-    let taps = buyers.taps("won", 10);
+fn round(options: &Options) -> Result<Vec<Load>, Failed> {
+    let folder = RunFolder::new(&options.bin)?;
+    let taps = Buyers::new(&folder, WARM_UP + CAPACITY_TAPS)?.taps("won", 10);
     let capacity = {
-        let gateway = place.gateway(link.address, 1, &[], &options)?;
-        let mut generator = Generator::connect(gateway.address, 128)?;
-        generator.run(&taps, 0, WARM_UP, None)?;
+        let (gateway, _link, _redis) = behind_a_link(&folder)?;
+        let mut generator = warmed(gateway.address(), 128, &taps)?;
         let outcome = generator.run(&taps, WARM_UP, CAPACITY_TAPS, None)?;
         Case::Won.check(&outcome)?;
         outcome.requests as f64 / outcome.elapsed.as_secs_f64()
     };
     print_line(&format!("capacity: {capacity:.0} reservations a second"));
     let most = (capacity * SECONDS * LOADS[LOADS.len() - 1]) as usize;
-    let buyers = Buyers::new(&place, most)?;
+    let taps = Buyers::new(&folder, most)?.taps("won", 10);
     let mut loads = Vec::new();
     for factor in LOADS {
         // A ledger of its own for each: its buyers have not won yet.
-        let redis = place.redis(Level::None, 1)?;
-        define(&place, &redis, 10, 0)?;
-        let link = Link::slow(redis.address, DELAY);
-        let gateway = place.gateway(link.address, 1, &[], &options)?;
-        let taps = buyers.taps("won", 10);
-        let mut generator = Generator::connect(gateway.address, CONNECTIONS)?;
+        let (gateway, _link, redis) = behind_a_link(&folder)?;
+        let mut generator = Generator::connect(gateway.address(), CONNECTIONS)?;
         let rate = capacity * factor;
         let outcome = generator.run(&taps, 0, (rate * SECONDS) as usize, Some(rate))?;
         let statuses = outcome.statuses();
         if statuses.keys().any(|status| !matches!(status, 201 | 503)) {
-            return Err(Failure::Wrong(format!("wrong answers at {factor} times, by status: {statuses:?}")));
+            return Err(Failed::Wrong(format!("wrong answers at {factor} times, by status: {statuses:?}")));
         }
         let of = |status: u16| statuses.get(&status).copied().unwrap_or_default() as f64;
         let ms = |status| outcome.quantile(0.99, |s| s == status) as f64 / 1e3;
@@ -179,10 +171,10 @@ fn round(options: &Options) -> Result<Vec<Load>, Failure> {
             refused_p99_ms: ms(503),
             refused_share: of(503) / outcome.requests as f64,
             late_share: outcome.late as f64 / outcome.requests as f64,
-            resident_mib: gateway.resident() as f64 / f64::from(1 << 20),
+            resident_mib: gateway.program.resident() as f64 / f64::from(1 << 20),
         });
         drop(gateway);
-        audit(&place, &redis, Case::Won)?;
+        audit(&folder, &redis, Case::Won)?;
     }
     Ok(loads)
 }

@@ -1,24 +1,25 @@
 //! Measures what a hundred open live pages cost a gateway: its CPU with and without them, in turn,
 //! under the same few taps. Every page must get its line every second.
 
-use std::io::{Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use serde_json::json;
-use testkit::gateway::OPS_TOKEN;
+use testkit::gateway::{Gateway, OPS_TOKEN};
+use testkit::run_folder::RunFolder;
+use testkit::{Failed, Method, Response, block_on, print_line};
+use tokio::task::JoinSet;
+use tokio::time::sleep;
 
-use crate::cases::{Buyers, CONNECTIONS, Case, WARM_UP, audit, define, warm};
+use crate::Options;
+use crate::cases::{Buyers, CONNECTIONS, Case, WARM_UP, audit, ledger, rounds, warmed};
 use crate::cpus::make_room;
 use crate::figures::Spread;
 use crate::generator::{Generator, Requests};
-use crate::report::{bracketed, write};
-use crate::servers::{Level, Place, Server};
-use crate::{Failure, Options, print_line};
+use crate::report::write;
+use crate::servers::gateway;
 
 /// Open pages.
 const PAGES: usize = 100;
@@ -32,8 +33,6 @@ const LASTS: usize = 15;
 const LASTS_QUICK: usize = 5;
 /// What they may cost, in percent of a core.
 const TARGET: f64 = 2.0;
-/// What a reader takes for its own; it holds no more than this.
-const STACK: usize = 128 * 1024;
 
 /// Percent of a core, without pages and with all of them.
 #[derive(Debug, Clone, Copy, Serialize)]
@@ -45,122 +44,105 @@ struct Round {
 }
 
 /// Measures all rounds, and prints whether the target is met.
-pub(crate) fn run(options: &Options) -> Result<(), Failure> {
+pub(crate) fn run(options: &Options) -> Result<(), Failed> {
     make_room(1)?;
-    let (rounds, lasts) = if options.quick { (2, LASTS_QUICK) } else { (usize::from(options.rounds), LASTS) };
-    let place = Place::new(options.bin.clone())?;
-    let redis = place.redis(Level::None, 1)?;
-    define(&place, &redis, STORES, 0)?;
-    let gateway = place.gateway(redis.address, 1, &[], &[])?;
-    let buyers = Buyers::new(&place, WARM_UP + 2 * rounds * TAPS * lasts)?;
+    let (count, lasts) = options.either((2, LASTS_QUICK), LASTS);
+    let folder = RunFolder::new(&options.bin)?;
+    let redis = ledger(&folder, STORES, 0)?;
+    let gateway = gateway(&folder, redis.address(), 1, &[], &[])?;
+    let buyers = Buyers::new(&folder, WARM_UP + 2 * count * TAPS * lasts)?;
     let taps = buyers.taps("won", STORES);
-    let mut generator = Generator::connect(gateway.address, CONNECTIONS)?;
-    warm(&mut generator, &taps)?;
+    let mut generator = warmed(gateway.address(), CONNECTIONS, &taps)?;
     let mut next = WARM_UP;
-    let mut measured = Vec::new();
-    for number in 1..=rounds {
-        print_line(&format!("round {number} of {rounds}"));
-        let alone = share(&gateway, &mut generator, &taps, &mut next, lasts)?;
-        let memory = gateway.resident();
-        let pages = Pages::open(gateway.ops.unwrap_or(gateway.address))?;
-        let watched = share(&gateway, &mut generator, &taps, &mut next, lasts)?;
-        let memory = (gateway.resident() as f64 - memory as f64) / PAGES as f64;
-        pages.close(lasts as u64)?;
-        measured.push(Round { alone, watched, memory });
-    }
-    audit(&place, &redis, Case::Won)?;
+    let mut share = || share(&gateway, &mut generator, &taps, &mut next, lasts);
+    let measured = rounds(count, || {
+        let alone = share()?;
+        let memory = gateway.program.resident();
+        let pages = block_on(Pages::open(&gateway))?;
+        let watched = share()?;
+        let memory = (gateway.program.resident() as f64 - memory as f64) / PAGES as f64;
+        block_on(pages.close(lasts as u64))?;
+        Ok(Round { alone, watched, memory })
+    })?;
+    audit(&folder, &redis, Case::Won)?;
     print(&measured);
     write(options, json!({ "pages": PAGES, "stores": STORES, "taps_per_second": TAPS, "rounds": measured }))
 }
 
 /// The gateway's share of a core, in percent, under taps at their instants.
 fn share(
-    gateway: &Server,
+    gateway: &Gateway,
     generator: &mut Generator,
     taps: &Requests,
     next: &mut usize,
     lasts: usize,
-) -> Result<f64, Failure> {
+) -> Result<f64, Failed> {
     let count = TAPS * lasts;
-    let (cpu, started) = (gateway.cpu(), Instant::now());
+    let (cpu, started) = (gateway.program.cpu(), Instant::now());
     let outcome = generator.run(taps, *next, count, Some(TAPS as f64))?;
-    let (cpu, took) = (gateway.cpu().saturating_sub(cpu), started.elapsed());
+    let (cpu, took) = (gateway.program.cpu().saturating_sub(cpu), started.elapsed());
     *next += count;
     let statuses = outcome.statuses();
     if statuses.get(&201) != Some(&(count as u64)) {
-        return Err(Failure::Wrong(format!("{count} taps should have won: {statuses:?}")));
+        return Err(Failed::Wrong(format!("{count} taps should have won: {statuses:?}")));
     }
     Ok(100.0 * cpu.as_secs_f64() / took.as_secs_f64())
 }
 
-/// Open pages, each read by a thread of its own.
+/// Open pages, each read by a task of its own.
 struct Pages {
-    streams: Vec<TcpStream>,
-    readers: Vec<JoinHandle<()>>,
+    readers: JoinSet<()>,
     /// Lines that each has got.
     lines: Vec<Arc<AtomicU64>>,
 }
 
 impl Pages {
-    fn open(ops: SocketAddr) -> Result<Self, Failure> {
-        let mut pages = Self { streams: Vec::new(), readers: Vec::new(), lines: Vec::new() };
+    async fn open(gateway: &Gateway) -> Result<Self, Failed> {
+        let mut pages = Self { readers: JoinSet::new(), lines: Vec::new() };
         for _ in 0..PAGES {
-            let outside = || Failure::outside("a page can't be opened");
-            let mut stream = TcpStream::connect(ops).map_err(outside())?;
-            let request = format!(
-                "GET /admin/v1/live?sale=won HTTP/1.1\r\nhost: {ops}\r\n\
-                 authorization: Bearer {OPS_TOKEN}\r\n\r\n"
-            );
-            stream.write_all(request.as_bytes()).map_err(outside())?;
-            let (reader, lines) = (stream.try_clone().map_err(outside())?, Arc::new(AtomicU64::new(0)));
-            let counted = lines.clone();
-            let thread = std::thread::Builder::new().stack_size(STACK).spawn(move || read(reader, &counted));
-            pages.streams.push(stream);
-            pages.readers.push(thread.map_err(outside())?);
-            pages.lines.push(lines);
+            let request = gateway.ops_request(Method::GET, "/admin/v1/live?sale=won", OPS_TOKEN);
+            let page = request.send().await.map_err(Failed::to("open a page"))?;
+            let lines = Arc::new(AtomicU64::new(0));
+            pages.lines.push(lines.clone());
+            pages.readers.spawn(read(page, lines));
         }
         // The history that each is given first is not what is measured.
         let started = Instant::now();
-        while pages.lines.iter().any(|lines| lines.load(Relaxed) < 2) {
+        while pages.least() < 2 {
             if started.elapsed() > Duration::from_secs(30) {
-                return Err(Failure::Wrong("not every page gets its lines".into()));
+                return Err(Failed::Wrong("not every page gets its lines".into()));
             }
-            std::thread::sleep(Duration::from_millis(50));
+            sleep(Duration::from_millis(50)).await;
         }
         pages.lines.iter().for_each(|lines| lines.store(0, Relaxed));
         Ok(pages)
     }
 
+    fn least(&self) -> u64 {
+        self.lines.iter().map(|lines| lines.load(Relaxed)).min().unwrap_or_default()
+    }
+
     /// Closes them; each must have got as many lines as there were seconds.
-    fn close(self, seconds: u64) -> Result<(), Failure> {
-        let least = self.lines.iter().map(|lines| lines.load(Relaxed)).min().unwrap_or_default();
-        for stream in &self.streams {
-            let _ = stream.shutdown(Shutdown::Both);
-        }
-        for reader in self.readers {
-            let _ = reader.join();
-        }
+    async fn close(mut self, seconds: u64) -> Result<(), Failed> {
+        let least = self.least();
+        self.readers.shutdown().await;
         if least + 2 < seconds {
-            return Err(Failure::Wrong(format!("a page got {least} lines in {seconds} s")));
+            return Err(Failed::Wrong(format!("a page got {least} lines in {seconds} s")));
         }
         Ok(())
     }
 }
 
 /// Counts lines of numbers to the end of a stream.
-fn read(mut stream: TcpStream, lines: &AtomicU64) {
+async fn read(mut page: Response, lines: Arc<AtomicU64>) {
     const MARK: &[u8] = br#""kind":"now""#;
-    let mut bytes = vec![0; 64 * 1024];
-    let mut buffered = 0;
-    while let Ok(read @ 1..) = stream.read(&mut bytes[buffered..]) {
-        let seen = &bytes[..buffered + read];
+    let mut seen = Vec::new();
+    while let Ok(Some(chunk)) = page.chunk().await {
+        seen.extend_from_slice(&chunk);
         let found = seen.windows(MARK.len()).filter(|window| *window == MARK).count();
         lines.fetch_add(found as u64, Relaxed);
         // A mark may come in two pieces.
-        let tail = seen.len().saturating_sub(MARK.len() - 1);
-        let (from, to) = (tail, seen.len());
-        bytes.copy_within(from..to, 0);
-        buffered = to - from;
+        seen.drain(..seen.len().saturating_sub(MARK.len() - 1));
     }
 }
 
@@ -179,12 +161,9 @@ fn print(rounds: &[Round]) {
         "a gateway under {TAPS} taps a second of a sale with {STORES} stores; medians of {} rounds, in brackets the least and the most",
         rounds.len()
     ));
-    print_line(&format!("  % of a core, no open page          {}", bracketed(alone)));
-    print_line(&format!("  % of a core, {PAGES} open pages        {}", bracketed(watched)));
-    print_line(&format!("  memory of a page, KiB              {}", bracketed(memory)));
+    print_line(&format!("  % of a core, no open page          {alone}"));
+    print_line(&format!("  % of a core, {PAGES} open pages        {watched}"));
+    print_line(&format!("  memory of a page, KiB              {memory}"));
     let met = if cost.median <= TARGET { "met" } else { "MISSED" };
-    print_line(&format!(
-        "  {PAGES} pages cost, % of a core        {}  at most {TARGET:.0}: {met}",
-        bracketed(cost)
-    ));
+    print_line(&format!("  {PAGES} pages cost, % of a core        {cost}  at most {TARGET:.0}: {met}"));
 }

@@ -1,14 +1,17 @@
 //! Prints the report: a table for people, JSON for programs.
 
+use procfs::{CpuInfo, Current};
 use serde_json::{Value, json};
+use testkit::options::Named;
+use testkit::{Failed, print_line};
 
+use crate::Options;
 use crate::cases::BATCHES;
-use crate::figures::{Figures, Round, Row, Side, Spread};
+use crate::figures::{Figures, Round, Row, Spread};
 use crate::targets::Target;
-use crate::{Failure, Options, print_line};
 
 /// Prints all figures, and writes them where that was asked for.
-pub(crate) fn print(options: &Options, rounds: &[Round], targets: &[Target]) -> Result<(), Failure> {
+pub(crate) fn print(options: &Options, rounds: &[Round], targets: &[Target]) -> Result<(), Failed> {
     print_line("");
     print_line(&format!("medians of {} rounds; in brackets the least and the most of them", rounds.len()));
     print_line(
@@ -25,12 +28,13 @@ pub(crate) fn print(options: &Options, rounds: &[Round], targets: &[Target]) -> 
 }
 
 /// Writes the figures, an object, into the file that was asked for, with the machine that they are of.
-pub(crate) fn write(options: &Options, mut figures: Value) -> Result<(), Failure> {
+pub(crate) fn write(options: &Options, mut figures: Value) -> Result<(), Failed> {
     let Some(file) = &options.json else { return Ok(()) };
     figures["cpus"] = json!(std::thread::available_parallelism().map_or(0, usize::from));
-    figures["cpu"] = json!(cpu_model());
+    let cpus = CpuInfo::current().ok();
+    figures["cpu"] = json!(cpus.as_ref().and_then(|cpus| cpus.model_name(0)).unwrap_or_default());
     std::fs::write(file, format!("{figures:#}\n"))
-        .map_err(|error| Failure::Usage(format!("can't write {}: {error}", file.display())))
+        .map_err(|error| Failed::Usage(format!("can't write {}: {error}", file.display())))
 }
 
 /// All rows in the order in which they were measured first.
@@ -51,12 +55,8 @@ fn line(rounds: &[Round], row: &Row) -> String {
         Spread::of(found.map(|(_, figures)| figure(figures)))
     };
     let median = |figure| of(figure).map_or(f64::NAN, |spread| spread.median);
-    let side = match row.side {
-        Side::Floor => "floor",
-        Side::Gateway => "gateway",
-        Side::Peer => "peer",
-    };
-    let server = of(|f| f.server_us).map(bracketed).unwrap_or_default();
+    let side = row.side.name();
+    let server = of(|f| f.server_us).map(|spread| spread.to_string()).unwrap_or_default();
     format!(
         "{side:<8} {:<18} {:>6} {:>7} {:<10} {:>11.0} {:>8.0} {:>8.0} {:>9.0}   {server:<22} {:>9.2} {:>9.2} {:>6.0} {:>9.0}%",
         row.case,
@@ -83,10 +83,7 @@ fn redis_floor(rounds: &[Round]) {
         };
         if let (Some(cpu), Some(script), Some(bytes)) = (of("redis_cpu_us"), of("script_us"), of("bytes")) {
             print_line(&format!(
-                "redis floor, batches of {batch}: {} µs of Redis's CPU a reservation, {} in the script, {} bytes",
-                bracketed(cpu),
-                bracketed(script),
-                bracketed(bytes)
+                "redis floor, batches of {batch}: {cpu} µs of Redis's CPU a reservation, {script} in the script, {bytes} bytes"
             ));
         }
     }
@@ -97,7 +94,6 @@ fn recording(rounds: &[Round]) {
         Spread::of(rounds.iter().filter_map(|round| round.recording.as_ref()?[figure].as_f64()))
     };
     if let (Some(recording), Some(id)) = (of("recording_us"), of("request_id_us")) {
-        let (recording, id) = (bracketed(recording), bracketed(id));
         print_line(&format!("recording a reservation that is won: {recording} µs; its request id: {id} µs"));
     }
 }
@@ -107,7 +103,6 @@ fn idle_connections(rounds: &[Round]) {
         Spread::of(rounds.iter().filter_map(bytes).map(|bytes| bytes / 1024.0))
     };
     if let (Some(gateway), Some(floor)) = (kib(|r| r.idle_connection), kib(|r| r.idle_connection_floor)) {
-        let (gateway, floor) = (bracketed(gateway), bracketed(floor));
         print_line(&format!(
             "an idle connection: gateway {gateway} KiB, floor (on the system's allocator) {floor} KiB"
         ));
@@ -119,7 +114,7 @@ fn print_targets(targets: &[Target]) {
     print_line("targets, as ratios within a round");
     for target in targets {
         let sign = if target.at_least { "≥" } else { "≤" };
-        let measured = target.measured.map_or("not measured".to_owned(), bracketed);
+        let measured = target.measured.map_or("not measured".to_owned(), |spread| spread.to_string());
         let met = match target.is_met() {
             None => "",
             Some(true) => "met",
@@ -127,14 +122,4 @@ fn print_targets(targets: &[Target]) {
         };
         print_line(&format!("{:<52} {sign} {:<6} {measured:<26} {met}", target.name, target.bound));
     }
-}
-
-pub(crate) fn bracketed(spread: Spread) -> String {
-    format!("{:.2} ({:.2}–{:.2})", spread.median, spread.least, spread.most)
-}
-
-fn cpu_model() -> String {
-    let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let name = text.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
-    name.map(|(_, name)| name.to_owned()).unwrap_or_default()
 }

@@ -1,5 +1,6 @@
 //! Checks the targets: each a ratio or a figure of one round, judged by the median of all rounds.
 
+use clap::ValueEnum;
 use serde::Serialize;
 
 use crate::cases::{CONNECTIONS, Case, MOST_CONNECTIONS};
@@ -10,7 +11,6 @@ use crate::figures::{Figures, Round, Side, Spread};
 pub(crate) struct Target {
     /// What is compared.
     pub(crate) name: &'static str,
-    /// The bound.
     pub(crate) bound: f64,
     /// Whether the figure shall be at least, and not at most, the bound.
     pub(crate) at_least: bool,
@@ -26,11 +26,7 @@ impl Target {
     }
 }
 
-/// The base: one worker, no file, 128 connections by default.
-fn base<'a>(round: &'a Round, side: Side, case: &str, connections: usize) -> Option<&'a Figures> {
-    row(round, side, case, connections, "none")
-}
-
+/// With one worker.
 fn row<'a>(round: &'a Round, side: Side, case: &str, connections: usize, level: &str) -> Option<&'a Figures> {
     let mut rows = round.rows.iter();
     let found = rows.find(|(row, _)| {
@@ -41,15 +37,15 @@ fn row<'a>(round: &'a Round, side: Side, case: &str, connections: usize, level: 
 }
 
 fn floor<'a>(round: &'a Round, case: &str) -> Option<&'a Figures> {
-    base(round, Side::Floor, case, CONNECTIONS)
+    row(round, Side::Floor, case, CONNECTIONS, "none")
 }
 
 fn gateway<'a>(round: &'a Round, case: &str) -> Option<&'a Figures> {
-    base(round, Side::Gateway, case, CONNECTIONS)
+    row(round, Side::Gateway, case, CONNECTIONS, "none")
 }
 
 fn peer(round: &Round) -> Option<&Figures> {
-    base(round, Side::Peer, "won", CONNECTIONS)
+    row(round, Side::Peer, "won", CONNECTIONS, "none")
 }
 
 /// Gateway's CPU per request of a case ÷ the floor's.
@@ -95,13 +91,14 @@ const TARGETS: &[(&str, f64, bool, Measure)] = &[
         Some(won / floor(r, "POST at 70 %")?.p99_us as f64)
     }),
     ("p99 with 10,000 connections ÷ with 128, that rate", 2.0, false, |r| {
-        let many = base(r, Side::Gateway, "won at 70 %", MOST_CONNECTIONS)?.p99_us as f64;
+        let many = row(r, Side::Gateway, "won at 70 %", MOST_CONNECTIONS, "none")?.p99_us as f64;
         Some(many / gateway(r, "won at 70 %")?.p99_us as f64)
     }),
     ("the dearest refusal ÷ won, gateway + Redis CPU", 1.0, false, |r| {
-        let refusals =
-            Case::ALL.iter().filter(|case| case.is_refusal() || case.admission_refusal().is_some());
-        let dearest = refusals.filter_map(|case| gateway(r, case.name())).map(both).reduce(f64::max)?;
+        let refusals = Case::value_variants()
+            .iter()
+            .filter(|case| case.is_refusal() || case.admission_refusal().is_some());
+        let dearest = refusals.filter_map(|case| gateway(r, &case.title())).map(both).reduce(f64::max)?;
         Some(dearest / both(gateway(r, "won")?))
     }),
     ("recording ÷ gateway CPU per won reservation", 0.03, false, |r| {

@@ -1,38 +1,27 @@
 //! Provides the bench's connections: plain, or TLS with the bench's own certificate.
 
-use std::io::{Read, Result, Write};
+use std::io::{Error, Read, Result, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
 
-use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
-
-use crate::Failure;
+use rustls::{ClientConfig, ClientConnection, DEFAULT_VERSIONS, StreamOwned};
+use testkit::{Failed, tls};
 
 /// The name in the certificate.
 const HOST: &str = "localhost";
-const UNUSABLE: &str = "the certificate can't be used";
 
 /// A client that trusts the certificate in this file, and asks for a protocol.
-pub(crate) fn client(cert: &Path, protocol: &str) -> std::result::Result<Arc<ClientConfig>, Failure> {
-    let mut roots = RootCertStore::empty();
-    let cert = CertificateDer::from_pem_file(cert).map_err(Failure::outside(UNUSABLE))?;
-    roots.add(cert).map_err(Failure::outside(UNUSABLE))?;
-    let mut client = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(Failure::outside(UNUSABLE))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    client.alpn_protocols = vec![protocol.as_bytes().to_vec()];
-    Ok(Arc::new(client))
+pub(crate) fn client(cert: &Path, protocol: &str) -> std::result::Result<Arc<ClientConfig>, Failed> {
+    let cert = CertificateDer::from_pem_file(cert).map_err(Failed::to("use the certificate"))?;
+    Ok(tls::client(&[cert], DEFAULT_VERSIONS, &[protocol]))
 }
 
 /// The name that a TLS client expects.
 pub(crate) fn host() -> Result<ServerName<'static>> {
-    ServerName::try_from(HOST).map_err(std::io::Error::other)
+    ServerName::try_from(HOST).map_err(Error::other)
 }
 
 /// A connection that never blocks.
@@ -48,13 +37,11 @@ impl Wire {
     pub(crate) fn connect(address: SocketAddr, client: Option<&Arc<ClientConfig>>) -> Result<Self> {
         let mut stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
-        let mut session = None;
-        if let Some(client) = client {
-            let session = session
-                .insert(ClientConnection::new(client.clone(), host()?).map_err(std::io::Error::other)?);
-            while session.is_handshaking() {
-                session.complete_io(&mut stream)?;
-            }
+        let session =
+            client.map(|client| ClientConnection::new(client.clone(), host()?).map_err(Error::other));
+        let mut session = session.transpose()?;
+        while let Some(session) = session.as_mut().filter(|session| session.is_handshaking()) {
+            session.complete_io(&mut stream)?;
         }
         stream.set_nonblocking(true)?;
         let stream = mio::net::TcpStream::from_std(stream);

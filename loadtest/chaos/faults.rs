@@ -2,6 +2,7 @@
 
 use clap::ValueEnum;
 use serde::Serialize;
+use testkit::options::Level;
 
 /// What breaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize)]
@@ -53,58 +54,6 @@ pub(crate) enum Fault {
     FailoverByVote,
 }
 
-/// What an acknowledgement means.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum Level {
-    /// Redis keeps no file
-    None,
-    /// An append-only file, synced once a second
-    Aof,
-    /// An append-only file, synced before every answer
-    Fsync,
-    /// One of two replicas (`replicas=1`, `min-replicas-to-write 1`), and a file synced once a second
-    Replica,
-    /// Both replicas (`replicas=2`, `min-replicas-to-write 2`), and a file synced once a second
-    Replicas,
-}
-
-impl Level {
-    /// For `--durability`.
-    pub(crate) fn option(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Aof => "aof",
-            Self::Fsync => "fsync",
-            Self::Replica => "replicas=1",
-            Self::Replicas => "replicas=2",
-        }
-    }
-
-    /// `appendonly` and `appendfsync`.
-    pub(crate) fn file(self) -> [&'static str; 2] {
-        match self {
-            Self::None => ["no", "no"],
-            Self::Aof | Self::Replica | Self::Replicas => ["yes", "everysec"],
-            Self::Fsync => ["yes", "always"],
-        }
-    }
-
-    /// How many replicas must have a change before it is acknowledged.
-    pub(crate) fn replicas(self) -> usize {
-        match self {
-            Self::Replica => 1,
-            Self::Replicas => 2,
-            _ => 0,
-        }
-    }
-
-    /// As on the command line.
-    pub(crate) fn name(self) -> String {
-        name(&self)
-    }
-}
-
 /// What of this machine a fault needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Need {
@@ -118,17 +67,6 @@ pub(crate) enum Need {
 }
 
 impl Fault {
-    /// As on the command line.
-    pub(crate) fn name(self) -> String {
-        name(&self)
-    }
-
-    /// What it is, in a sentence.
-    pub(crate) fn about(self) -> String {
-        let about = self.to_possible_value().and_then(|value| value.get_help().map(ToString::to_string));
-        about.unwrap_or_default()
-    }
-
     pub(crate) fn need(self) -> Need {
         match self {
             Self::CutGateways | Self::CutAnswers | Self::CutPrimary | Self::Loss => Need::Nft,
@@ -186,10 +124,6 @@ impl Fault {
     pub(crate) fn moves_clock(self) -> bool {
         matches!(self, Self::ClockForward | Self::ClockBack)
     }
-}
-
-fn name(value: &impl ValueEnum) -> String {
-    value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }
 
 #[cfg(test)]

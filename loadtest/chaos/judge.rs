@@ -63,7 +63,7 @@ pub(crate) struct LaunchFindings {
 pub(crate) struct Observed {
     /// Taps by outcome.
     pub(crate) outcomes: BTreeMap<String, u64>,
-    /// Taps that were shed at least once (503, certainly not taken).
+    /// Taps that were shed at least once (503, certainly not reserved).
     pub(crate) put_off: u64,
     /// Taps of which an answer was lost, or was `outcome-unknown`.
     pub(crate) unsure: u64,
@@ -84,7 +84,7 @@ const FOLLOW_FROM_LOSS: [Rule; 8] = [
 const BY_THE_CLOCK: [Rule; 4] =
     [Rule::SoldOutWasTrue, Rule::FinalIsFinal, Rule::WinnerNeverLost, Rule::NotExpiredEarly];
 /// Times are cut to milliseconds.
-const CUT_MS: f64 = 2.0;
+const ROUNDING_MS: f64 = 2.0;
 
 /// Judges a launch.
 pub(crate) fn judge(input: &JudgeInput<'_>) -> LaunchFindings {
@@ -209,7 +209,7 @@ fn out_of_order(history: &[TapHistory]) -> Vec<String> {
     taps.sort_by(|one, other| one.1.total_cmp(&other.1));
     let (mut found, mut acknowledged, mut highest) = (Vec::new(), taps.iter().peekable(), None);
     for (sent, _, number, buyer) in by_sending {
-        while let Some((_, _, earlier, owner)) = acknowledged.next_if(|tap| tap.1 + CUT_MS < sent) {
+        while let Some((_, _, earlier, owner)) = acknowledged.next_if(|tap| tap.1 + ROUNDING_MS < sent) {
             highest = highest.max(Some((*earlier, *owner)));
         }
         if let Some((earlier, owner)) = highest.filter(|(earlier, _)| *earlier > number) {

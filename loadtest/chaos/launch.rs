@@ -5,42 +5,39 @@ use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use testkit::wait_for;
+use testkit::options::Named;
+use testkit::{Failed, print_line, wait_for};
 
 use crate::judge::{JudgeInput, LaunchFindings, judge};
 use crate::ledger::Ledger;
-use crate::load::{Load, Probe, ask_again};
+use crate::load::{Load, ask_again};
 use crate::schedule::Launch;
 use crate::stage::{PACKAGES, SALE, STOCK, STORES, Stage};
 use crate::strike::{is_well, play as strike, restore};
-use crate::{Failure, print_line};
 
 /// A sale that does not open this long after everything is up counts as fenced.
-const STILL: Duration = Duration::from_secs(60);
+const FENCED_AFTER: Duration = Duration::from_secs(60);
 /// Gateways poll sentinels once a second: a gateway that serves this long has seen the new primary.
-const STEADY: Duration = Duration::from_secs(3);
-/// Between two looks at it.
-const LOOK_EVERY: Duration = Duration::from_millis(250);
+const SERVES_FOR: Duration = Duration::from_secs(3);
+/// Between two checks of it.
+const CHECK_EVERY: Duration = Duration::from_millis(250);
 
-/// Plays it.
-pub(crate) fn play(bin: &Path, launch: &Launch, keep: Option<&Path>) -> Result<LaunchFindings, Failure> {
-    let named =
-        |failure| Failure::Outside(format!("{} at {}: {failure}", launch.fault.name(), launch.level.name()));
+pub(crate) fn play(bin: &Path, launch: &Launch, keep: Option<&Path>) -> Result<LaunchFindings, Failed> {
+    let named = |failed: Failed| failed.during(format!("{} at {}", launch.fault.name(), launch.level.name()));
     let mut stage = Stage::set(bin, launch).map_err(named)?;
     let findings = played(&mut stage, launch).map_err(named);
     let is_good = findings.as_ref().is_ok_and(|findings| findings.broken.is_empty());
     if let Some(keep) = keep.filter(|_| !is_good) {
         let name =
             format!("{}-{}-{}-{}", launch.seed, launch.round, launch.fault.name(), launch.level.name());
-        std::fs::create_dir_all(keep).map_err(Failure::outside("can't keep the files"))?;
+        std::fs::create_dir_all(keep).map_err(Failed::to("keep the files"))?;
         stage.keep(&keep.join(&name))?;
         print_line(&format!("  its files are in {}", keep.join(&name).display()));
     }
     findings
 }
 
-fn played(stage: &mut Stage, launch: &Launch) -> Result<LaunchFindings, Failure> {
-    let probe = Probe::new();
+fn played(stage: &mut Stage, launch: &Launch) -> Result<LaunchFindings, Failed> {
     let opens_at = stage.define()?;
     let mut load = Load::start(stage, launch)?;
     let at = opens_at + Duration::from_millis(launch.at_ms);
@@ -49,7 +46,7 @@ fn played(stage: &mut Stage, launch: &Launch) -> Result<LaunchFindings, Failure>
     let struck = strike(stage, launch);
     restore(stage)?;
     struck?;
-    let serving = settle(stage, &probe, &mut load)?;
+    let serving = settle(stage, &mut load)?;
     let serving = serving
         .map_err(|problem| stage.alarm().map_or(problem.clone(), |alarm| format!("{problem} ({alarm})")));
     let mut history = load.history()?;
@@ -57,32 +54,30 @@ fn played(stage: &mut Stage, launch: &Launch) -> Result<LaunchFindings, Failure>
     if serving.is_ok() {
         ask_again(stage, &mut history)?;
     }
-    let ledger = stage.gateway(&["journal", SALE, "--redis", &stage.url])?;
-    let audit = stage.gateway(&["audit", SALE, "--redis", &stage.url])?;
+    let journal = stage.folder.end("gateway", &["journal", SALE, "--redis", &stage.url])?;
+    let audit = stage.folder.end("gateway", &["audit", SALE, "--redis", &stage.url])?;
     // A ledger that lost the whole sale has no journal to read.
-    let is_gone = !ledger.status.success();
-    let journal = String::from_utf8_lossy(&ledger.stdout);
-    let report = [audit.stdout, audit.stderr].concat();
-    let report = String::from_utf8_lossy(&report);
+    let is_gone = journal.code != 0;
+    let report = audit.out + &audit.err;
     Ok(judge(&JudgeInput {
         launch,
         history: &history,
         verdict: verdict.as_ref(),
-        ledger: &Ledger::replay(&journal, &totals()),
+        ledger: &Ledger::replay(&journal.out, &totals()),
         stock: &STOCK,
-        audit: (!is_gone && !audit.status.success()).then_some(report.trim()),
+        audit: (!is_gone && audit.code != 0).then_some(report.trim()),
         serving: &serving,
     }))
 }
 
 /// Waits until Redis and sentinels agree, every gateway serves, and the buyers have their answers. A fenced sale
 /// ends the wait after a while.
-fn settle(stage: &Stage, probe: &Probe, load: &mut Load) -> Result<Result<(), String>, Failure> {
+fn settle(stage: &Stage, load: &mut Load) -> Result<Result<(), String>, Failed> {
     wait_for("one primary, and all others follow it", || stage.is_agreed().then_some(()))?;
     let began = Instant::now();
     let mut well_since = None;
     loop {
-        let well = is_well(stage, probe);
+        let well = is_well(stage);
         let now = Instant::now();
         if well.is_ok() {
             well_since.get_or_insert(now)
@@ -90,17 +85,17 @@ fn settle(stage: &Stage, probe: &Probe, load: &mut Load) -> Result<Result<(), St
             well_since.insert(now)
         };
         let has_ended = load.ended().is_some();
-        if has_ended && well.is_ok() && well_since.is_some_and(|since| since.elapsed() > STEADY) {
+        if has_ended && well.is_ok() && well_since.is_some_and(|since| since.elapsed() > SERVES_FOR) {
             return Ok(well);
         }
-        if well.is_err() && began.elapsed() > STILL {
+        if well.is_err() && began.elapsed() > FENCED_AFTER {
             if !has_ended {
                 load.interrupt();
                 wait_for("loadtest ends", || load.ended())?;
             }
             return Ok(well);
         }
-        sleep(LOOK_EVERY);
+        sleep(CHECK_EVERY);
     }
 }
 
@@ -108,9 +103,5 @@ fn totals() -> BTreeMap<String, i64> {
     let models = STOCK.iter().map(|(id, stock)| (format!("model:{id}"), *stock));
     let packages = PACKAGES.iter().map(|(id, stock)| (format!("package:{id}"), *stock));
     let stores = STORES.iter().map(|(id, _, stock)| (format!("store:{id}"), *stock));
-    models
-        .chain(packages)
-        .chain(stores)
-        .map(|(item, stock)| (item, i64::try_from(stock).unwrap_or(i64::MAX)))
-        .collect()
+    models.chain(packages).chain(stores).map(|(item, stock)| (item, stock.cast_signed())).collect()
 }

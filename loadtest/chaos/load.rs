@@ -1,16 +1,13 @@
 //! Runs `loadtest` as the buyers, and reads the run record and the verdict that it writes.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::process::Stdio;
 
 use loadtest::{Outcome, RunRecord, TapHistory, VerdictSummary};
-use testkit::Signal;
-use testkit::gateway::token;
-use testkit::http::call;
+use testkit::cli::try_end;
+use testkit::gateway::{ANSWER, Gateway, send};
 use testkit::program::Program;
+use testkit::{Failed, Method, Signal, block_on};
 
-use crate::Failure;
 use crate::schedule::Launch;
 use crate::stage::{SALE, Stage};
 
@@ -41,15 +38,15 @@ pub(crate) struct Load {
 }
 
 impl Load {
-    pub(crate) fn start(stage: &Stage, launch: &Launch) -> Result<Self, Failure> {
-        let (report, output) = (stage.path("report"), stage.path("loadtest.log"));
+    pub(crate) fn start(stage: &Stage, launch: &Launch) -> Result<Self, Failed> {
+        let (report, output) = (stage.folder.path("report"), stage.folder.path("loadtest.log"));
         let gateways: Vec<String> = stage.gateways.iter().map(|g| g.url.clone()).collect();
-        let mut command = stage.program("loadtest");
+        let mut command = stage.folder.program("loadtest");
         command.args(["mix", "--gateway", &gateways.join(","), "--ops", &stage.gateways[0].ops_url]);
         command.args(["--sale", SALE, "--seed", &launch.buyers.to_string(), "--arrivals", ARRIVALS]);
         command.args(["--tries", "100", "--timeout", "2s", "--deadline", DEADLINE]);
-        command.arg("--auth-secret-file").arg(stage.path("secret"));
-        command.arg("--ops-token-file").arg(stage.path("ops")).arg("--report").arg(&report);
+        command.arg("--auth-secret-file").arg(stage.folder.path("secret"));
+        command.arg("--ops-token-file").arg(stage.folder.path("ops")).arg("--report").arg(&report);
         command.args(BEHAVIOUR);
         let mut program = Program::new("loadtest", command).log_to(&output)?;
         program.spawn()?;
@@ -67,71 +64,57 @@ impl Load {
     }
 
     /// What every buyer was acknowledged.
-    pub(crate) fn history(&self) -> Result<Vec<TapHistory>, Failure> {
+    pub(crate) fn history(&self) -> Result<Vec<TapHistory>, Failed> {
         let run_record = RunRecord::read(&self.report);
         run_record.map(|run_record| run_record.history).map_err(|error| {
             let output = std::fs::read_to_string(&self.output).unwrap_or_default();
-            Failure::Outside(format!("loadtest left no run record ({error}):\n{output}"))
+            Failed::Outside(format!("loadtest left no run record ({error}):\n{output}"))
         })
     }
 
     /// The verdict of `loadtest` on the present ledger, if it reaches one: its first verdict may precede the recovery.
     pub(crate) fn verdict(&self, stage: &Stage) -> Option<VerdictSummary> {
         let ops = &stage.gateways[0].ops_url;
-        let again = stage.path("judged-again");
-        let mut command = stage.program("loadtest");
+        let again = stage.folder.path("judged-again");
+        let mut command = stage.folder.program("loadtest");
         command.arg("merge").arg(&self.report).args(["--ops", ops, "--sale", SALE]).args(BEHAVIOUR);
-        command.arg("--ops-token-file").arg(stage.path("ops")).arg("--report").arg(&again);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status().ok()?;
+        command.arg("--ops-token-file").arg(stage.folder.path("ops")).arg("--report").arg(&again);
+        try_end(command).ok()?;
         VerdictSummary::read(&again).ok()
     }
 }
 
 /// Repeats every tap with an unknown outcome, with the same key, and adds the answer to its history.
-pub(crate) fn ask_again(stage: &Stage, history: &mut [TapHistory]) -> Result<(), Failure> {
-    for (n, history) in
-        history.iter_mut().filter(|history| history.outcome == Some(Outcome::Unknown)).enumerate()
-    {
-        let gateway = stage.gateways[n % stage.gateways.len()].address();
-        let headers = format!("idempotency-key: \"{}\"\r\ncontent-type: application/json\r\n", history.key);
-        let path = format!("POST /v1/sales/{SALE}/reservations");
-        let body =
-            serde_json::to_string(&history.selection).map_err(Failure::outside("can't write a request"))?;
-        let answer = call(gateway, &path, &token(&history.buyer), &headers, &body);
-        match answer {
-            Some((200 | 201, body)) => {
-                let hold =
-                    serde_json::from_str(&body).map_err(Failure::outside("a reservation can't be read"))?;
+pub(crate) fn ask_again(stage: &Stage, history: &mut [TapHistory]) -> Result<(), Failed> {
+    let unknown = history.iter_mut().filter(|history| history.outcome == Some(Outcome::Unknown));
+    for (n, history) in unknown.enumerate() {
+        let gateway = &stage.gateways[n % stage.gateways.len()];
+        let body = serde_json::to_value(&history.selection).map_err(Failed::to("write a request"))?;
+        let key = format!("\"{}\"", history.key);
+        let answer = block_on(send(gateway.tap_at(SALE, &history.buyer, &key, &body).timeout(ANSWER)));
+        match answer.status {
+            200 | 201 => {
+                let hold = serde_json::from_value(answer.json).map_err(Failed::to("read a reservation"))?;
                 history.holds.push(hold);
                 history.outcome = Some(Outcome::Resolved);
             }
             // Also a purchase limit: another key of the buyer has the reservation.
-            Some((409 | 410, _)) => history.outcome = Some(Outcome::Refused),
+            409 | 410 => history.outcome = Some(Outcome::Refused),
             _ => {}
         }
     }
     Ok(())
 }
 
-/// A buyer without a reservation who reads: it changes nothing, and a fenced sale refuses it.
-pub(crate) struct Probe {
-    token: String,
-}
-
-impl Probe {
-    pub(crate) fn new() -> Self {
-        Self { token: token("probe") }
-    }
-
-    /// Whether this gateway answers; otherwise its problem.
-    pub(crate) fn ask(&self, gateway: SocketAddr) -> Result<(), String> {
-        match call(gateway, &format!("GET /v1/sales/{SALE}/reservations"), &self.token, "", "") {
-            Some((200, _)) => Ok(()),
-            Some((status, body)) => {
-                let problem: serde_json::Value = serde_json::from_str(&body).unwrap_or_default();
-                Err(format!("{status} {}", problem["detail"].as_str().unwrap_or(&body)))
-            }
-            None => Err("no answer".into()),
-        }
+/// Whether this gateway answers a buyer without a reservation; otherwise its problem. It changes nothing, and a fenced
+/// sale refuses it.
+pub(crate) fn probe(gateway: &Gateway) -> Result<(), String> {
+    let path = format!("/v1/sales/{SALE}/reservations");
+    let request = gateway.request(Method::GET, &path).bearer_auth(gateway.token("probe")).timeout(ANSWER);
+    let answer = block_on(send(request));
+    match answer.status {
+        200 => Ok(()),
+        0 => Err("no answer".into()),
+        status => Err(format!("{status} {}", answer.json["detail"].as_str().unwrap_or(&answer.text))),
     }
 }

@@ -1,74 +1,55 @@
 //! Finds what this machine permits: drop packets, mount a small disk, fake the time.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::Failure;
+use testkit::Failed;
+use testkit::cli::output;
+
 use crate::faults::{Fault, Need};
 
 /// The table that everything dropped stands in.
 const TABLE: &str = "launchgate-chaos";
+const NO_NAMESPACES: &str =
+    "it has no namespaces of its own (scripts/chaos makes them, as root or with user namespaces)";
 
 /// What can be done here; else why not.
 pub(crate) struct Machine {
-    nft: Result<(), String>,
-    mount: Result<(), String>,
-    faketime: Result<(), String>,
+    nft: Result<(), Failed>,
+    mount: Result<(), Failed>,
+    faketime: Result<(), Failed>,
 }
 
 impl Machine {
     /// Tests what this machine can do. Packets are dropped and disks mounted only in own
     /// namespaces, to disturb no other process.
-    pub(crate) fn look(has_own_namespaces: bool) -> Self {
-        let own = || {
-            let why =
-                "it has no namespaces of its own (scripts/chaos makes them, as root or with user namespaces)";
-            if has_own_namespaces { Ok(()) } else { Err(why.to_owned()) }
-        };
-        let nft = own().and_then(|()| drop_packets(&[]).map_err(|failure| failure.to_string()));
+    pub(crate) fn probe(has_own_namespaces: bool) -> Self {
+        let own = || if has_own_namespaces { Ok(()) } else { Err(Failed::Outside(NO_NAMESPACES.into())) };
+        let nft = own().and_then(|()| drop_packets(&[]));
         clear();
-        let mount = own().and_then(|()| {
-            let dir = tempfile::tempdir().map_err(|error| error.to_string())?;
-            mount(dir.path(), "1m").map_err(|failure| failure.to_string())?;
-            let _ = Command::new("umount").arg(dir.path()).status();
-            Ok(())
-        });
-        Self { nft, mount, faketime: try_faketime() }
+        Self { nft, mount: own().and_then(|()| try_mount()), faketime: try_faketime() }
     }
 
     /// Why a fault can't be had here.
-    pub(crate) fn lacks(&self, fault: Fault) -> Option<&str> {
+    pub(crate) fn lacks(&self, fault: Fault) -> Option<&Failed> {
         let can = match fault.need() {
             Need::Nothing => return None,
             Need::Nft => &self.nft,
             Need::Mount => &self.mount,
             Need::Faketime => &self.faketime,
         };
-        can.as_ref().err().map(String::as_str)
+        can.as_ref().err()
     }
 }
 
 /// Drops the packets that one of these matches (in nft's words).
-pub(crate) fn drop_packets(matches: &[String]) -> Result<(), Failure> {
+pub(crate) fn drop_packets(matches: &[String]) -> Result<(), Failed> {
     let rules: String = matches.iter().map(|rule| format!("{rule} drop\n")).collect();
-    let text = format!(
+    let mut nft = Command::new("nft");
+    nft.arg(format!(
         "table inet {TABLE} {{\nchain in {{\ntype filter hook input priority 0; policy accept;\n{rules}}}\n}}\n"
-    );
-    let mut nft = Command::new("nft")
-        .args(["-f", "-"])
-        .stdin(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .map_err(Failure::outside("can't start nft"))?;
-    if let Some(mut stdin) = nft.stdin.take() {
-        stdin.write_all(text.as_bytes()).map_err(Failure::outside("nft takes no rules"))?;
-    }
-    let done = nft.wait_with_output().map_err(Failure::outside("nft does not end"))?;
-    if done.status.success() {
-        return Ok(());
-    }
-    Err(Failure::Outside(format!("nft: {}", String::from_utf8_lossy(&done.stderr).trim())))
+    ));
+    output(nft).map(drop)
 }
 
 /// Drops none any more.
@@ -77,23 +58,24 @@ pub(crate) fn clear() {
 }
 
 /// Mounts a disk of this size.
-pub(crate) fn mount(at: &Path, size: &str) -> Result<(), Failure> {
-    let done = Command::new("mount")
-        .args(["-t", "tmpfs", "-o", &format!("size={size}"), "chaos"])
-        .arg(at)
-        .output()
-        .map_err(Failure::outside("can't start mount"))?;
-    if done.status.success() {
-        return Ok(());
-    }
-    Err(Failure::Outside(format!("mount: {}", String::from_utf8_lossy(&done.stderr).trim())))
+pub(crate) fn mount(at: &Path, size: &str) -> Result<(), Failed> {
+    let mut mount = Command::new("mount");
+    mount.args(["-t", "tmpfs", "-o", &format!("size={size}"), "chaos"]).arg(at);
+    output(mount).map(drop)
+}
+
+fn try_mount() -> Result<(), Failed> {
+    let dir = tempfile::tempdir().map_err(Failed::to("make a directory"))?;
+    mount(dir.path(), "1m")?;
+    let _ = Command::new("umount").arg(dir.path()).status();
+    Ok(())
 }
 
 /// Makes Redis read its time from this file; its waits use the monotonic clock. It allocates
 /// through libc: jemalloc asks for the time before libfaketime can answer, and both deadlock.
-pub(crate) fn faketime(file: &Path) -> Result<Vec<(String, String)>, Failure> {
+pub(crate) fn faketime(file: &Path) -> Result<Vec<(String, String)>, Failed> {
     let [faketime, libc] =
-        libraries().ok_or_else(|| Failure::Outside("libfaketime is not installed".into()))?;
+        libraries().ok_or_else(|| Failed::Outside("libfaketime is not installed".into()))?;
     let set = [
         ("LD_PRELOAD", format!("{} {}", faketime.display(), libc.display())),
         ("FAKETIME_TIMESTAMP_FILE", file.display().to_string()),
@@ -104,19 +86,20 @@ pub(crate) fn faketime(file: &Path) -> Result<Vec<(String, String)>, Failure> {
 }
 
 /// Whether Redis starts with it.
-fn try_faketime() -> Result<(), String> {
-    let file = tempfile::NamedTempFile::new().map_err(|error| error.to_string())?;
-    std::fs::write(file.path(), "+0s").map_err(|error| error.to_string())?;
-    let envs = faketime(file.path()).map_err(|failure| failure.to_string())?;
+fn try_faketime() -> Result<(), Failed> {
+    let file = tempfile::NamedTempFile::new().map_err(Failed::to("make a file"))?;
+    std::fs::write(file.path(), "+0s").map_err(Failed::to("write a file"))?;
     let mut command = Command::new("timeout");
-    command.args(["-s", "KILL", "10", "redis-server", "--version"]).envs(envs).stdout(Stdio::null());
-    let done = command.status().map_err(|error| error.to_string())?;
-    if done.success() { Ok(()) } else { Err("redis-server does not start with libfaketime".into()) }
+    command.args(["-s", "KILL", "10", "redis-server", "--version"]).envs(faketime(file.path())?);
+    output(command)
+        .map(drop)
+        .map_err(|_| Failed::Outside("redis-server does not start with libfaketime".into()))
 }
 
 fn libraries() -> Option<[PathBuf; 2]> {
     let folders = std::fs::read_dir("/usr/lib").ok()?.flatten().map(|folder| folder.path());
-    let places = folders.chain([PathBuf::from("/usr/lib"), PathBuf::from("/usr/lib64")]);
-    let mut both = places.map(|place| [place.join("faketime/libfaketimeMT.so.1"), place.join("libc.so.6")]);
+    let folders = folders.chain([PathBuf::from("/usr/lib"), PathBuf::from("/usr/lib64")]);
+    let mut both =
+        folders.map(|folder| [folder.join("faketime/libfaketimeMT.so.1"), folder.join("libc.so.6")]);
     both.find(|both| both.iter().all(|library| library.exists()))
 }

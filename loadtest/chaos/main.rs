@@ -16,14 +16,16 @@ mod schedule;
 mod stage;
 mod strike;
 
-use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::{Parser, ValueEnum};
+use testkit::ending::exit;
+use testkit::options::{Level, Named};
+use testkit::{Failed, print_line};
 
-use faults::{Fault, Level};
+use faults::Fault;
 use machine::Machine;
 use report::Run;
 
@@ -88,22 +90,16 @@ fn main() -> ExitCode {
     } else {
         run(&options)
     };
-    match done {
-        Ok(code) => ExitCode::from(code),
-        Err(failure) => {
-            let _ = writeln!(std::io::stderr().lock(), "chaos: {failure}");
-            ExitCode::from(failure.exit_code())
-        }
-    }
+    exit("chaos: ", done)
 }
 
 /// Runs the schedule and returns the exit code.
-fn run(options: &Options) -> Result<u8, Failure> {
+fn run(options: &Options) -> Result<u8, Failed> {
     let seed = options.seed.unwrap_or_else(|| fastrand::u64(..1 << 32));
     let of_round = |round| schedule::round(seed, round, &options.faults, &options.levels);
     let first = options.round.unwrap_or(1);
     if of_round(first).is_empty() {
-        return Err(Failure::Usage(
+        return Err(Failed::Usage(
             "none of these faults applies at these levels: --list gives the reason".into(),
         ));
     }
@@ -112,12 +108,12 @@ fn run(options: &Options) -> Result<u8, Failure> {
     if options.plan {
         return Ok(0);
     }
-    let machine = Machine::look(options.own_namespaces);
+    let machine = Machine::probe(options.own_namespaces);
     let mut run = Run::new(seed, options.minutes);
     for fault in &options.faults {
         if let Some(why) = machine.lacks(*fault) {
             print_line(&format!("skipped: {}: {why}", fault.name()));
-            run.skipped.insert(*fault, why.to_owned());
+            run.skipped.insert(*fault, why.to_string());
         }
     }
     let ends = options.minutes.map(|minutes| Instant::now() + Duration::from_secs(60 * minutes));
@@ -127,7 +123,7 @@ fn run(options: &Options) -> Result<u8, Failure> {
     let launches = launches.filter(|launch| machine.lacks(launch.fault).is_none());
     let most = usize::try_from(options.launches.unwrap_or(u64::MAX)).unwrap_or(usize::MAX);
     if run.skipped.len() == options.faults.len() {
-        return Err(Failure::Outside("this machine can inject none of these faults".into()));
+        return Err(Failed::Outside("this machine can inject none of these faults".into()));
     }
     for launch in launches.take(most) {
         if ends.is_some_and(|ends| Instant::now() >= ends) {
@@ -139,63 +135,26 @@ fn run(options: &Options) -> Result<u8, Failure> {
                 run.launches.push((launch, findings));
             }
             // One failed launch does not invalidate the others.
-            Err(failure) => {
-                print_line(&format!("FAILED {failure}"));
+            Err(failed) => {
+                print_line(&format!("FAILED {failed}"));
                 run.failed += 1;
             }
         }
     }
     run.print();
     if let Some(file) = &options.json {
-        write(file, &run.json()?)?;
+        write(file, run.json())?;
     }
     if let Some(file) = &options.markdown {
-        write(file, &run.markdown())?;
+        write(file, run.markdown())?;
     }
     match run.failed {
         _ if run.is_broken() => Ok(1),
         0 => Ok(0),
-        failed => Err(Failure::Outside(format!("{failed} launches did not finish"))),
+        failed => Err(Failed::Outside(format!("{failed} launches did not finish"))),
     }
 }
 
-fn write(file: &std::path::Path, text: &str) -> Result<(), Failure> {
-    std::fs::write(file, text).map_err(Failure::outside(&format!("can't write {}", file.display())))
-}
-
-/// Prints a line. A closed standard output does not end the run.
-pub(crate) fn print_line(text: &str) {
-    let _ = writeln!(std::io::stdout().lock(), "{text}");
-}
-
-/// Why the run did not finish.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Failure {
-    /// The options contradict each other.
-    #[error("{0}")]
-    Usage(String),
-    /// A program or this machine failed.
-    #[error("{0}")]
-    Outside(String),
-}
-
-impl From<testkit::Failed> for Failure {
-    fn from(failed: testkit::Failed) -> Self {
-        Self::Outside(failed.to_string())
-    }
-}
-
-impl Failure {
-    fn exit_code(&self) -> u8 {
-        match self {
-            Self::Usage(_) => 2,
-            Self::Outside(_) => 3,
-        }
-    }
-
-    /// For `map_err`: what was tried, and why it failed.
-    pub(crate) fn outside<E: std::fmt::Display>(what: &str) -> impl FnOnce(E) -> Self {
-        let what = what.to_owned();
-        move |error| Self::Outside(format!("{what}: {error}"))
-    }
+fn write(file: &Path, text: String) -> Result<(), Failed> {
+    std::fs::write(file, text).map_err(Failed::to(&format!("write {}", file.display())))
 }

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use clap::ValueEnum;
 use serde_json::json;
+use testkit::options::{Level, Named};
+use testkit::print_line;
 
-use crate::faults::{Fault, Level, Need};
+use crate::faults::{Fault, Need};
 use crate::judge::{Ending, LaunchFindings};
 use crate::schedule::Launch;
-use crate::{Failure, print_line};
 
 /// How many broken guarantees of one launch are printed.
 const BROKEN_SHOWN: usize = 10;
@@ -43,8 +44,7 @@ pub(crate) fn list() {
     }
     print_line("levels:");
     for level in Level::value_variants() {
-        let about = level.to_possible_value().and_then(|value| value.get_help().map(ToString::to_string));
-        print_line(&format!("  {:<17} {}", level.name(), about.unwrap_or_default()));
+        print_line(&format!("  {:<17} {}", level.name(), level.about()));
     }
 }
 
@@ -84,21 +84,19 @@ pub(crate) fn print(launch: &Launch, findings: &LaunchFindings) {
 
 /// How the launch ended, and what was lost.
 fn in_words(findings: &LaunchFindings) -> String {
-    let ending = match findings.ending {
+    let mut words = match findings.ending {
         Ending::Whole => "whole".to_owned(),
         Ending::Replayed => format!("whole, {} replayed", findings.replayed),
         Ending::Fenced => "fenced".to_owned(),
         Ending::WentOn => "open with a loss".to_owned(),
     };
-    let mut words = ending;
-    if findings.lost > 0 {
-        words += &format!(", {} reservations lost", findings.lost);
-    }
-    if findings.lost_changes > 0 {
-        words += &format!(", {} changes lost", findings.lost_changes);
-    }
-    if findings.beyond_stock > 0 {
-        words += &format!(", {} sold twice", findings.beyond_stock);
+    let losses = [
+        (findings.lost, "reservations lost"),
+        (findings.lost_changes, "changes lost"),
+        (findings.beyond_stock, "sold twice"),
+    ];
+    for (count, what) in losses.into_iter().filter(|(count, _)| *count > 0) {
+        words += &format!(", {count} {what}");
     }
     words
 }
@@ -109,18 +107,20 @@ impl Run {
     }
 
     pub(crate) fn is_broken(&self) -> bool {
-        self.launches.iter().any(|(_, findings)| !findings.broken.is_empty())
+        self.broken() > 0
+    }
+
+    fn broken(&self) -> usize {
+        self.launches.iter().filter(|(_, findings)| !findings.broken.is_empty()).count()
     }
 
     /// The tables, and the end.
     pub(crate) fn print(&self) {
         print_line(&format!("\n{}", self.markdown()));
-        let broken = self.launches.iter().filter(|(_, findings)| !findings.broken.is_empty()).count();
-        let skipped = self.skipped.len();
+        let (seed, all, broken, skipped) =
+            (self.seed, self.launches.len(), self.broken(), self.skipped.len());
         print_line(&format!(
-            "seed {}: {} launches, {broken} with a broken guarantee, {skipped} faults skipped",
-            self.seed,
-            self.launches.len()
+            "seed {seed}: {all} launches, {broken} with a broken guarantee, {skipped} faults skipped"
         ));
     }
 
@@ -149,17 +149,14 @@ impl Run {
     }
 
     fn table(&self, cell: impl Fn(&[&LaunchFindings]) -> String) -> String {
-        let levels: Vec<Level> = Level::value_variants().to_vec();
+        let levels = Level::value_variants();
         let head: Vec<String> = levels.iter().map(|level| format!("`{}`", level.option())).collect();
         let mut text =
             format!("| fault | {} |\n| --- |{}\n", head.join(" | "), " --- |".repeat(levels.len()));
         for fault in Fault::value_variants() {
             let of = |level: Level| -> Vec<&LaunchFindings> {
-                let mine = self
-                    .launches
-                    .iter()
-                    .filter(|(launch, _)| launch.fault == *fault && launch.level == level);
-                mine.map(|(_, findings)| findings).collect()
+                let is_it = |launch: &Launch| launch.fault == *fault && launch.level == level;
+                self.launches.iter().filter(|(launch, _)| is_it(launch)).map(|(_, found)| found).collect()
             };
             if levels.iter().all(|level| of(*level).is_empty()) {
                 continue;
@@ -175,22 +172,18 @@ impl Run {
     }
 
     /// Everything.
-    pub(crate) fn json(&self) -> Result<String, Failure> {
-        let launches: Vec<_> = self
-            .launches
-            .iter()
-            .map(|(launch, findings)| json!({"launch": launch, "findings": findings}))
-            .collect();
-        let skipped: BTreeMap<String, &String> =
-            self.skipped.iter().map(|(fault, why)| (fault.name(), why)).collect();
+    pub(crate) fn json(&self) -> String {
+        let launches = self.launches.iter();
+        let launches: Vec<_> =
+            launches.map(|(launch, findings)| json!({"launch": launch, "findings": findings})).collect();
         let all = json!({
             "seed": self.seed,
             "minutes": self.minutes,
             "is_broken": self.is_broken(),
             "failed": self.failed,
-            "skipped": skipped,
+            "skipped": self.skipped,
             "launches": launches,
         });
-        serde_json::to_string_pretty(&all).map_err(Failure::outside("can't write JSON"))
+        format!("{all:#}")
     }
 }

@@ -3,8 +3,9 @@
 
 use clap::ValueEnum;
 use serde::Serialize;
+use testkit::options::{Level, Named};
 
-use crate::faults::{Fault, Level};
+use crate::faults::Fault;
 
 /// Gateways of each launch.
 pub(crate) const GATEWAYS: usize = 3;

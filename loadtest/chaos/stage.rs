@@ -2,23 +2,24 @@
 //! loopback address, so that it can be cut off like a host.
 
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 use std::time::Duration;
 
 use serde_json::json;
-use testkit::files::{free_address, write_secret};
-use testkit::gateway::{Gateway, OPS_TOKEN, SECRET, write_secrets};
-use testkit::http::first_of_stream;
+use testkit::cli::try_end;
+use testkit::files::{free_address, local_address};
+use testkit::gateway::Gateway;
 use testkit::link::Link;
 use testkit::redis::Redis;
+use testkit::run_folder::RunFolder;
 use testkit::sentinel::Sentinel;
-use testkit::{block_on, definition, gateway, redis, sentinel, wait_for};
+use testkit::{Failed, block_on, definition, gateway, redis, sentinel, wait_for};
 
 use crate::faults::{Fault, Need};
+use crate::machine;
 use crate::schedule::{GATEWAYS, Launch};
-use crate::{Failure, machine};
 
 /// The sale's id.
 pub(crate) const SALE: &str = "chaos";
@@ -45,11 +46,8 @@ pub(crate) struct Stage {
     pub(crate) redises: Vec<Redis>,
     /// The `--redis` of programs outside the launch.
     pub(crate) url: String,
-    /// Where Redis reads how far its clock is off.
-    pub(crate) clock: PathBuf,
     disk: Option<PathBuf>,
-    bin: PathBuf,
-    dir: tempfile::TempDir,
+    pub(crate) folder: RunFolder,
 }
 
 impl Drop for Stage {
@@ -67,30 +65,26 @@ pub(crate) fn host(n: usize) -> IpAddr {
 }
 
 /// What loopback connections come from that are not bound: those of the gateways.
-pub(crate) const GATEWAYS_FROM: Ipv4Addr = Ipv4Addr::LOCALHOST;
+pub(crate) const GATEWAYS_FROM: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 impl Stage {
     /// Starts all that the launch needs and waits until every gateway is ready.
-    pub(crate) fn set(bin: &Path, launch: &Launch) -> Result<Self, Failure> {
-        let dir = tempfile::tempdir().map_err(Failure::outside("can't make a directory"))?;
+    pub(crate) fn set(bin: &Path, launch: &Launch) -> Result<Self, Failed> {
         let mut stage = Self {
             gateways: Vec::new(),
             links: Vec::new(),
             sentinels: Vec::new(),
             redises: Vec::new(),
             url: String::new(),
-            clock: dir.path().join("clock"),
             disk: None,
-            bin: bin.to_owned(),
-            dir,
+            folder: RunFolder::new(bin)?,
         };
-        write_secrets(stage.dir.path(), SECRET, OPS_TOKEN)?;
-        stage.write("clock", "+0s")?;
+        stage.folder.write("clock", "+0s")?;
         let is_replicated = launch.level.replicas() > 0 || launch.fault.is_about_replicas();
         for n in 0..if is_replicated { 3 } else { 1 } {
             stage.start_redis(n, launch)?;
         }
-        stage.url = format!("redis://{}", address_of(&stage.redises[0]));
+        stage.url = format!("redis://{}", stage.redises[0].address());
         if is_replicated {
             stage.start_sentinels()?;
         }
@@ -100,52 +94,54 @@ impl Stage {
         Ok(stage)
     }
 
-    fn start_redis(&mut self, n: usize, launch: &Launch) -> Result<(), Failure> {
-        let dir = self.path(&format!("redis-{}", n + 1));
-        fs::create_dir(&dir).map_err(Failure::outside("can't make a directory"))?;
+    fn start_redis(&mut self, n: usize, launch: &Launch) -> Result<(), Failed> {
+        let dir = self.folder.path(&format!("redis-{}", n + 1));
+        fs::create_dir(&dir).map_err(Failed::to("make a directory"))?;
         if launch.fault.need() == Need::Mount && n == 0 {
             machine::mount(&dir, DISK)?;
             self.disk = Some(dir.clone());
         }
-        let [appendonly, appendfsync] = launch.level.file();
         let host_text = host(n).to_string();
         let mut options = vec!["--bind-source-addr", &host_text, "--protected-mode", "no"];
-        options.extend(["--appendonly", appendonly, "--appendfsync", appendfsync]);
+        options.extend(launch.level.file());
         let replicas = launch.level.replicas().to_string();
         if launch.level.replicas() > 0 {
             options.extend(["--min-replicas-to-write", &replicas, "--min-replicas-max-lag", "3"]);
         }
-        let primary = self.redises.first().and_then(|primary| primary.address);
+        let primary = self.redises.first().map(Redis::address);
         let primary = primary.map(|primary| (primary.ip().to_string(), primary.port().to_string()));
         if let Some((ip, port)) = &primary {
             options.extend(["--replicaof", ip, port]);
         }
-        let envs =
-            if launch.fault.need() == Need::Faketime { machine::faketime(&self.clock)? } else { Vec::new() };
+        let envs = if launch.fault.need() == Need::Faketime {
+            machine::faketime(&self.clock())?
+        } else {
+            Vec::new()
+        };
         let setup = redis::Setup {
             options: &options,
             address: Some(free_address(host(n))),
             dir: Some(&dir),
             envs: &envs,
             name: Some(&format!("redis {}", n + 1)),
-            log: Some(&self.path(&format!("redis-{}.log", n + 1))),
+            log: Some(&self.folder.path(&format!("redis-{}.log", n + 1))),
             ..redis::Setup::default()
         };
         self.redises.push(setup.start()?);
         Ok(())
     }
 
-    fn start_sentinels(&mut self) -> Result<(), Failure> {
+    fn start_sentinels(&mut self) -> Result<(), Failed> {
         wait_for("both replicas are in step", || {
             let info = self.redises[0].ask("INFO replication")?;
             (info.matches("state=online").count() == 2).then_some(())
         })?;
         let setup = sentinel::Setup {
-            primary: address_of(&self.redises[0]),
+            primary: self.redises[0].address(),
             hosts: [0, 1, 2].map(host),
             down_after_ms: DOWN_AFTER_MS,
             certificate: None,
-            dir: Some(self.dir.path()),
+            dir: Some(&self.folder.path("")),
         };
         let sentinels = setup.start()?;
         self.url.clone_from(&sentinels.url);
@@ -153,16 +149,16 @@ impl Stage {
         Ok(())
     }
 
-    fn start_gateway(&mut self, launch: &Launch) -> Result<(), Failure> {
+    fn start_gateway(&mut self, launch: &Launch) -> Result<(), Failed> {
         let mut url = self.url.clone();
         if launch.fault == Fault::Delay {
-            let link = Link::to(address_of(&self.redises[0]));
+            let link = Link::to(self.redises[0].address());
             link.url().clone_into(&mut url);
             self.links.push(link);
         }
         let n = self.gateways.len() + 1;
-        // It is at the same place after a restart.
-        let [address, ops] = [(); 2].map(|()| free_address(Ipv4Addr::LOCALHOST.into()).to_string());
+        // They are the same after a restart.
+        let [address, ops] = [(); 2].map(|()| local_address().to_string());
         let mut options = vec!["--listen", &address, "--ops-listen", &ops];
         options.extend(["--durability", launch.level.option(), "--workers", "1", "--drain-delay-ms", "200"]);
         options.extend(["--limit-address", "off", "--connections-per-address-max", "off"]);
@@ -171,9 +167,9 @@ impl Stage {
         let setup = gateway::Setup {
             redis: &url,
             options: &options,
-            binary: Some(&self.bin.join("gateway")),
+            binary: Some(&self.folder.binary("gateway")),
             name: Some(&format!("gateway {n}")),
-            log: Some(&self.path(&format!("gateway-{n}.log"))),
+            log: Some(&self.folder.path(&format!("gateway-{n}.log"))),
             is_as_shipped: true,
             ..gateway::Setup::default()
         };
@@ -184,7 +180,7 @@ impl Stage {
     }
 
     /// Applies the sale; the instant of its opening.
-    pub(crate) fn define(&self) -> Result<jiff::Timestamp, Failure> {
+    pub(crate) fn define(&self) -> Result<jiff::Timestamp, Failed> {
         let opens_at = jiff::Timestamp::now() + OPENS_IN;
         let item = |id: &str, price: u64| json!({"id": id, "name": id, "price": price});
         let limited = |(id, stock): (&str, u64), price: u64| {
@@ -202,35 +198,21 @@ impl Stage {
             "package": [limited(PACKAGES[0], 29_900), item("maintenance", 59_900)],
             "stores": STORES.map(store),
         });
-        let file = definition::write(&definition, self.dir.path(), "sale")?;
+        let file = definition::write(&definition, &self.folder.path(""), "sale")?;
         definition::apply_file(&file, &self.url)?;
         Ok(opens_at)
     }
 
-    /// Runs a command of the gateway to its end.
-    pub(crate) fn gateway(&self, args: &[&str]) -> Result<Output, Failure> {
-        self.program("gateway").args(args).output().map_err(Failure::outside("can't start gateway"))
-    }
-
-    /// A program of ours.
-    pub(crate) fn program(&self, name: &str) -> Command {
-        Command::new(self.bin.join(name))
-    }
-
-    /// A path in the launch's directory.
-    pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
-    }
-
-    pub(crate) fn is_ready(&self, gateway: usize) -> bool {
-        block_on(self.gateways[gateway].is_ready())
+    /// Where Redis reads how far its clock is off.
+    pub(crate) fn clock(&self) -> PathBuf {
+        self.folder.path("clock")
     }
 
     /// The gateways' worst alarm, as text.
     pub(crate) fn alarm(&self) -> Option<String> {
         let path = format!("/admin/v1/live?sale={SALE}");
         self.gateways.iter().find_map(|gateway| {
-            let now = first_of_stream(gateway.ops_address(), &path, OPS_TOKEN, "{\"kind\":\"now\"")?;
+            let now = block_on(gateway.first_of_stream(&path, "{\"kind\":\"now\""))?;
             Some(now["alarms"].get(0)?["text"].as_str()?.to_owned())
         })
     }
@@ -247,7 +229,7 @@ impl Stage {
         let mut votes = vec![0; self.redises.len()];
         for answer in all {
             // Each has a host of its own.
-            let is_it = |redis: &Redis| answer.contains(&format!("\n{}\r", address_of(redis).ip()));
+            let is_it = |redis: &Redis| answer.contains(&format!("\n{}\r", redis.address().ip()));
             if let Some(n) = self.redises.iter().position(is_it) {
                 votes[n] += 1;
             }
@@ -266,24 +248,13 @@ impl Stage {
         agreed && online
     }
 
-    /// Writes a file that only its owner may read.
-    pub(crate) fn write(&self, name: &str, text: &str) -> Result<PathBuf, Failure> {
-        let path = self.path(name);
-        write_secret(&path, text)?;
-        Ok(path)
-    }
-
     /// Copies the launch's files for later inspection.
-    pub(crate) fn keep(mut self, to: &Path) -> Result<(), Failure> {
+    pub(crate) fn keep(mut self, to: &Path) -> Result<(), Failed> {
         self.gateways.clear();
         self.sentinels.clear();
         self.redises.clear();
-        let done = Command::new("cp").arg("-r").arg(self.dir.path()).arg(to).status();
-        done.map(drop).map_err(Failure::outside("can't keep the files"))
+        let mut copy = Command::new("cp");
+        copy.arg("-r").arg(self.folder.path("")).arg(to);
+        try_end(copy).map(drop)
     }
-}
-
-/// Where a Redis of the stage listens: each has a host of its own.
-fn address_of(redis: &Redis) -> SocketAddr {
-    redis.address.expect("the stage gives it one")
 }

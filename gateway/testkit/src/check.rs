@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::eventually;
-use crate::gateway::{Gateway, Reply};
+use crate::gateway::{Client, Reply};
 
 /// Asserts that an answer is this refusal: RFC 9457 with exactly these members besides the four that all have.
 pub fn refused<'a>(reply: &'a Reply, status: u16, name: &str, members: &[&str]) -> &'a Value {
@@ -39,7 +39,7 @@ pub fn refused<'a>(reply: &'a Reply, status: u16, name: &str, members: &[&str]) 
 }
 
 /// The sequence of the ledger of `small`, which must be balanced.
-pub async fn balanced(gateway: &Gateway) -> u64 {
+pub async fn balanced(gateway: &Client) -> u64 {
     let audit = gateway.audit().await;
     assert_eq!(audit["verdict"], "balanced", "{audit}");
     assert_eq!(audit["problems"], serde_json::json!([]), "{audit}");
@@ -47,21 +47,17 @@ pub async fn balanced(gateway: &Gateway) -> u64 {
 }
 
 /// Waits until this gateway's read model of `small` has the ledger's present sequence.
-pub async fn settled(gateway: &Gateway) {
+pub async fn settled(gateway: &Client) {
     let sequence = balanced(gateway).await;
     eventually("the read model is up to date", || async {
-        let text = gateway.ops_get("/metrics").await.text;
-        let known = text.lines().find_map(|line| {
-            let rest = line.strip_prefix("launchgate_ledger_sequence{sale=\"small\"} ")?;
-            rest.parse::<u64>().ok()
-        });
-        (known? >= sequence).then_some(())
+        let known = gateway.metrics().await.find("ledger_sequence{sale=\"small\"}");
+        (known? >= sequence as f64).then_some(())
     })
     .await;
 }
 
 /// What is free of an item of `small`, by the audit.
-pub async fn free(gateway: &Gateway, item: &str) -> Option<i64> {
+pub async fn free(gateway: &Client, item: &str) -> Option<i64> {
     let audit = gateway.audit().await;
     let items = audit["items"].as_array().unwrap();
     let found = items.iter().find(|i| i["item"] == item).unwrap();

@@ -6,9 +6,9 @@ use std::sync::mpsc::{Receiver, channel};
 
 use serde_json::Value;
 
-use crate::PATIENCE;
 use crate::gateway::binary;
 use crate::program::Program;
+use crate::{Failed, PATIENCE};
 
 /// How a command ended.
 #[derive(Debug)]
@@ -38,13 +38,24 @@ pub fn run(args: &[&str]) -> Ended {
 }
 
 /// Runs a prepared command to its end.
-pub fn end(mut command: Command) -> Ended {
-    let output = command.stdin(Stdio::null()).output().unwrap();
-    Ended {
-        code: output.status.code().unwrap_or(-1),
-        out: String::from_utf8(output.stdout).unwrap(),
-        err: String::from_utf8(output.stderr).unwrap(),
-    }
+pub fn end(command: Command) -> Ended {
+    try_end(command).unwrap()
+}
+
+/// The same for a program that may be missing.
+pub fn try_end(mut command: Command) -> Result<Ended, Failed> {
+    let name = command.get_program().display().to_string();
+    let output = command.stdin(Stdio::null()).output().map_err(Failed::to(&format!("start {name}")))?;
+    let text = |bytes| String::from_utf8(bytes).map_err(Failed::to(&format!("read the output of {name}")));
+    let code = output.status.code().unwrap_or(-1);
+    Ok(Ended { code, out: text(output.stdout)?, err: text(output.stderr)? })
+}
+
+/// The same for a tool of this machine that must succeed; its output.
+pub fn output(command: Command) -> Result<String, Failed> {
+    let name = command.get_program().display().to_string();
+    let Ended { code, out, err } = try_end(command)?;
+    if code == 0 { Ok(out) } else { Err(Failed::Outside(format!("{name}: {}", err.trim()))) }
 }
 
 /// A command that goes on. It is killed when this is dropped.

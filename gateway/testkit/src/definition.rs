@@ -6,7 +6,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::cli::run;
-use crate::gateway::{Gateway, Reply};
+use crate::gateway::{Client, Reply};
 use crate::{Failed, eventually};
 
 /// `small`: 60 white and 40 black cars, covers for the white ones, as in `examples/small`.
@@ -40,13 +40,13 @@ pub fn with(mut definition: Value, pointer: &str, value: Value) -> Value {
 }
 
 /// Applies a definition over the admin API.
-pub async fn apply(gateway: &Gateway, definition: &Value) -> Reply {
+pub async fn apply(gateway: &Client, definition: &Value) -> Reply {
     let id = definition["sale"]["id"].as_str().unwrap();
     gateway.ops(Method::PUT, &format!("/admin/v1/sales/{id}"), definition).await
 }
 
 /// Applies a valid definition, and waits until this gateway serves that revision.
-pub async fn open(gateway: &Gateway, definition: &Value) {
+pub async fn open(gateway: &Client, definition: &Value) {
     let reply = apply(gateway, definition).await;
     assert_eq!(reply.status, 200, "{}", reply.text);
     let id = definition["sale"]["id"].as_str().unwrap();
@@ -54,7 +54,7 @@ pub async fn open(gateway: &Gateway, definition: &Value) {
 }
 
 /// Waits until a gateway serves a sale.
-pub async fn known(gateway: &Gateway, id: &str) {
+pub async fn known(gateway: &Client, id: &str) {
     let path = format!("/v1/sales/{id}");
     eventually("the sale is known", || async { (gateway.get(&path).await.status == 200).then_some(()) })
         .await;
@@ -86,5 +86,9 @@ pub fn write(definition: &Value, folder: &Path, name: &str) -> Result<PathBuf, F
 /// Applies a definition as an operator does it: by `gateway sale apply`, with no gateway running.
 pub fn apply_file(file: &Path, redis: &str) -> Result<(), Failed> {
     let done = run(&["sale", "apply", &file.to_string_lossy(), "--redis", redis]);
-    if done.code == 0 { Ok(()) } else { Err(Failed(format!("the sale can't be defined: {}", done.err))) }
+    if done.code == 0 {
+        Ok(())
+    } else {
+        Err(Failed::Outside(format!("the sale can't be defined: {}", done.err)))
+    }
 }

@@ -36,7 +36,12 @@ pub fn write_secret(path: &Path, text: &str) -> Result<(), Failed> {
 
 /// A free port of 127.0.0.1, for programs that can't report a port of their choice.
 pub fn free_port() -> u16 {
-    free_address(Ipv4Addr::LOCALHOST.into()).port()
+    local_address().port()
+}
+
+/// A free address of 127.0.0.1.
+pub fn local_address() -> SocketAddr {
+    free_address(Ipv4Addr::LOCALHOST.into())
 }
 
 /// A free address of this host. Its port is below the kernel's range for clients, so it stays free

@@ -1,14 +1,11 @@
 //! Bytes on a socket, for what no HTTP client would send.
 
-use std::net::SocketAddr;
-use std::time::Duration;
-
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 
+use crate::PATIENCE;
 use crate::gateway::Reply;
-use crate::{PATIENCE, block_on};
 
 /// A connection to a listener.
 pub struct Raw {
@@ -93,65 +90,6 @@ impl Raw {
     }
 }
 
-/// For an answer of a program that may be stopped.
-const ANSWER: Duration = Duration::from_secs(10);
-/// Of a stream without an end, at most.
-const STREAM_MAX: usize = 4 << 20;
-
-/// All that is answered to a request after which the server closes the connection; for callers without a runtime.
-pub fn exchange(address: SocketAddr, request: &str) -> Option<String> {
-    let exchange = async {
-        let mut raw = Raw { stream: TcpStream::connect(address).await.ok()? };
-        raw.send(request).await;
-        String::from_utf8(raw.rest().await).ok().filter(|answer| !answer.is_empty())
-    };
-    block_on(async { tokio::time::timeout(ANSWER, exchange).await.ok()? })
-}
-
-/// Status and body of a request; `headers` besides the usual ones end with a line break each.
-pub fn call(
-    address: SocketAddr,
-    method_path: &str,
-    bearer: &str,
-    headers: &str,
-    body: &str,
-) -> Option<(u16, String)> {
-    let length = body.len();
-    let request = format!(
-        "{method_path} HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {bearer}\r\nconnection: close\r\n\
-         {headers}content-length: {length}\r\n\r\n{body}"
-    );
-    let answer = exchange(address, &request)?;
-    let (head, body) = answer.split_once("\r\n\r\n")?;
-    Some((head.split(' ').nth(1)?.parse().ok()?, body.to_owned()))
-}
-
-/// The first JSON object that begins so, of a stream that has no end.
-pub fn first_of_stream(
-    address: SocketAddr,
-    path: &str,
-    bearer: &str,
-    begins: &str,
-) -> Option<serde_json::Value> {
-    let request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {bearer}\r\n\r\n");
-    let read = async {
-        let mut raw = Raw { stream: TcpStream::connect(address).await.ok()? };
-        raw.send(request).await;
-        let (mut seen, mut chunk) = (Vec::new(), vec![0; 64 * 1024]);
-        while seen.len() < STREAM_MAX {
-            let read = raw.stream.read(&mut chunk).await.ok().filter(|read| *read > 0)?;
-            seen.extend_from_slice(&chunk[..read]);
-            let text = String::from_utf8_lossy(&seen);
-            let Some(at) = text.find(begins) else { continue };
-            if let Some(Ok(found)) = serde_json::Deserializer::from_str(&text[at..]).into_iter().next() {
-                return Some(found);
-            }
-        }
-        None
-    };
-    block_on(async { tokio::time::timeout(ANSWER, read).await.ok()? })
-}
-
 fn parse(head: &str, text: String) -> Reply {
     let mut lines = head.lines();
     let status = lines.next().and_then(|line| line.split(' ').nth(1)?.parse().ok());
@@ -162,10 +100,5 @@ fn parse(head: &str, text: String) -> Reply {
             (name, HeaderValue::from_str(value).unwrap())
         })
         .collect();
-    Reply {
-        status: status.unwrap_or(0),
-        headers,
-        json: serde_json::from_str(&text).unwrap_or_default(),
-        text,
-    }
+    Reply::new(status.unwrap_or(0), headers, text)
 }

@@ -17,7 +17,7 @@ pub fn b64(bytes: impl AsRef<[u8]>) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// The claims of a good token, with others in their place; null takes one away.
+/// The claims of a good token, with others instead; null removes one.
 pub fn claims(others: &Value) -> Value {
     let mut claims = json!({"sub": "alice", "exp": now() + 600});
     for (name, value) in others.as_object().unwrap() {

@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::Failed;
-use crate::files::free_address;
+use crate::files::local_address;
 use crate::redis::Redis;
 use crate::wait::runtime;
 
@@ -101,7 +101,7 @@ impl Link {
 
     /// To a program, with a delay each way.
     pub fn slow(target: impl Into<Target>, delay: Duration) -> Self {
-        Self::at(free_address([127, 0, 0, 1].into()), target, delay)
+        Self::at(local_address(), target, delay)
     }
 
     /// From this address to a program, with a delay each way.

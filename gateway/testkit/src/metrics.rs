@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::gateway::Gateway;
+use crate::gateway::Client;
 
 /// Samples by series, as they are written: `name{label="value"}`.
 #[derive(Debug)]
@@ -44,12 +44,8 @@ impl Samples {
     pub fn all(&self) -> impl Iterator<Item = Sample<'_>> {
         self.by_series.iter().map(|(series, value)| {
             let (name, labels) = series.split_once('{').unwrap_or((series, ""));
-            let labels = labels.trim_end_matches('}').split(',').filter(|label| !label.is_empty());
-            let label = |label: &'_ str| -> (usize, usize) { (label.find('=').unwrap(), label.len()) };
-            let labels = labels.map(|text| {
-                let (equals, end) = label(text);
-                (&text[..equals], &text[equals + 2..end - 1])
-            });
+            let labels = labels.trim_end_matches('}').split(',').filter_map(|label| label.split_once('='));
+            let labels = labels.map(|(label, text)| (label, text.trim_matches('"')));
             Sample { name, labels: labels.collect(), value: *value }
         })
     }
@@ -64,7 +60,7 @@ impl Samples {
     }
 }
 
-impl Gateway {
+impl Client {
     /// What it shows now.
     pub async fn metrics(&self) -> Samples {
         let reply = self.ops_get("/metrics").await;

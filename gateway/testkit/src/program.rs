@@ -1,7 +1,6 @@
 //! Starts, signals, measures, restarts and ends a program by its id.
 
 use std::ffi::OsStr;
-use std::fmt::Display;
 use std::fs::{File, OpenOptions};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
@@ -11,20 +10,7 @@ use std::time::Duration;
 use procfs::process::{ProcState, Process};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::wait_for;
-
-/// A program or this machine did not do its part.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct Failed(pub String);
-
-impl Failed {
-    /// For `map_err`: what was tried, and why it failed.
-    pub fn to<E: Display>(what: &str) -> impl FnOnce(E) -> Self {
-        let what = what.to_owned();
-        move |error| Self(format!("can't {what}: {error}"))
-    }
-}
+use crate::{Failed, wait_for};
 
 /// A program. It is killed when this is dropped, unless it is to outlive it.
 pub struct Program {
@@ -67,8 +53,9 @@ impl Program {
     /// One that runs, and can't be started again: its end of a pipe is its own, and closes with it.
     pub fn once(name: &str, mut command: Command) -> Result<Self, Failed> {
         let child = command.spawn().map_err(Failed::to(&format!("start {name}")))?;
-        let (name, child) = (name.to_owned(), Some(child));
-        Ok(Self { name, command: None, log: None, ends_gently: false, pid_file: None, child })
+        let mut program = Self::new(name, command);
+        (program.command, program.child) = (None, Some(child));
+        Ok(program)
     }
 
     /// It gets SIGTERM and time when this is dropped, and not SIGKILL.
@@ -106,7 +93,7 @@ impl Program {
 
     /// What is wrong with it, and the end of its log.
     pub(crate) fn failed(&self, what: &str) -> Failed {
-        Failed(format!("{} {what}:\n{}", self.name, self.log_tail()))
+        Failed::Outside(format!("{} {what}:\n{}", self.name, self.log_tail()))
     }
 
     /// Starts it, also again, and waits until it listens.
@@ -132,6 +119,11 @@ impl Program {
     /// How it has ended, if it has.
     pub fn ended(&mut self) -> Option<ExitStatus> {
         self.child.as_mut()?.try_wait().unwrap()
+    }
+
+    /// Waits for its end.
+    pub fn wait(&mut self) -> ExitStatus {
+        self.child.as_mut().expect("it was started").wait().unwrap()
     }
 
     /// Its process id.
@@ -206,6 +198,21 @@ impl Drop for Program {
 
 fn open_log(file: &Path) -> Result<File, Failed> {
     OpenOptions::new().create(true).append(true).open(file).map_err(Failed::to("make a log"))
+}
+
+/// A program that listens; it ends with this value.
+pub struct Server {
+    pub program: Program,
+    pub address: SocketAddr,
+}
+
+impl Server {
+    /// Starts a program that will listen at this address, with its output in this file.
+    pub fn start(program: Program, address: SocketAddr, log: &Path) -> Result<Self, Failed> {
+        let mut program = program.log_to(log)?;
+        program.start_at(address)?;
+        Ok(Self { program, address })
+    }
 }
 
 /// Sends a signal to a process.

@@ -1,14 +1,15 @@
 //! Prometheus with the configuration of the repository, redis_exporter and Alertmanager.
 
-use std::net::{Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::net::SocketAddr;
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
 
-use crate::files::free_address;
+use crate::cli::output;
+use crate::files::local_address;
 use crate::gateway::{client, send};
-use crate::program::Program;
+use crate::program::{Program, Server};
 use crate::redis::Redis;
 use crate::{Failed, block_on};
 
@@ -27,7 +28,7 @@ pub struct Setup<'a> {
 
 /// A running Prometheus. It is killed when this is dropped.
 pub struct Prometheus {
-    _program: Program,
+    _server: Server,
     pub url: String,
 }
 
@@ -35,7 +36,9 @@ impl Setup<'_> {
     /// Starts it and waits until it listens.
     pub fn start(&self) -> Result<Prometheus, Failed> {
         let copy = self.dir.join("prometheus");
-        copy_folder(self.configuration, &copy)?;
+        let mut cp = Command::new("cp");
+        cp.arg("-r").arg(self.configuration).arg(&copy);
+        output(cp)?;
         let groups = [
             ("gateways", self.gateways),
             ("redis", self.exporters),
@@ -43,13 +46,8 @@ impl Setup<'_> {
             ("alertmanagers", self.alertmanagers),
         ];
         for (group, addresses) in groups {
-            let targets: Vec<String> =
-                addresses.iter().map(|address| format!("{:?}", address.to_string())).collect();
-            let text = if targets.is_empty() {
-                "[]\n".into()
-            } else {
-                format!("- targets: [{}]\n", targets.join(", "))
-            };
+            // Every JSON is YAML.
+            let text = serde_json::json!([{"targets": addresses}]).to_string();
             let file = copy.join(format!("targets/{group}.yml"));
             std::fs::write(file, text).map_err(Failed::to("write Prometheus's targets"))?;
         }
@@ -58,9 +56,9 @@ impl Setup<'_> {
         command.arg("--config.file").arg(copy.join("prometheus.yml"));
         command.arg("--storage.tsdb.path").arg(self.dir.join("tsdb"));
         command.args(["--web.listen-address", &address.to_string()]);
-        let mut program = Program::new("prometheus", command).log_to(&self.dir.join("prometheus.log"))?;
-        program.start_at(address)?;
-        Ok(Prometheus { _program: program, url: format!("http://{address}") })
+        let server =
+            Server::start(Program::new("prometheus", command), address, &self.dir.join("prometheus.log"))?;
+        Ok(Prometheus { _server: server, url: format!("http://{address}") })
     }
 }
 
@@ -89,48 +87,20 @@ fn form(text: &str) -> String {
     text.bytes().map(|byte| format!("%{byte:02X}")).collect()
 }
 
-/// Starts redis_exporter for a Redis; where it listens.
-pub fn exporter(redis: &Redis, dir: &Path) -> Result<(Program, SocketAddr), Failed> {
+/// Starts redis_exporter for a Redis.
+pub fn exporter(redis: &Redis, dir: &Path) -> Result<Server, Failed> {
     let address = local_address();
     let mut command = Command::new("prometheus-redis-exporter");
     command.args(["-redis.addr", &format!("unix://{}", redis.socket().display())]);
     command.args(["-web.listen-address", &address.to_string()]);
-    let mut program = Program::new("redis_exporter", command).log_to(&dir.join("exporter.log"))?;
-    program.start_at(address)?;
-    Ok((program, address))
+    Server::start(Program::new("redis_exporter", command), address, &dir.join("exporter.log"))
 }
 
-/// Starts Alertmanager with this configuration; where it listens.
-pub fn alertmanager(configuration: &Path, dir: &Path) -> Result<(Program, SocketAddr), Failed> {
+/// Starts Alertmanager with this configuration.
+pub fn alertmanager(configuration: &Path, dir: &Path) -> Result<Server, Failed> {
     let address = local_address();
     let mut command = Command::new("prometheus-alertmanager");
     command.arg("--config.file").arg(configuration).arg("--storage.path").arg(dir.join("alertmanager"));
     command.args(["--web.listen-address", &address.to_string(), "--cluster.listen-address", ""]);
-    let mut program = Program::new("alertmanager", command).log_to(&dir.join("alertmanager.log"))?;
-    program.start_at(address)?;
-    Ok((program, address))
-}
-
-/// An address of this machine that is free at the moment.
-pub fn local_address() -> SocketAddr {
-    free_address(Ipv4Addr::LOCALHOST.into())
-}
-
-fn copy_folder(from: &Path, to: &Path) -> Result<(), Failed> {
-    let copy = || -> std::io::Result<()> {
-        let mut folders = vec![PathBuf::new()];
-        while let Some(folder) = folders.pop() {
-            std::fs::create_dir_all(to.join(&folder))?;
-            for entry in std::fs::read_dir(from.join(&folder))? {
-                let (entry, name) = entry.map(|entry| (entry.path(), folder.join(entry.file_name())))?;
-                if entry.is_dir() {
-                    folders.push(name);
-                } else {
-                    std::fs::copy(entry, to.join(name))?;
-                }
-            }
-        }
-        Ok(())
-    };
-    copy().map_err(Failed::to(&format!("copy {}", from.display())))
+    Server::start(Program::new("alertmanager", command), address, &dir.join("alertmanager.log"))
 }

@@ -5,7 +5,7 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use redis::FromRedisValue;
+use redis::{FromRedisValue, InfoDict};
 use rustix::process::Signal;
 
 use crate::Failed;
@@ -40,8 +40,7 @@ pub struct Setup<'a> {
 /// A running redis-server. It is killed when this is dropped, unless its setup has a `pid_file`.
 pub struct Redis {
     pub program: Program,
-    /// Where it listens besides its socket.
-    pub address: Option<SocketAddr>,
+    address: Option<SocketAddr>,
     dir: Folder,
 }
 
@@ -111,6 +110,11 @@ impl Redis {
         (Setup { options: &options, address, ..Setup::default() }.start().unwrap(), port)
     }
 
+    /// Where it listens besides its socket; of one whose setup has an address.
+    pub fn address(&self) -> SocketAddr {
+        self.address.expect("its setup has an address")
+    }
+
     /// Where it listens.
     pub fn socket(&self) -> PathBuf {
         self.dir.path.join("s")
@@ -143,24 +147,22 @@ impl Redis {
 
     /// A line of `INFO`.
     pub fn info(&self, name: &str) -> String {
-        let info: String = self.run("INFO");
-        let line = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-        line.unwrap().to_owned()
+        self.run::<InfoDict>("INFO").get(name).unwrap()
     }
 
     /// One command over its address, as a reply on the wire; `None` if it does not answer soon.
     pub fn ask(&self, words: &str) -> Option<String> {
-        ask(self.address?, words)
+        ask(self.address(), words)
     }
 
     /// One command over its address, which must be carried out.
     pub fn send_command(&self, words: &str) -> Result<(), Failed> {
         match self.ask(words) {
             Some(answer) if answer.starts_with('-') || answer.is_empty() => {
-                Err(Failed(format!("{words}: {}", answer.trim())))
+                Err(Failed::Outside(format!("{words}: {}", answer.trim())))
             }
             Some(_) => Ok(()),
-            None => Err(Failed(format!("{words}: no answer"))),
+            None => Err(Failed::Outside(format!("{words}: no answer"))),
         }
     }
 

@@ -66,7 +66,7 @@ impl Terminal {
     }
 
     /// Types a line.
-    pub fn types(&mut self, line: &str) {
+    pub fn enter(&mut self, line: &str) {
         self.keys.as_mut().unwrap().write_all(format!("{line}\n").as_bytes()).unwrap();
     }
 

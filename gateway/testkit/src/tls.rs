@@ -19,7 +19,7 @@ use tokio_rustls::client::TlsStream;
 
 use crate::definition::apply;
 use crate::eventually;
-use crate::gateway::{Gateway, Reply, token};
+use crate::gateway::{Client, Reply, token};
 
 /// A certificate for `localhost` and its key, in files that can be replaced.
 pub struct Certificate {
@@ -29,7 +29,7 @@ pub struct Certificate {
 }
 
 impl Certificate {
-    /// A new one in a new place.
+    /// A new one in files of its own.
     pub fn new() -> (Self, CertificateDer<'static>) {
         let files = Self::empty();
         let issued = files.issue();
@@ -51,9 +51,7 @@ impl Certificate {
     /// One for Redis on this machine, which trusts it itself.
     pub fn of_redis() -> Self {
         let files = Self::empty();
-        let names = ["127.0.0.1", crate::cluster::HOST].map(ToOwned::to_owned);
-        let new = rcgen::generate_simple_self_signed(names).unwrap();
-        files.write(&new.cert, &new.signing_key);
+        files.issue_for(&["127.0.0.1", crate::cluster::HOST]);
         files
     }
 
@@ -95,7 +93,12 @@ impl Certificate {
 
     /// Replaces it by a new one, first the certificate and then the key.
     pub fn issue(&self) -> CertificateDer<'static> {
-        let new = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        self.issue_for(&["localhost"])
+    }
+
+    fn issue_for(&self, names: &[&str]) -> CertificateDer<'static> {
+        let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+        let new = rcgen::generate_simple_self_signed(names).unwrap();
         self.write(&new.cert, &new.signing_key);
         new.cert.der().clone()
     }
@@ -168,10 +171,7 @@ impl H2 {
 
     /// Sends a request; what breaks on the way is status 0.
     pub async fn send(&self, request: Request<Full<Bytes>>) -> Reply {
-        match self.0.clone().send_request(request).await {
-            Ok(response) => reply(response).await,
-            Err(error) => broken(&error.to_string()),
-        }
+        reply(self.0.clone().send_request(request).await).await
     }
 
     pub async fn get(&self, path: &str) -> Reply {
@@ -186,10 +186,7 @@ pub async fn once(
 ) -> Reply {
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
     let connection = tokio::spawn(connection);
-    let reply = match sender.send_request(request).await {
-        Ok(response) => reply(response).await,
-        Err(error) => broken(&error.to_string()),
-    };
+    let reply = reply(sender.send_request(request).await).await;
     drop(sender);
     let _ = connection.await;
     reply
@@ -220,22 +217,18 @@ pub fn call(
         .unwrap()
 }
 
-async fn reply(response: hyper::Response<hyper::body::Incoming>) -> Reply {
-    let (status, headers) = (response.status().as_u16(), response.headers().clone());
-    let text = match response.into_body().collect().await {
-        Ok(body) => String::from_utf8_lossy(&body.to_bytes()).into_owned(),
-        Err(error) => return broken(&error.to_string()),
+async fn reply(response: hyper::Result<hyper::Response<hyper::body::Incoming>>) -> Reply {
+    let read = async {
+        let response = response?;
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let body = response.into_body().collect().await?.to_bytes();
+        Ok::<_, hyper::Error>(Reply::new(status, headers, String::from_utf8_lossy(&body).into_owned()))
     };
-    let json = serde_json::from_str(&text).unwrap_or_default();
-    Reply { status, headers, text, json }
-}
-
-fn broken(why: &str) -> Reply {
-    Reply { status: 0, headers: Default::default(), text: why.to_owned(), json: Default::default() }
+    read.await.unwrap_or_else(Reply::broken)
 }
 
 /// Opens `small`, or a similar sale, on a gateway with TLS on its public listener.
-pub async fn open(gateway: &Gateway, h2: &H2, definition: &serde_json::Value) {
+pub async fn open(gateway: &Client, h2: &H2, definition: &serde_json::Value) {
     let applied = apply(gateway, definition).await;
     assert_eq!(applied.status, 200, "{}", applied.text);
     eventually("the sale is known", || async {

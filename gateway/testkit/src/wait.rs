@@ -10,8 +10,8 @@ use crate::Failed;
 
 /// How long a condition may take to come true. Far more than it needs: the machine is shared.
 pub const PATIENCE: Duration = Duration::from_secs(60);
-/// Between two looks at a condition.
-const NAP: Duration = Duration::from_millis(10);
+/// Between two checks of a condition.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// Waits until a condition returns a value; panics with what it waited for if it never does.
 pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut condition: impl FnMut() -> F) -> T {
@@ -21,7 +21,7 @@ pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut condit
             return value;
         }
         assert!(start.elapsed() < PATIENCE, "never came true: {what}");
-        tokio::time::sleep(NAP).await;
+        tokio::time::sleep(PAUSE).await;
     }
 }
 
@@ -33,9 +33,9 @@ pub fn wait_for<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> Resu
             return Ok(value);
         }
         if start.elapsed() > PATIENCE {
-            return Err(Failed(format!("never came true: {what}")));
+            return Err(Failed::Outside(format!("never came true: {what}")));
         }
-        std::thread::sleep(NAP);
+        std::thread::sleep(PAUSE);
     }
 }
 

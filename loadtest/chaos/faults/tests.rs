@@ -1,5 +1,7 @@
 //! Unit tests of `faults.rs`.
 
+use testkit::options::Named;
+
 use super::*;
 
 #[test]

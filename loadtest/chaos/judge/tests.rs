@@ -1,9 +1,10 @@
 //! Breaks every rule once.
 
 use loadtest::{Amend, Arrived, Scenario, Selection, Violation};
+use testkit::options::Level;
 
 use super::*;
-use crate::faults::{Fault, Level};
+use crate::faults::Fault;
 use crate::schedule;
 
 /// A launch with three buyers and two cars: two won, one was refused as sold out.

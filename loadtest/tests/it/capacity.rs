@@ -3,9 +3,8 @@
 use std::io::{BufRead, BufReader};
 
 use serde_json::Value;
-
-use testkit::http::exchange;
-use testkit::wait_for;
+use testkit::gateway::{client, send};
+use testkit::{block_on, wait_for};
 
 use crate::stage::{Stage, definition};
 
@@ -67,6 +66,7 @@ fn a_run_serves_its_metrics_while_it_lasts() {
 }
 
 fn scrape(address: &str) -> String {
-    let request = "GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
-    exchange(address.parse().unwrap(), request).unwrap()
+    let reply = block_on(send(client().get(format!("http://{address}/metrics"))));
+    assert_eq!(reply.status, 200, "{}", reply.text);
+    reply.text
 }

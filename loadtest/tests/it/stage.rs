@@ -95,7 +95,7 @@ impl Stage {
         let files = [certificate.options(""), certificate.options("ops-")].concat();
         let files: Vec<&str> = files.iter().map(String::as_str).collect();
         let mut gateway = self.start_gateway(&files);
-        for url in [&mut gateway.url, &mut gateway.ops_url] {
+        for url in [&mut gateway.client.url, &mut gateway.client.ops_url] {
             *url = url.replacen("http:", "https:", 1);
         }
         self.gateways.push(gateway);

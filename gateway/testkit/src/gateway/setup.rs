@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::Failed;
 use crate::files::write_secret;
-use crate::gateway::{Gateway, OPS_TOKEN, SECRET, clean};
+use crate::gateway::{Client, Gateway, OPS_TOKEN, SECRET, clean};
 use crate::program::{Program, ours, under};
 
 /// What a gateway is started with.
@@ -63,8 +63,8 @@ impl Setup<'_> {
         if let Some(log) = self.log {
             program = program.log_errors_to(log)?;
         }
-        let mut gateway = Gateway::of(program, files, String::new(), String::new());
-        (gateway.secret, gateway.ops_token) = (secret, ops_token);
+        let client = Client { secret, ops_token, ..Client::new(String::new(), String::new()) };
+        let mut gateway = Gateway { program, files, client };
         gateway.start_again()?;
         Ok(gateway)
     }

@@ -173,7 +173,7 @@ async fn the_support_desk_sees_a_buyer_and_ops_see_the_sale() {
     open(&gateway, &small()).await;
     let second = with(with(small(), "/sale/id", json!("another")), "/sale/name", json!("Another"));
     assert_eq!(apply(&gateway, &second).await.status, 200);
-    // Whatever a buyer is called, he is only a name.
+    // A subject is only a name, whatever it contains.
     let hostile = r#"a"b\{c}:*|/../%00'"#;
     for buyer in ["alice", hostile] {
         let id = gateway.reserve(buyer, "k", &white()).await.id();

@@ -172,7 +172,7 @@ async fn a_patch_changes_all_of_it_or_nothing() {
     assert_eq!(balanced(&gateway).await, before + 1);
     assert_eq!(free(&gateway, "model:black").await, Some(0));
     assert_eq!(free(&gateway, "model:white").await, Some(59));
-    // Its old place is free for others, its new one is not.
+    // Its old store has room for others, its new one has not.
     let black = json!({"model": "black", "store": "gz-1"});
     let reply = gateway.reserve("carol", "k", &black).await;
     assert_eq!(refused(&reply, 409, "sold-out", &["items", "final"])["items"], json!(["model:black"]));

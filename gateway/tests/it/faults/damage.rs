@@ -1,4 +1,4 @@
-//! Damage in Redis: a key, a record, a counter, the journal. Nothing is written, it is named, and mended it goes on.
+//! Damage in Redis: a key, a record, a counter, the journal. Nothing is written, it is named, and the sale goes on once it is fixed.
 
 mod keys;
 

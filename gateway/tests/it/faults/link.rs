@@ -113,7 +113,7 @@ async fn an_answer_that_has_come_does_not_wait_for_the_next_batch() {
     // The tap queues on the same worker that then answers `/v1/time`.
     let mut bob = pin!(gateway.reserve("bob", "k", &body));
     still_waits(&gateway, select(&mut alice, &mut bob)).await;
-    // Her answer comes in; his batch is sent and does not arrive.
+    // The answer to alice comes in; the batch with the tap of bob is sent and does not arrive.
     proxy.set(Fault::StallRequests);
     let won = tokio::select! {
         won = &mut alice => won,

@@ -8,7 +8,7 @@ use testkit::redis::Redis;
 
 #[tokio::test]
 async fn unreadable_journal_entries_are_not_taken_for_an_empty_journal() {
-    // A command that answers whatever it is asked, with a text, in the place of XREAD.
+    // A command that answers whatever it is asked, with a text, instead of XREAD.
     let redis = Redis::start_with(&["--rename-command", "XREAD", "", "--rename-command", "LOLWUT", "XREAD"]);
     let other = Redis::start();
     let maker = Gateway::start(&other).await;

@@ -26,7 +26,7 @@ fn a_sent_tap_is_unknown_when_its_answer_is_late_and_a_queued_one_was_not_taken(
         assert_eq!(sent, [Decision::Unknown]);
         assert!(matches!(waited[..], [Decision::NotTaken(_)]), "{waited:?}");
         instance.link.let_go().await;
-        // So it was: she has a reservation, and he has none.
+        // So it was: ada has a reservation, and bob has none.
         let again = instance.reserve(&ada, false).await;
         assert!(matches!(again[..], [Decision::Replayed(..)]), "{again:?}");
         assert_eq!(ledger.audit(&id).await.reservations.held, 1);
@@ -57,9 +57,11 @@ fn a_tap_that_waited_for_a_definition_in_vain_is_not_sent_when_it_comes() {
         assert_eq!(
             ledger.audit(&id).await.reservations.held,
             1,
-            "the answer to her was that nothing was taken"
+            "the answer to ada was that nothing was reserved"
         );
-        eventually("he is known", || async { (instance.sale.read_model().sequence == 3).then_some(()) })
-            .await;
+        eventually("bob is in the read model", || async {
+            (instance.sale.read_model().sequence == 3).then_some(())
+        })
+        .await;
     });
 }

@@ -13,9 +13,9 @@ pub(super) enum Call {
     Change(Meant, ReserveCommand),
 }
 
-/// A reservation: its place in the model, its id, and the buyer that the call is for.
+/// A reservation: its index in the model, its id, and the buyer that the call is for.
 pub(super) struct Meant {
-    place: usize,
+    index: usize,
     id: String,
     part: String,
 }
@@ -38,15 +38,15 @@ impl Life<'_> {
     /// `None`: the step calls nothing, or means a reservation and there is none.
     pub(super) fn call(&self, op: &Op) -> Option<Call> {
         let meant = |which, role| {
-            let (place, id) = self.meant(which)?;
-            Some(Meant { place, id, part: self.part(place, role) })
+            let (index, id) = self.meant(which)?;
+            Some(Meant { index, id, part: self.part(index, role) })
         };
         Some(match op {
             Op::Reserve(_, taps) => Call::Reserve(taps.clone()),
             Op::Again(_, which) => Call::Reserve(vec![self.model.claims[self.meant(*which)?.0].want.clone()]),
             Op::Confirm { which, payment, version_off, .. } => {
                 let meant = meant(*which, Role::Service)?;
-                let version = self.model.version_of(meant.place).saturating_add_signed(*version_off);
+                let version = self.model.version_of(meant.index).saturating_add_signed(*version_off);
                 Call::Change(meant, ReserveCommand::Confirm(payment, version))
             }
             Op::Cancel(_, which, role) => Call::Change(meant(*which, *role)?, ReserveCommand::Cancel(*role)),
@@ -93,11 +93,11 @@ impl ReserveCommand {
         match self {
             Self::Confirm(payment, version) => {
                 // Another call may have made another version since.
-                let off = version.wrapping_sub(model.version_of(meant.place)).cast_signed();
-                model.confirm(meant.place, payment, off)
+                let off = version.wrapping_sub(model.version_of(meant.index)).cast_signed();
+                model.confirm(meant.index, payment, off)
             }
-            Self::Cancel(role) => model.cancel(meant.place, *role),
-            Self::Amend(role, wanted) => model.amend(meant.place, *role, wanted),
+            Self::Cancel(role) => model.cancel(meant.index, *role),
+            Self::Amend(role, wanted) => model.amend(meant.index, *role, wanted),
         }
     }
 }

@@ -124,8 +124,8 @@ impl Life<'_> {
             Op::Run(steps) => self.run(*steps).await?,
             Op::Reserve(at, taps) => self.reserve(op, *at, taps).await?,
             Op::Again(at, which) => {
-                if let Some((place, _)) = self.meant(*which) {
-                    let tap = self.model.claims[place].want.clone();
+                if let Some((index, _)) = self.meant(*which) {
+                    let tap = self.model.claims[index].want.clone();
                     self.reserve(op, *at, &[tap.clone(), tap]).await?;
                 }
             }
@@ -232,8 +232,8 @@ impl Life<'_> {
 
     /// The id of the reservation meant, if there is any.
     pub(super) fn meant(&self, which: usize) -> Option<(usize, String)> {
-        let place = which.checked_rem(self.model.claims.len())?;
-        Some((place, self.model.id_of(place)))
+        let index = which.checked_rem(self.model.claims.len())?;
+        Some((index, self.model.id_of(index)))
     }
 
     async fn change(&mut self, op: &Op, at: usize) -> Outcome {
@@ -253,8 +253,8 @@ impl Life<'_> {
         same(op, answered, Change::NotFound)
     }
 
-    pub(super) fn part(&self, place: usize, role: Role) -> String {
-        let owner = self.model.claims[place].sub;
+    pub(super) fn part(&self, index: usize, role: Role) -> String {
+        let owner = self.model.claims[index].sub;
         let other = BUYERS.iter().find(|sub| **sub != owner).unwrap();
         let sub = if matches!(role, Role::Stranger) { other } else { owner };
         buyer_part(self.id(), sub)

@@ -68,7 +68,7 @@ pub enum Edit {
     ClosesIn(i64),
 }
 
-/// What happens next. Reservations are meant by their place in the order in which they were taken.
+/// What happens next. Reservations are named by their index in the order in which they were made.
 #[derive(Debug, Clone)]
 pub enum Op {
     Pass(i64),

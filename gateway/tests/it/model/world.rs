@@ -279,7 +279,7 @@ impl Instance {
         decisions.into_iter().map(|decision| self.plain_decision(decision)).collect()
     }
 
-    /// Taps that are there at once, of which the read model refuses what it may: those, by place, and what the ledger
+    /// Taps that are there at once, of which the read model refuses what it may: those, by index, and what the ledger
     /// decided of the others.
     pub async fn reserve_or_refuse(
         &self,

@@ -195,8 +195,9 @@ fn passing_checks_are_printed_in_aligned_lines_and_as_json() {
     let text = end(command);
     assert_eq!(text.code, 0, "{text:?}");
     let columns = |line: &str| line.find("redis  ").or(line.find("→ ").map(|at| at + 6));
-    let places: Vec<_> = text.out.lines().filter(|line| line.contains("redis  ")).map(columns).collect();
-    assert!(places.len() > 10 && places.iter().all(|at| *at == Some(6)), "{}", text.out);
+    let columns_of_redis: Vec<_> =
+        text.out.lines().filter(|line| line.contains("redis  ")).map(columns).collect();
+    assert!(columns_of_redis.len() > 10 && columns_of_redis.iter().all(|at| *at == Some(6)), "{}", text.out);
     // Not a terminal: no colours.
     assert!(!text.out.contains('\u{1b}'), "{}", text.out);
     let last = text.out.lines().last().unwrap();

@@ -53,9 +53,9 @@ async fn at_a_terminal_every_operator_action_shows_its_effect_and_needs_a_reason
             let mut terminal = Terminal::start(&args);
             terminal.expect(effect(action));
             terminal.expect("Why? It is written down with your name, cli:maja: ");
-            terminal.types("a slip");
+            terminal.enter("a slip");
             terminal.expect(&format!("Type {word} to confirm, anything else to cancel: "));
-            terminal.types(typed);
+            terminal.enter(typed);
             assert_eq!(terminal.end(), 1, "{action}: {}", terminal.seen);
             assert!(terminal.seen.contains("nothing was done"), "{}", terminal.seen);
         }
@@ -68,9 +68,9 @@ async fn at_a_terminal_every_operator_action_shows_its_effect_and_needs_a_reason
         }
         terminal.expect(effect(action));
         terminal.expect("Why?");
-        terminal.types(&format!("because of {action}"));
+        terminal.enter(&format!("because of {action}"));
         terminal.expect(&format!("Type {word}"));
-        terminal.types(word);
+        terminal.enter(word);
         assert_eq!(terminal.end(), 0, "{action}: {}", terminal.seen);
         let (of_sale, of_limits) = written(&gateway).await;
         let entry = if word == "small" { &of_sale } else { &of_limits };
@@ -105,7 +105,7 @@ async fn at_a_terminal_given_values_are_not_asked_for_and_a_slip_is_reported_fir
     let mut terminal = Terminal::start(&["sale", "pause", "small", "--reason", "a fire", "--redis", &url]);
     terminal.expect("Type small");
     assert!(!terminal.seen.contains("Why?"), "{}", terminal.seen);
-    terminal.types("small");
+    terminal.enter("small");
     assert_eq!(terminal.end(), 0, "{}", terminal.seen);
     let done = ["sale", "resume", "small", "--confirm", "small", "--redis", &url];
     let mut terminal = Terminal::start(&done);

@@ -110,7 +110,7 @@ async fn a_withdrawn_token_stops_at_once_and_its_open_streams_end() {
     assert_eq!(gateway.metrics().await.of(series), 1.0);
     assert_eq!(status(&gateway, Method::GET, "/admin/v1/sales", WALL).await, 200);
 
-    // Without the wall, with a new token, and with the operator as he was.
+    // Without the wall, with a new token, and with the operator as before.
     let new = "new-new-new-new-new-new-new-new-0";
     write(&file, &format!("maja {OPS_TOKEN}\nnew {new} watch\n"));
     eventually("the token is withdrawn", || async {

@@ -6,7 +6,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use testkit::definition::{known, open, small};
 use testkit::eventually;
-use testkit::gateway::{Gateway, send};
+use testkit::gateway::{Gateway, Setup, send};
 use testkit::keys::{Key, now};
 use testkit::redis::Redis;
 use testkit::tls::Certificate;
@@ -127,7 +127,12 @@ async fn a_clock_that_differs_from_that_of_redis_is_an_alarm_and_a_metric() {
     })
     .await;
     // Without a sale the clock is still compared.
-    let behind = Gateway::start_off(&redis, "-10s").await;
+    let envs = [
+        ("LD_PRELOAD", "/usr/$LIB/faketime/libfaketimeMT.so.1"),
+        ("FAKETIME", "-10s"),
+        ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
+    ];
+    let behind = Setup { redis: &redis.url(), envs: &envs, ..Setup::default() }.start().unwrap();
     let answered = alarm(&behind, "clock-off").await;
     assert_eq!(answered["level"], "fault", "beyond the leeway: {answered}");
     let text = answered["text"].as_str().unwrap();

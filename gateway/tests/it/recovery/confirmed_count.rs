@@ -119,19 +119,19 @@ impl RandomChanges<'_> {
 }
 
 /// Checks a read model at one sequence: each reservation has one model.
-fn is_of_one_sequence(memory: &ReadModel) {
-    let models = 0..memory.catalogue.definition.models.len();
-    let confirmed: i64 = models.clone().map(|place| memory.confirmed[place]).sum();
-    let taken: i64 = models.map(|place| memory.taken(place)).sum();
-    let [held, paid, ..] = memory.counts.map(u64::cast_signed);
-    assert_eq!((confirmed, taken), (paid, held + paid), "at {}", memory.sequence);
-    assert!(memory.confirmed.iter().all(|n| *n >= 0), "{:?}", memory.confirmed);
+fn is_of_one_sequence(read_model: &ReadModel) {
+    let models = 0..read_model.catalogue.definition.models.len();
+    let confirmed: i64 = models.clone().map(|index| read_model.confirmed[index]).sum();
+    let taken: i64 = models.map(|index| read_model.taken(index)).sum();
+    let [held, paid, ..] = read_model.counts.map(u64::cast_signed);
+    assert_eq!((confirmed, taken), (paid, held + paid), "at {}", read_model.sequence);
+    assert!(read_model.confirmed.iter().all(|n| *n >= 0), "{:?}", read_model.confirmed);
 }
 
 /// All counts of the read model.
-pub fn whole(memory: &ReadModel) -> impl Debug + PartialEq + use<> {
+pub fn whole(read_model: &ReadModel) -> impl Debug + PartialEq + use<> {
     let ReadModel { catalogue, sequence, controls, grace_ms, free, totals, counts, confirmed, .. } =
-        memory.clone();
+        read_model.clone();
     let definition = catalogue.definition.clone();
     let numbers = (free, totals, confirmed);
     (sequence, controls, grace_ms, counts, numbers, catalogue.revision, definition)
@@ -139,20 +139,20 @@ pub fn whole(memory: &ReadModel) -> impl Debug + PartialEq + use<> {
 
 /// Checks that a gateway's counts equal the audit's, and those of a gateway that starts now.
 pub async fn agrees(ledger: &Ledger, report: &AuditReport, instance: &Instance) {
-    let memory = eventually("the read model is up to date", || async {
-        Some(instance.sale.read_model()).filter(|memory| memory.sequence >= report.sequence)
+    let read_model = eventually("the read model is up to date", || async {
+        Some(instance.sale.read_model()).filter(|read_model| read_model.sequence >= report.sequence)
     })
     .await;
     let anew = ledger.load(&instance.sale.id).await.read_model();
-    assert_eq!((whole(&memory), memory.sequence), (whole(&anew), report.sequence));
+    assert_eq!((whole(&read_model), read_model.sequence), (whole(&anew), report.sequence));
     let mut seen = 0;
     for item in report.items.iter().filter(|item| !item.item.starts_with("store:")) {
-        let place = memory.catalogue.place(&item.item).unwrap();
-        let confirmed = memory.confirmed[place];
-        assert_eq!((memory.taken(place) - confirmed, confirmed), (item.held, item.confirmed), "{item:?}");
+        let index = read_model.catalogue.place(&item.item).unwrap();
+        let confirmed = read_model.confirmed[index];
+        assert_eq!((read_model.taken(index) - confirmed, confirmed), (item.held, item.confirmed), "{item:?}");
         seen += 1;
     }
-    assert_eq!(seen, memory.catalogue.counted().len());
+    assert_eq!(seen, read_model.catalogue.counted().len());
 }
 
 #[test]

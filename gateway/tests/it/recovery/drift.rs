@@ -34,7 +34,7 @@ async fn a_changed_counter_raises_drift_until_it_is_fixed() {
     assert_eq!((&drifting[0]["item"], &drifting[0]["drift"]), (&"model:white".into(), &1.into()));
 
     let _: i64 = redis.run("HINCRBY lg:{small}:stock model:white -1");
-    eventually("it is mended", || metric(&gateway, good)).await;
+    eventually("the drift is gone", || metric(&gateway, good)).await;
     assert_eq!(gateway.audit().await["verdict"], "balanced");
 }
 

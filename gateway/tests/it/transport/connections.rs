@@ -44,9 +44,9 @@ async fn the_cap_is_of_the_process_whichever_worker_a_connection_meets() {
         let reply = Raw::connect(&gateway.url).await.answer().await;
         refused(&reply, 503, "temporary-reduced-capacity", &["retry_after_ms"]);
         assert_eq!(gateway.metrics().await.of("connections_open{listener=\"public\"}"), 20.0);
-        // A place that becomes free is for any worker.
+        // A connection that ends makes room at any worker.
         drop(all.pop());
-        eventually("a place is free", || async {
+        eventually("there is room for a connection", || async {
             (once(&gateway, "127.0.0.1", b"").await.status == 200).then_some(())
         })
         .await;
@@ -75,7 +75,7 @@ async fn one_address_can_not_have_all_connections() {
     // All others are served, and so is this one when one of its connections ends.
     let other = retained(&gateway, "127.0.0.3", b"", 5).await;
     drop(greedy.pop());
-    eventually("the address has a place again", || async {
+    eventually("the address has room again", || async {
         (once(&gateway, "127.0.0.2", b"").await.status == 200).then_some(())
     })
     .await;
@@ -116,7 +116,7 @@ async fn trusted_proxies_count_for_no_address_and_with_the_proxy_protocol_their_
     refused(&reply, 503, "temporary-reduced-capacity", &["retry_after_ms"]);
     assert_eq!(ended(&gateway, "over-address-cap").await, 1.0);
     drop(client);
-    eventually("the client has a place again", || async {
+    eventually("the client has room again", || async {
         (once(&gateway, "127.0.0.1", &header(0x21)).await.status == 200).then_some(())
     })
     .await;
@@ -138,7 +138,7 @@ async fn with_tls_a_connection_over_the_cap_of_its_address_is_closed_without_a_h
     assert!(Raw::connect_from("127.0.0.2", &gateway.url).await.send(b"x").await.rest().await.len() < 20);
     assert_eq!(ended(&gateway, "over-address-cap").await, 1.0);
     drop(first);
-    eventually("the address has a place again", || async {
+    eventually("the address has room again", || async {
         connect(&gateway.url, &h2_client(&cert)).await.ok().map(drop)
     })
     .await;

@@ -110,7 +110,7 @@ impl Seat {
         Self { listen, ops, gateway }
     }
 
-    /// Ends it by SIGTERM and starts it again at the same place; `noticed` is called once it is not ready.
+    /// Ends it by SIGTERM and starts it again at the same addresses; `noticed` is called once it is not ready.
     async fn restart(&mut self, redis: &Redis, noticed: impl AsyncFnOnce()) {
         self.gateway.signal(Signal::TERM);
         eventually("it is not ready", || async {
@@ -200,7 +200,7 @@ async fn behind_nginx_no_tap_fails() {
 async fn behind_nginx_in_another_place_no_tap_fails() {
     let site = Site::set(Some(DELAY)).await;
     let nginx = Balancer::nginx(site.balancer, &site.near);
-    // A link accepts before the gateway does, and can't refuse in its place. So it closes once /readyz is 503.
+    // A link accepts before the gateway does, and can't refuse instead of it. So it closes once /readyz is 503.
     site.roll(nginx, true).await;
 }
 

@@ -283,7 +283,7 @@ async fn connections_over_the_cap_are_closed_and_a_handshake_counts() {
     let address = gateway.url.strip_prefix("http://").unwrap();
     let one = H2::connect(&gateway.url, &h2_client(&cert)).await;
     assert_eq!(one.get("/v1/time").await.status, 200);
-    // One that has only begun its handshake takes the other place.
+    // One that has only begun its handshake counts as the second connection.
     let mut begun = TcpStream::connect(address).await.unwrap();
     begun.write_all(&[22, 3, 1]).await.unwrap();
     for _ in 0..3 {
@@ -293,8 +293,10 @@ async fn connections_over_the_cap_are_closed_and_a_handshake_counts() {
         assert!(received.is_empty(), "{received:?}");
     }
     drop(begun);
-    eventually("a place is free", || async { connect(&gateway.url, &h2_client(&cert)).await.ok().map(drop) })
-        .await;
+    eventually("there is room for a connection", || async {
+        connect(&gateway.url, &h2_client(&cert)).await.ok().map(drop)
+    })
+    .await;
     assert_eq!(one.get("/v1/time").await.status, 200);
 }
 

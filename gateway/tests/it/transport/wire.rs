@@ -242,9 +242,9 @@ async fn connections_over_the_cap_get_an_honest_503() {
     }
     let reply = Raw::connect(&gateway.url).await.answer().await;
     refused(&reply, 503, "temporary-reduced-capacity", &["retry_after_ms"]);
-    // A place that becomes free is given away again.
+    // A connection that ends makes room for another.
     drop(retained.pop());
-    eventually("a place is free", || async {
+    eventually("there is room for a connection", || async {
         let close = "GET /v1/time HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
         let reply = Raw::connect(&gateway.url).await.send(close).await.answer().await;
         (reply.status == 200).then_some(())

@@ -1,16 +1,16 @@
 //! Holds a running gateway against its own OpenAPI document, with schemathesis: as a buyer, as a service, as ops.
 
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use testkit::cli::run as gateway_command;
+use testkit::cli::{Ended, run as gateway_command, try_end};
 use testkit::definition::apply_file;
 use testkit::gateway::{Gateway, Setup};
 use testkit::redis::Redis;
-use testkit::{Failed, block_on};
+use testkit::{Failed, block_on, print_line};
 
-use crate::{Common, Ended, print_line};
+use crate::Common;
 
-pub(crate) fn run(common: &Common) -> Result<(), Ended> {
+pub(crate) fn run(common: &Common) -> Result<(), Failed> {
     let log = common.dir.join("gateway.log");
     let redis = Redis::start();
     let limits = ["--limit-buyer", "off", "--limit-address", "off", "--limit-unverified", "off"];
@@ -39,7 +39,7 @@ pub(crate) fn run(common: &Common) -> Result<(), Ended> {
     if audit.code == 0 {
         Ok(())
     } else {
-        Err(Ended::Wrong(format!("{}\nthe ledger does not balance afterwards", audit.out)))
+        Err(Failed::Wrong(format!("{}\nthe ledger does not balance afterwards", audit.out)))
     }
 }
 
@@ -51,26 +51,24 @@ fn as_caller(
     tag: &str,
     url: &str,
     token: &str,
-) -> Result<(), Ended> {
+) -> Result<(), Failed> {
     print_line(&format!("--> as {caller}"));
     let api = std::env::current_dir().map_err(Failed::to("find this folder"))?.join("gateway/tests/api");
     let mut command = Command::new(common.venv.join("bin/schemathesis"));
-    command.current_dir(&common.dir).stdin(Stdio::null());
+    command.current_dir(&common.dir);
     command.arg("--config-file").arg(api.join("schemathesis.toml"));
     command.args(["run", "openapi.json", "--url", url, "--include-tag", tag, "--no-color"]);
     command
         .env("CHECK_API_TOKEN", token)
         .env("CHECK_API_OPS_TOKEN", gateway.ops_token())
         .env("NO_PROXY", "*");
-    let done = command.output().map_err(Failed::to("start schemathesis"))?;
-    let text = String::from_utf8_lossy(&done.stdout);
-    if !done.status.success() {
+    let Ended { code, out, err } = try_end(command)?;
+    if code != 0 {
         let log = std::fs::read_to_string(common.dir.join("gateway.log")).unwrap_or_default();
-        let problems = String::from_utf8_lossy(&done.stderr);
-        return Err(Ended::Wrong(format!(
-            "{text}{problems}\n{log}\nthe gateway and its document differ, see above"
+        return Err(Failed::Wrong(format!(
+            "{out}{err}\n{log}\nthe gateway and its document differ, see above"
         )));
     }
-    text.lines().filter(|line| line.trim_end().contains(" generated")).for_each(print_line);
+    out.lines().filter(|line| line.trim_end().contains(" generated")).for_each(print_line);
     Ok(())
 }

@@ -5,16 +5,17 @@ mod nodes;
 mod rolling;
 
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use clap::{Args, ValueEnum};
+use testkit::cli::{Ended, try_end};
 use testkit::files::write_secret;
 use testkit::gateway::random_text;
-use testkit::{Failed, wait_for};
+use testkit::options::Named;
+use testkit::{Failed, print_line, wait_for};
 
-use self::hosts::{Host, PLACE, path};
+use self::hosts::{FOLDER, Host, path};
 use crate::launch::Sale;
-use crate::{Ended, print_line};
 
 /// The stock of everything that the sale has: more than a rolling restart sells.
 const STOCK: i64 = 100_000;
@@ -40,19 +41,10 @@ enum Mode {
     Down,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Kind {
     Sentinels,
     Cluster,
-}
-
-impl Kind {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Sentinels => "sentinels",
-            Self::Cluster => "cluster",
-        }
-    }
 }
 
 /// The programs of a fleet. They find each other by fixed addresses, and outlive this.
@@ -67,7 +59,7 @@ struct Fleet {
     url: String,
 }
 
-pub(crate) fn run(options: &Options) -> Result<u8, Ended> {
+pub(crate) fn run(options: &Options) -> Result<u8, Failed> {
     let kind = if options.redis_cluster { Kind::Cluster } else { Kind::Sentinels };
     match options.mode {
         Mode::Up => Fleet::up(kind).map(|_| 0),
@@ -95,18 +87,18 @@ impl Fleet {
     }
 
     /// The one that is up, or what is left of it. From now on this program is on the host of the load.
-    fn running() -> Result<Self, Ended> {
+    fn running() -> Result<Self, Failed> {
         let kind =
             std::fs::read_to_string(path("kind")).map_err(Failed::to("read what kind of fleet is up"))?;
-        let kind = if kind.trim() == Kind::Cluster.name() { Kind::Cluster } else { Kind::Sentinels };
+        let kind = Kind::from_str(kind.trim(), false).unwrap_or(Kind::Sentinels);
         hosts::enter(Host::Load)
-            .map_err(|failed| Ended::Wrong(format!("{failed}: scripts/cluster down, then up again")))?;
+            .map_err(|failed| Failed::Wrong(format!("{failed}: scripts/cluster down, then up again")))?;
         Ok(Self::of(kind))
     }
 
-    fn up(kind: Kind) -> Result<Self, Ended> {
+    fn up(kind: Kind) -> Result<Self, Failed> {
         let fleet = Self::of(kind);
-        std::fs::create_dir(PLACE).map_err(Failed::to(&format!("make {PLACE}")))?;
+        std::fs::create_dir(FOLDER).map_err(Failed::to(&format!("make {FOLDER}")))?;
         std::fs::write(path("kind"), kind.name()).map_err(Failed::to("note the kind of the fleet"))?;
         note_binaries()?;
         let hosts = [&fleet.gateways[..], &fleet.nodes, &[Host::Load]].concat();
@@ -147,23 +139,22 @@ impl Fleet {
     }
 
     /// Makes a Redis Cluster of the nodes.
-    fn join(&self) -> Result<(), Ended> {
+    fn join(&self) -> Result<(), Failed> {
         let mut command = Command::new("redis-cli");
         command.args(["--cluster", "create"]);
         command.args(self.nodes.iter().map(|node| node.at(nodes::REDIS).to_string()));
         command.args(["--cluster-replicas", "1", "--cluster-yes"]);
-        let made = command.stdin(Stdio::null()).output().map_err(Failed::to("start redis-cli"))?;
-        if made.status.success() {
+        let Ended { code, out, err } = try_end(command)?;
+        if code == 0 {
             return Ok(());
         }
-        let output = [made.stdout, made.stderr].concat();
-        let output = String::from_utf8_lossy(&output);
+        let output = out + &err;
         let last = output.lines().last().unwrap_or_default();
-        Err(Ended::Outside(format!("the cluster can't be made: {last}")))
+        Err(Failed::Outside(format!("the cluster can't be made: {last}")))
     }
 
     /// Defines the sale `cluster`: the example `small`, with more of everything and a longer hold.
-    fn define(&self) -> Result<(), Ended> {
+    fn define(&self) -> Result<(), Failed> {
         let example = Path::new("gateway/examples/small");
         let mut sale = Sale::read(&example.join("sale.toml"))?;
         sale.set("id", "cluster".into()).set("hold", "10m".into());
@@ -182,7 +173,7 @@ impl Fleet {
             if capacity == "capacity" { format!("{line}\n") } else { format!("{store},{STOCK}\n") }
         };
         let stores: String = stores.lines().map(with_stock).collect();
-        sale.apply(Path::new(PLACE), &stores, &self.url)?;
+        sale.apply(Path::new(FOLDER), &stores, &self.url)?;
         Ok(())
     }
 
@@ -229,14 +220,14 @@ fn note_binaries() -> Result<(), Failed> {
     std::fs::write(path("bin"), &*folder).map_err(Failed::to("note where the programs are"))
 }
 
-fn down() -> Result<(), Ended> {
+fn down() -> Result<(), Failed> {
     hosts::halt_all()?;
     // Of whichever kind it is.
     let all = [Fleet::of(Kind::Cluster).nodes, Fleet::of(Kind::Cluster).gateways, vec![Host::Load]].concat();
     hosts::remove_network(&all);
-    match std::fs::remove_dir_all(PLACE) {
+    match std::fs::remove_dir_all(FOLDER) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(Failed::to(&format!("remove {PLACE}"))(error).into())
+            Err(Failed::to(&format!("remove {FOLDER}"))(error))
         }
         _ => Ok(()),
     }

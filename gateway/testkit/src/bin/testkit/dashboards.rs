@@ -10,16 +10,17 @@ use rustls::pki_types::CertificateDer;
 use rustls::version::TLS13;
 use serde_json::{Value, json};
 use testkit::cli::run as gateway_command;
+use testkit::files::local_address;
 use testkit::gateway::{Gateway, Setup, client, send};
 use testkit::keys::{Key, write_keys};
-use testkit::program::{Program, ours};
-use testkit::prometheus::{self, Prometheus, alertmanager, exporter, local_address};
+use testkit::program::{Program, Server, ours};
+use testkit::prometheus::{self, Prometheus, alertmanager, exporter};
 use testkit::redis::{self, Redis};
 use testkit::tls::{self, Certificate};
-use testkit::{Failed, block_on, wait_for};
+use testkit::{Failed, block_on, print_line, wait_for};
 
+use crate::Common;
 use crate::launch::{Sale, crowd};
-use crate::{Common, Ended, print_line};
 
 const SALE: &str = "check";
 
@@ -34,12 +35,12 @@ struct Check<'a> {
     trusted: CertificateDer<'static>,
     prometheus: Prometheus,
     loadtest: SocketAddr,
-    alertmanager: (Program, SocketAddr),
-    exporter: (Program, SocketAddr),
+    alertmanager: Server,
+    exporter: Server,
     redis: Redis,
 }
 
-pub(crate) fn run(common: &Common) -> Result<(), Ended> {
+pub(crate) fn run(common: &Common) -> Result<(), Failed> {
     print_line("--> Redis, two gateways, redis_exporter, Prometheus, Alertmanager");
     // It ends so soon that there is an alert to be shown.
     let soon = jiff::Zoned::now().date() + jiff::ToSpan::days(5);
@@ -61,7 +62,7 @@ impl<'a> Check<'a> {
         common: &'a Common,
         certificate: &Certificate,
         trusted: CertificateDer<'static>,
-    ) -> Result<Self, Ended> {
+    ) -> Result<Self, Failed> {
         let dir = &common.dir;
         let options = ["--appendonly", "yes", "--appendfsync", "everysec", "--maxmemory", "1gb"];
         let redis =
@@ -101,9 +102,9 @@ impl<'a> Check<'a> {
             configuration: source,
             dir,
             gateways: &[first.ops_address(), second.ops_address()],
-            exporters: &[exporter.1],
+            exporters: &[exporter.address],
             loadtests: &[loadtest],
-            alertmanagers: &[alertmanager.1],
+            alertmanagers: &[alertmanager.address],
         };
         let prometheus = prometheus.start()?;
         wait_for("Prometheus scrapes", || prometheus.finds("sum(up{job=~\"launchgate|redis\"}) == 3"))?;
@@ -111,7 +112,7 @@ impl<'a> Check<'a> {
     }
 
     /// A small launch, and what all of it shows of itself meanwhile.
-    fn launch(&self) -> Result<(), Ended> {
+    fn launch(&self) -> Result<(), Failed> {
         print_line("--> a small launch");
         let (dir, example) = (&self.common.dir, Path::new("gateway/examples/small"));
         let mut sale = Sale::read(&example.join("sale.toml"))?;
@@ -119,15 +120,12 @@ impl<'a> Check<'a> {
         let stores =
             std::fs::read_to_string(example.join("stores.csv")).map_err(Failed::to("read the stores"))?;
         sale.apply(dir, &stores, &self.redis.url())?;
-        let mut command = crowd(&self.first, SALE, &dir.join("report"), self.loadtest);
-        command.args(["--buyers", "200"]);
-        for set in [
+        let values = [
             "crowd = {lead = \"8s\", at_opening = 60, tail = \"8s\", looks_again = 1}",
             "verdict.thresholds = [\"wrong < 1\"]",
             "generator = {late = \"10s\", late_share = 100, cpu = 100}",
-        ] {
-            command.args(["--set", set]);
-        }
+        ];
+        let command = crowd(&self.first, SALE, 200, &dir.join("report"), self.loadtest, &values);
         let mut load = Program::new("loadtest", command).log_to(&dir.join("loadtest.log"))?;
         load.spawn()?;
         let status = loop {
@@ -143,13 +141,16 @@ impl<'a> Check<'a> {
         };
         if !status.success() {
             let log = std::fs::read_to_string(dir.join("loadtest.log")).unwrap_or_default();
-            return Err(Ended::Wrong(format!("{log}\nthe load test ended with {status}")));
+            return Err(Failed::Wrong(format!("{log}\nthe load test ended with {status}")));
         }
         for (file, url) in [
             ("gateway.text", format!("{}/metrics", self.first.ops_url)),
-            ("redis.text", format!("http://{}/metrics", self.exporter.1)),
+            ("redis.text", format!("http://{}/metrics", self.exporter.address)),
         ] {
-            self.keep(file, &text_of(&url).ok_or_else(|| Failed(format!("{url} does not answer")))?)?;
+            self.keep(
+                file,
+                &text_of(&url).ok_or_else(|| Failed::Outside(format!("{url} does not answer")))?,
+            )?;
         }
         self.keep("gateway.list", &gateway_command(&["metrics", "--json"]).out)
     }
@@ -162,12 +163,12 @@ impl<'a> Check<'a> {
         }
     }
 
-    fn keep(&self, file: &str, text: &str) -> Result<(), Ended> {
-        Ok(std::fs::write(self.common.dir.join(file), text).map_err(Failed::to("write a file"))?)
+    fn keep(&self, file: &str, text: &str) -> Result<(), Failed> {
+        std::fs::write(self.common.dir.join(file), text).map_err(Failed::to("write a file"))
     }
 
     /// Every query of every board, variable, mark and rule; then mistakes are planted, and found.
-    fn hold_against_the_boards(&self, began: Timestamp) -> Result<(), Ended> {
+    fn hold_against_the_boards(&self, began: Timestamp) -> Result<(), Failed> {
         // Rules of the budgets are evaluated every 15 s.
         let budgets = "launchgate:slo_bad:ratio_rate3d{slo=\"latency\"} >= 0";
         wait_for("the budgets are there", || self.prometheus.finds(budgets))?;
@@ -185,7 +186,7 @@ impl<'a> Check<'a> {
         if done.success() {
             Ok(())
         } else {
-            Err(Ended::Wrong("the dashboards have faults, see above".into()))
+            Err(Failed::Wrong("the dashboards have faults, see above".into()))
         }
     }
 
@@ -196,15 +197,15 @@ impl<'a> Check<'a> {
         command
     }
 
-    fn is_silent(&self) -> Result<(), Ended> {
+    fn is_silent(&self) -> Result<(), Failed> {
         print_line("--> silence where all is well");
         // Redis was started a minute ago, and the second gateway's certificate is about to end.
         let expected = "LaunchgateRedisRestarted|LaunchgateCertificateExpiring";
         let silence = format!("absent(ALERTS{{alertstate=\"firing\", alertname!~\"{expected}\"}})");
-        Ok(wait_for("no other alert fires", || self.prometheus.finds(&silence))?)
+        wait_for("no other alert fires", || self.prometheus.finds(&silence))
     }
 
-    fn agrees_with_an_audit(&self) -> Result<(), Ended> {
+    fn agrees_with_an_audit(&self) -> Result<(), Failed> {
         print_line("--> the ledger beside an audit");
         // Holds may end between an audit and a scrape: it is tried again.
         let shown = wait_for("the ledger's panel agrees with the audit", || {
@@ -218,7 +219,7 @@ impl<'a> Check<'a> {
         Ok(())
     }
 
-    fn finds_a_drift(&self) -> Result<(), Ended> {
+    fn finds_a_drift(&self) -> Result<(), Failed> {
         print_line("--> a drift that is put into Redis by hand");
         self.does_not_fire("LaunchgateLedgerDrift")?;
         let add = |by: &str| {
@@ -229,10 +230,10 @@ impl<'a> Check<'a> {
         self.is_paged("LaunchgateLedgerDrift")?;
         add("-1");
         let gone = "absent(ALERTS{alertname=\"LaunchgateLedgerDrift\", alertstate=\"firing\"})";
-        Ok(wait_for("LaunchgateLedgerDrift ends", || self.prometheus.finds(gone))?)
+        wait_for("LaunchgateLedgerDrift ends", || self.prometheus.finds(gone))
     }
 
-    fn finds_a_killed_gateway(&mut self) -> Result<(), Ended> {
+    fn finds_a_killed_gateway(&mut self) -> Result<(), Failed> {
         print_line("--> a gateway that is killed");
         self.does_not_fire("LaunchgateGatewayGone")?;
         self.first.kill();
@@ -240,10 +241,10 @@ impl<'a> Check<'a> {
         print_line("--> what follows from another alert keeps quiet");
         for alert in ["LaunchgateFailingNow", "LaunchgateRedisUnreachable"] {
             let labels = json!({"alertname": alert, "severity": "critical", "job": "launchgate"});
-            let url = format!("http://{}/api/v2/alerts", self.alertmanager.1);
+            let url = format!("http://{}/api/v2/alerts", self.alertmanager.address);
             let added = block_on(send(client().post(url).json(&json!([{"labels": labels}]))));
             if added.status != 200 {
-                return Err(Ended::Outside(format!("Alertmanager takes no alert: {}", added.text)));
+                return Err(Failed::Outside(format!("Alertmanager takes no alert: {}", added.text)));
             }
         }
         let is_suppressed = || {
@@ -251,46 +252,45 @@ impl<'a> Check<'a> {
                 .iter()
                 .any(|alert| alert["status"]["state"] == "suppressed")
         };
-        Ok(wait_for("what follows is suppressed", || is_suppressed().then_some(()))?)
+        wait_for("what follows is suppressed", || is_suppressed().then_some(()))
     }
 
-    fn fires(&self, alert: &str) -> Result<(), Ended> {
-        Ok(wait_for(&format!("{alert} fires"), || self.prometheus.fires(alert))?)
+    fn fires(&self, alert: &str) -> Result<(), Failed> {
+        wait_for(&format!("{alert} fires"), || self.prometheus.fires(alert))
     }
 
-    fn does_not_fire(&self, alert: &str) -> Result<(), Ended> {
+    fn does_not_fire(&self, alert: &str) -> Result<(), Failed> {
         match self.prometheus.fires(alert) {
             None => Ok(()),
-            Some(()) => Err(Ended::Wrong(format!("{alert} fires before anything was broken"))),
+            Some(()) => Err(Failed::Wrong(format!("{alert} fires before anything was broken"))),
         }
     }
 
     /// Waits until an alert fires, and has reached the pager.
-    fn is_paged(&self, alert: &str) -> Result<(), Ended> {
+    fn is_paged(&self, alert: &str) -> Result<(), Failed> {
         let since = Instant::now();
         self.fires(alert)?;
         print_line(&format!("    {alert} fires after {} s", since.elapsed().as_secs()));
         let is_active =
             || self.alerts(alert, "&receiver=pager").iter().any(|alert| alert["status"]["state"] == "active");
-        Ok(wait_for(&format!("{alert} reaches the pager"), || is_active().then_some(()))?)
+        wait_for(&format!("{alert} reaches the pager"), || is_active().then_some(()))
     }
 
     fn alerts(&self, name: &str, filter: &str) -> Vec<Value> {
-        let url = format!("http://{}/api/v2/alerts?filter=alertname={name}{filter}", self.alertmanager.1);
+        let url =
+            format!("http://{}/api/v2/alerts?filter=alertname={name}{filter}", self.alertmanager.address);
         block_on(send(client().get(url))).json.as_array().cloned().unwrap_or_default()
     }
 }
 
 /// The configuration of Alertmanager, whose receivers are at this address.
 fn leading_to(text: &str, address: SocketAddr) -> String {
-    let mut led = String::new();
-    let mut rest = text;
-    while let Some(at) = rest.find("http://127.0.0.1:") {
-        let end = rest[at + 7..].find('/').map_or(rest.len(), |slash| at + 7 + slash);
-        led += &format!("{}http://{address}", &rest[..at]);
-        rest = &rest[end..];
-    }
-    led + rest
+    let mut parts = text.split("http://127.0.0.1:");
+    let before = parts.next().unwrap_or_default().to_owned();
+    parts.fold(before, |led, part| {
+        let path = part.find('/').map_or("", |slash| &part[slash..]);
+        format!("{led}http://{address}{path}")
+    })
 }
 
 fn text_of(url: &str) -> Option<String> {

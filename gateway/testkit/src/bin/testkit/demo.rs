@@ -4,13 +4,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use clap::Args;
-use testkit::gateway::{Gateway, Setup};
-use testkit::prometheus::{self, Prometheus, exporter, local_address};
+use testkit::cli::output;
+use testkit::files::local_address;
+use testkit::gateway::{Client, Gateway, Setup};
+use testkit::prometheus::{self, Prometheus, exporter};
 use testkit::redis::{self, Redis, SYNCED_ALWAYS};
-use testkit::{Failed, block_on, wait_for};
+use testkit::{Failed, block_on, print_line, wait_for};
 
 use crate::launch::{Sale, crowd};
-use crate::{Ended, print_line};
 
 const SALE: &str = "national-good-car";
 
@@ -39,7 +40,7 @@ struct Demo<'a> {
 }
 
 /// Runs it; the verdict's exit code.
-pub(crate) fn run(options: &Options) -> Result<u8, Ended> {
+pub(crate) fn run(options: &Options) -> Result<u8, Failed> {
     let dir = &options.dir;
     print_line(&format!("starting Redis and a gateway in {}", dir.display()));
     let redis =
@@ -58,13 +59,13 @@ pub(crate) fn run(options: &Options) -> Result<u8, Ended> {
     let gateway = gateway.start()?;
     block_on(gateway.ready());
     // With the rules as they are in the repository, and no Alertmanager to page anyone.
-    let (_exporter, exporter) = exporter(&redis, dir)?;
+    let exporter = exporter(&redis, dir)?;
     let loadtest = local_address();
     let prometheus = prometheus::Setup {
         configuration: Path::new("dashboards/prometheus"),
         dir,
         gateways: &[gateway.ops_address()],
-        exporters: &[exporter],
+        exporters: &[exporter.address],
         loadtests: &[loadtest],
         alertmanagers: &[],
     };
@@ -90,7 +91,7 @@ pub(crate) fn run(options: &Options) -> Result<u8, Ended> {
 impl Demo<'_> {
     /// The example's definition with other times and stock: a car for every fifth buyer, so that
     /// most are refused. More buyers would need longer preparation.
-    fn define(&self) -> Result<Sale, Ended> {
+    fn define(&self) -> Result<Sale, Failed> {
         let example = Path::new("gateway/examples").join(SALE);
         let mut sale = Sale::read(&example.join("sale.toml"))?;
         sale.opening_in(10 + i64::from(self.options.buyers / 1500));
@@ -101,31 +102,28 @@ impl Demo<'_> {
             let share = (stock(model) * cars / all).max(1);
             model.as_table_mut().unwrap().insert("stock".into(), share.into());
         }
-        let stores = Command::new("sh").arg(example.join("make-stores")).output();
-        let stores = stores.map_err(Failed::to("make the stores"))?.stdout;
+        let mut stores = Command::new("sh");
+        stores.arg(example.join("make-stores"));
         let folder = self.options.dir.join("sale");
         std::fs::create_dir(&folder).map_err(Failed::to("make a directory"))?;
-        sale.apply(&folder, &String::from_utf8_lossy(&stores), &self.redis.url())?;
+        sale.apply(&folder, &output(stores)?, &self.redis.url())?;
         Ok(sale)
     }
 
     /// Runs the day in half a minute and returns the verdict's exit code. Any machine should meet
     /// these thresholds; a load test on separate machines shows a gateway's speed.
-    fn launch(&self, metrics: std::net::SocketAddr) -> Result<u8, Ended> {
+    fn launch(&self, metrics: std::net::SocketAddr) -> Result<u8, Failed> {
         let report = &self.options.report;
-        let mut command = crowd(&self.gateway, SALE, report, metrics);
-        command.args(["--buyers", &self.options.buyers.to_string()]);
-        for set in [
+        let values = [
             "crowd = {lead = \"10s\", at_opening = 80, tail = \"10s\", looks_again = 1}",
             "verdict.thresholds = [\"wrong < 1\", \"winners.p99 < 5s\", \"unknown < 1%\"]",
             "generator = {late = \"2s\", late_share = 1, cpu = 100}",
-        ] {
-            command.args(["--set", set]);
-        }
+        ];
+        let mut command = crowd(&self.gateway, SALE, self.options.buyers, report, metrics, &values);
         let ended = command.stdin(Stdio::null()).status().map_err(Failed::to("start loadtest"))?;
         let code = match ended.code() {
             Some(code @ (0 | 1 | 4)) => u8::try_from(code).unwrap(),
-            _ => return Err(Ended::Outside(format!("the load test did not come to a verdict: {ended}"))),
+            _ => return Err(Failed::Outside(format!("the load test did not come to a verdict: {ended}"))),
         };
         print_line(&format!("          {}", report.join("report.html").display()));
         print_line(&format!(
@@ -145,28 +143,17 @@ impl Demo<'_> {
     }
 
     /// Restocks the last model of the example by ten, for visitors of the demo.
-    fn offer_more(&self, sale: &Sale) -> Result<(), Ended> {
+    fn offer_more(&self, sale: &Sale) -> Result<(), Failed> {
         let last = sale.0["model"].as_array().unwrap().last().unwrap();
         let (model, was) = (last["id"].as_str().unwrap(), last["stock"].as_integer().unwrap());
         let (item, total, was) = (format!("model:{model}"), (was + 10).to_string(), was.to_string());
         let redis = self.redis.url();
-        let done = testkit::cli::run(&[
-            "sale",
-            "--redis",
-            &redis,
-            "restock",
-            SALE,
-            &item,
-            &total,
-            "--was",
-            &was,
-            "--reason",
-            "for visitors of the demo",
-        ]);
+        let restock = ["sale", "--redis", &redis, "restock", SALE, &item, &total, "--was", &was];
+        let done = testkit::cli::run(&[&restock[..], &["--reason", "for visitors of the demo"]].concat());
         if done.code != 0 {
-            return Err(Ended::Outside(format!("the restock failed: {}", done.err)));
+            return Err(Failed::Outside(format!("the restock failed: {}", done.err)));
         }
-        let Gateway { url, ops_url, .. } = &self.gateway;
+        let Client { url, ops_url, .. } = &*self.gateway;
         let stores =
             block_on(self.gateway.get(&format!("/v1/sales/{SALE}/stores?available=true&limit=1"))).json;
         let body = serde_json::json!({"model": model, "packages": ["maintenance"], "store": stores["stores"][0]["id"]});
@@ -186,12 +173,8 @@ impl Demo<'_> {
     }
 
     /// Until a signal ends it, or the gateway ends by itself.
-    fn serve(mut self) -> Result<u8, Ended> {
-        loop {
-            if let Some(status) = self.gateway.ended() {
-                return Err(Ended::Outside(format!("the gateway has ended by itself: {status}")));
-            }
-            std::thread::sleep(std::time::Duration::from_millis(200));
-        }
+    fn serve(mut self) -> Result<u8, Failed> {
+        let status = self.gateway.program.wait();
+        Err(Failed::Outside(format!("the gateway has ended by itself: {status}")))
     }
 }

@@ -44,13 +44,21 @@ impl Sale {
     }
 }
 
-/// `loadtest crowd` at a gateway, with what every launch of the scripts has.
-pub(crate) fn crowd(gateway: &Gateway, sale: &str, report: &Path, metrics: SocketAddr) -> Command {
+/// `loadtest crowd` at a gateway, with what every launch of the scripts has, and these values of its profile.
+pub(crate) fn crowd(
+    gateway: &Gateway,
+    sale: &str,
+    buyers: u32,
+    report: &Path,
+    metrics: SocketAddr,
+    values: &[&str],
+) -> Command {
     let mut command = clean(Command::new(ours("loadtest")));
     command.args(["crowd", "--gateway", &gateway.url, "--ops", &gateway.ops_url, "--sale", sale]);
     command.arg("--auth-secret-file").arg(gateway.secret_file());
     command.arg("--ops-token-file").arg(gateway.ops_token_file());
     command.arg("--report").arg(report).args(["--metrics-listen", &metrics.to_string()]);
-    command.args(["--set", "buyers.twice=20"]);
+    command.args(["--set", "buyers.twice=20", "--buyers", &buyers.to_string()]);
+    command.args(values.iter().flat_map(|value| ["--set", value]));
     command
 }

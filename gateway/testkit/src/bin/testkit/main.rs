@@ -10,12 +10,11 @@ mod dashboards;
 mod demo;
 mod launch;
 
-use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use testkit::Failed;
+use testkit::ending::exit;
 
 /// The logic of the scripts; run from the root of the repository.
 #[derive(Debug, Parser)]
@@ -47,20 +46,6 @@ struct Common {
     venv: PathBuf,
 }
 
-/// Why a check has not come to a good end.
-enum Ended {
-    /// A check failed.
-    Wrong(String),
-    /// A program or this machine did not do its part.
-    Outside(String),
-}
-
-impl From<Failed> for Ended {
-    fn from(failed: Failed) -> Self {
-        Self::Outside(failed.to_string())
-    }
-}
-
 fn main() -> ExitCode {
     let ended = match Cli::parse().command {
         Command::Demo(options) => demo::run(&options),
@@ -68,16 +53,5 @@ fn main() -> ExitCode {
         Command::Dashboards(common) => dashboards::run(&common).map(|()| 0),
         Command::Cluster(options) => cluster::run(&options),
     };
-    let (code, text) = match ended {
-        Ok(code) => return ExitCode::from(code),
-        Err(Ended::Wrong(text)) => (1, text),
-        Err(Ended::Outside(text)) => (3, text),
-    };
-    let _ = writeln!(std::io::stderr().lock(), "{text}");
-    ExitCode::from(code)
-}
-
-/// Prints a line. A reader that has gone away ends nothing.
-fn print_line(text: &str) {
-    let _ = writeln!(std::io::stdout().lock(), "{text}");
+    exit("", ended)
 }

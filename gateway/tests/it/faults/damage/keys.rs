@@ -1,4 +1,5 @@
-//! Each of a sale's seven keys of another type, or gone: nothing is written, the key is named, and mended it goes on.
+//! Each of a sale's seven keys of another type, or gone: nothing is written, the key is named, and the sale
+//! goes on once it is fixed.
 
 use gateway::manage::audit::AuditVerdict;
 use gateway::store::scripts::{Failure, Refusal};

@@ -3,7 +3,7 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use testkit::definition::{small, white, with};
+use testkit::definition::{open, small, white, with};
 use testkit::gateway::{service_token, token};
 use testkit::inside::Inside;
 use testkit::redis::Redis;
@@ -47,17 +47,17 @@ async fn a_sale_opens_and_its_holds_end_by_redis_time_alone() {
     let redis = Redis::start_with(&["--appendonly", "no"]);
     set_time(&redis, 0);
     let (one, two) = (Inside::start(&redis, TEST_CLOCK).await, Inside::start(&redis, TEST_CLOCK).await);
-    one.open(&definition()).await;
+    open(&one, &definition()).await;
     for gateway in [&one, &two] {
         eventually("upcoming", || async { (gateway.phase().await == "upcoming").then_some(()) }).await;
-        let early = gateway.tap("ada", "k", &white()).await;
+        let early = gateway.reserve("ada", "k", &white()).await;
         assert_eq!((early.status, early.problem()), (409, "sale-not-open"), "{}", early.text);
     }
     let mut time = 10_000;
     set_time(&redis, time);
     // The ledger decides, so that no gateway opens early or late. A read model may lag by a second.
     let won = eventually("open", || async {
-        Some(two.tap("ada", "k", &white()).await).filter(|r| r.status == 201)
+        Some(two.reserve("ada", "k", &white()).await).filter(|r| r.status == 201)
     })
     .await;
     let id = won.id();
@@ -95,6 +95,6 @@ async fn a_sale_opens_and_its_holds_end_by_redis_time_alone() {
     };
     let audit = eventually("the stock is back", swept).await;
     assert_eq!((&audit["verdict"], &audit["items"][1]["free"]), (&json!("balanced"), &json!(60)), "{audit}");
-    let replay = one.tap("ada", "k", &white()).await;
+    let replay = one.reserve("ada", "k", &white()).await;
     assert_eq!((replay.status, &replay.json["state"]), (200, &json!("expired")), "{}", replay.text);
 }

@@ -6,17 +6,18 @@ use std::fs::File;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use procfs::process::{ProcState, Process};
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use testkit::cli::output;
 use testkit::program::{Program, under};
 use testkit::{Failed, wait_for};
 
 /// Where the files of a fleet are. `NAME.pid` is there for every program that was started.
-pub(super) const PLACE: &str = "/run/launchgate-cluster";
+pub(super) const FOLDER: &str = "/run/launchgate-cluster";
 /// Has the bridge, so that the network of the machine stays as it is.
 const SWITCH: &str = "lg-switch";
 /// Between two SIGTERMs to a program that does not end.
@@ -24,7 +25,7 @@ const SIGTERM_AGAIN: Duration = Duration::from_secs(1);
 
 /// A file of the fleet.
 pub(super) fn path(name: &str) -> PathBuf {
-    Path::new(PLACE).join(name)
+    Path::new(FOLDER).join(name)
 }
 
 /// A host, by its number.
@@ -83,7 +84,8 @@ pub(super) fn wrapper(namespace: &str) -> [&str; 5] {
 
 /// Makes the bridge, and every host with its address.
 pub(super) fn make_network(hosts: &[Host]) -> Result<(), Failed> {
-    let lacks = |what: &'static str| move |error: Failed| Failed(format!("this kernel {what}: {error}"));
+    let lacks =
+        |what: &'static str| move |error: Failed| Failed::Outside(format!("this kernel {what}: {error}"));
     ip(&format!("netns add {SWITCH}")).map_err(lacks("makes no network namespaces"))?;
     ip(&format!("-n {SWITCH} link add bridge type bridge")).map_err(lacks("has no bridges"))?;
     ip(&format!("-n {SWITCH} link set bridge up"))?;
@@ -108,12 +110,9 @@ pub(super) fn remove_network(hosts: &[Host]) {
 }
 
 fn ip(words: &str) -> Result<(), Failed> {
-    let done = Command::new("ip").args(words.split(' ')).stdin(Stdio::null()).output();
-    let done = done.map_err(Failed::to("start ip"))?;
-    if done.status.success() {
-        return Ok(());
-    }
-    Err(Failed(format!("ip {words}: {}", String::from_utf8_lossy(&done.stderr).trim())))
+    let mut command = Command::new("ip");
+    command.args(words.split(' '));
+    output(command).map(drop).map_err(|failed| failed.during(words))
 }
 
 /// Moves this program to a host: its connections, threads and children are there from now on. To be called before any thread is
@@ -143,7 +142,7 @@ pub(super) fn halt(name: &str) -> Result<(), Failed> {
 
 /// The same for all programs.
 pub(super) fn halt_all() -> Result<(), Failed> {
-    let entries = std::fs::read_dir(PLACE).into_iter().flatten().flatten().map(|entry| entry.path());
+    let entries = std::fs::read_dir(FOLDER).into_iter().flatten().flatten().map(|entry| entry.path());
     let files: Vec<PathBuf> = entries.filter(|file| file.extension() == Some(OsStr::new("pid"))).collect();
     files.iter().for_each(|file| terminate(file));
     files.iter().try_for_each(|file| wait_for_end(file))

@@ -1,12 +1,11 @@
 //! The programs of a fleet: started, and asked for their state.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
-use testkit::gateway::clean;
-use testkit::http;
+use testkit::gateway::{ANSWER, clean, client, send};
 use testkit::program::ours;
 use testkit::redis::{self, ask};
-use testkit::{Failed, wait_for};
+use testkit::{Failed, block_on, wait_for};
 
 use super::hosts::{Host, path, pid_file, wrapper};
 use super::{Fleet, Kind};
@@ -120,7 +119,7 @@ impl Fleet {
         replication(node).matches("state=online").count() == self.replicas
     }
 
-    /// Makes a replica the primary in this node's place.
+    /// Makes a replica the primary instead of this node.
     pub(super) fn fail_over(&self, node: Host) -> Result<(), Failed> {
         let accepted = |address, words: &str| {
             wait_for(&format!("{words} at {address}"), || {
@@ -143,14 +142,14 @@ impl Fleet {
         let id = ask(primary.at(REDIS), "CLUSTER MYID");
         // After the length of the reply.
         let id = id.as_ref().and_then(|id| id.lines().nth(1));
-        let id = id.ok_or_else(|| Failed(format!("{primary} does not answer CLUSTER MYID")))?;
+        let id = id.ok_or_else(|| Failed::Outside(format!("{primary} does not answer CLUSTER MYID")))?;
         let follows = |node: &&Host| {
             let nodes = ask(node.at(REDIS), "CLUSTER NODES").unwrap_or_default();
             // A node's own line has the id of its primary.
             nodes.lines().any(|line| line.contains("myself") && line.contains(&format!(" {id} ")))
         };
         let replica = self.nodes.iter().find(follows).copied();
-        replica.ok_or_else(|| Failed(format!("{primary} has no replica")))
+        replica.ok_or_else(|| Failed::Outside(format!("{primary} has no replica")))
     }
 }
 
@@ -164,13 +163,17 @@ pub(super) fn is_primary(node: Host) -> bool {
 }
 
 pub(super) fn is_ready(gateway: Host) -> bool {
-    http::call(gateway.at(OPS), "GET /readyz", "", "", "").is_some_and(|(status, _)| status == 200)
+    has(gateway.at(OPS), "/readyz")
 }
 
 /// Whether a gateway is ready with this sale: one that has just been defined is read first.
 pub(super) fn serves(gateway: Host, sale: &str) -> bool {
-    let found = http::call(gateway.at(GATEWAY), &format!("GET /v1/sales/{sale}"), "", "", "");
-    found.is_some_and(|(status, _)| status == 200) && is_ready(gateway)
+    has(gateway.at(GATEWAY), &format!("/v1/sales/{sale}")) && is_ready(gateway)
+}
+
+fn has(address: SocketAddr, path: &str) -> bool {
+    let request = client().get(format!("http://{address}{path}")).timeout(ANSWER);
+    block_on(send(request)).status == 200
 }
 
 /// Empty if the node does not answer.

@@ -1,24 +1,22 @@
 //! Restarts every program of a fleet under load, one after the other; the verdict of `loadtest` decides.
 
 use std::path::Path;
-use std::process::{Command, ExitStatus, Stdio};
-use std::time::Duration;
+use std::process::{Command, Stdio};
 
 use testkit::gateway::{binary, clean};
 use testkit::program::{Program, ours};
-use testkit::{Failed, wait_for};
+use testkit::{Failed, print_line, wait_for};
 
-use super::hosts::{PLACE, halt, path};
+use super::hosts::{FOLDER, halt, path};
 use super::nodes::{GATEWAY, OPS, is_primary, sentinel_name};
 use super::{Fleet, Host, Kind, note_binaries};
-use crate::{Ended, print_line};
 
 /// Lines of loadtest's log that have its verdict.
 const VERDICT_LINES: usize = 12;
 
 /// Of the fleet that is up, or else of a new one of this kind.
-pub(super) fn run(kind: Kind) -> Result<(), Ended> {
-    let fleet = if Path::new(PLACE).exists() {
+pub(super) fn run(kind: Kind) -> Result<(), Failed> {
+    let fleet = if Path::new(FOLDER).exists() {
         note_binaries()?;
         Fleet::running()?
     } else {
@@ -31,19 +29,19 @@ pub(super) fn run(kind: Kind) -> Result<(), Ended> {
     fleet.restart_all()?;
     if !load.is_alive() {
         let log = path("loadtest.log");
-        return Err(Ended::Outside(format!(
+        return Err(Failed::Outside(format!(
             "the load ended before everything was restarted: see {}",
             log.display()
         )));
     }
     print_line("everything is restarted; waiting for the last buyers");
-    let ended = wait_for_end(&mut load);
+    let ended = load.wait();
     let log = log();
     let lines: Vec<&str> = log.lines().collect();
     print_line(&lines[lines.len().saturating_sub(VERDICT_LINES)..].join("\n"));
     if !ended.success() {
         let report = path("report");
-        return Err(Ended::Wrong(format!(
+        return Err(Failed::Wrong(format!(
             "loadtest ended with {}: its report is in {}",
             ended.code().map_or_else(|| ended.to_string(), |code| code.to_string()),
             report.display()
@@ -51,7 +49,7 @@ pub(super) fn run(kind: Kind) -> Result<(), Ended> {
     }
     let audit = binary().args(["audit", "cluster", "--redis", &fleet.url]).stdin(Stdio::null()).status();
     if !audit.map_err(Failed::to("start the audit"))?.success() {
-        return Err(Ended::Wrong("the audit does not balance".into()));
+        return Err(Failed::Wrong("the audit does not balance".into()));
     }
     print_line(
         "every gateway and every Redis was restarted under load, and every answer to a buyer was correct",
@@ -144,14 +142,4 @@ fn log() -> String {
 fn has_winners(log: &str) -> bool {
     let mut counts = log.split("won ").skip(1);
     counts.any(|count| count.starts_with(|first: char| ('1'..='9').contains(&first)))
-}
-
-/// As long as its own deadline takes.
-fn wait_for_end(load: &mut Program) -> ExitStatus {
-    loop {
-        if let Some(ended) = load.ended() {
-            return ended;
-        }
-        std::thread::sleep(Duration::from_millis(200));
-    }
 }
