@@ -7,7 +7,6 @@ pub mod args;
 mod dashboards;
 mod definition;
 mod fleet;
-mod format;
 mod gateway;
 mod host;
 mod keys;

@@ -3,8 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use crate::doctor::format::some;
-use crate::doctor::report::{Finding, Findings};
+use crate::doctor::report::{Finding, Findings, some};
 use crate::telemetry::list::{self, MetricKind};
 
 /// Bounds of the search: files, depth of folders, bytes of a file.

@@ -2,9 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::doctor::format::{age, any, some};
 use crate::doctor::memory::total;
-use crate::doctor::report::Findings;
+use crate::doctor::report::{Findings, age, any, some};
 use crate::domain::definition::{Definition, Model};
 use crate::domain::text::search_key;
 

@@ -1,8 +1,7 @@
 //! Checks the live gateways, their versions and scripts, and the rate limits in force.
 
-use crate::doctor::format::{any, some};
 use crate::doctor::gateway::RunningGateway;
-use crate::doctor::report::{Finding, Findings};
+use crate::doctor::report::{Finding, Findings, any, some};
 use crate::domain::policy::{Policy, Rates, rate_text};
 use crate::domain::rfc3339::rfc3339;
 use crate::fleet::SetLimits;

@@ -7,8 +7,9 @@ use std::time::Duration;
 pub(super) use facts::{HostFacts, Port, PortState};
 
 use crate::config::ADDRESS_LEAST;
-use crate::doctor::format::{any, bytes};
-use crate::doctor::report::{Finding, Findings, Severity};
+use crate::doctor::report::{Finding, Findings, Severity, any, bytes};
+use crate::http::bind::BACKLOG;
+use crate::http::connection_caps::CapSettings;
 
 /// Descriptors of a worker besides those of its clients: its listener, its connection, its runtime.
 const WORKER_FILES: u64 = 8;
@@ -22,7 +23,7 @@ const START_BYTES: u64 = 64 << 20;
 const LIMIT_KEY_BYTES_100: u64 = 3 * 1_830;
 
 /// Runs every check.
-pub(super) fn check(facts: &HostFacts) -> Vec<Finding> {
+pub(super) fn check(facts: &HostFacts<'_>) -> Vec<Finding> {
     let mut lines = Findings::of("host");
     for check in [files, connections, backlog, memory, cores, idle, ports, variables] {
         check(facts, &mut lines);
@@ -30,18 +31,23 @@ pub(super) fn check(facts: &HostFacts) -> Vec<Finding> {
     lines.end()
 }
 
-fn variables(facts: &HostFacts, lines: &mut Findings) {
-    for unknown in &facts.unknown_variables {
+fn wide(number: usize) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
+}
+
+fn variables(facts: &HostFacts<'_>, lines: &mut Findings) {
+    for unknown in &facts.args.unknown_variables {
         lines.warn("variables", unknown, "correct its name, or unset it");
     }
 }
 
-fn files(facts: &HostFacts, lines: &mut Findings) {
-    let needed = facts.connections + facts.workers * WORKER_FILES + OTHER_FILES;
+fn files(facts: &HostFacts<'_>, lines: &mut Findings) {
+    let (connections, workers) = (wide(facts.config.caps.connections_max), wide(facts.config.workers));
+    let needed = connections + workers * WORKER_FILES + OTHER_FILES;
     let todo = format!(
         "LimitNOFILE={needed} in the unit, or `ulimit -n {needed}` in the shell, before it starts; or fewer --connections-max"
     );
-    let needs = format!("{} connections and {} workers need {needed}", facts.connections, facts.workers);
+    let needs = format!("{connections} connections and {workers} workers need {needed}");
     let (max, found) = match (facts.files_of_running, facts.files) {
         (Some(max), _) => (max, format!("the gateway on this host may open {max} files; {needs}")),
         (None, Some((soft, hard))) => {
@@ -53,66 +59,69 @@ fn files(facts: &HostFacts, lines: &mut Findings) {
 }
 
 /// The caps of connections, and whether one client address can use them up.
-fn connections(facts: &HostFacts, lines: &mut Findings) {
-    let of_address = facts.connections_per_address.map_or("any number".to_owned(), |most| most.to_string());
+fn connections(facts: &HostFacts<'_>, lines: &mut Findings) {
+    let CapSettings { connections_max: all, per_address_max } = facts.config.caps;
+    let of_address = per_address_max.map_or("any number".to_owned(), |most| most.to_string());
+    let (in_flight, workers) = (facts.config.requests.in_flight_max, facts.config.workers);
     let found = format!(
-        "at most {} in all, {of_address} from one client address; {} requests in flight at each of {} workers",
-        facts.connections, facts.in_flight_per_worker, facts.workers
+        "at most {all} in all, {of_address} from one client address; {in_flight} requests in flight at each of {workers} workers"
     );
-    let is_shared = facts.connections_per_address.is_some_and(|most| most < facts.connections);
-    let is_small = facts.connections <= ADDRESS_LEAST;
+    let is_shared = per_address_max.is_some_and(|most| most < all);
+    let is_small = wide(all) <= ADDRESS_LEAST;
     let todo = "a --connections-per-address-max below --connections-max: one address could hold every connection; proxies in \
                 --trusted-proxies count for no address";
     lines.warn_if(!(is_shared || is_small), "connections", found, todo);
 }
 
-fn backlog(facts: &HostFacts, lines: &mut Findings) {
+fn backlog(facts: &HostFacts<'_>, lines: &mut Findings) {
     let Some(most) = facts.somaxconn else { return };
-    let found =
-        format!("{} connections may wait to be accepted, net.core.somaxconn is {most}", facts.backlog);
+    let backlog = u64::from(BACKLOG.unsigned_abs());
+    let found = format!("{backlog} connections may wait to be accepted, net.core.somaxconn is {most}");
     let todo = format!(
-        "sysctl net.core.somaxconn={0}, and in /etc/sysctl.d: the kernel cuts {0} down to it",
-        facts.backlog
+        "sysctl net.core.somaxconn={backlog}, and in /etc/sysctl.d: the kernel cuts {backlog} down to it"
     );
-    lines.warn_if(most < facts.backlog, "backlog", found, &todo);
+    lines.warn_if(most < backlog, "backlog", found, &todo);
 }
 
-fn memory(facts: &HostFacts, lines: &mut Findings) {
+fn memory(facts: &HostFacts<'_>, lines: &mut Findings) {
     let Some(free) = facts.memory else { return };
-    let tables = facts.limit_keys.saturating_mul(LIMIT_KEY_BYTES_100) / 100;
-    let needed = START_BYTES + tables + facts.connections.saturating_mul(CONNECTION_BYTES);
+    let tables = wide(facts.config.rates.keys_max).saturating_mul(LIMIT_KEY_BYTES_100) / 100;
+    let needed =
+        START_BYTES + tables + wide(facts.config.caps.connections_max).saturating_mul(CONNECTION_BYTES);
     let found = format!("{} free; a gateway with these options can take {}", bytes(free), bytes(needed));
     // The kernel's buffers of each connection come on top.
     let verdict = Severity::worst(needed > free, needed > free / 2);
     lines.add(verdict, "memory", found, "fewer --connections-max or --limit-keys-max, or more memory");
 }
 
-fn cores(facts: &HostFacts, lines: &mut Findings) {
-    let found = format!("{} workers on {} cores", facts.workers, facts.cores);
+fn cores(facts: &HostFacts<'_>, lines: &mut Findings) {
+    let (workers, cores) = (facts.config.workers, facts.cores);
+    let found = format!("{workers} workers on {cores} cores");
     let todo = "no more --workers than cores: they would share cores";
-    lines.warn_if(facts.workers > facts.cores, "workers", found, todo);
+    lines.warn_if(workers > cores, "workers", found, todo);
 }
 
 /// A balancer must close an idle connection first: requests that it sends while the gateway closes are lost.
-fn idle(facts: &HostFacts, lines: &mut Findings) {
+fn idle(facts: &HostFacts<'_>, lines: &mut Findings) {
     /// The shortest default of common balancers: AWS's.
     const COMMON: Duration = Duration::from_secs(60);
     let seconds = |time: Duration| format!("{} s", time.as_secs_f64());
-    let kept = facts.balancer_idle.unwrap_or(COMMON);
-    let whose = if facts.balancer_idle.is_some() {
+    let kept = facts.args.balancer_idle.unwrap_or(COMMON);
+    let whose = if facts.args.balancer_idle.is_some() {
         format!("the load balancer keeps them for {}", seconds(kept))
     } else {
         format!("by default AWS's load balancers keep them for {}, Google's for 600 s", seconds(kept))
     };
-    let found = format!("an idle connection is closed after {}; {whose}", seconds(facts.idle_timeout));
+    let idle_timeout = facts.config.connections.idle_timeout;
+    let found = format!("an idle connection is closed after {}; {whose}", seconds(idle_timeout));
     let todo = format!(
         "set --idle-timeout-ms some seconds above what the balancer has (more than {}); name that with --balancer-idle",
         kept.as_millis()
     );
-    lines.warn_if(facts.idle_timeout <= kept, "idle", found, &todo);
+    lines.warn_if(idle_timeout <= kept, "idle", found, &todo);
 }
 
-fn ports(facts: &HostFacts, lines: &mut Findings) {
+fn ports(facts: &HostFacts<'_>, lines: &mut Findings) {
     for Port { option, address, state } in &facts.ports {
         let find = format!(
             "find its process (ss -ltnp 'sport = :{}'): restart a gateway that hangs; if it is another program, give \

@@ -4,8 +4,7 @@ mod facts;
 
 pub(super) use facts::{AuthFacts, CertificateFacts, KeyFacts};
 
-use crate::doctor::format::{age, any, some};
-use crate::doctor::report::{Finding, Findings, Severity};
+use crate::doctor::report::{Finding, Findings, Severity, age, any, some};
 
 const DAY_S: i64 = 86_400;
 /// An expiry within this time is during the launch or soon after it.

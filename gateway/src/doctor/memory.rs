@@ -1,8 +1,7 @@
 //! Checks that Redis has room for all reservations that the sales can still take.
 
-use crate::doctor::format::bytes;
 use crate::doctor::redis::RedisFacts;
-use crate::doctor::report::{Finding, Findings, Severity};
+use crate::doctor::report::{Finding, Findings, Severity, bytes};
 use crate::domain::definition::Definition;
 
 /// Bytes of a reservation that is taken, paid and perhaps cancelled: its record and its journal entries.

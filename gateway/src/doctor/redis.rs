@@ -6,8 +6,7 @@ use std::time::Duration;
 
 pub(super) use facts::{RedisFacts, RedisInstance, instances, shared};
 
-use crate::doctor::format::{age, bytes};
-use crate::doctor::report::{Finding, Findings, Severity};
+use crate::doctor::report::{Finding, Findings, Severity, age, bytes};
 use crate::fleet::clock_offset::Offset;
 use crate::store::durability::{Durability, DurabilityCheck};
 use crate::store::{acl, compatibility};
@@ -93,19 +92,18 @@ fn durability(facts: &RedisFacts, lines: &mut Findings) {
         let todo = "CONFIG SET appendonly yes, and appendonly yes in redis.conf";
         return lines.fail("durability", found, todo);
     }
+    let todo = "CONFIG SET appendfsync always, and in redis.conf";
     match facts.setting("appendfsync") {
         None => {}
         Some("always") => lines.ok("durability", "append-only, synced before every reply"),
-        Some("everysec") => lines.warn(
-            "durability",
-            "appendfsync is everysec: a crash of the machine can lose the last second or two",
-            "CONFIG SET appendfsync always, and in redis.conf, if the disk keeps up",
-        ),
-        Some(other) => lines.fail(
-            "durability",
-            format!("appendfsync is {other}: a crash of the machine can lose half a minute of reservations"),
-            "CONFIG SET appendfsync always, and in redis.conf",
-        ),
+        Some("everysec") => {
+            let found = "appendfsync is everysec: a crash of the machine can lose the last second or two";
+            lines.warn("durability", found, format!("{todo}, if the disk keeps up"));
+        }
+        Some(other) => {
+            let lost = "a crash of the machine can lose half a minute of reservations";
+            lines.fail("durability", format!("appendfsync is {other}: {lost}"), todo);
+        }
     }
 }
 

@@ -7,8 +7,7 @@ use std::collections::HashMap;
 pub(super) use facts::{AppliedSale, SaleFacts};
 
 use crate::doctor::definition;
-use crate::doctor::format::{any, differing, some};
-use crate::doctor::report::{Finding, Findings};
+use crate::doctor::report::{Finding, Findings, any, differing, some};
 use crate::domain::definition::Mistake;
 use crate::domain::sale::SaleControls;
 use crate::manage::audit::AuditVerdict as Audited;

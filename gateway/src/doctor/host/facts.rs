@@ -3,7 +3,6 @@
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use procfs::process::{LimitValue, Process};
 use procfs::{Current, Meminfo};
@@ -11,41 +10,24 @@ use procfs::{Current, Meminfo};
 use crate::config::ServeConfig;
 use crate::doctor::args::DoctorArgs;
 use crate::doctor::gateway::RunningGateway;
-use crate::http::bind::{BACKLOG, bind};
+use crate::http::bind::bind;
 
 /// The facts of this host, and the options that need it.
-#[derive(Debug, Clone)]
-pub(in crate::doctor) struct HostFacts {
+pub(in crate::doctor) struct HostFacts<'a> {
+    pub config: &'a ServeConfig,
+    pub args: &'a DoctorArgs,
     /// The limit of open files of a process, soft and hard; `None`: no limit, or unknown.
     pub files: Option<(u64, u64)>,
     /// The limit of the gateway that runs on this host already.
     pub files_of_running: Option<u64>,
     /// `net.core.somaxconn`.
     pub somaxconn: Option<u64>,
-    /// The accept queue of the gateway.
-    pub backlog: u64,
     /// Free memory in bytes, within the control group's limit.
     pub memory: Option<u64>,
     /// Threads that can run at once.
-    pub cores: u64,
-    /// `--workers`
-    pub workers: u64,
-    /// `--connections-max`
-    pub connections: u64,
-    /// `--connections-per-address-max`; `None`: off.
-    pub connections_per_address: Option<u64>,
-    /// In-flight permits of each worker: its share of `--in-flight-max`.
-    pub in_flight_per_worker: u64,
-    /// `--idle-timeout-ms`
-    pub idle_timeout: Duration,
-    /// The idle timeout of the load balancer, if it was given.
-    pub balancer_idle: Option<Duration>,
-    /// `--limit-keys-max`
-    pub limit_keys: u64,
+    pub cores: usize,
     /// Both listeners.
     pub ports: Vec<Port>,
-    /// `LAUNCHGATE_…` variables without effect, each as a sentence.
-    pub unknown_variables: Vec<String>,
 }
 
 /// An address that a gateway will listen on.
@@ -72,43 +54,35 @@ pub(in crate::doctor) enum PortState {
     Refused(String),
 }
 
-impl HostFacts {
+impl<'a> HostFacts<'a> {
     /// Collects the facts. `running` is the gateway at the ops address; `answers`: one answers on the public
     /// address.
     pub(in crate::doctor) fn look(
-        config: &ServeConfig,
+        config: &'a ServeConfig,
         running: Option<&RunningGateway>,
         answers: bool,
-        args: &DoctorArgs,
-    ) -> HostFacts {
+        args: &'a DoctorArgs,
+    ) -> Self {
         let version = |is_there: bool| {
             is_there.then(|| running.map_or("unknown", |running| &running.version).to_owned())
         };
-        let ports = [
-            ("--listen", config.listen, version(answers)),
-            ("--ops-listen", config.ops_listen, version(running.is_some())),
-        ];
-        let wide = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+        let port = |option, address, is_gateway| Port {
+            option,
+            address,
+            state: state(address, version(is_gateway)),
+        };
         Self {
+            config,
+            args,
             files: files(),
             files_of_running: running.and_then(|running| running.files_max),
             somaxconn: number("/proc/sys/net/core/somaxconn"),
-            backlog: u64::from(BACKLOG.unsigned_abs()),
             memory: memory(),
-            cores: std::thread::available_parallelism()
-                .map_or(1, |n| u64::try_from(n.get()).unwrap_or(u64::MAX)),
-            workers: wide(config.workers),
-            connections: wide(config.caps.connections_max),
-            connections_per_address: config.caps.per_address_max.map(wide),
-            in_flight_per_worker: wide(config.requests.in_flight_max),
-            idle_timeout: config.connections.idle_timeout,
-            balancer_idle: args.balancer_idle,
-            limit_keys: wide(config.rates.keys_max),
-            ports: ports
-                .into_iter()
-                .map(|(option, address, gateway)| Port { option, address, state: state(address, gateway) })
-                .collect(),
-            unknown_variables: args.unknown_variables.clone(),
+            cores: std::thread::available_parallelism().map_or(1, usize::from),
+            ports: vec![
+                port("--listen", config.listen, answers),
+                port("--ops-listen", config.ops_listen, running.is_some()),
+            ],
         }
     }
 }

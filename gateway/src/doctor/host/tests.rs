@@ -1,75 +1,109 @@
 //! Unit tests of `host.rs`.
 
 use super::*;
+use crate::config::{CommonOptions, ServeConfig, ServeOptions, Settings};
+use crate::doctor::args::DoctorArgs;
 use crate::doctor::report::without_passing;
 
-fn good() -> HostFacts {
-    let port = |option, address: &str| Port {
-        option,
-        address: address.parse().unwrap_or_else(|_| unreachable!()),
-        state: PortState::Free,
+/// Options and facts that pass.
+fn good() -> (ServeConfig, DoctorArgs) {
+    let mut serve = ServeOptions::default();
+    serve.0.insert("ops-token-file", "ops".into());
+    serve.0.insert("workers", "4".into());
+    let config = Settings::new(&CommonOptions::default(), Some(&serve)).serve();
+    let args = DoctorArgs {
+        sale: Vec::new(),
+        definition: Vec::new(),
+        host: None,
+        gateways: None,
+        balancer_idle: None,
+        dashboards: None,
+        json: false,
+        unknown_variables: Vec::new(),
     };
-    HostFacts {
+    (config.unwrap_or_else(|problems| unreachable!("{problems:?}")), args)
+}
+
+/// The findings on the good options and facts, changed.
+fn with(
+    options: impl FnOnce(&mut ServeConfig, &mut DoctorArgs),
+    facts: impl FnOnce(&mut HostFacts<'_>),
+) -> Vec<Finding> {
+    let (mut config, mut args) = good();
+    options(&mut config, &mut args);
+    let port = |option, address| Port { option, address, state: PortState::Free };
+    let mut good = HostFacts {
+        config: &config,
+        args: &args,
         files: Some((20_000, 20_000)),
         files_of_running: None,
         somaxconn: Some(4_096),
-        backlog: 4_096,
         memory: Some(8 << 30),
         cores: 4,
-        workers: 4,
-        connections: 10_000,
-        connections_per_address: Some(1_000),
-        in_flight_per_worker: 2_500,
-        idle_timeout: Duration::from_secs(75),
-        balancer_idle: None,
-        limit_keys: 1_000_000,
-        ports: vec![port("--listen", "127.0.0.1:8080"), port("--ops-listen", "127.0.0.1:9090")],
-        unknown_variables: Vec::new(),
-    }
+        ports: vec![port("--listen", config.listen), port("--ops-listen", config.ops_listen)],
+    };
+    facts(&mut good);
+    check(&good)
 }
 
-fn bad(facts: &HostFacts) -> Vec<(&'static str, Severity)> {
-    without_passing(check(facts))
+fn bad(
+    options: impl FnOnce(&mut ServeConfig, &mut DoctorArgs),
+    facts: impl FnOnce(&mut HostFacts<'_>),
+) -> Vec<(&'static str, Severity)> {
+    without_passing(with(options, facts))
+}
+
+fn bad_facts(facts: impl FnOnce(&mut HostFacts<'_>)) -> Vec<(&'static str, Severity)> {
+    bad(|_, _| (), facts)
+}
+
+fn bad_options(options: impl FnOnce(&mut ServeConfig, &mut DoctorArgs)) -> Vec<(&'static str, Severity)> {
+    bad(options, |_| ())
 }
 
 #[test]
 fn a_host_that_is_large_enough_passes() {
-    assert_eq!(bad(&good()), []);
-    assert_eq!(check(&good()).len(), 8);
-    let unknown = HostFacts { files: None, somaxconn: None, memory: None, ..good() };
-    assert_eq!(bad(&unknown), []);
+    let config = good().0;
+    assert_eq!((config.caps.connections_max, config.caps.per_address_max), (10_000, Some(1_000)));
+    assert_eq!(config.connections.idle_timeout, Duration::from_secs(75));
+    assert_eq!(bad_facts(|_| ()), []);
+    assert_eq!(with(|_, _| (), |_| ()).len(), 8);
+    assert_eq!(bad_facts(|facts| (facts.files, facts.somaxconn, facts.memory) = (None, None, None)), []);
 }
 
 #[test]
 fn limits_that_are_too_small_are_reported() {
     use Severity::{Fail, Warn};
     let needed = 10_000 + 4 * 8 + 128;
-    for (facts, check, verdict) in [
-        (HostFacts { files: Some((1_024, 1_048_576)), ..good() }, "files", Fail),
-        (HostFacts { files: Some((needed - 1, needed)), ..good() }, "files", Fail),
-        (HostFacts { files_of_running: Some(1_024), ..good() }, "files", Fail),
-        (HostFacts { connections_per_address: None, ..good() }, "connections", Warn),
-        (HostFacts { connections_per_address: Some(10_000), ..good() }, "connections", Warn),
-        (HostFacts { somaxconn: Some(128), ..good() }, "backlog", Warn),
-        (HostFacts { memory: Some(100 << 20), ..good() }, "memory", Fail),
-        (HostFacts { memory: Some(400 << 20), ..good() }, "memory", Warn),
-        (HostFacts { workers: 5, ..good() }, "workers", Warn),
-        (HostFacts { unknown_variables: vec!["LAUNCHGATE_X is".into()], ..good() }, "variables", Warn),
-        (HostFacts { idle_timeout: Duration::from_secs(60), ..good() }, "idle", Warn),
-        (HostFacts { balancer_idle: Some(Duration::from_secs(600)), ..good() }, "idle", Warn),
-    ] {
-        assert_eq!(bad(&facts), [(check, verdict)], "{facts:?}");
+    for (files, verdict) in [((1_024, 1_048_576), Fail), ((needed - 1, needed), Fail)] {
+        assert_eq!(bad_facts(|facts| facts.files = Some(files)), [("files", verdict)], "{files:?}");
     }
-    assert_eq!(bad(&HostFacts { files: Some((needed, needed)), ..good() }), []);
-    let short = HostFacts {
-        idle_timeout: Duration::from_secs(20),
-        balancer_idle: Some(Duration::from_secs(15)),
-        ..good()
+    assert_eq!(bad_facts(|facts| facts.files_of_running = Some(1_024)), [("files", Fail)]);
+    assert_eq!(bad_facts(|facts| facts.somaxconn = Some(128)), [("backlog", Warn)]);
+    assert_eq!(bad_facts(|facts| facts.memory = Some(100 << 20)), [("memory", Fail)]);
+    assert_eq!(bad_facts(|facts| facts.memory = Some(400 << 20)), [("memory", Warn)]);
+    for per_address in [None, Some(10_000)] {
+        let found = bad_options(|config, _| config.caps.per_address_max = per_address);
+        assert_eq!(found, [("connections", Warn)], "{per_address:?}");
+    }
+    assert_eq!(bad_options(|config, _| config.workers = 5), [("workers", Warn)]);
+    let unknown = bad_options(|_, args| args.unknown_variables = vec!["LAUNCHGATE_X is".into()]);
+    assert_eq!(unknown, [("variables", Warn)]);
+    let idle = |ours, balancer: Option<u64>| {
+        bad_options(|config, args| {
+            config.connections.idle_timeout = Duration::from_secs(ours);
+            args.balancer_idle = balancer.map(Duration::from_secs);
+        })
     };
-    assert_eq!(bad(&short), []);
+    assert_eq!(idle(60, None), [("idle", Warn)]);
+    assert_eq!(idle(75, Some(600)), [("idle", Warn)]);
+    assert_eq!(idle(20, Some(15)), []);
+    assert_eq!(bad_facts(|facts| facts.files = Some((needed, needed))), []);
     // For a running gateway, the limit that it was started with counts.
-    let running = HostFacts { files: Some((1_024, 1_024)), files_of_running: Some(65_536), ..good() };
-    assert_eq!(bad(&running), []);
+    let running = |facts: &mut HostFacts<'_>| {
+        (facts.files, facts.files_of_running) = (Some((1_024, 1_024)), Some(65_536));
+    };
+    assert_eq!(bad_facts(running), []);
 }
 
 #[test]
@@ -81,16 +115,13 @@ fn a_port_must_be_free_or_a_gateway_s() {
         (PortState::Taken, Fail, "no gateway answers"),
         (PortState::Refused("permission denied".into()), Fail, "permission denied"),
     ] {
-        let mut facts = good();
-        facts.ports[1].state = state;
-        let lines: Vec<Finding> = check(&facts).into_iter().filter(|line| line.check == "ports").collect();
+        let lines = with(|_, _| (), |facts| facts.ports[1].state = state);
+        let lines: Vec<Finding> = lines.into_iter().filter(|line| line.check == "ports").collect();
         assert_eq!((lines[0].verdict, lines[1].verdict), (Ok, verdict), "{lines:?}");
         assert!(lines[1].found.contains(word) && lines[1].found.contains("--ops-listen"), "{lines:?}");
     }
-    let mut any = good();
-    any.ports[0].address.set_port(0);
-    any.ports[1].address.set_port(0);
-    assert_eq!(bad(&any), [("ports", Warn), ("ports", Warn)]);
-    any.ports.iter_mut().for_each(|port| port.address.set_port(8080));
-    assert_eq!(bad(&any), [("ports", Fail)]);
+    let at =
+        |port: u16| bad_facts(move |facts| facts.ports.iter_mut().for_each(|one| one.address.set_port(port)));
+    assert_eq!(at(0), [("ports", Warn), ("ports", Warn)]);
+    assert_eq!(at(8080), [("ports", Fail)]);
 }
