@@ -78,7 +78,7 @@ pub(crate) struct AcknowledgedChange<'a> {
 #[derive(Clone)]
 pub struct Admin {
     pool: Pool,
-    scripts: Arc<Scripts>,
+    pub(crate) scripts: Arc<Scripts>,
     /// The sales that this process follows; empty for the CLI.
     sales: Arc<Sales>,
 }
@@ -90,16 +90,10 @@ impl Admin {
         Self { pool, scripts, sales }
     }
 
-    /// The pool, for audits.
+    /// The pool.
     #[must_use]
     pub fn pool(&self) -> &Pool {
         &self.pool
-    }
-
-    /// The scripts, for audits.
-    #[must_use]
-    pub fn scripts(&self) -> &Scripts {
-        &self.scripts
     }
 
     /// The keys of a sale, and a connection to them.

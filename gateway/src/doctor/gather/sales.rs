@@ -4,7 +4,6 @@ use crate::doctor::gather::redis::RedisInstance;
 use crate::doctor::sale::{AppliedSale, SaleFacts};
 use crate::domain::definition::Definition;
 use crate::manage::admin::Admin;
-use crate::manage::audit;
 use crate::store::keys::Keys;
 use crate::store::scripts::{Failure, Refusal};
 
@@ -41,7 +40,7 @@ pub(crate) async fn read(
     };
     let audit = match &applied {
         Ok(None) => None,
-        _ => match audit::audit(query.admin.pool(), query.admin.scripts(), id).await {
+        _ => match query.admin.audit(id).await {
             Ok(report) => Some(Ok(report)),
             Err(failure @ Failure::Refused(_)) => Some(Err(failure.to_string())),
             Err(failure) => return Err(failure),

@@ -58,7 +58,7 @@ async fn write(
 ) -> Result<Option<ArchiveHead>, ArchiveError> {
     let audit = admin.audit(sale).await?;
     let (keys, mut conn) = admin.open(sale).await?;
-    let snapshot = snapshot::read(&mut conn, admin.scripts(), &keys, true).await?;
+    let snapshot = snapshot::read(&mut conn, &admin.scripts, &keys, true).await?;
     if !snapshot.damages.is_empty() {
         return Err(Failure::from(Refusal::Damaged(snapshot.damages.join("; "))).into());
     }
@@ -109,7 +109,7 @@ async fn write(
         put(ArchiveLine::Journal(entries))?;
         at = last;
     }
-    if snapshot::look(&mut conn, admin.scripts(), &keys).await? != (head.incarnation.clone(), sequence) {
+    if snapshot::look(&mut conn, &admin.scripts, &keys).await? != (head.incarnation.clone(), sequence) {
         return Ok(None);
     }
     out.end().map_err(disk(path))?;
