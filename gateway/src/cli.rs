@@ -20,7 +20,7 @@ use crate::doctor;
 use crate::doctor::args::DoctorArgs;
 use crate::identify::{mint, read_secret};
 use crate::manage::admin::Admin;
-use crate::manage::audit::{self, AuditReport, AuditVerdict, ItemReport};
+use crate::manage::audit::{AuditReport, AuditVerdict, ItemReport};
 use crate::openapi;
 use crate::runtime;
 use crate::store::compatibility;
@@ -99,7 +99,7 @@ async fn admin(common: &CommonOptions) -> Result<Admin, CommandError> {
 }
 
 async fn audit(admin: &Admin, sale: &str, json: bool) -> Result<(), CommandError> {
-    let report = audit::audit(admin.pool(), admin.scripts(), sale).await?;
+    let report = admin.audit(sale).await?;
     let printed = if json { print_json(&report) } else { print(&table(&report)) };
     match report.verdict {
         AuditVerdict::Balanced => printed,

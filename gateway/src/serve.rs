@@ -204,17 +204,15 @@ impl Gateway {
         });
         tokio::task::spawn_local(background::load_scripts(pool, scripts, scripts_loaded));
         tokio::task::spawn_local(background::watch_readiness(health.clone(), readiness));
-        let audits =
-            background::audit_all(admin.clone(), sales.clone(), metrics.clone(), config.audit_interval);
+        let audits = background::audit_all(admin.clone(), sales, metrics, config.audit_interval);
         tokio::task::spawn_local(audits);
         let ops = Rc::new(Ops {
-            live: Live::start(status),
+            live: Live::start(status.clone()),
+            status,
             hosts: config.ops_hosts,
             tokens: files.tokens,
             admin,
-            sales,
             rates: shared.rates,
-            metrics,
             exposition,
             health,
             body_timeout: config.requests.body_timeout,

@@ -29,7 +29,7 @@ use crate::store::keys::{Keys, SALES};
 use crate::store::record::read_record;
 use crate::store::reply::{list_of_texts, text};
 use crate::store::scripts::{Failure, Refusal, Script, Scripts};
-use crate::store::{Pool, checkout};
+use crate::store::{Connection, Pool, checkout};
 
 /// How many times `apply` retries against concurrent ones.
 const APPLY_TRIES: usize = 5;
@@ -78,7 +78,7 @@ pub(crate) struct AcknowledgedChange<'a> {
 #[derive(Clone)]
 pub struct Admin {
     pool: Pool,
-    scripts: Arc<Scripts>,
+    pub(crate) scripts: Arc<Scripts>,
     /// The sales that this process follows; empty for the CLI.
     sales: Arc<Sales>,
 }
@@ -90,22 +90,22 @@ impl Admin {
         Self { pool, scripts, sales }
     }
 
-    /// The pool, for audits.
+    /// The pool.
     #[must_use]
     pub fn pool(&self) -> &Pool {
         &self.pool
     }
 
-    /// The scripts, for audits.
-    #[must_use]
-    pub fn scripts(&self) -> &Scripts {
-        &self.scripts
+    /// The keys of a sale, and a connection to them.
+    pub(crate) async fn open(&self, sale: &str) -> Result<(Keys, Connection), Failure> {
+        let keys = Keys::of(sale);
+        let conn = checkout(&self.pool, keys.state()).await?;
+        Ok((keys, conn))
     }
 
     /// The incarnation of a sale in the ledger, and its sequence.
     pub async fn look(&self, sale: &str) -> Result<(String, u64), Failure> {
-        let keys = Keys::of(sale);
-        let mut conn = checkout(&self.pool, keys.state()).await?;
+        let (keys, mut conn) = self.open(sale).await?;
         snapshot::look(&mut conn, &self.scripts, &keys).await
     }
 
@@ -139,11 +139,10 @@ impl Admin {
         args: impl IntoIterator<Item = String>,
         change: Option<AcknowledgedChange<'_>>,
     ) -> Result<Vec<Value>, Failure> {
-        let keys = Keys::of(sale);
         let followed = self.sales.get(sale);
         let same = followed.as_ref().filter(|sale| sale.incarnation() == incarnation);
         let known = same.map_or(0, |sale| sale.known_sequence()).to_string();
-        let mut conn = checkout(&self.pool, keys.state()).await?;
+        let (keys, mut conn) = self.open(sale).await?;
         let epoch = read_run_id(&mut conn).await.map_err(|e| Failure::NotDone(e.to_string()))?;
         let args: Vec<String> = [identity(&epoch, incarnation), known].into_iter().chain(args).collect();
         let reply = self.scripts.call(&mut conn, script, &keys, &args).await;
@@ -174,8 +173,7 @@ impl Admin {
 
     /// A sale with its definition, at one sequence.
     pub async fn show(&self, sale: &str) -> Result<(Snapshot, Definition), Failure> {
-        let keys = Keys::of(sale);
-        let mut conn = checkout(&self.pool, keys.state()).await?;
+        let (keys, mut conn) = self.open(sale).await?;
         let snapshot = snapshot::read(&mut conn, &self.scripts, &keys, true).await?;
         let definition = snapshot.parse_definition(&keys)?;
         Ok((snapshot, definition))
@@ -194,7 +192,7 @@ impl Admin {
                     (Some(before), snapshot.number("revision").unsigned_abs())
                 }
                 Err(Failure::Refused(Refusal::Missing)) => {
-                    let mut conn = checkout(&self.pool, Keys::of(sale).state()).await?;
+                    let (_, mut conn) = self.open(sale).await?;
                     incarnation = new_incarnation(&mut conn).await.map_err(Failure::from)?;
                     (None, 0)
                 }
@@ -313,8 +311,7 @@ impl Admin {
 
     /// A buyer's reservations and the journal's lines about them, at one sequence.
     pub async fn buyer(&self, sale: &str, sub: &str) -> Result<BuyerHistory, Failure> {
-        let keys = Keys::of(sale);
-        let mut conn = checkout(&self.pool, keys.state()).await?;
+        let (keys, mut conn) = self.open(sale).await?;
         let part = buyer_part(sale, sub);
         let reply = self.scripts.call(&mut conn, Script::Reservations, &keys, &[&part]).await?;
         let (mut reservations, header, grace) = read_record(&keys, &part, &reply)?;
@@ -341,8 +338,8 @@ impl Admin {
 
     /// Whether the ledger has this sale.
     pub async fn exists(&self, sale: &str) -> Result<bool, Failure> {
-        let keys = Keys::of(sale);
-        run(&self.pool, keys.state(), redis::cmd("EXISTS").arg(keys.state())).await
+        let (keys, mut conn) = self.open(sale).await?;
+        Ok(redis::cmd("EXISTS").arg(keys.state()).query_async(&mut conn).await?)
     }
 }
 

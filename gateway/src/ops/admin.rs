@@ -32,14 +32,13 @@ use crate::ops::health::Health;
 use crate::ops::hosts::OpsHosts;
 use crate::ops::live::{self, Live};
 use crate::ops::paths::{READ, admin_path};
+use crate::ops::status::GatewayStatus;
 use crate::ops::view::{
     AppliedView, BuyerView, OperatorActionRequest, RestockRequest, RestockView, SaleDetail, SaleState,
     SaleStates, UnreadableSale,
 };
-use crate::projection::read_model::Sales;
 use crate::store::journal::Cursor;
 use crate::store::scripts::Failure;
-use crate::telemetry::metrics::Metrics;
 use crate::telemetry::record::{AnswerClass, Connections};
 
 /// A definition with 50,000 stores has some MiB.
@@ -59,13 +58,11 @@ pub struct Ops {
     pub tokens: Arc<OpsTokens>,
     /// Admin access to the ledger.
     pub admin: Admin,
-    /// The sales that this process follows.
-    pub sales: Arc<Sales>,
     /// The rate limits of this gateway.
     pub rates: Arc<Limits>,
-    /// Metrics of this gateway.
-    pub metrics: Arc<Metrics>,
-    /// Their text for Prometheus.
+    /// The sales that this process follows, and its counters.
+    pub status: GatewayStatus,
+    /// The metrics as text for Prometheus.
     pub exposition: Exposition,
     /// Readiness.
     pub health: Rc<Health>,
@@ -89,7 +86,7 @@ impl Handler for Ops {
     }
 
     fn connections(&self) -> &Connections {
-        &self.metrics.ops_connections
+        &self.status.metrics.ops_connections
     }
 
     // The requests of operators are not part of the public API's metrics: only connections are counted.
@@ -325,7 +322,7 @@ impl Ops {
     async fn is_served(&self, sale: &str) -> Result<bool, Refused> {
         let (incarnation, sequence) = self.admin.look(sale).await.map_err(failed(sale))?;
         let is_shown = || {
-            let shown = self.sales.get(sale).filter(|shown| shown.incarnation() == incarnation);
+            let shown = self.status.sales.get(sale).filter(|shown| shown.incarnation() == incarnation);
             shown.is_some_and(|shown| shown.read_model().sequence >= sequence)
         };
         let wait = async {
@@ -355,7 +352,7 @@ impl Ops {
     }
 
     async fn buyer(&self, sale: &str, sub: &str) -> Result<Answer, Refused> {
-        let followed = find_sale(&self.sales, sale)?;
+        let followed = find_sale(&self.status.sales, sale)?;
         let BuyerHistory { incarnation, reservations: list, header, lines: journal } =
             self.admin.buyer(sale, sub).await.map_err(failed(sale))?;
         if followed.incarnation() != incarnation {

@@ -166,18 +166,14 @@ fn of_sale(
     let until = Duration::from_millis(u64::try_from(read_model.controls.opens - time).unwrap_or(0));
     if read_model.phase(time) == Phase::Upcoming && until <= OPENING_NEAR {
         let mut missing = reasons.to_vec();
+        let has_no_stock = |index: usize| read_model.totals[index].is_some() && read_model.free[index] <= 0;
         let controls = [
             (read_model.controls.paused, "the sale is paused"),
             (read_model.controls.frozen, "the sale clock is frozen"),
+            (sale.time(now).is_none(), "Redis's clock was not read"),
+            ((0..read_model.catalogue.definition.models.len()).all(has_no_stock), "no model has any stock"),
         ];
-        missing.extend(controls.iter().filter(|(is_set, _)| *is_set).map(|(_, text)| (*text).to_owned()));
-        if sale.time(now).is_none() {
-            missing.push("Redis's clock was not read".to_owned());
-        }
-        let models = read_model.catalogue.definition.models.len();
-        if (0..models).all(|index| read_model.totals[index].is_some_and(|_| read_model.free[index] <= 0)) {
-            missing.push("no model has any stock".to_owned());
-        }
+        missing.extend(controls.iter().filter(|(is_so, _)| *is_so).map(|(_, text)| (*text).to_owned()));
         if !missing.is_empty() {
             let level = if until <= OPENING_AT_HAND { Level::Fault } else { Level::Warning };
             let text = format!("It opens in {} s and is not ready: {}.", until.as_secs(), missing.join("; "));

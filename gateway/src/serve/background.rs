@@ -10,7 +10,6 @@ use crate::api::worker::WorkerContext;
 use crate::fleet;
 use crate::fleet::clock_offset::ClockOffset;
 use crate::manage::admin::Admin;
-use crate::manage::audit;
 use crate::ops::health::{Health, Readiness};
 use crate::ops::report::Reporter;
 use crate::projection::consumer::consume;
@@ -126,7 +125,7 @@ pub(super) async fn audit_all(admin: Admin, sales: Arc<Sales>, metrics: Arc<Metr
         let all = sales.all();
         metrics.retain_audits(|id| all.iter().any(|sale| sale.id == id));
         for sale in all {
-            match audit::audit(admin.pool(), admin.scripts(), &sale.id).await {
+            match admin.audit(&sale.id).await {
                 Ok(report) => {
                     let problem = report.first_problem();
                     if let Some(problem) = &problem {

@@ -39,7 +39,7 @@ pub fn start(config: &LogConfig) {
     writer::start();
     let registry = tracing_subscriber::registry().with(filter).with(Limit::default());
     if config.json {
-        let layer = layer().json().map_event_format(WithRequest::as_json);
+        let layer = layer().json().map_event_format(|format| WithRequest { format, is_json: true });
         registry.with(layer.with_writer(|| LogWriter).with_ansi(false)).init();
     } else {
         let ansi = std::io::IsTerminal::is_terminal(&std::io::stderr());
@@ -82,12 +82,6 @@ pub fn missing_lines() -> [u64; 2] {
 struct WithRequest<F> {
     format: F,
     is_json: bool,
-}
-
-impl<F> WithRequest<F> {
-    fn as_json(format: F) -> Self {
-        Self { format, is_json: true }
-    }
 }
 
 impl<S, N, F> FormatEvent<S, N> for WithRequest<F>

@@ -96,12 +96,15 @@ impl Sums {
     /// The difference to an earlier sum.
     #[must_use]
     pub fn since(&self, before: &Self) -> Self {
-        let was = before.counts.iter().copied().chain(std::iter::repeat(0));
-        Self {
-            counts: self.counts.iter().zip(was).map(|(now, was)| now - was).collect(),
-            sum: self.sum.wrapping_sub(before.sum),
-        }
+        let counts = counts_since(&self.counts, &before.counts).collect();
+        Self { counts, sum: self.sum.wrapping_sub(before.sum) }
     }
+}
+
+/// The differences of counts to earlier ones, which may have been fewer.
+pub(crate) fn counts_since(now: &[u64], before: &[u64]) -> impl Iterator<Item = u64> {
+    let before = before.iter().copied().chain(std::iter::repeat(0));
+    now.iter().zip(before).map(|(now, before)| now.saturating_sub(before))
 }
 
 /// Whole numbers of the unit of which one of the metric has so many.

@@ -71,7 +71,7 @@ impl SaleFacts {
         };
         let audit = match &applied {
             Ok(None) => None,
-            _ => match audit::audit(admin.pool(), admin.scripts(), &id).await {
+            _ => match admin.audit(&id).await {
                 Ok(report) => Some(Ok(report)),
                 Err(failure @ Failure::Refused(_)) => Some(Err(failure.to_string())),
                 Err(failure) => return Err(failure),

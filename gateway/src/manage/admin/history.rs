@@ -66,7 +66,7 @@ impl JournalSearch<'_> {
         found: &mut Found,
     ) -> Result<(), Failure> {
         let mut at = 0;
-        loop {
+        while at < sequence {
             let values = journal::after(conn, self.keys, at, PAGE).await?;
             let Some(last) = values.last().and_then(journal::sequence_of) else { return Ok(()) };
             for value in &values {
@@ -76,10 +76,8 @@ impl JournalSearch<'_> {
                 found.pop_first();
             }
             at = last;
-            if at >= sequence {
-                return Ok(());
-            }
         }
+        Ok(())
     }
 
     /// Collects the lines of this buyer; returns the changes that they name.

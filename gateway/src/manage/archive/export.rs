@@ -13,10 +13,9 @@ use crate::manage::admin::Admin;
 use crate::manage::archive::{ArchiveError, ArchiveHead, ArchiveLine, ArchiveWriter, FORMAT, VERSION, disk};
 use crate::projection::consumer::scan;
 use crate::projection::snapshot;
-use crate::store::keys::Keys;
+use crate::store::journal;
 use crate::store::reply::{list_of_texts, text, texts};
 use crate::store::scripts::{Failure, Refusal};
-use crate::store::{checkout, journal};
 
 /// How many times a sale that changes during the read is retried.
 const TRIES: usize = 3;
@@ -57,10 +56,9 @@ async fn write(
     path: &Path,
     file: &File,
 ) -> Result<Option<ArchiveHead>, ArchiveError> {
-    let keys = Keys::of(sale);
     let audit = admin.audit(sale).await?;
-    let mut conn = checkout(admin.pool(), keys.state()).await?;
-    let snapshot = snapshot::read(&mut conn, admin.scripts(), &keys, true).await?;
+    let (keys, mut conn) = admin.open(sale).await?;
+    let snapshot = snapshot::read(&mut conn, &admin.scripts, &keys, true).await?;
     if !snapshot.damages.is_empty() {
         return Err(Failure::from(Refusal::Damaged(snapshot.damages.join("; "))).into());
     }
@@ -111,7 +109,7 @@ async fn write(
         put(ArchiveLine::Journal(entries))?;
         at = last;
     }
-    if snapshot::look(&mut conn, admin.scripts(), &keys).await? != (head.incarnation.clone(), sequence) {
+    if snapshot::look(&mut conn, &admin.scripts, &keys).await? != (head.incarnation.clone(), sequence) {
         return Ok(None);
     }
     out.end().map_err(disk(path))?;

@@ -10,7 +10,6 @@ use crate::manage::admin::Admin;
 use crate::manage::archive::purge::announce;
 use crate::manage::archive::{ArchiveError, ArchiveHead, ArchiveLine, ArchiveReader, verify};
 use crate::projection::read_model::{INCARNATION, new_incarnation};
-use crate::store::checkout;
 use crate::store::dial::read_run_id;
 use crate::store::keys::Keys;
 use crate::store::reply::{shape, texts, unreadable};
@@ -24,8 +23,8 @@ static TAKE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../..
 /// [`ArchiveError::Refused`] if the sale exists, or if the audit differs; nothing is left then.
 pub async fn import(admin: &Admin, path: &Path) -> Result<ArchiveHead, ArchiveError> {
     let head = verify(path)?;
-    let (keys, staged) = (Keys::of(&head.sale), Keys::staged(&head.sale));
-    let mut conn = checkout(admin.pool(), keys.state()).await?;
+    let (keys, mut conn) = admin.open(&head.sale).await?;
+    let staged = Keys::staged(&head.sale);
     let there: u64 = redis::cmd("EXISTS").arg(keys.all()).query_async(&mut conn).await?;
     if there > 0 {
         return Err(is_there(&head.sale));
@@ -51,7 +50,7 @@ pub async fn import(admin: &Admin, path: &Path) -> Result<ArchiveHead, ArchiveEr
     drop(conn);
     let audit = admin.audit(&head.sale).await?;
     if audit != head.audit {
-        unlink(&mut checkout(admin.pool(), keys.state()).await?, &keys).await?;
+        unlink(&mut admin.open(&head.sale).await?.1, &keys).await?;
         let why = audit.first_problem().unwrap_or_else(|| "its figures differ".to_owned());
         return Err(ArchiveError::Refused(format!(
             "the audit of the import differs from that of the export: {why}. The import was removed"

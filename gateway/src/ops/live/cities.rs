@@ -14,7 +14,7 @@ const SHOWN: usize = 5;
 
 /// A definition's cities; rebuilt when it changes.
 pub(super) struct Cities {
-    of: Arc<Catalogue>,
+    pub(super) of: Arc<Catalogue>,
     pub(super) names: IndexSet<String>,
     /// By store index, the index of its city.
     city_of: Vec<usize>,
@@ -26,10 +26,6 @@ impl Cities {
         let stores = catalogue.definition.stores.iter();
         let city_of = stores.map(|store| names.insert_full(store.city.clone()).0).collect();
         Self { of: catalogue.clone(), names, city_of }
-    }
-
-    pub(super) fn are_of(&self, catalogue: &Arc<Catalogue>) -> bool {
-        Arc::ptr_eq(&self.of, catalogue)
     }
 
     /// Sums the slots: of all stores, of the fullest and of the emptiest cities.

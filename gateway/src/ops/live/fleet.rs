@@ -12,6 +12,7 @@ use crate::fleet::report::GatewayReport;
 use crate::ops::live::frame::{GatewayNow, GatewayState};
 use crate::ops::live::taps::{Groups, Latency, OutcomeNow, Quantiles, Taps};
 use crate::telemetry::list::ANSWER_BUCKETS;
+use crate::telemetry::record::counts_since;
 
 /// A gateway is silent after this time without a report; after 5 s it is gone (see `lua/fleet.lua`).
 const SILENT: Duration = Duration::from_secs(3);
@@ -112,10 +113,7 @@ impl Fleet {
         let pairs = [(&report.since_start.winners, &was.winners), (&report.since_start.losers, &was.losers)];
         for (sums, (now, was)) in self.latencies.iter_mut().zip(pairs) {
             sums.resize(sums.len().max(now.len()), 0);
-            let was = was.iter().copied().chain(std::iter::repeat(0));
-            sums.iter_mut()
-                .zip(now.iter().zip(was))
-                .for_each(|(sum, (now, was))| *sum += now.saturating_sub(was));
+            sums.iter_mut().zip(counts_since(now, was)).for_each(|(sum, new)| *sum += new);
         }
         (tracked.rates, tracked.seen, tracked.report) = (Some(rates), now, report);
     }
@@ -168,8 +166,7 @@ impl Fleet {
     pub(super) fn latency(&self) -> Latency {
         let [winners, losers] = [0, 1].map(|group: usize| {
             let first = self.window.front().map(|at| at[group].as_slice()).unwrap_or_default();
-            let was = first.iter().copied().chain(std::iter::repeat(0));
-            let new: Vec<u64> = self.latencies[group].iter().zip(was).map(|(now, was)| now - was).collect();
+            let new: Vec<u64> = counts_since(&self.latencies[group], first).collect();
             Quantiles { p50_ms: quantile(&new, 0.5), p99_ms: quantile(&new, 0.99), answers: new.iter().sum() }
         });
         Latency { winners, losers }

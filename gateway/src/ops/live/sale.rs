@@ -33,7 +33,7 @@ impl SaleMonitor {
     /// The definition, if it changed since the last call or `is_asked_for`.
     pub(super) fn about(&mut self, is_asked_for: bool) -> Option<SaleLine> {
         let read_model = self.sale.read_model();
-        let is_new = !self.cities.are_of(&read_model.catalogue);
+        let is_new = !Arc::ptr_eq(&self.cities.of, &read_model.catalogue);
         if is_new {
             self.cities = Cities::new(&read_model.catalogue);
         }
@@ -72,8 +72,8 @@ impl SaleMonitor {
     pub(super) fn now(&mut self, audited: Option<AuditSummary>, now: Instant) -> SaleNow {
         let read_model = self.sale.read_model();
         let time = self.sale.best_time();
-        let is_known = |(of, _): &(Arc<ReadModel>, StoreSummary)| Arc::ptr_eq(of, &read_model);
-        if !self.stores.as_ref().is_some_and(is_known) && self.cities.are_of(&read_model.catalogue) {
+        let is_known = self.stores.as_ref().is_some_and(|(of, _)| Arc::ptr_eq(of, &read_model));
+        if !is_known && Arc::ptr_eq(&self.cities.of, &read_model.catalogue) {
             self.stores = Some((read_model.clone(), self.cities.add_up(&read_model)));
         }
         let (stores, fullest, emptiest) =

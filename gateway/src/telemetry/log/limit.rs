@@ -47,16 +47,13 @@ impl<S: Subscriber> Layer<S> for Limit {
         let most = if *event.metadata().level() > Level::INFO { DEBUG_LINES_MAX } else { LINES_MAX };
         let mut call_sites = self.call_sites.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
-        match call_sites.entry(event.metadata().callsite()).or_insert(CallSite::new(now)).admit(now, most) {
-            Some(before) => {
-                BEFORE.set(before);
-                true
-            }
-            None => {
-                LEFT_OUT.fetch_add(1, Ordering::Relaxed);
-                false
-            }
+        let call_site = call_sites.entry(event.metadata().callsite()).or_insert(CallSite::new(now));
+        let admitted = call_site.admit(now, most);
+        match admitted {
+            Some(before) => BEFORE.set(before),
+            None => drop(LEFT_OUT.fetch_add(1, Ordering::Relaxed)),
         }
+        admitted.is_some()
     }
 }
 
