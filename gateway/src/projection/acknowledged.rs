@@ -34,6 +34,12 @@ pub struct Acknowledged {
 }
 
 impl Acknowledged {
+    /// A change of reservations, with the clocks of the reply that acknowledges it.
+    pub(crate) fn of(kind: &'static str, sequence: u64, header: &Header, rows: String) -> Self {
+        let Header { time: at, sale_clock: clock, .. } = *header;
+        Self { sequence, kind, at, clock, fields: Vec::new(), rows }
+    }
+
     fn byte_size(&self) -> usize {
         size_of::<Self>() + self.rows.len()
     }
@@ -222,8 +228,7 @@ impl AcknowledgementBuffer {
         if kind != "expire" {
             shown.write_line(&mut rows);
         }
-        let (at, clock) = (header.time, header.sale_clock);
-        self.acknowledge(epoch, Acknowledged { sequence, kind, at, clock, fields: Vec::new(), rows })
+        self.acknowledge(epoch, Acknowledged::of(kind, sequence, header, rows))
     }
 
     fn drop_oldest(&mut self) {

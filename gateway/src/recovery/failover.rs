@@ -189,13 +189,10 @@ impl<D: Dial> Attempt<'_, D> {
             )));
         }
         let Replay { ref missing, lost, known, late_at } = *replay;
-        let changes = missing.len();
-        let numbers = [changes as u64, lost].map(|number| number.to_string());
-        let clocks = [late_at.time, late_at.clock].map(|clock| clock.to_string());
-        let mut args = vec![self.live.epoch.to_string(), known.to_string(), self.fence.identity(self.sale)];
-        args.push("gateway".to_owned());
-        args.extend(numbers.into_iter().chain(clocks));
-        match self.connection.call(self.live, Script::Adopt, &self.sale.keys, &args).await {
+        let (changes, identity) = (missing.len(), self.fence.identity(self.sale));
+        let args =
+            (&*self.live.epoch, known, identity, "gateway", changes, lost, late_at.time, late_at.clock);
+        match self.connection.call(self.live, Script::Adopt, &self.sale.keys, args).await {
             Ok(reply) => self.note_adoption(&reply, report.sequence, changes, lost),
             Err(failure) if self.is_adopted(&failure) => {}
             Err(failure) => return Err(Blocked::Failed(failure.to_string())),
@@ -223,10 +220,10 @@ impl<D: Dial> Attempt<'_, D> {
         let (sale, fence) = (self.sale, &self.fence);
         sale.acknowledged().trust_epoch(&fence.new_epoch);
         // Should Redis lose the entry once more, it can be replayed.
-        if let Ok(Header { sequence, time: at, sale_clock: clock, .. }) = Header::of(reply) {
+        if let Ok(header) = Header::of(reply) {
             let fields = ["epoch", &fence.new_epoch, "was", &fence.old_epoch, "who", "gateway"];
-            let fields = fields.map(str::to_owned).to_vec();
-            let adopt = Acknowledged { sequence, kind: "adopt", at, clock, fields, rows: String::new() };
+            let mut adopt = Acknowledged::of("adopt", header.sequence, &header, String::new());
+            adopt.fields = fields.map(str::to_owned).to_vec();
             let _ = sale.acknowledged().acknowledge(&fence.new_epoch, adopt);
         }
         if changes == 0 {

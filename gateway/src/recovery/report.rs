@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use serde::{Deserialize, Serialize};
 
 use crate::projection::acknowledged::Clocks;
-use crate::recovery::state::{Blocked, Replay};
 use crate::recovery::missing::MissingChange;
+use crate::recovery::state::{Blocked, Replay, list_peers};
 
 /// In the place of a gateway's id: all of them.
 pub(crate) const ALL: &str = "*";
@@ -85,9 +85,7 @@ impl RecoveryReports {
         let awaited = self.awaited();
         match gateway {
             Some(gateway) if awaited.iter().all(|(id, _)| id != gateway) => {
-                let names: Vec<String> =
-                    awaited.iter().map(|(id, listen)| format!("{id} ({listen})")).collect();
-                let names = if names.is_empty() { "no gateway".to_owned() } else { names.join(", ") };
+                let names = if awaited.is_empty() { "no gateway".to_owned() } else { list_peers(&awaited) };
                 Err(format!("does not wait for gateway {gateway}; it waits for {names}"))
             }
             _ => Ok(()),

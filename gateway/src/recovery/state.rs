@@ -1,7 +1,5 @@
 //! The states of a recovery, and what keeps a sale in one. Pure: `failover.rs` does what each state asks for.
 
-use std::fmt::Write as _;
-
 use crate::projection::acknowledged::Clocks;
 use crate::recovery::missing::MissingChange;
 
@@ -107,16 +105,19 @@ impl Blocked {
 }
 
 fn describe_awaited(sale: &str, peers: &[(String, String)]) -> String {
-    let mut names = String::new();
-    for (n, (id, listen)) in peers.iter().take(NAMED_MAX).enumerate() {
-        let _ = write!(names, "{}{id} ({listen})", if n == 0 { "" } else { ", " });
-    }
+    let names = list_peers(&peers[..peers.len().min(NAMED_MAX)]);
     let more = if peers.len() > NAMED_MAX { " and others" } else { "" };
     let first = peers.first().map_or("GATEWAY", |(id, _)| id);
     format!(
         "Redis was restarted or replaced. Recovery waits for the report of {names}{more}: reservations that only it acknowledged may \
          exist nowhere else. It must reach Redis; if it is gone for good: `gateway sale release {sale} {first}`"
     )
+}
+
+/// The ids of peers, and where they listen.
+pub(crate) fn list_peers(peers: &[(String, String)]) -> String {
+    let names: Vec<String> = peers.iter().map(|(id, listen)| format!("{id} ({listen})")).collect();
+    names.join(", ")
 }
 
 #[cfg(test)]

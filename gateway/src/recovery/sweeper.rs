@@ -144,18 +144,15 @@ pub async fn sweep<D: Dial>(
     sale: &Sale,
     entries: usize,
 ) -> Result<SweepOutcome, Failure> {
-    let args = [sale.identity(&live.epoch), sale.known_sequence().to_string(), entries.to_string()];
-    let reply = connection.call(live, Script::Expire, &sale.keys, &args).await?;
+    let args = (sale.identity(&live.epoch), sale.known_sequence(), entries);
+    let reply = connection.call(live, Script::Expire, &sale.keys, args).await?;
     let unreadable = || Failure::unreadable("a reply of the sweep that can't be read");
     let outcome = SweepOutcome::parse(Header::of(&reply)?, &reply).ok_or_else(unreadable)?;
     if outcome.ended > 0 {
         // A later buyer of this stock must find it free again, should Redis lose this.
-        let Header { sequence, time: at, sale_clock: clock, .. } = outcome.header;
+        let swept = Acknowledged::of("expire", outcome.header.sequence, &outcome.header, String::new());
         // No client gets an answer for a sweep, so that it does no harm where this is too late.
-        let _ = sale.acknowledged().acknowledge(
-            &live.epoch,
-            Acknowledged { sequence, kind: "expire", at, clock, fields: Vec::new(), rows: String::new() },
-        );
+        let _ = sale.acknowledged().acknowledge(&live.epoch, swept);
     }
     Ok(outcome)
 }

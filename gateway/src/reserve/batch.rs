@@ -24,7 +24,7 @@ use crate::domain::catalogue::Catalogue;
 use crate::domain::decision::Decision;
 #[cfg(feature = "fuzzing")]
 use crate::domain::decision::ReserveCommand;
-use crate::domain::decision::{Header, Shed};
+use crate::domain::decision::Shed;
 use crate::projection::acknowledged::Acknowledged;
 use crate::projection::read_model::Sale;
 use crate::store::connections::RedisConnections;
@@ -285,16 +285,15 @@ impl Batch {
             }
             decided.push((responder, decision));
         }
-        let Header { sequence, time: at, sale_clock: clock, .. } = decisions.header;
-        let acknowledged =
-            Acknowledged { sequence, kind: "reserve", at, clock, fields: Vec::new(), rows: winners };
-        let may_acknowledge = if acknowledged.rows.is_empty() {
+        let (header, sequence) = (&decisions.header, decisions.header.sequence);
+        let may_acknowledge = if winners.is_empty() {
             sale.acknowledged().may_acknowledge(&epoch)
         } else {
-            sale.acknowledged().acknowledge(&epoch, acknowledged)
+            let won = Acknowledged::of("reserve", sequence, header, winners);
+            sale.acknowledged().acknowledge(&epoch, won)
         };
         if goes_by_clocks && may_acknowledge {
-            sale.acknowledged().note_late_by(&decisions.header);
+            sale.acknowledged().note_late_by(header);
         }
         for (responder, decision) in decided {
             responder.answer(match decision {

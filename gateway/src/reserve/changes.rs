@@ -5,7 +5,7 @@ mod amendment;
 use std::sync::Arc;
 
 pub use amendment::Amendment;
-use redis::Value;
+use redis::{ToRedisArgs, Value};
 
 use crate::domain::decision::{Header, Shed};
 use crate::domain::identity::BUYER_CHARS;
@@ -112,8 +112,8 @@ async fn read_stored<D: Dial>(
     buyer_part: &str,
 ) -> Result<(Vec<Reservation>, Header, i64, LiveConnection<D::Conn>), Failure> {
     let live = connected(connection)?;
-    let args = [buyer_part, &sale.identity(&live.epoch), &sale.known_sequence().to_string()];
-    let reply = connection.call(&live, Script::Reservations, &sale.keys, &args).await;
+    let args = (buyer_part, sale.identity(&live.epoch), sale.known_sequence());
+    let reply = connection.call(&live, Script::Reservations, &sale.keys, args).await;
     let reply = reply.inspect_err(|failure| sale.note_refusal(failure))?;
     let (reservations, header, grace) = read_record(&sale.keys, buyer_part, &reply)?;
     let mut acknowledged = sale.acknowledged();
@@ -160,7 +160,7 @@ pub async fn confirm<D: Dial>(
     payment: &str,
     version: u64,
 ) -> Change {
-    let paid = change(connection, sale, id, Script::Confirm, &[payment, &version.to_string()]).await;
+    let paid = change(connection, sale, id, Script::Confirm, (payment, version)).await;
     paid.unwrap_or_else(|failure| failed(sale, &failure))
 }
 
@@ -174,7 +174,7 @@ pub async fn cancel<D: Dial>(
     if !by.may_see(id) {
         return Change::NotFound;
     }
-    let cancelled = change(connection, sale, id, Script::Cancel, &[by.word()]).await;
+    let cancelled = change(connection, sale, id, Script::Cancel, by.word()).await;
     cancelled.unwrap_or_else(|failure| failed(sale, &failure))
 }
 
@@ -206,21 +206,16 @@ pub async fn amend<D: Dial>(
         let unknown = amendment::unknown_changes(&catalogue, &current, &next);
         let limited =
             |name: &String| catalogue.place(name).is_some_and(|place| catalogue.items()[place].limited);
-        let without_limit = next.items().into_iter().chain(current.items()).filter(|name| !limited(name));
+        let items = next.items().into_iter().chain(current.items());
+        let without_limit: Vec<String> = items.filter(|name| !limited(name)).collect();
         // The ledger reports it, if it has this definition.
         let model = if unknown.is_empty() { &next.model } else { "?" };
         let dash = |text: String| if text.is_empty() { "-".to_owned() } else { text };
-        let mut args = vec![
-            catalogue.revision.to_string(),
-            current.version.to_string(),
-            by.word().to_owned(),
-            model.to_owned(),
-            dash(next.packages.join(",")),
-            dash(next.store.clone().unwrap_or_default()),
-            dash(next.unavailable.join(",")),
-        ];
-        args.extend(without_limit);
-        last = match change(connection, sale, id, Script::Amend, &args).await {
+        let (packages, unavailable) = (dash(next.packages.join(",")), dash(next.unavailable.join(",")));
+        let store = dash(next.store.clone().unwrap_or_default());
+        let content = (model, packages, store, unavailable, without_limit);
+        let args = (catalogue.revision, current.version, by.word(), content);
+        last = match change(connection, sale, id, Script::Amend, args).await {
             Ok(changed @ Change::Changed(_)) => changed,
             Ok(Change::UnknownItem(_)) => return Change::UnknownItem(unknown),
             Ok(done) => return done,
@@ -242,10 +237,10 @@ async fn change<D: Dial>(
     sale: &Sale,
     id: &str,
     script: Script,
-    args: &[impl redis::ToRedisArgs],
+    args: impl ToRedisArgs,
 ) -> Result<Change, Failure> {
     let live = connected(connection)?;
-    let args = (&[&*sale.identity(&live.epoch), &sale.known_sequence().to_string(), id], args);
+    let args = (sale.identity(&live.epoch), sale.known_sequence(), id, args);
     let reply = connection.call(&live, script, &sale.keys, args).await;
     let reply = reply.inspect_err(|failure| sale.note_refusal(failure))?;
     let (change, header) = read_change(id, &reply)?;
@@ -281,9 +276,7 @@ fn acknowledge_change(
     {
         // The buyer's name is in the record already: an earlier change made the reservation.
         let rows = format!("{} {NAMELESS} {}", &id[..BUYER_CHARS], text(row).unwrap_or_default());
-        let (at, clock) = (header.time, header.sale_clock);
-        return acknowledged
-            .acknowledge(epoch, Acknowledged { sequence, kind, at, clock, fields: Vec::new(), rows });
+        return acknowledged.acknowledge(epoch, Acknowledged::of(kind, sequence, &header, rows));
     }
     match change {
         Change::NotHeld(r) if r.state == State::Held || is_late(reply) => {

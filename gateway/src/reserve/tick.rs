@@ -15,10 +15,9 @@ pub async fn tick<D: Dial>(
     sale: &Sale,
 ) -> Result<(Header, Vec<Option<i64>>), Failure> {
     let read_model = sale.read_model();
-    let items = read_model.catalogue.counted().iter().map(|item| item.name.clone());
-    let args: Vec<String> =
-        [sale.identity(&live.epoch), sale.known_sequence().to_string()].into_iter().chain(items).collect();
-    let reply = connection.call(live, Script::Tick, &sale.keys, &args).await?;
+    let items: Vec<&str> = read_model.catalogue.counted().iter().map(|item| item.name.as_str()).collect();
+    let args = (sale.identity(&live.epoch), sale.known_sequence(), items);
+    let reply = connection.call(live, Script::Tick, &sale.keys, args).await?;
     let header = Header::of(&reply)?;
     sale.acknowledged().trust_epoch(&live.epoch);
     let counters = reply.get(2).and_then(texts);
@@ -34,6 +33,6 @@ pub(crate) async fn note_clocks<D: Dial>(
     live: &LiveConnection<D::Conn>,
     sale: &Sale,
 ) -> Result<Header, Failure> {
-    let args = [sale.identity(&live.epoch), sale.known_sequence().to_string()];
-    Header::of(&connection.call(live, Script::Tick, &sale.keys, &args).await?)
+    let args = (sale.identity(&live.epoch), sale.known_sequence());
+    Header::of(&connection.call(live, Script::Tick, &sale.keys, args).await?)
 }

@@ -69,10 +69,10 @@ impl Durability {
     pub async fn check(self, conn: &mut impl ConnectionLike) -> RedisResult<DurabilityCheck> {
         match self {
             Self::None => Ok(DurabilityCheck::Met),
-            Self::Aof => Ok(appends(&info(conn, "persistence").await?)),
-            Self::Fsync => {
+            Self::Aof | Self::Fsync => {
                 let appends = appends(&info(conn, "persistence").await?);
-                if appends == DurabilityCheck::Met { syncs(conn).await } else { Ok(appends) }
+                let is_met = appends == DurabilityCheck::Met;
+                if is_met && self == Self::Fsync { syncs(conn).await } else { Ok(appends) }
             }
             Self::Replicas(wanted) => Ok(in_step(&info(conn, "replication").await?, wanted)),
         }

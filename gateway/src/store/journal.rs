@@ -293,11 +293,7 @@ impl Cursor {
 
     /// The last entry that is completely before the cursor, so that reading continues after it.
     fn whole_entries(&self) -> u64 {
-        if self.change >= self.changes || self.change == usize::MAX {
-            self.sequence
-        } else {
-            self.sequence.saturating_sub(1)
-        }
+        if self.change >= self.changes { self.sequence } else { self.sequence.saturating_sub(1) }
     }
 }
 

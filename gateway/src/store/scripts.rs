@@ -184,11 +184,7 @@ impl Scripts {
         }
         let (acknowledged, mark, reply) = (answers.pop(), answers.pop(), answers.pop());
         // An error inside the reply is one of Redis itself, as above.
-        let reply = match reply.unwrap_or(Value::Nil).extract_error()? {
-            Value::Array(reply) => reply,
-            other => return Err(unreadable("a script", "a list", &shape(&other)).into()),
-        };
-        let reply = accept(reply)?;
+        let reply = accept(list("a script", reply.unwrap_or(Value::Nil).extract_error()?)?)?;
         if let Err(error) = mark.unwrap_or(Value::Nil).extract_error() {
             return Err(Failure::Unknown(format!(
                 "it was done, but the replica acknowledgements are unknown: {error}"

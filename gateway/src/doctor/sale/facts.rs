@@ -4,7 +4,7 @@ use crate::doctor::redis::RedisInstance;
 use crate::domain::definition::Definition;
 use crate::domain::sale::SaleControls;
 use crate::manage::admin::Admin;
-use crate::manage::audit::{self, AuditReport};
+use crate::manage::audit::AuditReport;
 use crate::store::keys::Keys;
 use crate::store::scripts::{Failure, Refusal};
 
