@@ -5,7 +5,6 @@ pub mod body;
 pub mod connection_caps;
 pub mod cors;
 pub mod drain;
-mod first_byte;
 mod frame_budget;
 mod head_timer;
 mod http2;

@@ -45,7 +45,8 @@ pub(crate) fn decision(sale: &Sale, read_model: &ReadModel, decision: Decision) 
             Refused::new(problem::SALE_NOT_OPEN, ["The sale opens at ", &opens_at, "."].concat())
                 .with("opens_at", opens_at)
                 .with("server_time", rfc3339(time))
-                .retry_after_opening(until)
+                // All clients wait for the same instant: the spread is short, so that none is late by it.
+                .retry_after_spread(until, 250)
         }
         Decision::Paused => Refused::new(
             problem::SALE_PAUSED,
@@ -62,13 +63,6 @@ pub(crate) fn decision(sale: &Sale, read_model: &ReadModel, decision: Decision) 
         Decision::NotTaken(why) => Refused::not_taken(why),
         Decision::Unknown => Refused::unknown(),
     })
-}
-
-impl Refused {
-    /// All clients wait for the same instant: the spread is short, so that none is late by it.
-    fn retry_after_opening(self, until_ms: u64) -> Self {
-        self.retry_after_spread(until_ms, 250)
-    }
 }
 
 /// The response to a call on one reservation.

@@ -20,17 +20,28 @@ use crate::http::request::query;
 use crate::http::respond::{self, Answer, Refused};
 use crate::telemetry::labels::{Route, Stage};
 
-/// The resource that a path names.
+/// The methods of a resource, each with its route; other methods are counted under the first one.
+type Calls = &'static [(&'static str, Route)];
+
+const TIME: Calls = &[("GET", Route::Time), ("HEAD", Route::Time)];
+const PROBLEM: Calls = &[("GET", Route::Problem), ("HEAD", Route::Problem)];
+const SALE: Calls = &[("GET", Route::Sale), ("HEAD", Route::Sale)];
+const STORES: Calls = &[("GET", Route::Stores), ("HEAD", Route::Stores)];
+const RESERVATIONS: Calls =
+    &[("GET", Route::Reservations), ("HEAD", Route::Reservations), ("POST", Route::Reserve)];
+const RESERVATION: Calls =
+    &[("GET", Route::Reservation), ("HEAD", Route::Reservation), ("PATCH", Route::Amend)];
+const CONFIRM: Calls = &[("POST", Route::Confirm)];
+const CANCEL: Calls = &[("POST", Route::Cancel)];
+
+/// What a path names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Path<'a> {
-    Time,
-    Problem(&'a str),
-    Sale(&'a str),
-    Stores(&'a str),
-    Reservations(&'a str),
-    Reservation(&'a str, &'a str),
-    Confirm(&'a str, &'a str),
-    Cancel(&'a str, &'a str),
+struct Path<'a> {
+    calls: Calls,
+    /// The sale, or the problem.
+    name: &'a str,
+    /// The reservation.
+    id: &'a str,
 }
 
 fn path(text: &str) -> Option<Path<'_>> {
@@ -42,56 +53,46 @@ fn path(text: &str) -> Option<Path<'_>> {
         rest = slash.map(|at| &text[at + 1..]);
         Some(&text[..slash.unwrap_or(text.len())])
     });
-    let found = match (parts.next()?, parts.next()?) {
-        ("problems", name) => Path::Problem(name),
-        ("v1", "time") => Path::Time,
+    let (calls, name, id) = match (parts.next()?, parts.next()?) {
+        ("problems", name) => (PROBLEM, name, ""),
+        ("v1", "time") => (TIME, "", ""),
         ("v1", "sales") => {
             let sale = parts.next()?;
             match (parts.next(), parts.next(), parts.next()) {
-                (None, ..) => Path::Sale(sale),
-                (Some("stores"), None, _) => Path::Stores(sale),
-                (Some("reservations"), None, _) => Path::Reservations(sale),
-                (Some("reservations"), Some(id), None) => Path::Reservation(sale, id),
-                (Some("reservations"), Some(id), Some("confirm")) => Path::Confirm(sale, id),
-                (Some("reservations"), Some(id), Some("cancel")) => Path::Cancel(sale, id),
+                (None, ..) => (SALE, sale, ""),
+                (Some("stores"), None, _) => (STORES, sale, ""),
+                (Some("reservations"), None, _) => (RESERVATIONS, sale, ""),
+                (Some("reservations"), Some(id), None) => (RESERVATION, sale, id),
+                (Some("reservations"), Some(id), Some("confirm")) => (CONFIRM, sale, id),
+                (Some("reservations"), Some(id), Some("cancel")) => (CANCEL, sale, id),
                 _ => return None,
             }
         }
         _ => return None,
     };
-    parts.next().is_none().then_some(found)
+    parts.next().is_none().then_some(Path { calls, name, id })
 }
 
 impl Path<'_> {
-    fn methods(self) -> &'static [&'static str] {
-        match self {
-            Self::Time | Self::Problem(_) | Self::Sale(_) | Self::Stores(_) => &["GET", "HEAD"],
-            Self::Reservations(_) => &["GET", "HEAD", "POST"],
-            Self::Reservation(..) => &["GET", "HEAD", "PATCH"],
-            Self::Confirm(..) | Self::Cancel(..) => &["POST"],
-        }
+    /// The route of a call; `None`: the path has other methods.
+    fn call(self, method: &Method) -> Option<Route> {
+        self.calls.iter().find(|(name, _)| *name == method.as_str()).map(|(_, route)| *route)
     }
 
-    fn route(self, method: &Method) -> Route {
-        match self {
-            Self::Time => Route::Time,
-            Self::Problem(_) => Route::Problem,
-            Self::Sale(_) => Route::Sale,
-            Self::Stores(_) => Route::Stores,
-            Self::Reservations(_) if method == Method::POST => Route::Reserve,
-            Self::Reservations(_) => Route::Reservations,
-            Self::Reservation(..) if method == Method::PATCH => Route::Amend,
-            Self::Reservation(..) => Route::Reservation,
-            Self::Confirm(..) => Route::Confirm,
-            Self::Cancel(..) => Route::Cancel,
-        }
+    /// The methods, as `Allow` lists them.
+    fn allow(self) -> String {
+        self.calls.iter().map(|(method, _)| *method).collect::<Vec<_>>().join(", ")
     }
 }
 
 /// The route that a request is counted under.
 #[must_use]
 pub fn route(parts: &Parts) -> Route {
-    path(parts.uri.path()).map_or(Route::None, |path| path.route(&parts.method))
+    counted_route(path(parts.uri.path()), &parts.method)
+}
+
+fn counted_route(path: Option<Path<'_>>, method: &Method) -> Route {
+    path.map_or(Route::None, |path| path.call(method).unwrap_or(path.calls[0].1))
 }
 
 /// Answers one request on the public listener; `arrived` is when its head arrived.
@@ -102,7 +103,7 @@ pub async fn answer(worker: &Worker, peer: &Peer, parts: &Parts, body: Incoming,
         note_unlisted_proxy(worker, peer);
     }
     let path = path(parts.uri.path());
-    let mut answer = match path.and_then(|path| cors.preflight(origin.as_ref(), parts, path.methods())) {
+    let mut answer = match path.and_then(|path| cors.preflight(origin.as_ref(), parts, || path.allow())) {
         Some(preflight) => preflight,
         None => {
             let is_counted = Cell::new(false);
@@ -116,7 +117,7 @@ pub async fn answer(worker: &Worker, peer: &Peer, parts: &Parts, body: Incoming,
         }
     };
     cors.mark(&mut answer, origin);
-    answer.body_mut().route = Some(path.map_or(Route::None, |path| path.route(&parts.method)));
+    answer.body_mut().route = Some(counted_route(path, &parts.method));
     answer
 }
 
@@ -131,10 +132,7 @@ async fn dispatch(
     request::check_head(parts)?;
     let path = path.ok_or_else(nothing_here)?;
     // HEAD is handled as GET: hyper, or `http2.rs` for HTTP/2, drops the body.
-    let method = if parts.method == Method::HEAD { &Method::GET } else { &parts.method };
-    if !path.methods().contains(&method.as_str()) {
-        return Err(Refused::method_not_allowed(&path.methods().join(", ")));
-    }
+    let route = path.call(&parts.method).ok_or_else(|| Refused::method_not_allowed(&path.allow()))?;
     let anonymous = || {
         is_counted.set(true);
         worker.admit_anonymous(peer, parts, arrived)
@@ -144,60 +142,59 @@ async fn dispatch(
         is_counted.set(true);
         Ok(Caller::new(worker, worker.identify(peer, parts, arrived)?, arrived))
     };
-    match path {
-        Path::Time => {
+    match route {
+        Route::Time => {
             let [] = query(parts, [])?;
             anonymous()?;
             Ok(sales::time(time(worker, arrived)))
         }
-        Path::Problem(name) => {
+        Route::Problem => {
             let [] = query(parts, [])?;
             anonymous()?;
-            explain(name)
+            explain(path.name)
         }
-        Path::Sale(id) => {
-            let sale = worker.sale(id)?;
+        Route::Sale => {
+            let sale = worker.sale(path.name)?;
             anonymous()?;
             Ok(worker.pages.answer(&sale, parts))
         }
-        Path::Stores(id) => {
+        Route::Stores => {
             let wanted = StoresWanted::read(parts)?;
-            let sale = worker.sale(id)?;
+            let sale = worker.sale(path.name)?;
             anonymous()?;
             sales::stores(&sale, wanted)
         }
-        Path::Reservations(sale) if method == Method::POST => {
+        Route::Reserve => {
             let caller = caller()?;
             worker.recorder.stage(Stage::Identify, arrived.elapsed());
-            let answer = reservations::reserve(&caller, sale, parts, body).await;
+            let answer = reservations::reserve(&caller, path.name, parts, body).await;
             caller.count_refusal(answer)
         }
         // Boxed, so that the future of a tap is small.
         _ => {
             let caller = caller()?;
-            let answer = of_reservation(&caller, (path, method), parts, body).boxed_local().await;
+            let answer = of_reservation(&caller, path, route, parts, body).boxed_local().await;
             caller.count_refusal(answer)
         }
     }
 }
 
-/// Answers a call on an existing reservation.
+/// Answers a call on existing reservations.
 async fn of_reservation(
     caller: &Caller<'_>,
-    (path, method): (Path<'_>, &Method),
+    Path { name: sale, id, .. }: Path<'_>,
+    route: Route,
     parts: &Parts,
     body: Incoming,
 ) -> Result<Answer, Refused> {
     let [] = query(parts, [])?;
-    match path {
-        Path::Reservations(sale) => reservations::list(caller, sale).await,
-        Path::Reservation(sale, id) if method == Method::PATCH => {
-            reservations::amend(caller, (sale, id), parts, body).await
-        }
-        Path::Reservation(sale, id) => reservations::get(caller, (sale, id)).await,
-        Path::Confirm(sale, id) => reservations::confirm(caller, (sale, id), parts, body).await,
-        Path::Cancel(sale, id) => reservations::cancel(caller, (sale, id)).await,
-        Path::Time | Path::Problem(_) | Path::Sale(_) | Path::Stores(_) => Err(nothing_here()),
+    match route {
+        Route::Reservations => reservations::list(caller, sale).await,
+        Route::Reservation => reservations::get(caller, (sale, id)).await,
+        Route::Amend => reservations::amend(caller, (sale, id), parts, body).await,
+        Route::Confirm => reservations::confirm(caller, (sale, id), parts, body).await,
+        Route::Cancel => reservations::cancel(caller, (sale, id)).await,
+        _ => Err(nothing_here()),
     }
 }
 

@@ -77,13 +77,18 @@ impl Cors {
     /// The response to a preflight from a listed origin for a path with these methods; `None` if it is
     /// not a preflight.
     #[must_use]
-    pub fn preflight(&self, origin: Option<&HeaderValue>, parts: &Parts, methods: &[&str]) -> Option<Answer> {
+    pub fn preflight(
+        &self,
+        origin: Option<&HeaderValue>,
+        parts: &Parts,
+        methods: impl FnOnce() -> String,
+    ) -> Option<Answer> {
         origin?;
         (parts.method == Method::OPTIONS && parts.headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD))
             .then_some(())?;
         let mut answer = respond::preflight();
         let headers = answer.headers_mut();
-        headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_str(&methods.join(", ")).ok()?);
+        headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::try_from(methods()).ok()?);
         headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, self.headers.clone()?);
         // Ten minutes: long enough for a launch, short enough for a change of the list.
         headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));

@@ -61,6 +61,19 @@ pub(super) async fn end_idle(mut stream: impl AsyncRead + AsyncWrite + Unpin, by
     close(stream, LINGER, bytes_max).await
 }
 
+/// Ends a connection without a request; in a drain a client of HTTP/1.1 gets a response.
+pub(super) async fn end_unused(
+    how: Ended,
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    is_http1: bool,
+    bytes_max: usize,
+) -> Ended {
+    if how == Ended::Stopped && is_http1 {
+        end_idle(stream, bytes_max).await;
+    }
+    how
+}
+
 /// Refuses a connection over a cap. In plain text it gets a 503, without a permit. With TLS there is no
 /// response, because a handshake costs more than the cap saves.
 pub(super) fn refuse<H: Handler>(

@@ -1,4 +1,4 @@
-//! The settings of a listener: TLS, proxies and caps apply before the first request.
+//! A listener: its settings, and what its connections share. TLS, proxies and caps apply before the first request.
 
 use std::cell::Cell;
 use std::future::Future;
@@ -7,10 +7,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 
 use crate::http::connection_caps::{CapExceeded, ConnectionCaps, ConnectionPermit};
 use crate::http::drain::Drain;
-use crate::http::first_byte::first_byte;
 use crate::http::lifetime::Lifetime;
 use crate::http::peer::{Peer, TrustedProxies};
 use crate::http::server::{Connected, ConnectionLimits};
@@ -64,12 +64,23 @@ impl<H> Listening<H> {
         Rc::new(Connected { handler: self.handler.clone(), peer, lifetime })
     }
 
-    /// Waits for the first byte of a connection.
+    /// Waits for the first byte of a connection, before any resources are spent on it; the error is the end of one
+    /// without a byte. A byte has precedence over the drain: a request that was sent is answered.
     pub(super) async fn first_byte(
         &self,
         first: impl Future<Output = io::Result<usize>>,
     ) -> Result<(), Ended> {
-        first_byte(first, self.limits.first_byte_timeout, &self.drain).await
+        let opened = Instant::now();
+        tokio::select! {
+            biased;
+            read = tokio::time::timeout(self.limits.first_byte_timeout, first) => match read {
+                Ok(Ok(1..)) => Ok(()),
+                // The client closed it.
+                Ok(Ok(0) | Err(_)) => Err(Ended::Dropped),
+                Err(_) => Err(Ended::NothingSent),
+            },
+            () = self.drain.closes_unused(opened) => Err(Ended::Stopped),
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! <https://www.haproxy.org/download/3.2/doc/proxy-protocol.txt>, section 2.2.
 
+use std::error::Error;
 use std::io;
 use std::net::IpAddr;
 
@@ -28,7 +29,7 @@ pub(crate) async fn read(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Op
     }
     bytes.resize(FIXED_BYTES + rest, 0);
     stream.read_exact(&mut bytes[FIXED_BYTES..]).await?;
-    let header = Header::try_from(&bytes[..]).map_err(refused_as)?;
+    let header = Header::try_from(&bytes[..]).map_err(refused)?;
     if header.command == Command::Local {
         return Ok(None);
     }
@@ -41,12 +42,8 @@ pub(crate) async fn read(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Op
     }
 }
 
-fn refused(reason: &'static str) -> io::Error {
+fn refused(reason: impl Into<Box<dyn Error + Send + Sync>>) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, reason)
-}
-
-fn refused_as(error: ppp::v2::ParseError) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, error)
 }
 
 #[cfg(test)]

@@ -110,24 +110,18 @@ impl OpsTokens {
 impl TokenTable {
     fn read(path: &Path) -> Result<(Self, Metadata), Vec<String>> {
         let (bytes, metadata) = read(path).map_err(|problem| vec![problem])?;
-        let entries = Self::parse(&bytes).map_err(|problems| {
-            let describe = |(line, problem)| match line {
-                Some(line) => format!("{WHAT} {}:{line}: {problem}", path.display()),
-                None => format!("{WHAT} {}: {problem}", path.display()),
-            };
-            problems.into_iter().map(describe).collect::<Vec<_>>()
-        })?;
-        Ok((entries, metadata))
+        Ok((Self::parse(path, &bytes)?, metadata))
     }
 
-    fn parse(bytes: &[u8]) -> Result<Self, Vec<(Option<usize>, String)>> {
+    fn parse(path: &Path, bytes: &[u8]) -> Result<Self, Vec<String>> {
+        let file = path.display();
         let mut problems = Vec::new();
         let mut entries = Vec::new();
         // The first line of each name and token.
         let mut names = HashMap::new();
         let mut tokens = HashMap::new();
         for (number, fields) in lines(bytes) {
-            let mut report = |problem: String| problems.push((Some(number), problem));
+            let mut report = |problem: String| problems.push(format!("{WHAT} {file}:{number}: {problem}"));
             let Some(TokenLine { name, token, role }) = fields else {
                 report("not `NAME TOKEN [ROLE]`; write a name, a token and, if need be, a role".into());
                 continue;
@@ -160,7 +154,7 @@ impl TokenTable {
             }
         }
         if entries.is_empty() && problems.is_empty() {
-            problems.push((None, "no token in it; add a line `NAME TOKEN`".into()));
+            problems.push(format!("{WHAT} {file}: no token in it; add a line `NAME TOKEN`"));
         }
         if problems.is_empty() { Ok(Self(entries)) } else { Err(problems) }
     }

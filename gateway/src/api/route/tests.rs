@@ -4,14 +4,18 @@ use super::*;
 
 #[test]
 fn paths_are_whole() {
-    assert_eq!(path("/v1/time"), Some(Path::Time));
-    assert_eq!(path("/v1/sales/s"), Some(Path::Sale("s")));
-    assert_eq!(path("/v1/sales/s/stores"), Some(Path::Stores("s")));
-    assert_eq!(path("/v1/sales/s/reservations"), Some(Path::Reservations("s")));
-    assert_eq!(path("/v1/sales/s/reservations/i"), Some(Path::Reservation("s", "i")));
-    assert_eq!(path("/v1/sales/s/reservations/i/confirm"), Some(Path::Confirm("s", "i")));
-    assert_eq!(path("/v1/sales/s/reservations/i/cancel"), Some(Path::Cancel("s", "i")));
-    assert_eq!(path("/problems/sold-out"), Some(Path::Problem("sold-out")));
+    for (text, calls, name, id) in [
+        ("/v1/time", TIME, "", ""),
+        ("/v1/sales/s", SALE, "s", ""),
+        ("/v1/sales/s/stores", STORES, "s", ""),
+        ("/v1/sales/s/reservations", RESERVATIONS, "s", ""),
+        ("/v1/sales/s/reservations/i", RESERVATION, "s", "i"),
+        ("/v1/sales/s/reservations/i/confirm", CONFIRM, "s", "i"),
+        ("/v1/sales/s/reservations/i/cancel", CANCEL, "s", "i"),
+        ("/problems/sold-out", PROBLEM, "sold-out", ""),
+    ] {
+        assert_eq!(path(text), Some(Path { calls, name, id }));
+    }
     for none in [
         "",
         "/",

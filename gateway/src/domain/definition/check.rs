@@ -23,20 +23,12 @@ const PER_BUYER_DEFAULT: u32 = 1;
 const ATTEMPTS_DEFAULT: u32 = 5;
 /// The limit of `per_buyer` and `attempts`.
 const TIMES_MAX: u32 = 100;
-/// The keys of `[sale]`.
-const TERMS: [&str; 11] = [
-    "id",
-    "name",
-    "opens_at",
-    "closes_at",
-    "hold",
-    "grace",
-    "per_buyer",
-    "attempts",
-    "currency",
-    "deposit",
-    "rehearsal",
-];
+/// The keys of `[sale]`, of a model, a package and a store.
+const TERMS: &str =
+    "id, name, opens_at, closes_at, hold, grace, per_buyer, attempts, currency, deposit, rehearsal";
+const MODEL: &str = "id, name, price, stock";
+const PACKAGE: &str = "id, name, price, stock, models";
+const STORE: &str = "id, name, city, capacity";
 
 /// Checks the tree; all mistakes, with those found before.
 pub(super) fn check(
@@ -53,24 +45,23 @@ pub(super) fn check(
 /// checked.
 fn definition(root: &Node<'_>, source: DefinitionSource, mistakes: &Mistakes) -> Option<Definition> {
     let name = |value: &RawValue<'_>| rules::words(value, NAME_CHARS_MAX, source);
-    let root = Table::open(root, &FieldPath::Root, &["sale", "model", "package", "stores"], mistakes)?;
+    let root = Table::open(root, &FieldPath::Root, "sale, model, package, stores", mistakes)?;
     let sale = terms(&root, name);
-    let models = list(&root, "model", 1..=MODELS_MAX, &["id", "name", "price", "stock"], |table| Model {
+    let models = list(&root, "model", 1..=MODELS_MAX, MODEL, |table| Model {
         id: table.needed("id", rules::item_id),
         name: table.needed("name", name),
         price: table.needed("price", price),
         stock: table.may("stock", stock),
     });
     let known = model_ids(&root);
-    let keys = ["id", "name", "price", "stock", "models"];
-    let packages = list(&root, "package", 0..=PACKAGES_MAX, &keys, |table| Package {
+    let packages = list(&root, "package", 0..=PACKAGES_MAX, PACKAGE, |table| Package {
         id: table.needed("id", rules::item_id),
         name: table.needed("name", name),
         price: table.needed("price", price),
         stock: table.may("stock", stock),
         models: table.field("models").map(|field| fits(table, field, &known)),
     });
-    let stores = list(&root, "stores", 0..=STORES_MAX, &["id", "name", "city", "capacity"], |table| Store {
+    let stores = list(&root, "stores", 0..=STORES_MAX, STORE, |table| Store {
         id: table.needed("id", rules::item_id),
         name: table.needed("name", name),
         city: table.needed("city", |value| rules::words(value, CITY_CHARS_MAX, source)),
@@ -85,7 +76,7 @@ fn terms(root: &Table<'_, '_>, name: impl Fn(&RawValue<'_>) -> RuleResult<String
         return None;
     };
     let way = FieldPath::Key(root.way, "sale");
-    let table = Table::open(&field.value, &way, &TERMS, root.mistakes)?;
+    let table = Table::open(&field.value, &way, TERMS, root.mistakes)?;
     let id = table.needed("id", rules::sale_id);
     let name = table.needed("name", name);
     let opens_at = table.required("opens_at", rules::instant);
@@ -180,7 +171,7 @@ fn list<T>(
     root: &Table<'_, '_>,
     key: &str,
     count: RangeInclusive<usize>,
-    keys: &[&str],
+    keys: &str,
     read: impl Fn(&Table<'_, '_>) -> T,
 ) -> Vec<T> {
     let (way, mistakes) = (FieldPath::Key(root.way, key), root.mistakes);

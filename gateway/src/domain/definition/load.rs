@@ -66,8 +66,10 @@ fn stores_file<'a>(root: &Node<'a>, mistakes: &Mistakes) -> Option<(String, Sour
     };
     let stores = fields.iter().find(|field| field.key == "stores")?;
     let way = FieldPath::Key(&FieldPath::Root, "stores");
-    let table = Table::open(&stores.value, &way, &["file"], mistakes)?;
-    let name = table.required("file", |value| rules::path(value, PATH_CHARS_MAX))?;
+    let table = Table::open(&stores.value, &way, "file", mistakes)?;
+    // Byte for byte: a file's name may have any Unicode form.
+    let rule = |value: &RawValue<'_>| rules::words(value, PATH_CHARS_MAX, DefinitionSource::Ledger);
+    let name = table.required("file", rule)?;
     Some((name, table.field("file")?.value.place))
 }
 

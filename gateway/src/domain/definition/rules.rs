@@ -74,11 +74,6 @@ pub(super) fn words(value: &RawValue<'_>, chars_max: usize, source: DefinitionSo
     Ok(text.into_owned())
 }
 
-/// A file path, byte for byte: a file's name may have any Unicode form.
-pub(super) fn path(value: &RawValue<'_>, chars_max: usize) -> RuleResult<String> {
-    words(value, chars_max, DefinitionSource::Ledger)
-}
-
 pub(super) fn currency(value: &RawValue<'_>) -> RuleResult<String> {
     match value {
         RawValue::Text(text) if text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_uppercase()) => {

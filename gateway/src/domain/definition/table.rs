@@ -15,30 +15,28 @@ pub(super) struct Table<'n, 'a> {
 }
 
 impl<'n, 'a> Table<'n, 'a> {
-    /// Reports keys that are not among `keys`, and duplicate keys.
+    /// Reports keys that are not among `keys`, a list as messages show it, and duplicate keys.
     pub(super) fn open(
         node: &'n Node<'a>,
         way: &'n FieldPath<'n>,
-        keys: &[&str],
+        keys: &str,
         mistakes: &'n Mistakes,
     ) -> Option<Self> {
         let RawValue::Table(fields) = &node.value else {
-            mistakes.wrong(node.place, way, format!("must be a table with {}", keys.join(", ")));
+            mistakes.wrong(node.place, way, format!("must be a table with {keys}"));
             return None;
         };
         let mut seen = 0_u64;
         for field in fields {
-            let what = match keys.iter().position(|key| *key == field.key) {
+            let what = match keys.split(", ").position(|key| key == field.key) {
                 Some(at) if seen & (1 << at) == 0 => {
                     seen |= 1 << at;
                     continue;
                 }
                 Some(_) => format!("`{}` appears twice", field.key),
-                None => match closest(&field.key, keys) {
+                None => match closest(&field.key, &keys.split(", ").collect::<Vec<_>>()) {
                     Some(key) => format!("unknown key `{}`; is `{key}` meant?", shown(&field.key)),
-                    None => {
-                        format!("unknown key `{}`; expected one of {}", shown(&field.key), keys.join(", "))
-                    }
+                    None => format!("unknown key `{}`; expected one of {keys}", shown(&field.key)),
                 },
             };
             mistakes.wrong(field.place, &FieldPath::Key(way, &field.key), what);

@@ -130,7 +130,7 @@ proptest! {
             changes: watch::Sender::new(()),
         };
         for file in [&file, FILE.as_bytes()] {
-            if let Ok(entries) = TokenTable::parse(file) {
+            if let Ok(entries) = TokenTable::parse(Path::new("tokens"), file) {
                 prop_assert!(of(entries).authenticate(Some(&authorization)).is_none());
             }
         }
