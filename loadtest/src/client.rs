@@ -144,10 +144,7 @@ pub(crate) struct Client {
 }
 
 /// The right to have one request in flight.
-pub(crate) struct Turn<'a> {
-    /// The semaphore is never closed; without a permit the request would just go out.
-    _permit: Option<SemaphorePermit<'a>>,
-}
+pub(crate) type Turn<'a> = SemaphorePermit<'a>;
 
 /// The User-Agent of all requests.
 pub(crate) const USER_AGENT: &str = "launchgate-loadtest";
@@ -174,7 +171,7 @@ impl Client {
 
     /// The base URL that the n-th caller talks to; a retry goes to the next one.
     pub(crate) fn gateway(&self, n: usize) -> &str {
-        self.pool(n).base()
+        &self.pool(n).base
     }
 
     fn pool(&self, n: usize) -> &Pool {
@@ -186,35 +183,28 @@ impl Client {
         self.gateways.len()
     }
 
-    /// Waits until one more request may be in flight.
-    pub(crate) async fn turn(&self) -> Turn<'_> {
-        Turn { _permit: self.in_flight.acquire().await.ok() }
+    /// Waits until one more request may be in flight. The semaphore is never closed; without a permit
+    /// the request would just go out.
+    pub(crate) async fn turn(&self) -> Option<Turn<'_>> {
+        self.in_flight.acquire().await.ok()
     }
 
-    /// Sends the request once, when it is its turn.
+    /// Sends the request once, in the caller's turn or the next one. The clock starts when a connection
+    /// may be used; nothing is sent or waited for past the deadline.
     pub(crate) async fn send(
         &self,
+        turn: Option<Turn<'_>>,
         gateway: usize,
         request: &Request,
         timeout: Duration,
         deadline: Instant,
     ) -> Answer {
-        let turn = self.turn().await;
-        self.send_in(turn, gateway, request, timeout, deadline).await
-    }
-
-    /// Sends the request once. The clock starts now that a connection may be used; nothing is
-    /// sent or waited for past the deadline.
-    pub(crate) async fn send_in(
-        &self,
-        _turn: Turn<'_>,
-        gateway: usize,
-        request: &Request,
-        timeout: Duration,
-        deadline: Instant,
-    ) -> Answer {
+        let _turn = match turn {
+            Some(turn) => Some(turn),
+            None => self.turn().await,
+        };
         let pool = self.pool(gateway);
-        let request = request.made(pool.host());
+        let request = request.made(pool.host.as_str());
         let sent = Instant::now();
         let timeout = timeout.min(deadline.saturating_duration_since(sent));
         if timeout.is_zero() {

@@ -5,7 +5,6 @@ pub(crate) mod capacity;
 pub(crate) mod judge;
 pub(crate) mod prepare;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -16,7 +15,6 @@ use crate::base::clock::{self, to_the_ms};
 use crate::base::console;
 use crate::base::failure::Failure;
 use crate::base::requests::REQUESTS;
-use crate::base::scenario::Scenario;
 use crate::cli::{Command, RunOptions};
 use crate::live::metrics::{Listen, Metrics, Moment, Moments, Sources};
 use crate::live::{Live, View};
@@ -125,12 +123,4 @@ pub(crate) async fn gather(mut run: Run, load: &Load, monitor: SelfMonitor) -> R
     run.clock_error_ms += lasted * 1000.0 * CLOCK_DRIFT;
     let figures = load.figures().clone();
     RunRecord::new(run, monitor.finish(), figures, history)
-}
-
-/// The weights of a run: one scenario, or the profile's mix.
-fn mix(scenario: Option<Scenario>, profile: &crate::plan::profile::Profile) -> BTreeMap<Scenario, u32> {
-    match scenario {
-        Some(scenario) => BTreeMap::from([(scenario, 1)]),
-        None => profile.mix.clone(),
-    }
 }

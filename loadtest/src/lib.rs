@@ -29,7 +29,7 @@ pub use base::outcome::Outcome;
 pub use base::scenario::Scenario;
 pub use load::history::{Amend, Exchange, ExchangeLog, Hold, SoldOut, Step, TapHistory};
 pub use plan::selection::Selection;
-pub use proof::reconcile::{Rule, Violation};
+pub use proof::rules::{Rule, Violation};
 pub use proof::run_record::RunRecord;
 pub use verdict::{Arrived, Quantiles, VerdictSummary, Word};
 

@@ -99,17 +99,13 @@ impl RunInstants {
 
 /// A scenario's starts; each is taken once, by whichever goose user comes first.
 pub(crate) struct Queue {
-    line: ScenarioStarts,
+    pub(crate) line: ScenarioStarts,
     next: AtomicUsize,
 }
 
 impl Queue {
     pub(crate) fn new(line: ScenarioStarts) -> Queue {
         Queue { line, next: AtomicUsize::new(0) }
-    }
-
-    pub(crate) fn line(&self) -> &ScenarioStarts {
-        &self.line
     }
 
     pub(crate) fn take(&self) -> Option<Start> {

@@ -239,22 +239,18 @@ impl PlanRequest<'_> {
         offsets: Vec<i64>,
         people: &mut Vec<Person>,
     ) -> ScenarioStarts {
-        let bots = self.profile.bots.connections;
+        let account = |number: usize| match scenario {
+            Scenario::Bots => from + (number - from) / self.profile.bots.connections,
+            _ => number,
+        };
         let starts = offsets
             .into_iter()
             .zip(from..)
-            .map(|(at_us, number)| {
-                (
-                    at_us,
-                    number,
-                    if scenario == Scenario::Bots { from + (number - from) / bots } else { number },
-                )
-            })
             // Split by account: buyers of one account must be in one process, which proves them
             // together.
-            .filter(|(_, _, account)| self.shard.has(*account))
-            .map(|(at_us, number, account)| {
-                people.push(Person { number, scenario, account });
+            .filter(|(_, number)| self.shard.has(account(*number)))
+            .map(|(at_us, number)| {
+                people.push(Person { number, scenario, account: account(number) });
                 Start { at_us, person: people.len() - 1 }
             })
             .collect();
@@ -285,6 +281,11 @@ impl Plan {
     /// The last start.
     pub(crate) fn last_us(&self) -> i64 {
         self.lines.iter().filter_map(|line| line.starts.last()).map(|start| start.at_us).max().unwrap_or(0)
+    }
+
+    /// From the opening to the last start.
+    pub(crate) fn lasts(&self) -> Duration {
+        Duration::from_micros(u64::try_from(self.last_us()).unwrap_or(0))
     }
 }
 

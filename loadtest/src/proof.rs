@@ -3,4 +3,5 @@
 pub(crate) mod admin;
 pub(crate) mod ledger;
 pub(crate) mod reconcile;
+pub(crate) mod rules;
 pub(crate) mod run_record;

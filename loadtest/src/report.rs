@@ -14,7 +14,7 @@ use crate::base::console;
 use crate::base::span::words_of_ms as ms;
 use crate::load::history::Exchange;
 use crate::proof::admin::AuditItem;
-use crate::proof::reconcile::{Violation, at_most_of_each};
+use crate::proof::rules::{Violation, at_most_of_each};
 use crate::threshold::Judged;
 use crate::verdict::baseline::Direction;
 use crate::verdict::{Quantiles, StoreFigures, Verdict, ViolationReport};
@@ -168,14 +168,12 @@ impl ViolationReport {
 
 fn equation(item: &AuditItem) -> String {
     let AuditItem { item, total, free, held, confirmed, drift } = item;
+    let drift = drift.unwrap_or(0);
     match (total, free) {
         (Some(total), Some(free)) => {
-            format!(
-                "{item}: free {free} + held {held} + confirmed {confirmed} = {total}, drift {}",
-                drift.unwrap_or(0)
-            )
+            format!("{item}: free {free} + held {held} + confirmed {confirmed} = {total}, drift {drift}")
         }
-        _ => format!("{item}: held {held} + confirmed {confirmed}, no limit, drift {}", drift.unwrap_or(0)),
+        _ => format!("{item}: held {held} + confirmed {confirmed}, no limit, drift {drift}"),
     }
 }
 

@@ -107,8 +107,11 @@ impl Which {
     }
 
     fn named(name: &str) -> Option<Which> {
-        let each = Outcome::ALL.into_iter().map(Which::One);
-        each.chain([Which::Winners, Which::Losers]).find(|which| which.name() == name)
+        match name {
+            "winners" => Some(Which::Winners),
+            "losers" => Some(Which::Losers),
+            name => Outcome::named(name).map(Which::One),
+        }
     }
 
     fn name(self) -> &'static str {

@@ -15,7 +15,7 @@ use crate::figures::{Figures, Latency};
 use crate::load::history::{Exchange, TapHistory};
 use crate::proof::admin::{Audit, AuditItem};
 use crate::proof::ledger::Change;
-use crate::proof::reconcile::{Violation, at_most_of_each};
+use crate::proof::rules::{Violation, at_most_of_each};
 use crate::proof::run_record::{Run, RunRecord};
 use crate::self_monitoring::Health;
 use crate::threshold::Judged;
@@ -164,25 +164,26 @@ impl Verdict {
         changes: &[Change],
         findings: Findings,
     ) -> Verdict {
-        let figures = &run_record.figures;
-        let (verdict, reasons) = judge(&run_record.run, figures, &findings);
-        let (stores, items) = audit.items.iter().cloned().partition(|item| item.item.starts_with("store:"));
-        let mut verdict =
-            Verdict::of(&run_record.run, figures, Some(run_record.health.clone()), verdict, reasons);
-        verdict.notes.extend(findings.notes);
-        verdict.unknown_held = findings.unknown_held;
-        verdict.thresholds = findings.thresholds;
-        verdict.items = items;
-        verdict.stores = sum(&stores);
-        verdict.violations_total = findings.violations.len();
-        verdict.violations = with_histories(findings.violations, &run_record.history, changes);
-        verdict.baseline = findings.baseline;
-        verdict
+        let (stores, items): (Vec<_>, Vec<_>) =
+            audit.items.iter().cloned().partition(|item| item.item.starts_with("store:"));
+        let RunRecord { run, figures, health, history, .. } = run_record;
+        let judged = judge(run, figures, &findings);
+        Verdict {
+            notes: [run.notes.clone(), findings.notes].concat(),
+            unknown_held: findings.unknown_held,
+            thresholds: findings.thresholds,
+            items,
+            stores: sum(&stores),
+            violations_total: findings.violations.len(),
+            violations: with_histories(findings.violations, history, changes),
+            baseline: findings.baseline,
+            ..Verdict::of(run, figures, Some(health), judged)
+        }
     }
 
     /// The verdict on a run that did not start.
     pub(crate) fn not_started(run: &Run, reason: String) -> Verdict {
-        Verdict::of(run, &Figures::default(), None, Word::Invalid, vec![reason])
+        Verdict::of(run, &Figures::default(), None, (Word::Invalid, vec![reason]))
     }
 
     /// The verdict when the ledger has lost the sale since the start of the run.
@@ -191,16 +192,15 @@ impl Verdict {
         let reason = format!(
             "the ledger has lost the sale, and {acknowledged} acknowledged reservations with it ({why})"
         );
-        let health = Some(run_record.health.clone());
-        Verdict::of(&run_record.run, &run_record.figures, health, Word::Fail, vec![reason])
+        let RunRecord { run, figures, health, .. } = run_record;
+        Verdict::of(run, figures, Some(health), (Word::Fail, vec![reason]))
     }
 
     fn of(
         run: &Run,
         figures: &Figures,
-        generator: Option<Health>,
-        verdict: Word,
-        reasons: Vec<String>,
+        generator: Option<&Health>,
+        (verdict, reasons): (Word, Vec<String>),
     ) -> Verdict {
         let each = Outcome::ALL.map(|outcome| (outcome.name(), figures.honest(|own| own == outcome)));
         let both = [("winners", Outcome::holds as fn(Outcome) -> bool), ("losers", Outcome::lost)];
@@ -210,7 +210,7 @@ impl Verdict {
             let outcomes = outcomes.iter().map(|(outcome, latency)| (outcome.name(), Quantiles::of(latency)));
             (scenario.name(), outcomes.collect())
         };
-        let ms = |us: Option<i64>| us.map(|us| us as f64 / 1000.0);
+        let ms = |us: i64| us as f64 / 1000.0;
         Verdict {
             verdict,
             reasons,
@@ -235,15 +235,15 @@ impl Verdict {
                 lateness_ms: Quantiles::of(&figures.lateness),
             },
             t0: Opened {
-                first_ms: ms(figures.opening.first),
-                last_ms: ms(figures.opening.last),
+                first_ms: figures.opening.first.map(ms),
+                last_ms: figures.opening.last.map(ms),
                 skew_ms: figures.opening.spread().map(span::ms),
                 after_ms: Quantiles::of(&figures.opening.skew),
             },
             retries: figures.retries,
             lost: figures.errors.clone(),
             thresholds: Vec::new(),
-            generator,
+            generator: generator.cloned(),
             items: Vec::new(),
             stores: None,
             violations_total: 0,
@@ -362,20 +362,22 @@ fn with_histories(
         by_buyer.entry(&history.buyer).or_default().extend(history.log.exchanges.iter().cloned());
     }
     let mut shown = HashSet::new();
-    let mut reports = Vec::with_capacity(listed.len());
-    for violation in &listed {
-        let buyer = violation.buyer.as_deref().unwrap_or_default();
+    let report = |violation: &Violation| {
+        let mut report =
+            ViolationReport { violation: violation.clone(), history: Vec::new(), ledger: Vec::new() };
         // A buyer's history is shown once, with the first of his violations.
-        let first = !buyer.is_empty() && shown.len() < HISTORIES_MAX && shown.insert(buyer.to_owned());
-        let mut history = if first { by_buyer.get(buyer).cloned().unwrap_or_default() } else { Vec::new() };
-        history.sort_by_key(|exchange| exchange.at);
-        let ledger = match first {
-            true => changes.iter().filter(|change| change.buyer == buyer).map(Change::describe).collect(),
-            false => Vec::new(),
-        };
-        reports.push(ViolationReport { violation: violation.clone(), history, ledger });
-    }
-    reports
+        if let Some(buyer) = &violation.buyer
+            && shown.len() < HISTORIES_MAX
+            && shown.insert(buyer.clone())
+        {
+            report.history = by_buyer.remove(buyer.as_str()).unwrap_or_default();
+            report.history.sort_by_key(|exchange| exchange.at);
+            let own = changes.iter().filter(|change| change.buyer == *buyer);
+            report.ledger = own.map(Change::describe).collect();
+        }
+        report
+    };
+    listed.iter().map(report).collect()
 }
 
 pub(crate) mod baseline;

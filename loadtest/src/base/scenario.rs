@@ -26,17 +26,6 @@ pub enum Scenario {
 }
 
 impl Scenario {
-    pub(crate) const ALL: [Scenario; 8] = [
-        Scenario::Spike,
-        Scenario::Crowd,
-        Scenario::Customise,
-        Scenario::Abandon,
-        Scenario::RetryStorm,
-        Scenario::Bots,
-        Scenario::Soak,
-        Scenario::Look,
-    ];
-
     /// As on the command line, in the profile and in reports.
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -49,10 +38,6 @@ impl Scenario {
             Scenario::Soak => "soak",
             Scenario::Look => "look",
         }
-    }
-
-    pub(crate) fn named(name: &str) -> Option<Scenario> {
-        Scenario::ALL.into_iter().find(|scenario| scenario.name() == name)
     }
 
     /// Bots are not buyers: a threshold counts their waits and refusals only if it names them.

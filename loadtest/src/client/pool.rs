@@ -39,9 +39,10 @@ const BODY_BYTES_MAX: usize = 1 << 20;
 /// The connections to one gateway.
 pub(super) struct Pool {
     /// As it was given.
-    base: String,
+    pub(super) base: String,
     uri: Uri,
-    host: Authority,
+    /// What its requests have as `Host`.
+    pub(super) host: Authority,
     connector: HttpsConnector<HttpConnector>,
     /// The one that was used last is at the end, and is used first.
     resting: Mutex<Vec<Link>>,
@@ -72,16 +73,6 @@ impl Pool {
             .enable_http1()
             .wrap_connector(tcp);
         Some(Pool { base, uri, host, connector, resting: Mutex::default(), resting_max })
-    }
-
-    /// The gateway's base URL.
-    pub(super) fn base(&self) -> &str {
-        &self.base
-    }
-
-    /// What its requests have as `Host`.
-    pub(super) fn host(&self) -> &str {
-        self.host.as_str()
     }
 
     /// Sends a request and reads the answer; returns both instants. It is sent when its first byte

@@ -1,7 +1,7 @@
 //! Mints and reads the tokens of buyers, payment service and operator; none is ever printed.
 
 use std::collections::HashSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use base64::Engine;
@@ -52,14 +52,6 @@ const SECRET_BYTES_MIN: usize = 32;
 /// For this long a stale token has expired: beyond any leeway.
 const STALE_S: i64 = 3600;
 
-#[derive(Serialize)]
-struct Claims<'a> {
-    sub: &'a str,
-    exp: i64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    scope: Option<&'a str>,
-}
-
 /// How many buyers there are tokens for: `None`, as many as are wanted.
 pub(crate) fn at_hand(options: &Target) -> Result<Option<usize>, Failure> {
     match &options.tokens {
@@ -92,29 +84,20 @@ pub(crate) fn gather(
             Failure::Usage(format!("--tokens has {} tokens, there are more buyers", known.len()))
         })?;
     let good_until = jiff::Timestamp::now().as_second() + i64::try_from(works.as_secs()).unwrap_or(0);
-    let short = |expires: Option<i64>| expires.filter(|expires| *expires < good_until);
-    if let Some(expires) = buyers.iter().find_map(|buyer: &BuyerToken| short(buyer.expires)) {
-        return Err(Failure::Usage(format!("--tokens: {}", outlived(expires, good_until))));
-    }
-    let service = match &options.service_token_file {
-        None => None,
-        Some(path) => {
-            let text = read(path, "--service-token-file")?;
-            let token = payload(text.trim()).filter(|_| !text.trim().contains(char::is_whitespace));
-            let token = token.ok_or_else(|| {
-                Failure::Usage(
-                    "--service-token-file: one JWT with a sub is asked for, and nothing else".to_owned(),
-                )
-            })?;
-            if let Some(expires) = short(token.exp) {
-                return Err(Failure::Usage(format!(
-                    "--service-token-file: {}",
-                    outlived(expires, good_until)
-                )));
-            }
-            Some(format!("Bearer {}", text.trim()))
-        }
+    let outlives = |expires: Option<i64>, flag: &str| match expires.filter(|expires| *expires < good_until) {
+        Some(expires) => Err(Failure::Usage(format!("{flag}: {}", outlived(expires, good_until)))),
+        None => Ok(()),
     };
+    buyers.iter().try_for_each(|buyer: &BuyerToken| outlives(buyer.expires, "--tokens"))?;
+    let read_service = |path: &PathBuf| {
+        let text = read(path, "--service-token-file")?;
+        let text = text.trim();
+        let token = payload(text).filter(|_| !text.contains(char::is_whitespace));
+        let wrong = "--service-token-file: one JWT with a sub is asked for, and nothing else";
+        outlives(token.ok_or_else(|| Failure::Usage(wrong.to_owned()))?.exp, "--service-token-file")?;
+        Ok(format!("Bearer {text}"))
+    };
+    let service = options.service_token_file.as_ref().map(read_service).transpose()?;
     Ok(Tokens { buyers, service, forger: Forger { key: None } })
 }
 
@@ -158,10 +141,8 @@ impl Forger {
     /// An `Authorization` with a token that expired an hour ago.
     pub(crate) fn stale(&self, sub: &str) -> String {
         let exp = jiff::Timestamp::now().as_second() - STALE_S;
-        let signed = self.key.as_ref().and_then(|key| {
-            jsonwebtoken::encode(&Header::new(Algorithm::HS256), &Claims { sub, exp, scope: None }, key).ok()
-        });
-        format!("Bearer {}", signed.unwrap_or_else(|| "stale.stale.stale".to_owned()))
+        let signed = self.key.as_ref().and_then(|key| signed(key, sub, exp, None).ok());
+        signed.unwrap_or_else(|| "Bearer stale.stale.stale".to_owned())
     }
 
     /// A good one with another signature.
@@ -183,8 +164,7 @@ fn mint(
     }
     let key = EncodingKey::from_secret(secret);
     let sign = |sub: &str, scope: Option<&str>| {
-        jsonwebtoken::encode(&Header::new(Algorithm::HS256), &Claims { sub, exp: expires, scope }, &key)
-            .map(|token| format!("Bearer {token}"))
+        signed(&key, sub, expires, scope)
             .map_err(|error| Failure::Outside(format!("a token can't be signed: {error}")))
     };
     let buyers = accounts
@@ -196,6 +176,24 @@ fn mint(
         .collect::<Result<_, Failure>>()?;
     let service = Some(sign("loadtest-payments", Some("service"))?);
     Ok(Tokens { buyers, service, forger: Forger { key: Some(key) } })
+}
+
+/// The `Authorization` of a token with these claims.
+fn signed(
+    key: &EncodingKey,
+    sub: &str,
+    exp: i64,
+    scope: Option<&str>,
+) -> Result<String, jsonwebtoken::errors::Error> {
+    #[derive(Serialize)]
+    struct Claims<'a> {
+        sub: &'a str,
+        exp: i64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        scope: Option<&'a str>,
+    }
+    let token = jsonwebtoken::encode(&Header::new(Algorithm::HS256), &Claims { sub, exp, scope }, key)?;
+    Ok(format!("Bearer {token}"))
 }
 
 fn from_lines(text: &str) -> Result<Vec<BuyerToken>, Failure> {

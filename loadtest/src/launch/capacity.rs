@@ -242,20 +242,19 @@ impl Capacity {
     }
 
     fn print(&self) {
-        match (self.held, self.broke) {
-            (None, _) => console::line("INVALID: no rate held, see why above"),
+        let found = match (self.held, self.broke) {
+            (None, _) => "INVALID: no rate held, see why above".to_owned(),
             (Some(held), None) => {
-                console::line(&format!(
-                    "INVALID: held {held:.0} taps a second, which is --up-to: the knee is above it"
-                ));
+                format!("INVALID: held {held:.0} taps a second, which is --up-to: the knee is above it")
             }
-            (Some(held), Some(broke)) if self.generator_was_the_limit => console::line(&format!(
+            (Some(held), Some(broke)) if self.generator_was_the_limit => format!(
                 "INVALID: held {held:.0} taps a second; at {broke:.0} the generator, not the gateway, was the limit: use several, or a larger one"
-            )),
+            ),
             (Some(held), Some(broke)) => {
-                console::line(&format!("the knee is between {held:.0} and {broke:.0} taps a second"));
+                format!("the knee is between {held:.0} and {broke:.0} taps a second")
             }
-        }
+        };
+        console::line(&found);
         if let Some(Needed { rate, gateways, gateways_with_spare }) = self.needed {
             console::line(&format!(
                 "{rate:.0} taps a second need {gateways} gateway(s) like these; with {:.0} % to spare {gateways_with_spare}",

@@ -16,7 +16,6 @@ use crate::client::tokens::{self, Tokens};
 use crate::client::{Client, connections};
 use crate::figures::Figures;
 use crate::launch::ask::{PublicSale, check_tokens, read_clock, read_stores, wait_until_shown};
-use crate::launch::mix;
 use crate::load::buyer::Buyer;
 use crate::load::{Load, Queue, RunInstants};
 use crate::plan::arrivals::Arrivals;
@@ -82,7 +81,8 @@ pub(crate) async fn prepare(
 ) -> Result<Result<Prepared, NotStarted>, Failure> {
     let target = wanted.target;
     let profile = Profile::load(target.manners.profile.as_deref(), &target.manners.set)?;
-    let mix = mix(wanted.scenario, &profile);
+    let alone = |scenario| BTreeMap::from([(scenario, 1)]);
+    let mix = wanted.scenario.map_or_else(|| profile.mix.clone(), alone);
     let started_at = clock::now();
     // Drawn, so that two that are started at once have not the same; short enough for any program that reads JSON.
     let seed = target.seed.unwrap_or_else(|| fastrand::u64(..1 << 48));
@@ -161,7 +161,12 @@ pub(crate) async fn prepare(
 /// Looks at the sale, as ops and as buyers see it, and at the clock.
 async fn look(target: &Target, admin: &Admin, probe: &Client, profile: &Profile) -> Result<Sight, Failure> {
     let sale = admin.sale().await?;
-    refuse_unless_rehearsal(target, &sale)?;
+    if !sale.definition.sale.rehearsal && !target.i_mean_it {
+        return Err(Failure::Usage(format!(
+            "{} is not a rehearsal: its buyers are real. Add --i-mean-it if you intend this",
+            target.ledger.sale
+        )));
+    }
     let clock = read_clock(probe).await?;
     let shown = wait_until_shown(probe, &target.ledger.sale, sale.definition.sale.opens_at).await?;
     let stores = read_stores(probe, &target.ledger.sale).await?;
@@ -196,8 +201,7 @@ fn plan_it(
     let first = request.plan()?;
     let users: usize = first.users().map(|(_, users)| users).sum();
     let now = Instant::now();
-    let lasts =
-        Duration::from_micros(u64::try_from(first.last_us()).unwrap_or(0)) + profile.bots.lasts.0 + TAIL;
+    let lasts = first.lasts() + profile.bots.lasts.0 + TAIL;
     let deadline = now + target.deadline.unwrap_or(DEADLINE_DEFAULT.max(lasts));
     // The clock's error is waited out: a tap that is early by the server's clock is refused.
     let opening = sight.clock.instant_of(sight.shown.opens_at) + sight.clock.error;
@@ -223,9 +227,8 @@ fn announce(run: &Run, client: &Client, plan: &Plan) {
         client.connections,
         run.seed,
     ));
-    let lasts = Duration::from_micros(u64::try_from(plan.last_us()).unwrap_or(0));
-    if lasts > LONG {
-        console::line(&format!("work starts until {} after the opening", span::words(lasts)));
+    if plan.lasts() > LONG {
+        console::line(&format!("work starts until {} after the opening", span::words(plan.lasts())));
     }
     if let Some(after) = plan.second_wave_us.and_then(|us| u64::try_from(us).ok()) {
         console::line(&format!(
@@ -234,16 +237,6 @@ fn announce(run: &Run, client: &Client, plan: &Plan) {
             span::words(Duration::from_micros(after))
         ));
     }
-}
-
-fn refuse_unless_rehearsal(target: &Target, sale: &AdminSale) -> Result<(), Failure> {
-    if sale.definition.sale.rehearsal || target.i_mean_it {
-        return Ok(());
-    }
-    Err(Failure::Usage(format!(
-        "{} is not a rehearsal: its buyers are real. Add --i-mean-it if you intend this",
-        target.ledger.sale
-    )))
 }
 
 fn mix_in_words(mix: &BTreeMap<Scenario, u32>) -> String {

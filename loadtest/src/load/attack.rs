@@ -82,7 +82,7 @@ pub(crate) async fn run(load: &Arc<Load>, users: &[usize], files: &Files) -> Res
         .map_err(|error| broken(error.to_string()))?;
     for (queue, users) in users.iter().enumerate() {
         // Goose shares its users out by weight: with their number as the weight each scenario has exactly its own.
-        let scenario = Scenario::new(load.queues[queue].line().scenario.name())
+        let scenario = Scenario::new(load.queues[queue].line.scenario.name())
             .set_weight(*users)
             .map_err(|error| broken(error.to_string()))?;
         attack = attack.register_scenario(scenario.register_transaction(journeys(load, queue)));

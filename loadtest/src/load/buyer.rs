@@ -26,8 +26,8 @@ pub(crate) struct Buyer {
     /// He taps twice with one key.
     pub(crate) twice: bool,
     pub(crate) rng: Rng,
-    /// The buyer's estimate of the server's clock.
-    trips: Vec<RoundTrip>,
+    /// Of what he asked for the time: two readings are enough, the better one counts.
+    pub(crate) trips: Vec<RoundTrip>,
     key_prefix: String,
     keys: usize,
     /// One for each key that he used.
@@ -86,11 +86,6 @@ impl Buyer {
             1 => self.key_prefix.clone(),
             n => format!("{}-{n}", self.key_prefix),
         }
-    }
-
-    /// He has asked for the time: two readings are enough, the better one counts.
-    pub(crate) fn note_time(&mut self, trip: RoundTrip) {
-        self.trips.push(trip);
     }
 
     /// The server's clock as he estimates it.

@@ -122,7 +122,7 @@ impl Session<'_> {
     }
 
     async fn change_packages(&mut self) {
-        let packages = self.load.catalogue.other_packages(&self.buyer.selection, &mut self.buyer.rng);
+        let packages = self.load.catalogue.choose_packages(&self.buyer.selection.model, &mut self.buyer.rng);
         self.amend(&json!({ "packages": packages })).await;
     }
 

@@ -133,7 +133,7 @@ impl<'a> Session<'a> {
             self.load.figures().unsent(start.at_us);
             return None;
         }
-        self.turn = Some(self.load.client.turn().await);
+        self.turn = self.load.client.turn().await;
         let now = self.load.us(Instant::now());
         let late_after = self.load.profile.generator.late;
         self.load.figures().started(self.load.us(intended), now, late_after);
@@ -168,7 +168,7 @@ impl<'a> Session<'a> {
         self.note("ask for the time", "", &answer, time.is_some());
         if let Some(time) = time {
             let (sent, received) = (answer.sent, answer.sent + answer.took);
-            self.buyer.note_time(RoundTrip { sent, received, server_time: time.server_time });
+            self.buyer.trips.push(RoundTrip { sent, received, server_time: time.server_time });
         }
     }
 
@@ -279,12 +279,8 @@ impl<'a> Session<'a> {
     /// Sends something that may be repeated at will, once.
     async fn send(&mut self, request: &Request) -> Answer {
         let load = self.load;
-        let turn = match self.turn.take() {
-            Some(turn) => turn,
-            None => load.client.turn().await,
-        };
         let (gateway, deadline) = (self.buyer.number, load.moments.deadline);
-        load.client.send_in(turn, gateway, request, load.timeout, deadline).await
+        load.client.send(self.turn.take(), gateway, request, load.timeout, deadline).await
     }
 
     /// Counts a read. One that is one too many is refused with good reason.

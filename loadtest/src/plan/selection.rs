@@ -184,12 +184,8 @@ impl Catalogue {
         pick(&self.cities, rng).map(String::as_str)
     }
 
-    /// Chooses packages that a buyer wants instead of those in `selection`.
-    pub(crate) fn other_packages(&self, selection: &Selection, rng: &mut Rng) -> Vec<String> {
-        self.choose_packages(&selection.model, rng)
-    }
-
-    fn choose_packages(&self, model: &String, rng: &mut Rng) -> Vec<String> {
+    /// Chooses the packages that a buyer of this model wants.
+    pub(crate) fn choose_packages(&self, model: &String, rng: &mut Rng) -> Vec<String> {
         let mut chosen: Vec<String> = Vec::new();
         for (package, wanted) in &self.packages {
             let fits = package.models.as_ref().is_none_or(|models| models.contains(model));

@@ -101,15 +101,15 @@ impl Admin {
     }
 
     pub(crate) async fn sale(&self) -> Result<AdminSale, Failure> {
-        self.get_json(&[], &[]).await
+        self.get_json(&[]).await
     }
 
     pub(crate) async fn audit(&self) -> Result<Audit, Failure> {
-        self.get_json(&["audit"], &[]).await
+        self.get_json(&["audit"]).await
     }
 
     pub(crate) async fn look_up_support(&self, buyer: &str) -> Result<SupportLookup, Failure> {
-        self.get_json(&["buyers", buyer], &[]).await
+        self.get_json(&["buyers", buyer]).await
     }
 
     /// The complete journal, in order.
@@ -151,14 +151,10 @@ impl Admin {
             .then(|| free.filter_map(|line| line.rsplit_once(' ')?.1.parse::<u64>().ok()).sum())
     }
 
-    async fn get_json<T: DeserializeOwned>(
-        &self,
-        path: &[&str],
-        query: &[(&str, &str)],
-    ) -> Result<T, Failure> {
-        let body = self.get(path, query).await?;
+    async fn get_json<T: DeserializeOwned>(&self, path: &[&str]) -> Result<T, Failure> {
+        let body = self.get(path, &[]).await?;
         serde_json::from_str(&body).map_err(|error| {
-            Failure::Outside(format!("{} answered what can't be read: {error}", self.url(path, query)))
+            Failure::Outside(format!("{} answered what can't be read: {error}", self.url(path, &[])))
         })
     }
 

@@ -10,7 +10,7 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::Deserialize;
 
-pub(crate) use book::{Book, Entry, InvalidStepKind, State};
+pub(crate) use book::{Book, Entry, State};
 
 /// What a journal line does to a reservation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]

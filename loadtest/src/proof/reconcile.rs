@@ -4,15 +4,14 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 use owner::Owners;
 use stock::Times;
 
 use crate::load::history::TapHistory;
 use crate::plan::selection::SaleTerms;
 use crate::proof::admin::Audit;
-use crate::proof::ledger::{Book, Change, InvalidStepKind, OperatorAction};
+use crate::proof::ledger::{Book, Change, OperatorAction};
+use crate::proof::rules::{Rule, Violation};
 
 pub(crate) mod chart;
 
@@ -47,85 +46,6 @@ pub(crate) struct Found {
     pub(crate) violations: Vec<Violation>,
     /// Reservations of this run by buyers without a history here.
     pub(crate) foreign_reservations: usize,
-}
-
-/// The rule that a violation breaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Rule {
-    /// The audit is balanced, without drift, with no item below zero or above its total.
-    AuditBalanced,
-    /// The audit's numbers are what the journal adds up to at the audit's sequence.
-    AuditIsTheJournal,
-    /// No item was ever reserved beyond its stock.
-    NotOversold,
-    /// Numbers go 1, 2, 3 … in the journal's order.
-    NumbersInOrder,
-    /// Reservations only take the steps of the state machine, and versions go up by one.
-    StepsAllowed,
-    /// No hold expired before its deadline and the grace after it.
-    NotExpiredEarly,
-    /// No buyer has more reservations alive than `per_buyer`.
-    PerBuyer,
-    /// One key buys once.
-    BoughtOnce,
-    /// A 201 or 200 is in the ledger, for that buyer, as the answer showed it.
-    AcknowledgedIsInLedger,
-    /// The reservation is what the buyer requested, less the packages that `accept_partial` leaves out.
-    AsRequested,
-    /// Every answer to one key shows the same reservation.
-    SameAgain,
-    /// A refused key holds no reservation.
-    RefusedHoldsNothing,
-    /// A key with a reservation is not refused.
-    WinnerNeverLost,
-    /// `sold-out` with `final` is answered only while no hold is outstanding.
-    FinalIsFinal,
-    /// An item reported sold out was so at some moment between request and answer.
-    SoldOutWasTrue,
-    /// A buyer refused by a purchase limit had reached it.
-    PurchaseLimitWasTrue,
-    /// The ledger has the acknowledged confirms and cancels, and no others.
-    StepsAsAcknowledged,
-    /// The ledger has the acknowledged amendments, and no others.
-    AmendAsAcknowledged,
-    /// The support lookup agrees with the journal.
-    SupportLookupAgrees,
-    /// Answers are those that the contract allows.
-    Contract,
-}
-
-impl Rule {
-    /// Its name in verdict.json.
-    pub fn name(self) -> String {
-        let name = serde_json::to_value(self).ok();
-        name.and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default()
-    }
-}
-
-/// Lets so many violations of each rule through.
-pub(crate) fn at_most_of_each(most: usize) -> impl FnMut(Rule) -> bool {
-    let mut of_rule = BTreeMap::<Rule, usize>::new();
-    move |rule| {
-        let n = of_rule.entry(rule).or_default();
-        *n += 1;
-        *n <= most
-    }
-}
-
-/// A rule that was broken.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Violation {
-    /// The broken rule.
-    pub rule: Rule,
-    /// The buyer in question.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub buyer: Option<String>,
-    /// The reservation in question.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub reservation: Option<String>,
-    /// What was found and what was expected.
-    pub what: String,
 }
 
 /// A gateway's estimate of Redis's clock is late by a round trip, which may be slow under load;
@@ -186,28 +106,9 @@ pub(crate) fn reconcile(input: &ReconcileInput<'_>) -> Found {
 }
 
 fn check_journal(input: &ReconcileInput<'_>, book: &Book<'_>, found: &mut Vec<Violation>) {
-    for misstep in &book.missteps {
-        let rule = match misstep.kind {
-            InvalidStepKind::Number => Rule::NumbersInOrder,
-            InvalidStepKind::State => Rule::StepsAllowed,
-            InvalidStepKind::TooManyPerBuyer | InvalidStepKind::ExpiredEarly
-                if input.terms_may_have_changed() =>
-            {
-                continue;
-            }
-            InvalidStepKind::TooManyPerBuyer => Rule::PerBuyer,
-            InvalidStepKind::ExpiredEarly => Rule::NotExpiredEarly,
-        };
-        found.push(Violation {
-            rule,
-            buyer: Some(misstep.buyer.clone()),
-            reservation: Some(misstep.reservation.clone()),
-            what: misstep.what.clone(),
-        });
-    }
-}
-
-/// A violation that concerns this buyer.
-fn of(buyer: &str, rule: Rule, reservation: Option<&str>, what: String) -> Violation {
-    Violation { rule, buyer: Some(buyer.to_owned()), reservation: reservation.map(str::to_owned), what }
+    let may_have_changed = input.terms_may_have_changed();
+    let is_certain = |misstep: &&Violation| {
+        !may_have_changed || !matches!(misstep.rule, Rule::PerBuyer | Rule::NotExpiredEarly)
+    };
+    found.extend(book.missteps.iter().filter(is_certain).cloned());
 }

@@ -11,7 +11,7 @@ use super::*;
 use crate::base::outcome::Outcome;
 use crate::base::scenario::Scenario;
 use crate::figures::{Figures, OPENING_BINS};
-use crate::proof::reconcile::Rule;
+use crate::proof::rules::Rule;
 use crate::report::page::Page;
 use crate::verdict::Word;
 use fixtures::{SECOND, run, running_down, rush, verdict};

@@ -10,7 +10,7 @@ use crate::self_monitoring::health::{Health, Limits};
 use crate::self_monitoring::machine::Memory;
 
 /// The CPU that was used in a time, usually a second.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct CpuSample {
     pub(super) took: Duration,
     pub(super) cpu: Duration,
@@ -47,7 +47,7 @@ impl UsageTotals {
         UsageTotals {
             cores,
             limits,
-            all: CpuSample { took: Duration::ZERO, cpu: Duration::ZERO },
+            all: CpuSample::default(),
             latest: VecDeque::new(),
             busiest: None,
             over_limit: Duration::ZERO,
@@ -70,7 +70,7 @@ impl UsageTotals {
             self.over_limit += sample.took;
         }
         self.latest.push_back(sample);
-        let mut window = CpuSample { took: Duration::ZERO, cpu: Duration::ZERO };
+        let mut window = CpuSample::default();
         self.latest.iter().for_each(|sample| window.add(*sample));
         while let Some(oldest) = self.latest.front().filter(|oldest| window.took - oldest.took >= BUSIEST_OF)
         {

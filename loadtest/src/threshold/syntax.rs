@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use clap::ValueEnum;
+
 use crate::base::outcome::Outcome;
 use crate::base::scenario::Scenario;
 use crate::base::span;
@@ -64,9 +66,9 @@ fn read_left(text: &str) -> Result<(Subject, Option<Stat>), String> {
 }
 
 fn read_scenario(name: &str) -> Result<Scenario, String> {
-    Scenario::named(name).ok_or_else(|| {
-        let names = Scenario::ALL.map(Scenario::name).join(", ");
-        format!("unknown scenario {name:?}, expected one of {names}")
+    Scenario::from_str(name, false).map_err(|_| {
+        let names: Vec<&str> = Scenario::value_variants().iter().map(|scenario| scenario.name()).collect();
+        format!("unknown scenario {name:?}, expected one of {}", names.join(", "))
     })
 }
 

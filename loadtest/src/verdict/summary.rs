@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use crate::base::failure::Failure;
 use crate::base::files;
-use crate::proof::reconcile::Violation;
+use crate::proof::rules::Violation;
 use crate::verdict::{Arrived, Quantiles, VERDICT, Word};
 
 /// The members of verdict.json that other programs read.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::proof::reconcile::Rule;
+use crate::proof::rules::Rule;
 
 fn run() -> Run {
     Run {

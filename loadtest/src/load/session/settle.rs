@@ -79,8 +79,8 @@ impl Session<'_> {
         let mut ending = Step::NotTried;
         for attempt in 0..self.load.tries {
             let gateway = self.buyer.number + attempt as usize;
-            let answer =
-                self.load.client.send(gateway, request, self.load.timeout, self.load.moments.deadline).await;
+            let (timeout, deadline) = (self.load.timeout, self.load.moments.deadline);
+            let answer = self.load.client.send(None, gateway, request, timeout, deadline).await;
             let reading = to_change(&answer.reply, expect);
             self.note(name, reading.word, &answer, reading.findings.is_empty() && answer.reply.is_ok());
             let exchange = exchange(self.load, gateway, request, &answer);

@@ -86,11 +86,8 @@ impl Session<'_> {
         };
         for attempt in 0..tries {
             let gateway = number + attempt as usize;
-            let turn = match turn.take() {
-                Some(turn) => turn,
-                None => load.client.turn().await,
-            };
-            let answer = load.client.send_in(turn, gateway, request, timeout, load.moments.deadline).await;
+            let (turn, deadline) = (turn.take(), load.moments.deadline);
+            let answer = load.client.send(turn, gateway, request, timeout, deadline).await;
             if attempt == 0 && tap.at_opening {
                 load.figures().tapped_at_opening(load.us(answer.sent));
             }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use crate::plan::selection::SaleTerms;
 use crate::proof::ledger::{Change, Item, Kind};
+use crate::proof::rules::{Rule, Violation, of};
 
 /// A reservation's state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,31 +81,14 @@ pub(crate) struct Owner<'a> {
     pub(crate) alive_peak: u64,
 }
 
-/// A step that the state machine or the numbering does not allow.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct InvalidStep {
-    pub(crate) buyer: String,
-    pub(crate) reservation: String,
-    pub(crate) what: String,
-    pub(crate) kind: InvalidStepKind,
-}
-
-/// Which rule a misstep breaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum InvalidStepKind {
-    Number,
-    State,
-    TooManyPerBuyer,
-    ExpiredEarly,
-}
-
 /// What a journal adds up to.
 #[derive(Debug, Default)]
 pub(crate) struct Book<'a> {
     pub(crate) entries: HashMap<&'a str, Entry<'a>>,
     pub(crate) taken: HashMap<Item<'a>, Taken>,
     pub(crate) owners: HashMap<&'a str, Owner<'a>>,
-    pub(crate) missteps: Vec<InvalidStep>,
+    /// Steps that the state machine or the numbering does not allow.
+    pub(crate) missteps: Vec<Violation>,
     /// Holds outstanding.
     pub(crate) held: u64,
     last_number: u64,
@@ -154,7 +138,7 @@ impl<'a> Book<'a> {
             return self.reserve(change, terms, touched);
         }
         let Some(entry) = self.entries.get_mut(change.reservation.as_str()) else {
-            return self.misstep(change, InvalidStepKind::State, "changed before it was reserved".to_owned());
+            return self.misstep(change, Rule::StepsAllowed, "changed before it was reserved".to_owned());
         };
         let (before, was) = (entry.state, entry.latest());
         let after = match (change.kind, before) {
@@ -164,7 +148,7 @@ impl<'a> Book<'a> {
             (Kind::Expire, State::Held) => State::Expired,
             (kind, state) => {
                 let what = format!("{kind:?} of a reservation that is {state:?}");
-                return self.misstep(change, InvalidStepKind::State, what);
+                return self.misstep(change, Rule::StepsAllowed, what);
             }
         };
         let mut misstep = None;
@@ -173,7 +157,7 @@ impl<'a> Book<'a> {
             Kind::Amend => {
                 if change.version != was.version + 1 {
                     let what = format!("version {} follows version {}", change.version, was.version);
-                    misstep = Some((InvalidStepKind::State, what));
+                    misstep = Some((Rule::StepsAllowed, what));
                 }
                 entry.versions.push(change);
             }
@@ -188,7 +172,7 @@ impl<'a> Book<'a> {
                          Redis was set back meanwhile",
                         (terms.hold + terms.grace).as_millis()
                     );
-                    misstep = Some((InvalidStepKind::ExpiredEarly, what));
+                    misstep = Some((Rule::NotExpiredEarly, what));
                 }
             }
             Kind::Reserve => {}
@@ -206,18 +190,18 @@ impl<'a> Book<'a> {
         if change.kind == Kind::Amend {
             touched.extend(is.items());
         }
-        if let Some((kind, what)) = misstep {
-            self.misstep(change, kind, what);
+        if let Some((rule, what)) = misstep {
+            self.misstep(change, rule, what);
         }
     }
 
     fn reserve(&mut self, change: &'a Change, terms: &SaleTerms, touched: &mut Vec<Item<'a>>) {
         if self.entries.contains_key(change.reservation.as_str()) {
-            return self.misstep(change, InvalidStepKind::State, "reserved twice".to_owned());
+            return self.misstep(change, Rule::StepsAllowed, "reserved twice".to_owned());
         }
         if change.number != self.last_number + 1 {
             let what = format!("number {} follows number {}", change.number, self.last_number);
-            self.misstep(change, InvalidStepKind::Number, what);
+            self.misstep(change, Rule::NumbersInOrder, what);
         }
         self.last_number = change.number;
         self.held += 1;
@@ -243,7 +227,7 @@ impl<'a> Book<'a> {
             .count();
         if surely as u64 > terms.per_buyer {
             let what = format!("the buyer has {surely} reservations, the sale allows {}", terms.per_buyer);
-            self.misstep(change, InvalidStepKind::TooManyPerBuyer, what);
+            self.misstep(change, Rule::PerBuyer, what);
         }
     }
 
@@ -257,12 +241,8 @@ impl<'a> Book<'a> {
         *counter = if up { *counter + 1 } else { counter.saturating_sub(1) };
     }
 
-    fn misstep(&mut self, change: &Change, kind: InvalidStepKind, what: String) {
-        self.missteps.push(InvalidStep {
-            buyer: change.buyer.clone(),
-            reservation: change.reservation.clone(),
-            what: format!("{what} (journal {})", change.id),
-            kind,
-        });
+    fn misstep(&mut self, change: &Change, rule: Rule, what: String) {
+        let what = format!("{what} (journal {})", change.id);
+        self.missteps.push(of(&change.buyer, rule, Some(&change.reservation), what));
     }
 }

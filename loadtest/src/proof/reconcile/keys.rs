@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 
 use crate::load::history::{Hold, Step, TapHistory};
 use crate::proof::ledger::{Book, Change, Entry, State};
-use crate::proof::reconcile::{Facts, ReconcileInput, Rule, Violation, of};
+use crate::proof::reconcile::{Facts, ReconcileInput};
+use crate::proof::rules::{Rule, Violation, of};
 
 pub(crate) fn check(facts: &Facts<'_>, history: &TapHistory, found: &mut Vec<Violation>) {
     let mut console =

@@ -7,7 +7,8 @@ use crate::base::outcome::Outcome;
 use crate::load::history::{Amend, Step, TapHistory};
 use crate::proof::ledger::Entry;
 use crate::proof::reconcile::refusals::was_surely_known;
-use crate::proof::reconcile::{Facts, ReconcileInput, Rule, Violation, keys, of};
+use crate::proof::reconcile::{Facts, ReconcileInput, keys};
+use crate::proof::rules::{Rule, Violation, of};
 
 /// Each buyer's histories, by key.
 pub(crate) type Owners<'a> = BTreeMap<&'a str, Vec<&'a TapHistory>>;

@@ -4,7 +4,8 @@
 use crate::base::outcome::Outcome;
 use crate::load::history::{SoldOut, TapHistory};
 use crate::proof::ledger::{Book, Entry};
-use crate::proof::reconcile::{Facts, ReconcileInput, Rule, Violation, of};
+use crate::proof::reconcile::{Facts, ReconcileInput};
+use crate::proof::rules::{Rule, Violation, of};
 
 pub(crate) fn check(facts: &Facts<'_>, history: &TapHistory, found: &mut Vec<Violation>) {
     let mut console =

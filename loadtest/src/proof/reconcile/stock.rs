@@ -5,8 +5,9 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use crate::proof::admin::AuditItem;
 use crate::proof::ledger::{Book, Change, Item};
+use crate::proof::reconcile::ReconcileInput;
 use crate::proof::reconcile::item_stock::{Intervals, StockByItem};
-use crate::proof::reconcile::{ReconcileInput, Rule, Violation};
+use crate::proof::rules::{Rule, Violation};
 
 /// When each item was to be had and when no hold was outstanding, by the journal's times.
 pub(crate) struct Times<'a> {

@@ -9,7 +9,7 @@ use crate::base::outcome::Outcome;
 use crate::base::scenario::Scenario;
 use crate::figures::Figures;
 use crate::proof::admin::{Audit, AuditItem};
-use crate::proof::reconcile::{Rule, Violation};
+use crate::proof::rules::{Rule, Violation};
 use crate::proof::run_record::{Run, RunRecord};
 use crate::report::charts::Stock;
 use crate::self_monitoring::Health;
