@@ -10,12 +10,10 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use figment::Figment;
-use figment::providers::{Format, Toml};
-use figment::value::Value;
+use toml::{Table, Value};
 
 pub(crate) use limits::ADDRESS_LEAST;
 use options::without_password;
@@ -93,7 +91,7 @@ impl Settings {
         let mut values = BTreeMap::from_iter(defaults);
         let mut problems = Vec::new();
         if let Some(file) = &common.config {
-            match Figment::from(Toml::file_exact(file)).extract::<BTreeMap<String, Value>>() {
+            match read_file(file) {
                 Ok(found) => {
                     for (key, value) in found {
                         match values.get_mut(&key) {
@@ -102,7 +100,7 @@ impl Settings {
                         }
                     }
                 }
-                Err(error) => problems.extend(error.into_iter().map(|e| format!("{}: {e}", file.display()))),
+                Err(problem) => problems.push(problem),
             }
         }
         let given = common.given.0.iter().chain(serve.iter().flat_map(|serve| &serve.0));
@@ -323,16 +321,21 @@ impl Settings {
     }
 }
 
+/// The file's values by key, or what is wrong with it and where.
+fn read_file(file: &Path) -> Result<Table, String> {
+    let text = std::fs::read_to_string(file).map_err(|e| format!("{}: {e}", file.display()))?;
+    text.parse::<Table>().map_err(|error| {
+        let line = error.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1);
+        format!("{}:{line}: {}", file.display(), error.message())
+    })
+}
+
 /// A value of the file as the text that a flag would have.
 fn plain(value: Value) -> String {
     match value {
-        Value::String(_, text) => text,
-        Value::Num(_, number) => {
-            number.to_i128().map(|n| n.to_string()).unwrap_or_else(|| format!("{number:?}"))
-        }
-        Value::Bool(_, value) => value.to_string(),
-        Value::Array(_, list) => list.into_iter().map(plain).collect::<Vec<_>>().join(","),
-        other => format!("{other:?}"),
+        Value::String(text) => text,
+        Value::Array(list) => list.into_iter().map(plain).collect::<Vec<_>>().join(","),
+        other => other.to_string(),
     }
 }
 

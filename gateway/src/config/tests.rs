@@ -66,6 +66,21 @@ fn all_bad_values_are_reported_at_once() {
 }
 
 #[test]
+fn a_finding_in_the_file_shows_its_line_and_no_value_of_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("gateway.toml");
+    let problems = |text: &str| {
+        std::fs::write(&file, text).unwrap();
+        let common = CommonOptions { config: Some(file.clone()), given: given(&[]) };
+        Settings::new(&common, Some(&given(&[("ops-token-file", "ops")]))).serve().err().unwrap().join("\n")
+    };
+    let broken = problems("workers = 3\nsentinel-password = \"hunter2\n");
+    assert!(broken.contains("gateway.toml:2: ") && !broken.contains("hunter2"), "{broken}");
+    let fraction = problems("workers = 1.5\n");
+    assert!(fraction.contains("\"1.5\" is not a number from"), "{fraction}");
+}
+
+#[test]
 fn a_flag_overrides_the_file_and_the_document_can_be_read_back() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("gateway.toml");
