@@ -131,9 +131,10 @@ impl ExpositionSources {
         out.each(&list::SHED, |reason| total(workers, |recorder| recorder.shed[reason].get()))?;
         out.each(&list::LIMITED, |policy| total(workers, |recorder| recorder.limited[policy].get()))?;
         out.one(&list::FORWARDED_IGNORED, total(workers, |recorder| recorder.forwarded_ignored.get()))?;
-        let at = |listener: usize, count: &dyn Fn(&Connections) -> u64| match listener {
-            n if n == Listener::Public as usize => total(workers, |recorder| count(&recorder.connections)),
-            _ => count(&self.status.metrics.ops_connections),
+        // By `Listener`.
+        let at = |listener: usize, count: &dyn Fn(&Connections) -> u64| {
+            let public = total(workers, |recorder| count(&recorder.connections));
+            [public, count(&self.status.metrics.ops_connections)][listener]
         };
         out.each(&list::CONNECTIONS, |listener| at(listener, &Connections::open))?;
         out.each(&list::CONNECTIONS_MAX, |listener| self.connections_max[listener])?;

@@ -1,4 +1,4 @@
-//! What a gateway knows about itself, its sales and its fleet: the source of reports, metrics and the live page.
+//! The state of a gateway, its sales and its fleet: the source of reports, metrics and the live page.
 
 use std::sync::Arc;
 
