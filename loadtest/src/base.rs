@@ -10,3 +10,4 @@ pub(crate) mod scenario;
 pub(crate) mod signals;
 pub(crate) mod span;
 pub(crate) mod timer;
+pub(crate) mod worker;

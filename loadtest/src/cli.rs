@@ -48,6 +48,19 @@ pub(crate) fn parse() -> Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    #[command(flatten)]
+    Run(RunCommand),
+    /// Join the run records of several processes, prove and judge them together
+    Merge(MergeOptions),
+    /// Find the rate at which a threshold breaks, and how many gateways a launch needs
+    Capacity(CapacityOptions),
+    /// Print the built-in profile, as a start for your own
+    Profile,
+}
+
+/// A run of one scenario, or of several.
+#[derive(Debug, Subcommand)]
+pub(crate) enum RunCommand {
     /// All buyers wait for the opening and tap at once
     Spike(RunOptions),
     /// The whole day: buyers arrive, look, wait, tap, retry, give up
@@ -66,12 +79,6 @@ pub(crate) enum Command {
     Look(RunOptions),
     /// Several scenarios at once, weighted by the profile's `mix`
     Mix(RunOptions),
-    /// Join the run records of several processes, prove and judge them together
-    Merge(MergeOptions),
-    /// Find the rate at which a threshold breaks, and how many gateways a launch needs
-    Capacity(CapacityOptions),
-    /// Print the built-in profile, as a start for your own
-    Profile,
 }
 
 /// Options of a run.
@@ -172,20 +179,20 @@ impl Launch {
     }
 }
 
-impl Command {
-    /// The scenario of a run; `None` for a mix.
-    pub(crate) fn scenario(&self) -> Option<Scenario> {
-        Some(match self {
-            Command::Spike(_) => Scenario::Spike,
-            Command::Crowd(_) => Scenario::Crowd,
-            Command::Customise(_) => Scenario::Customise,
-            Command::Abandon(_) => Scenario::Abandon,
-            Command::RetryStorm(_) => Scenario::RetryStorm,
-            Command::Bots(_) => Scenario::Bots,
-            Command::Soak(_) => Scenario::Soak,
-            Command::Look(_) => Scenario::Look,
-            Command::Mix(_) | Command::Merge(_) | Command::Capacity(_) | Command::Profile => return None,
-        })
+impl RunCommand {
+    /// The scenario of a run, `None` for a mix; and its options.
+    pub(crate) fn into_parts(self) -> (Option<Scenario>, RunOptions) {
+        match self {
+            RunCommand::Spike(options) => (Some(Scenario::Spike), options),
+            RunCommand::Crowd(options) => (Some(Scenario::Crowd), options),
+            RunCommand::Customise(options) => (Some(Scenario::Customise), options),
+            RunCommand::Abandon(options) => (Some(Scenario::Abandon), options),
+            RunCommand::RetryStorm(options) => (Some(Scenario::RetryStorm), options),
+            RunCommand::Bots(options) => (Some(Scenario::Bots), options),
+            RunCommand::Soak(options) => (Some(Scenario::Soak), options),
+            RunCommand::Look(options) => (Some(Scenario::Look), options),
+            RunCommand::Mix(options) => (None, options),
+        }
     }
 }
 

@@ -12,6 +12,7 @@ use http_body_util::Full;
 use hyper::header::{self, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderName, IF_NONE_MATCH};
 use hyper::{Method, Response};
 use pool::{Pool, Whole};
+use serde::de::DeserializeOwned;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::base::failure::Failure;
@@ -44,11 +45,6 @@ impl Request {
 
     pub(crate) fn patch(path: String, bearer: &str, body: String) -> Request {
         Request { method: Method::PATCH, ..Request::post(path, bearer, Some(body)) }
-    }
-
-    pub(crate) fn with_bearer(mut self, bearer: &str) -> Request {
-        self.bearer = Some(bearer.to_owned());
-        self
     }
 
     pub(crate) fn with_key(mut self, key: &str) -> Request {
@@ -102,6 +98,18 @@ pub(crate) struct Answer {
     pub(crate) took: Duration,
     /// The reply, or why there is none.
     pub(crate) reply: Result<Reply, Lost>,
+}
+
+impl Answer {
+    pub(crate) fn status(&self) -> Option<u16> {
+        self.reply.as_ref().ok().map(|reply| reply.status)
+    }
+
+    /// What a 200 has in its body, if it can be read.
+    pub(crate) fn json<T: DeserializeOwned>(&self) -> Option<T> {
+        let reply = self.reply.as_ref().ok().filter(|reply| reply.status == 200)?;
+        serde_json::from_str(&reply.body).ok()
+    }
 }
 
 /// Why there is no answer.

@@ -15,8 +15,8 @@ use crate::base::clock::{self, to_the_ms};
 use crate::base::console;
 use crate::base::failure::Failure;
 use crate::base::requests::REQUESTS;
-use crate::cli::{Command, RunOptions};
-use crate::live::metrics::{Listen, Metrics, Moment, Moments, Sources};
+use crate::cli::{RunCommand, RunOptions};
+use crate::live::metrics::{Listen, Metrics, Moments, Sources};
 use crate::live::{Live, View};
 use crate::load::attack::Files;
 use crate::load::{Load, attack};
@@ -31,13 +31,14 @@ const CLOCK_DRIFT: f64 = 100e-6;
 const LEFT_EVERY: Duration = Duration::from_secs(1);
 
 /// Runs a scenario, or a mix of them, and comes to a verdict.
-pub(crate) async fn run(command: &Command, options: &RunOptions) -> Result<Verdict, Failure> {
+pub(crate) async fn run(command: RunCommand) -> Result<Verdict, Failure> {
+    let (scenario, options) = command.into_parts();
     options.check()?;
     let report = options.output.folder()?;
     let baseline = judge::read_baseline(&options.output)?;
     let wanted = Wanted {
         target: &options.target,
-        scenario: command.scenario(),
+        scenario,
         buyers: options.buyers,
         arrivals: options.arrivals.as_ref(),
         shard: options.shard,
@@ -49,10 +50,10 @@ pub(crate) async fn run(command: &Command, options: &RunOptions) -> Result<Verdi
         Err((run, reason)) => return judge::close(Verdict::not_started(&run, reason), report),
     };
     let moments = Arc::new(Moments::new(load.clock));
-    moments.set(Moment::Start, clock::now());
-    moments.set(Moment::Opening, load.clock.at(load.moments.opening));
+    moments.add("start", clock::now());
+    moments.add("opening", load.clock.at(load.moments.opening));
     // It serves until the verdict, so that a scrape also sees the end.
-    let _metrics = serve_metrics(options, &load, &moments).await?;
+    let _metrics = serve_metrics(&options, &load, &moments).await?;
     let left = Arc::new(AtomicU64::new(u64::MAX));
     let asking = tokio::spawn(ask_what_is_left(Arc::clone(&admin), Arc::clone(&left)));
     let files = Files::of(&options.output, options.request_log);
@@ -63,7 +64,7 @@ pub(crate) async fn run(command: &Command, options: &RunOptions) -> Result<Verdi
     });
     attack::run(&load, &users, &files).await?;
     asking.abort();
-    moments.set(Moment::End, load.clock.at(Instant::now()));
+    moments.add("end", load.clock.at(Instant::now()));
     let run_record = gather(run, &load, monitor).await;
     if let Some(dir) = report {
         run_record.write(dir)?;

@@ -54,19 +54,11 @@ pub async fn run() -> ExitCode {
         console::problem(&format!("standard output and signals can't be set up: {error}"));
         return ExitCode::from(3);
     }
-    let ended = match &command {
+    let ended = match command {
         Command::Profile => Ok(if console::text(profile::BUILT_IN) { 0 } else { EXIT_READER_GONE }),
-        Command::Merge(options) => judge::merge(options).await.map(|verdict| verdict.exit_code()),
-        Command::Capacity(options) => capacity::run(options).await,
-        Command::Spike(options)
-        | Command::Crowd(options)
-        | Command::Customise(options)
-        | Command::Abandon(options)
-        | Command::RetryStorm(options)
-        | Command::Bots(options)
-        | Command::Soak(options)
-        | Command::Look(options)
-        | Command::Mix(options) => launch::run(&command, options).await.map(|verdict| verdict.exit_code()),
+        Command::Merge(options) => judge::merge(&options).await.map(|verdict| verdict.exit_code()),
+        Command::Capacity(options) => capacity::run(&options).await,
+        Command::Run(run) => launch::run(run).await.map(|verdict| verdict.exit_code()),
     };
     match ended {
         Ok(code) => ExitCode::from(code),

@@ -8,13 +8,14 @@ mod tests;
 
 use std::fs::File;
 use std::io::{IsTerminal, Write};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use frame::{Frame, Snapshot};
 use screen::Screen;
 
+use crate::base::worker::Worker;
 use crate::base::{clock, console};
 use crate::figures::Figures;
 
@@ -32,17 +33,13 @@ pub(crate) struct View {
 }
 
 /// Shows progress on stdout until it is finished or dropped; no other code may print meanwhile.
-pub(crate) struct Live {
-    /// Dropping it ends the drawing.
-    stop: Option<Sender<()>>,
-    drawing: Option<std::thread::JoinHandle<()>>,
-}
+pub(crate) struct Live(Option<Worker>);
 
 impl Live {
     /// Starts to draw, on a thread of its own: a terminal that is held up (Ctrl-S) holds up no load.
     pub(crate) fn start(view: View) -> Live {
         // Without it there is nothing to be seen, as where it is closed.
-        let Ok(stdout) = console::stdout() else { return Live { stop: None, drawing: None } };
+        let Ok(stdout) = console::stdout() else { return Live(None) };
         let of_width = stdout.try_clone();
         let screen = match of_width {
             Ok(of_width) if stdout.is_terminal() => Screen::terminal(Box::new(move || width(&of_width))),
@@ -52,18 +49,15 @@ impl Live {
     }
 
     fn start_on(view: View, screen: Screen, out: impl Write + Send + 'static) -> Live {
-        let (stop, stopped) = channel();
-        let draw = move || draw(&view, screen, out, &stopped);
+        let draw = move |stopped: &Receiver<()>| draw(&view, screen, out, stopped);
         // Without a thread there is no progress display; the load does not depend on it.
-        let drawing = std::thread::Builder::new().name("live".to_owned()).spawn(draw).ok();
-        Live { stop: Some(stop), drawing }
+        Live(Worker::start("live", draw).ok())
     }
 
     /// Draws once more and ends; what is drawn stays. It waits for stdout as long as any printing would.
-    pub(crate) fn finish(mut self) {
-        self.stop = None;
-        if let Some(drawing) = self.drawing.take() {
-            let _ = drawing.join();
+    pub(crate) fn finish(self) {
+        if let Some(drawing) = self.0 {
+            drawing.finish();
         }
     }
 }

@@ -6,14 +6,16 @@ mod machine;
 mod tests;
 mod totals;
 
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 use totals::{CpuSample, UsageTotals};
 
 use crate::base::failure::Failure;
+use crate::base::worker::Worker;
 
 pub(crate) use health::{Health, Limits};
 pub(crate) use machine::descriptors_limit;
@@ -28,10 +30,9 @@ const REST_MIN: Duration = Duration::from_millis(100);
 /// Watches this process until it is finished, or dropped.
 pub(crate) struct SelfMonitor {
     gauges: Gauges,
-    timers: tokio::task::JoinHandle<()>,
-    /// Dropping it ends the sampler.
-    stop: Option<Sender<()>>,
-    sampler: Option<std::thread::JoinHandle<()>>,
+    /// Dropping it ends the timers.
+    timers: JoinSet<()>,
+    sampler: Worker,
 }
 
 /// The present measurements; cheap to clone for writers and readers.
@@ -54,19 +55,15 @@ impl SelfMonitor {
     pub(crate) fn start(limits: Limits) -> Result<SelfMonitor, Failure> {
         let totals = UsageTotals::new(machine::cores(), limits, machine::descriptors_limit());
         let gauges = Gauges(Arc::new(Mutex::new(totals)));
-        let (stop, stopped) = channel();
         let sampled = gauges.clone();
-        let sampler = std::thread::Builder::new()
-            .name("watch".to_owned())
-            .spawn(move || sample(&sampled, &stopped))
-            .map_err(|error| {
-                Failure::Outside(format!(
-                    "the thread that watches this process can't be started: {error}: raise the limits on threads \
-                     (ulimit -u) and memory"
-                ))
-            })?;
-        let timers = tokio::spawn(try_timers(gauges.clone()));
-        Ok(SelfMonitor { gauges, timers, stop: Some(stop), sampler: Some(sampler) })
+        let sampler = Worker::start("watch", move |stopped| sample(&sampled, stopped)).map_err(|error| {
+            Failure::Outside(format!(
+                "the thread that watches this process can't be started: {error}: raise the limits on threads \
+                 (ulimit -u) and memory"
+            ))
+        })?;
+        let timers = JoinSet::from_iter([try_timers(gauges.clone())]);
+        Ok(SelfMonitor { gauges, timers, sampler })
     }
 
     /// A handle for writers and readers of the measurements.
@@ -75,19 +72,10 @@ impl SelfMonitor {
     }
 
     /// Takes the last sample and ends.
-    pub(crate) fn finish(mut self) -> Health {
-        self.stop = None;
-        if let Some(sampler) = self.sampler.take() {
-            // It panics nowhere; and if it did, what it saw until then would still hold.
-            let _ = sampler.join();
-        }
+    pub(crate) fn finish(self) -> Health {
+        self.sampler.finish();
+        drop(self.timers);
         self.gauges.totals().health()
-    }
-}
-
-impl Drop for SelfMonitor {
-    fn drop(&mut self) {
-        self.timers.abort();
     }
 }
 

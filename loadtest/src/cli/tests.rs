@@ -10,7 +10,7 @@ const USUAL: [&str; 8] =
 fn parse(more: &[&str]) -> RunOptions {
     let line = ["loadtest", "spike"].iter().chain(&USUAL).chain(more);
     match Cli::try_parse_from(line).unwrap().command {
-        Command::Spike(options) => options,
+        Command::Run(RunCommand::Spike(options)) => options,
         other => panic!("{other:?}"),
     }
 }
@@ -36,7 +36,8 @@ fn every_option_has_its_environment_variable() {
 fn every_scenario_is_a_command() {
     for scenario in Scenario::value_variants() {
         let line = ["loadtest", scenario.name()].into_iter().chain(USUAL).chain(["--tokens", "f"]);
-        assert_eq!(Cli::try_parse_from(line).unwrap().command.scenario(), Some(*scenario));
+        let Command::Run(run) = Cli::try_parse_from(line).unwrap().command else { panic!("{scenario:?}") };
+        assert_eq!(run.into_parts().0, Some(*scenario));
     }
 }
 

@@ -113,7 +113,7 @@ pub(super) async fn check_tokens(client: &Client, target: &Target, tokens: &Toke
     let service = tokens.service.as_ref().map(|bearer| (bearer, service, "the payment service's"));
     for (bearer, source, owner) in buyer.into_iter().chain(service) {
         let path = format!("/v1/sales/{}/reservations/none", target.ledger.sale);
-        let request = Request::get(path).with_bearer(bearer);
+        let request = Request { bearer: Some(bearer.clone()), ..Request::get(path) };
         let limit = Instant::now() + PREPARING_TIMEOUT;
         let answer = client.send(None, 0, &request, PREPARING_TIMEOUT, limit).await;
         let gateway = client.gateway(0);

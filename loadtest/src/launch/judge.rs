@@ -45,11 +45,7 @@ pub(crate) async fn judge(
         history.iter().filter(|history| history.outcome == Some(Outcome::Unknown)).collect();
     let mut support = HashMap::new();
     for history in unknown.iter().take(SUPPORT_LOOKUPS_MAX) {
-        let seen = admin.look_up_support(&history.buyer).await?;
-        support.insert(
-            history.buyer.clone(),
-            seen.reservations.into_iter().map(|reservation| reservation.id).collect(),
-        );
+        support.insert(history.buyer.clone(), admin.look_up_support(&history.buyer).await?);
     }
     let found = reconcile(&ReconcileInput {
         terms: &sale.definition.sale,

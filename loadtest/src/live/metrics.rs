@@ -19,13 +19,13 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinSet;
 
 use crate::base::failure::Failure;
 use crate::figures::Figures;
 use crate::self_monitoring::Gauges;
 
-pub(crate) use moments::{Moment, Moments};
+pub(crate) use moments::Moments;
 
 /// A Prometheus has one. What comes beyond that is closed, so that scrapes never take the load's descriptors.
 const CONNECTIONS_MAX: usize = 16;
@@ -62,7 +62,8 @@ pub(crate) struct Sources {
 #[derive(Debug)]
 pub(crate) struct Metrics {
     address: SocketAddr,
-    server: JoinHandle<()>,
+    /// Dropping it ends the server, and its connections with it: they are in its set.
+    _server: JoinSet<()>,
 }
 
 impl Metrics {
@@ -91,20 +92,13 @@ impl Metrics {
         };
         let listener = TcpListener::bind(asked).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        let server = tokio::spawn(serve(listener, sources, header_timeout));
-        Ok(Metrics { address, server })
+        let _server = JoinSet::from_iter([serve(listener, sources, header_timeout)]);
+        Ok(Metrics { address, _server })
     }
 
     /// Where it listens, with the port that it got.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
-    }
-}
-
-impl Drop for Metrics {
-    /// The server's connections end with it: they are in its set.
-    fn drop(&mut self) {
-        self.server.abort();
     }
 }
 

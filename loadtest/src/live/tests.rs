@@ -147,7 +147,7 @@ fn the_end_is_drawn_in_any_case() {
 fn a_closed_stdout_ends_the_drawing_and_nothing_else() {
     let figures = Arc::<Mutex<Figures>>::default();
     // The failed write alone ends it.
-    let (_stop, stopped) = channel();
+    let (_stop, stopped) = std::sync::mpsc::channel();
     draw(&view(&figures), Screen::plain(), Closed, &stopped);
     Live::start_on(view(&figures), Screen::terminal(Box::new(|| WIDTH_DEFAULT)), Closed).finish();
 }

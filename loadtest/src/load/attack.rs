@@ -41,8 +41,7 @@ impl Note {
             Err(lost) => Some(format!("{name}: {}", lost.kind())),
             Ok(_) => None,
         };
-        let status = answer.reply.as_ref().ok().map(|reply| reply.status);
-        Note { name, took: answer.took, good, status, error }
+        Note { name, took: answer.took, good, status: answer.status(), error }
     }
 }
 

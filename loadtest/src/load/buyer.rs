@@ -74,11 +74,6 @@ impl Buyer {
         }
     }
 
-    /// Percent of the times, by the buyer's random numbers.
-    pub(crate) fn rolls(&mut self, percent: u32) -> bool {
-        self.rng.u32(0..100) < percent
-    }
-
     /// A key that he has not used before.
     pub(crate) fn new_key(&mut self) -> String {
         self.keys += 1;

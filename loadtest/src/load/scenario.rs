@@ -192,7 +192,7 @@ impl Session<'_> {
         if !outcome.holds() || !self.think().await {
             return;
         }
-        if self.buyer.rolls(AMEND) {
+        if self.buyer.rng.u32(0..100) < AMEND {
             self.change_packages().await;
         }
         match self.buyer.after {

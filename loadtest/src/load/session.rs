@@ -163,8 +163,7 @@ impl<'a> Session<'a> {
     pub(crate) async fn read_time(&mut self) {
         let request = Request::get("/v1/time".to_owned());
         let answer = self.send(&request).await;
-        let read = answer.reply.as_ref().ok().filter(|reply| reply.status == 200);
-        let time = read.and_then(|reply| serde_json::from_str::<PublicTime>(&reply.body).ok());
+        let time: Option<PublicTime> = answer.json();
         self.note("ask for the time", "", &answer, time.is_some());
         if let Some(time) = time {
             let (sent, received) = (answer.sent, answer.sent + answer.took);
@@ -195,7 +194,7 @@ impl<'a> Session<'a> {
     pub(crate) async fn look_since(&mut self, intended: Instant) {
         let request = Request::get(format!("/v1/sales/{}", self.load.sale));
         let answer = self.send(&request).await;
-        let good = answer.reply.as_ref().is_ok_and(|reply| matches!(reply.status, 200 | 429));
+        let good = matches!(answer.status(), Some(200 | 429));
         self.note("look at the sale", "", &answer, good);
         if answer.reply.is_ok() {
             let since = (answer.sent + answer.took).saturating_duration_since(intended);
@@ -207,12 +206,12 @@ impl<'a> Session<'a> {
     pub(crate) async fn send_bad_token(&mut self, request: &Request) {
         let load = self.load;
         let answer = self.send(request).await;
-        let (outcome, good) = match answer.reply.as_ref().map(|reply| reply.status) {
-            Ok(401) => (Outcome::Refused, true),
-            Ok(429) => (Outcome::Limited, true),
-            Ok(503) => (Outcome::Shed, true),
-            Err(_) => (Outcome::Unknown, false),
-            Ok(_) => (Outcome::Wrong, false),
+        let (outcome, good) = match answer.status() {
+            Some(401) => (Outcome::Refused, true),
+            Some(429) => (Outcome::Limited, true),
+            Some(503) => (Outcome::Shed, true),
+            None => (Outcome::Unknown, false),
+            Some(_) => (Outcome::Wrong, false),
         };
         self.note(BAD_TOKEN, outcome.name(), &answer, good);
         load.figures().ended(self.buyer.scenario, outcome, load.us(answer.sent + answer.took), answer.took);
@@ -269,8 +268,7 @@ impl<'a> Session<'a> {
         let filter = city.map(|city| format!("city={}&", escaped(city))).unwrap_or_default();
         let path = format!("/v1/sales/{}/stores?{filter}available=true&limit=50", self.load.sale);
         let answer = self.send(&Request::get(path)).await;
-        let read = answer.reply.as_ref().ok().filter(|reply| reply.status == 200);
-        let page = read.and_then(|reply| serde_json::from_str::<StorePage>(&reply.body).ok());
+        let page: Option<StorePage> = answer.json();
         self.note_read("browse the stores", &answer, page.is_some());
         let stores = page?.stores;
         self.buyer.rng.choice(&stores).map(|store| store.id.clone())
@@ -285,7 +283,7 @@ impl<'a> Session<'a> {
 
     /// Counts a read. One that is one too many is refused with good reason.
     fn note_read(&self, name: &str, answer: &Answer, seen: bool) {
-        let limited = answer.reply.as_ref().is_ok_and(|reply| reply.status == 429);
+        let limited = answer.status() == Some(429);
         self.note(name, if limited { "limited" } else { "" }, answer, seen || limited);
     }
 

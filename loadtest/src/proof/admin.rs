@@ -51,17 +51,16 @@ pub(crate) struct AuditItem {
     pub(crate) drift: Option<i64>,
 }
 
-/// The support lookup of a buyer.
-#[derive(Clone, Debug, Deserialize)]
-pub(crate) struct SupportLookup {
+/// The support lookup of a buyer, as far as a load test needs it.
+#[derive(Deserialize)]
+struct SupportLookup {
     #[serde(default)]
-    pub(crate) reservations: Vec<SupportReservation>,
+    reservations: Vec<SupportReservation>,
 }
 
-/// A reservation in the support lookup.
-#[derive(Clone, Debug, Deserialize)]
-pub(crate) struct SupportReservation {
-    pub(crate) id: String,
+#[derive(Deserialize)]
+struct SupportReservation {
+    id: String,
 }
 
 /// The way to a gateway's ops listener.
@@ -108,8 +107,10 @@ impl Admin {
         self.get_json(&["audit"]).await
     }
 
-    pub(crate) async fn look_up_support(&self, buyer: &str) -> Result<SupportLookup, Failure> {
-        self.get_json(&["buyers", buyer]).await
+    /// The ids of a buyer's reservations in the support lookup.
+    pub(crate) async fn look_up_support(&self, buyer: &str) -> Result<Vec<String>, Failure> {
+        let seen: SupportLookup = self.get_json(&["buyers", buyer]).await?;
+        Ok(seen.reservations.into_iter().map(|reservation| reservation.id).collect())
     }
 
     /// The complete journal, in order.

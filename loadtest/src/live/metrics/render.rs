@@ -128,7 +128,7 @@ fn moments(moments: &Moments, encoder: &mut DescriptorEncoder<'_>) -> Result<(),
     let mut family = encoder.encode_descriptor("moment_timestamp_seconds", help, None, MetricType::Gauge)?;
     for (moment, at) in moments.come() {
         let seconds = at.as_millisecond() as f64 / 1000.0;
-        family.encode_family(&[("moment", moment.name())])?.encode_gauge(&seconds)?;
+        family.encode_family(&[("moment", moment)])?.encode_gauge(&seconds)?;
     }
     Ok(())
 }

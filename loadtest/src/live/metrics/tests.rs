@@ -136,8 +136,8 @@ async fn a_scrape_shows_the_figures_as_they_are_then() {
     figures.retries = 5;
     let (_watch, sources) = sources(figures);
     let (shared, gauges) = (sources.figures.clone(), sources.gauges.clone());
-    sources.moments.set(Moment::Start, jiff::Timestamp::from_millisecond(999_990_500).unwrap());
-    sources.moments.set(Moment::Opening, at(1_000_000 + 3600));
+    sources.moments.add("start", jiff::Timestamp::from_millisecond(999_990_500).unwrap());
+    sources.moments.add("opening", at(1_000_000 + 3600));
     let metrics = start(sources).await;
     let watched = async {
         while gauges.now().open_fds == 0 {
@@ -185,7 +185,7 @@ async fn a_scrape_shows_the_figures_as_they_are_then() {
 #[tokio::test]
 async fn prometheus_finds_no_fault_with_it() {
     let (_watch, sources) = sources(Figures::default());
-    sources.moments.set(Moment::Start, at(1_000_000));
+    sources.moments.add("start", at(1_000_000));
     let text = sources.text();
     let tool = Command::new("promtool")
         .args(["check", "metrics"])

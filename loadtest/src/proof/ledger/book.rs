@@ -30,12 +30,11 @@ pub(crate) struct Entry<'a> {
     /// What ended its time as a hold, or it altogether.
     pub(crate) confirmed: Option<&'a Change>,
     pub(crate) cancelled: Option<&'a Change>,
-    pub(crate) expired: Option<&'a Change>,
 }
 
 impl<'a> Entry<'a> {
     fn new(reserve: &'a Change) -> Entry<'a> {
-        Entry { versions: vec![reserve], state: State::Held, confirmed: None, cancelled: None, expired: None }
+        Entry { versions: vec![reserve], state: State::Held, confirmed: None, cancelled: None }
     }
 
     /// The change that made it.
@@ -164,7 +163,6 @@ impl<'a> Book<'a> {
             Kind::Confirm => entry.confirmed = Some(change),
             Kind::Cancel => entry.cancelled = Some(change),
             Kind::Expire => {
-                entry.expired = Some(change);
                 let (lasted, least) = (entry.age_at(change), terms.lapses_after_ms());
                 if lasted < least {
                     let what = format!(

@@ -27,7 +27,7 @@ pub(crate) fn check(facts: &Facts<'_>, history: &TapHistory, found: &mut Vec<Vio
                 console(Rule::SoldOutWasTrue, None, what);
             }
         }
-        if sold_out.last && times.holds_were_outstanding(from, to) {
+        if sold_out.last && times.holds.cover(from, to) {
             let what = format!(
                 "reported final at {}, but a hold was outstanding from {} ms before that on",
                 sold_out.answered,

@@ -14,7 +14,7 @@ pub(crate) struct Times<'a> {
     /// Checks items whose totals are known throughout.
     free: HashMap<Item<'a>, Intervals>,
     /// While at least one hold was outstanding.
-    holds: Intervals,
+    pub(crate) holds: Intervals,
     /// How often definitions were applied during the run.
     defined: usize,
     /// All that the sale had before the run or after it.
@@ -70,11 +70,6 @@ impl<'a> Times<'a> {
     /// Whether an item was to be had all the time from one instant to another.
     pub(crate) fn was_free(&self, item: &str, from_ms: i64, to_ms: i64) -> bool {
         self.free.get(&Item::named(item)).is_some_and(|spells| spells.cover(from_ms, to_ms))
-    }
-
-    /// Whether a hold was outstanding all the time from one instant to another.
-    pub(crate) fn holds_were_outstanding(&self, from_ms: i64, to_ms: i64) -> bool {
-        self.holds.cover(from_ms, to_ms)
     }
 
     /// Whether the sale had this item at all, as far as is known.
