@@ -62,7 +62,7 @@ fn admit(c: &mut Criterion) {
     let catalogue = Catalogue::new(definition, 1);
     c.bench_function("find the items in the catalogue", |b| {
         b.iter(|| {
-            catalogue.places(black_box(&model), &[""; 0], black_box(&store)).all(|index| index.is_some())
+            catalogue.indices_of(black_box(&model), &[""; 0], black_box(&store)).all(|index| index.is_some())
         });
     });
 }

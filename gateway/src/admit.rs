@@ -49,7 +49,6 @@ pub struct TapAdmission<'a, Id> {
 
 impl<'a, Id: AsRef<str>> TapAdmission<'a, Id> {
     /// A tap whose body was complete at this instant.
-    #[must_use]
     pub fn new(
         sale: &'a Arc<Sale>,
         sub: &'a Arc<str>,
@@ -61,7 +60,6 @@ impl<'a, Id: AsRef<str>> TapAdmission<'a, Id> {
     }
 
     /// Whether the read model would refuse the tap once it holds every change up to its arrival.
-    #[must_use]
     pub fn may_be_refused(&self, now: Instant) -> bool {
         self.sale.is_trusted() && self.refusal(now).is_some()
     }
@@ -152,7 +150,7 @@ fn gone<'m, Id: AsRef<str>>(
     read_model: &'m ReadModel,
     request: &'m AdmissionRequest<'_, Id>,
 ) -> impl Iterator<Item = Option<usize>> + 'm {
-    let indices = read_model.catalogue.places(request.model, request.packages, request.store).enumerate();
+    let indices = read_model.catalogue.indices_of(request.model, request.packages, request.store).enumerate();
     indices.filter_map(|(n, index)| {
         let Some(index) = index else { return Some(None) };
         // The model is first, and with `accept_partial` it alone decides.

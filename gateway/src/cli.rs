@@ -37,13 +37,11 @@ const LOADTEST: &[&str] = &[
 ];
 
 /// Variables of this process that no command has.
-#[must_use]
 pub fn unknown_variables() -> variables::Unknown {
     variables::unknown(&Cli::command(), LOADTEST)
 }
 
 /// Parses the command line and the variables; usage errors and help end the process.
-#[must_use]
 pub fn parse() -> Cli {
     let matches = variables::without_empty(Cli::command()).get_matches();
     Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())

@@ -85,7 +85,6 @@ pub struct Settings {
 
 impl Settings {
     /// Merges the defaults, the file above them, and environment and flags (both by clap) above both.
-    #[must_use]
     pub fn new(common: &CommonOptions, serve: Option<&ServeOptions>) -> Self {
         let defaults = OPTIONS.iter().map(|option| (option.key.to_owned(), option.default.to_owned()));
         let mut values = BTreeMap::from_iter(defaults);

@@ -73,7 +73,6 @@ impl SetLimits {
     }
 
     /// The configured rates, overridden by these.
-    #[must_use]
     pub fn over(&self, configured: &Rates) -> Rates {
         let mut rates = *configured;
         for policy in Policy::ALL {
@@ -107,7 +106,6 @@ impl LimitChange {
     }
 
     /// Whether it contains no change.
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -50,7 +50,6 @@ pub fn amend_body(bytes: &[u8]) -> Result<AmendRequest<'_>, String> {
 
 /// Checks a request target. `None`: not a valid URI. `Err`: the JSON of the problem. `Ok`: the page
 /// limit of a stores query.
-#[must_use]
 pub fn stores_query(target: &[u8]) -> Option<Result<usize, String>> {
     let (parts, ()) = Request::builder().uri(target).body(()).ok()?.into_parts();
     let wanted = request::check_head(&parts).and_then(|()| StoresWanted::read(&parts));
@@ -58,7 +57,6 @@ pub fn stores_query(target: &[u8]) -> Option<Result<usize, String>> {
 }
 
 /// Parses a PROXY header: the address, and its length in bytes; `None` if there is no valid one.
-#[must_use]
 pub fn proxy_header(bytes: &[u8]) -> Option<(Option<IpAddr>, usize)> {
     let mut stream = bytes;
     // All bytes are present, so the future never waits.
@@ -67,7 +65,6 @@ pub fn proxy_header(bytes: &[u8]) -> Option<(Option<IpAddr>, usize)> {
 }
 
 /// The client address of a request from this peer with these header lines, names and values.
-#[must_use]
 pub fn client(peer: IpAddr, proxies: &[&str], lines: &[(&str, &[u8])]) -> Option<IpAddr> {
     let mut headers = HeaderMap::new();
     for (name, value) in lines {
@@ -78,7 +75,6 @@ pub fn client(peer: IpAddr, proxies: &[&str], lines: &[(&str, &[u8])]) -> Option
 
 /// The request id and `traceresponse` for these two header values from this peer; `None` if a
 /// header can't contain them.
-#[must_use]
 pub fn marks(
     peer: IpAddr,
     proxies: &[&str],
@@ -103,7 +99,6 @@ pub fn accept(reply: Vec<Value>) -> Result<Vec<Value>, Failure> {
 }
 
 /// Decodes a reply of the reserve script for these taps; `None` if it is not a valid reply.
-#[must_use]
 pub fn decisions(taps: &[ReserveCommand], catalogue: &Catalogue, reply: &[Value]) -> Option<Vec<Decision>> {
     batch::decisions(taps, catalogue, reply)
 }

@@ -23,7 +23,6 @@ use crate::domain::problem::{self, ProblemKind};
 const IDEMPOTENCY_KEY: &str = "1 to 64 visible ASCII characters, bare or as an RFC 8941 string. One for each intended reservation, the same with every retry.";
 
 /// The document as JSON.
-#[must_use]
 pub fn document() -> String {
     let bearer = |about: &str| {
         SecurityScheme::Http(

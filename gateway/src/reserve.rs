@@ -2,6 +2,6 @@
 
 pub mod batch;
 pub mod changes;
-pub mod freshness;
-pub mod refusals;
+pub mod round_waiters;
+pub mod rounds;
 pub mod tick;

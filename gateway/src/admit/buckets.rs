@@ -52,13 +52,11 @@ pub struct Buckets {
 
 impl Buckets {
     /// Allocates [`Self::bytes`] for about this many concurrent keys with a bucket of their own.
-    #[must_use]
     pub fn with_room_for(keys: usize) -> Self {
         Self { sets: std::iter::repeat_with(Set::default).take(keys.div_ceil(OWN).max(1)).collect() }
     }
 
     /// Allocated bytes: 128 for every seven keys.
-    #[must_use]
     pub fn bytes(&self) -> usize {
         std::mem::size_of_val(&*self.sets)
     }

@@ -76,7 +76,6 @@ pub struct Exceeded {
 
 impl Limits {
     /// The limits as configured, for a fleet of one gateway.
-    #[must_use]
     pub fn new(settings: LimitSettings) -> Self {
         let alone = InForce { rates: settings.rates, shares: settings.rates, gateways: NonZeroU32::MIN };
         Self {
@@ -94,19 +93,16 @@ impl Limits {
     }
 
     /// What calls cost.
-    #[must_use]
     pub fn costs(&self) -> &Costs {
         &self.settings.costs
     }
 
     /// The configured rates.
-    #[must_use]
     pub fn configured(&self) -> &Rates {
         &self.settings.rates
     }
 
     /// The rates in force at the moment.
-    #[must_use]
     pub fn in_force(&self) -> Arc<InForce> {
         self.in_force.load_full()
     }

@@ -90,7 +90,7 @@ pub(crate) fn change(sale: &Sale, read_model: &ReadModel, change: Change) -> Res
             ),
             &r,
         ),
-        Change::Spent(r) => state(
+        Change::AmendLimitReached(r) => state(
             Refused::new(
                 problem::RESERVATION_NOT_HELD,
                 "It was changed as often as a buyer may change it. It can still be paid or cancelled as it is.",
@@ -112,7 +112,6 @@ pub(crate) fn change(sale: &Sale, read_model: &ReadModel, change: Change) -> Res
 }
 
 /// 200 with all reservations of a buyer.
-#[must_use]
 pub(crate) fn reservations(
     sale: &Sale,
     read_model: &ReadModel,
@@ -124,7 +123,6 @@ pub(crate) fn reservations(
 }
 
 /// 404 for a reservation.
-#[must_use]
 pub(crate) fn reservation_not_found() -> Refused {
     Refused::new(problem::RESERVATION_NOT_FOUND, "There is no such reservation, or it is not yours.")
 }

@@ -48,7 +48,6 @@ pub struct Caller<'w> {
 
 impl<'w> Caller<'w> {
     /// A caller whose call no limit has counted yet.
-    #[must_use]
     pub fn new(worker: &'w Worker, identity: Identified, arrived: Instant) -> Self {
         Self { worker, identity, arrived, is_counted: Cell::new(false) }
     }
@@ -137,7 +136,7 @@ pub async fn reserve(
     recorder.stage(Stage::ReadModel, now - received);
     if may_be_refused {
         // The read model may be older than the tap: it refuses only once it holds every decision from before.
-        worker.refusals(&sale).wait(received).await;
+        worker.round_waiters(&sale).wait(received).await;
         let waited = Instant::now();
         recorder.stage(Stage::Round, waited - now);
         now = waited;
@@ -281,7 +280,6 @@ pub fn find_sale(sales: &Sales, id: &str) -> Result<Arc<Sale>, Refused> {
 }
 
 /// 404 for a sale.
-#[must_use]
 pub fn sale_not_found(id: &str) -> Refused {
     let id: String = id.chars().take(64).collect();
     Refused::new(problem::SALE_NOT_FOUND, format!("There is no sale {id:?}."))

@@ -86,7 +86,6 @@ impl Path<'_> {
 }
 
 /// The route that a request is counted under.
-#[must_use]
 pub fn route(parts: &Parts) -> Route {
     counted_route(path(parts.uri.path()), &parts.method)
 }

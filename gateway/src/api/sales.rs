@@ -22,7 +22,6 @@ const PAGE: usize = 50;
 const PAGE_MAX: usize = 500;
 
 /// `GET /v1/time`
-#[must_use]
 pub fn time(now: i64) -> Answer {
     respond::ok(&TimeView { server_time: rfc3339(now) })
 }
@@ -169,7 +168,7 @@ pub fn stores(sale: &Sale, wanted: StoresWanted) -> Result<Answer, Refused> {
         None => None,
         Some(id) => Some(
             catalogue
-                .place_of("store", &id)
+                .index_of_id("store", &id)
                 .ok_or_else(|| wrong("cursor", "is not a store of this sale."))?,
         ),
     };

@@ -55,7 +55,6 @@ pub struct Price<'a> {
 
 impl<'a> ReservationView<'a> {
     /// A reservation at the instant that the header states.
-    #[must_use]
     pub fn new(sale: &'a Sale, read_model: &'a ReadModel, r: &'a Reservation, header: &Header) -> Self {
         let terms = &read_model.catalogue.definition.sale;
         Self {
@@ -83,7 +82,6 @@ impl<'a> ReservationView<'a> {
 impl ReservationView<'_> {
     /// As JSON, byte for byte what [`Serialize`] makes, in a tenth of the time. No value needs escaping
     /// (see the limits of ids, and the currency's three letters).
-    #[must_use]
     pub fn to_json(&self) -> Vec<u8> {
         let mut json = Vec::with_capacity(512);
         let mut digits = itoa::Buffer::new();

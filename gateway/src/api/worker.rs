@@ -26,7 +26,7 @@ use crate::identify::{CACHE_ENTRIES_DEFAULT, Identified, Identifier, NotIdentifi
 use crate::projection::consumer::CaughtUp;
 use crate::projection::read_model::{Sale, Sales};
 use crate::reserve::batch::{Deadlines, QueueHandle, QueueLimits};
-use crate::reserve::refusals::Refusals;
+use crate::reserve::round_waiters::RoundWaiters;
 use crate::runtime;
 use crate::store::connection::RedisConnection;
 use crate::store::connections::RedisConnections;
@@ -95,7 +95,7 @@ pub struct Worker {
     /// By sale id, with the sale: one that was purged may come back as another incarnation.
     queues: RefCell<FxHashMap<String, (Arc<Sale>, QueueHandle)>>,
     /// Taps that the read model may refuse, by sale id.
-    refusals: RefCell<FxHashMap<String, Rc<Refusals>>>,
+    refusals: RefCell<FxHashMap<String, Rc<RoundWaiters>>>,
     /// The metrics of this worker.
     pub(super) recorder: Arc<Recorder>,
     /// Rendered pages of the sales.
@@ -168,7 +168,6 @@ impl Handler for Worker {
 
 impl Worker {
     /// The connection to the Redis that has this sale.
-    #[must_use]
     pub fn redis_connection(&self, sale: &Sale) -> Rc<RedisConnection<Redis>> {
         self.redis_connections.of(&sale.keys)
     }
@@ -181,7 +180,6 @@ impl Worker {
     }
 
     /// How long a tap may wait whose body was complete at one instant and that joins the queue at another.
-    #[must_use]
     pub fn deadlines(&self, received: Instant, queued: Instant) -> Deadlines {
         let RequestLimits { tap_deadline, queue, .. } = self.shared.limits;
         Deadlines {
@@ -252,12 +250,12 @@ impl Worker {
     }
 
     /// Taps of a sale that the read model may refuse; the first one creates it.
-    pub fn refusals(&self, sale: &Arc<Sale>) -> Rc<Refusals> {
+    pub fn round_waiters(&self, sale: &Arc<Sale>) -> Rc<RoundWaiters> {
         let mut refusals = self.refusals.borrow_mut();
         if let Some(refusals) = refusals.get(&sale.id).filter(|refusals| refusals.are_of(sale)) {
             return refusals.clone();
         }
-        let new = Rc::new(Refusals::start(sale.clone()));
+        let new = Rc::new(RoundWaiters::start(sale.clone()));
         refusals.insert(sale.id.clone(), new.clone());
         new
     }

@@ -25,7 +25,6 @@ pub struct Unknown {
 }
 
 /// The command without the values of empty variables.
-#[must_use]
 pub fn without_empty(command: Command) -> Command {
     let mut command = command.mut_args(|arg| {
         let is_empty =
@@ -40,7 +39,6 @@ pub fn without_empty(command: Command) -> Command {
 
 /// Checks the variables of this process. `others` are the sources of the command lines of other programs: one
 /// environment may serve all of them.
-#[must_use]
 pub fn unknown(command: &Command, others: &[&str]) -> Unknown {
     let foreign: Vec<&str> = others.iter().flat_map(|source| named_in(source)).collect();
     unknown_among(&names(command), &foreign, std::env::vars_os())
@@ -52,7 +50,6 @@ fn named_in(source: &str) -> impl Iterator<Item = &str> {
 }
 
 /// The variables of all options of a command and of its subcommands.
-#[must_use]
 pub fn names(command: &Command) -> BTreeSet<String> {
     let own = command.get_arguments().filter_map(|arg| arg.get_env()?.to_str().map(ToOwned::to_owned));
     own.chain(command.get_subcommands().flat_map(names)).collect()

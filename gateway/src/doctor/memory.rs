@@ -23,7 +23,6 @@ pub struct MemoryNeed {
 
 impl MemoryNeed {
     /// The need of a sale with this many reservations so far.
-    #[must_use]
     pub fn of(definition: &Definition, started: u64) -> Self {
         let slots = total(definition.stores.iter().map(|store| store.capacity));
         let units = total(definition.models.iter().map(|model| model.stock));

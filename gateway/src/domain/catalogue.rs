@@ -19,7 +19,7 @@ pub struct Catalogue {
     pub revision: u64,
     items: Vec<Item>,
     /// Indices of models, packages and stores, by id.
-    places: [FxHashMap<String, usize>; 3],
+    indices: [FxHashMap<String, usize>; 3],
     /// Indices of the stores of each city, by search key, in the definition's order.
     cities: HashMap<String, Vec<usize>>,
 }
@@ -37,7 +37,6 @@ pub struct Item {
 
 impl Catalogue {
     /// Assigns an index to every item: models, packages, stores, in the definition's order.
-    #[must_use]
     pub fn new(definition: Definition, revision: u64) -> Self {
         let models = definition.models.iter().map(|m| ("model", &m.id, m.stock, m.price));
         let packages = definition.packages.iter().map(|p| ("package", &p.id, p.stock, p.price));
@@ -51,10 +50,10 @@ impl Catalogue {
                 price,
             })
             .collect();
-        let places = KINDS.map(|kind| {
-            let of_kind = |(place, item): (usize, &Item)| {
+        let indices = KINDS.map(|kind| {
+            let of_kind = |(index, item): (usize, &Item)| {
                 let id = item.name.strip_prefix(kind)?.strip_prefix(':')?;
-                Some((id.to_owned(), place))
+                Some((id.to_owned(), index))
             };
             items.iter().enumerate().filter_map(of_kind).collect()
         });
@@ -63,17 +62,15 @@ impl Catalogue {
         for (i, store) in definition.stores.iter().enumerate() {
             cities.entry(search_key(&store.city)).or_default().push(first_store + i);
         }
-        Self { definition, revision, items, places, cities }
+        Self { definition, revision, items, indices, cities }
     }
 
     /// All items by index.
-    #[must_use]
     pub fn items(&self) -> &[Item] {
         &self.items
     }
 
     /// The models and packages, which are few enough for a linear scan.
-    #[must_use]
     pub fn counted(&self) -> &[Item] {
         &self.items[..self.first_store()]
     }
@@ -83,26 +80,23 @@ impl Catalogue {
     }
 
     /// The index of an item, by its name.
-    #[must_use]
-    pub fn place(&self, item: &str) -> Option<usize> {
+    pub fn index_of(&self, item: &str) -> Option<usize> {
         let (kind, id) = item.split_once(':')?;
-        self.place_of(kind, id)
+        self.index_of_id(kind, id)
     }
 
     /// The index of a model, package or store, by kind and id.
-    #[must_use]
-    pub fn place_of(&self, kind: &str, id: &str) -> Option<usize> {
+    pub fn index_of_id(&self, kind: &str, id: &str) -> Option<usize> {
         let kind = KINDS.iter().position(|k| *k == kind)?;
-        self.places[kind].get(id).copied()
+        self.indices[kind].get(id).copied()
     }
 
     /// The display name of an item.
-    #[must_use]
     pub fn name_of(&self, item: &str) -> Option<&str> {
-        let place = self.place(item)?;
+        let index = self.index_of(item)?;
         let Definition { models, packages, stores, .. } = &self.definition;
         let names = models.iter().map(|m| &m.name).chain(packages.iter().map(|p| &p.name));
-        names.chain(stores.iter().map(|s| &s.name)).nth(place).map(String::as_str)
+        names.chain(stores.iter().map(|s| &s.name)).nth(index).map(String::as_str)
     }
 
     /// Indices of all stores, or of those in a city, in the definition's order. The comparison
@@ -115,38 +109,36 @@ impl Catalogue {
     }
 
     /// The store at an index from [`Self::stores_in`].
-    #[must_use]
-    pub fn store_at(&self, place: usize) -> &Store {
-        &self.definition.stores[place - self.first_store()]
+    pub fn store_at(&self, index: usize) -> &Store {
+        &self.definition.stores[index - self.first_store()]
     }
 
     /// Indices of a model, its packages and a store, in this order; `None` for an item that does
     /// not exist or does not fit the model.
-    pub fn places<'a>(
+    pub fn indices_of<'a>(
         &'a self,
         model: &'a str,
         packages: &'a [impl AsRef<str>],
         store: &'a str,
     ) -> impl Iterator<Item = Option<usize>> + 'a {
         let packages = packages.iter().map(move |id| self.package_for(model, id.as_ref()));
-        let store = std::iter::once_with(move || self.place_of("store", store));
-        std::iter::once(self.place_of("model", model)).chain(packages).chain(store)
+        let store = std::iter::once_with(move || self.index_of_id("store", store));
+        std::iter::once(self.index_of_id("model", model)).chain(packages).chain(store)
     }
 
     /// The index of a package that fits the model.
     fn package_for(&self, model: &str, id: &str) -> Option<usize> {
-        self.place_of("package", id).filter(|place| {
-            let package = &self.definition.packages[place - self.definition.models.len()];
+        self.index_of_id("package", id).filter(|index| {
+            let package = &self.definition.packages[index - self.definition.models.len()];
             package.models.as_ref().is_none_or(|models| models.iter().any(|m| m == model))
         })
     }
 
     /// The requested items that do not exist or do not fit the model.
-    #[must_use]
     pub fn unknown(&self, model: &str, packages: &[String], store: Option<&str>) -> Vec<String> {
         let is_known = |kind, id: &str| match kind {
             "package" => self.package_for(model, id).is_some(),
-            _ => self.place_of(kind, id).is_some(),
+            _ => self.index_of_id(kind, id).is_some(),
         };
         let packages = packages.iter().map(|id| ("package", id.as_str()));
         let items = std::iter::once(("model", model)).chain(packages).chain(store.map(|id| ("store", id)));
@@ -154,9 +146,8 @@ impl Catalogue {
     }
 
     /// The price of a model with packages, in minor units. A removed item counts as 0.
-    #[must_use]
     pub fn price(&self, model: &str, packages: &[String]) -> u64 {
-        let price = |kind, id: &str| self.place_of(kind, id).map_or(0, |place| self.items[place].price);
+        let price = |kind, id: &str| self.index_of_id(kind, id).map_or(0, |index| self.items[index].price);
         price("model", model) + packages.iter().map(|id| price("package", id)).sum::<u64>()
     }
 }

@@ -156,7 +156,6 @@ impl Definition {
     }
 
     /// The JSON form, which [`Definition::from_json`] reads back to the same definition.
-    #[must_use]
     pub fn to_json(&self) -> String {
         serde_json::to_string(self).expect("only texts, numbers, lists and keyed tables")
     }

@@ -21,7 +21,6 @@ pub struct BuyerHash([u8; BUYER_CHARS / 4 * 3]);
 
 impl BuyerHash {
     /// Derives it from the buyer's `sub`.
-    #[must_use]
     pub fn new(sale: &str, sub: &str) -> Self {
         let hash = Sha256::new()
             .chain_update(b"buyer\0")
@@ -35,13 +34,11 @@ impl BuyerHash {
     }
 
     /// See [`buyer_mark`].
-    #[must_use]
     pub fn mark(&self) -> u64 {
         self.0.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes))
     }
 
     /// The id of the reservation for this buyer's key.
-    #[must_use]
     pub fn reservation_id(&self, key: &str) -> String {
         let hash = Sha256::new().chain_update(b"key\0").chain_update(key).finalize();
         let mut id = String::with_capacity(ID_CHARS);
@@ -52,7 +49,6 @@ impl BuyerHash {
 }
 
 /// The common prefix of a buyer's ids in a sale.
-#[must_use]
 pub fn buyer_part(sale: &str, sub: &str) -> String {
     URL_SAFE_NO_PAD.encode(BuyerHash::new(sale, sub).0)
 }
@@ -65,20 +61,17 @@ pub fn buyer_part(sale: &str, sub: &str) -> String {
 /// assert_eq!(id, reservation_id("national-good-car", "alice", "one-tap"));
 /// assert!(id.starts_with(&buyer_part("national-good-car", "alice")));
 /// ```
-#[must_use]
 pub fn reservation_id(sale: &str, sub: &str, key: &str) -> String {
     BuyerHash::new(sale, sub).reservation_id(key)
 }
 
 /// Whether this has the form of an id: checked before a path's text is used.
-#[must_use]
 pub fn is_reservation_id(text: &str) -> bool {
     text.len() == ID_CHARS && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
 }
 
 /// Eight bytes of the buyer's part of an id, for sets in memory; `None` if it is not a valid part.
 /// Two buyers may share them, so a match may only cause one more call to Redis.
-#[must_use]
 pub fn buyer_mark(id: &str) -> Option<u64> {
     let mut bytes = [0; 15];
     let written = URL_SAFE_NO_PAD.decode_slice(id.get(..BUYER_CHARS)?, &mut bytes).ok()?;
@@ -89,7 +82,6 @@ pub fn buyer_mark(id: &str) -> Option<u64> {
 /// A fingerprint of a request in eleven characters, independent of the order of packages. It only
 /// distinguishes one buyer's requests under one key: a fast hash of 64 bits, stable across
 /// versions, is enough.
-#[must_use]
 pub fn fingerprint(model: &str, packages: &[impl AsRef<str>], store: &str, accept_partial: bool) -> String {
     let mut sorted: Vec<&str> = packages.iter().map(AsRef::as_ref).collect();
     sorted.sort_unstable();

@@ -13,13 +13,11 @@ macro_rules! label {
             pub const NAMES: &[&str] = &[$($name),*];
 
             /// The value's name.
-            #[must_use]
             pub fn name(self) -> &'static str {
                 Self::NAMES[self as usize]
             }
 
             /// The value of this name.
-            #[must_use]
             pub fn parse(name: &str) -> Option<Self> {
                 Self::ALL.into_iter().find(|value| value.name() == name)
             }

@@ -24,7 +24,6 @@ label! {
 
 impl OperatorAction {
     /// The effect on buyers.
-    #[must_use]
     pub fn effect(self) -> &'static str {
         match self {
             Self::Pause => {
@@ -63,7 +62,6 @@ pub const LIMITS_EFFECT: &str = "Within about a second every gateway refuses req
     reservation stays, and payments are never limited.";
 
 /// Every action's name with its effect on buyers, those of a sale first.
-#[must_use]
 pub fn effects() -> [(&'static str, &'static str); 7] {
     let [pause, resume, freeze, unfreeze, close] =
         OperatorAction::ALL.map(|action| (action.name(), action.effect()));

@@ -29,7 +29,6 @@ label! {
 
 impl Policy {
     /// Whether the rate covers all gateways together; otherwise it applies to each gateway.
-    #[must_use]
     pub fn is_ceiling(self) -> bool {
         matches!(self, Self::Sale | Self::Gateway)
     }
@@ -54,7 +53,6 @@ pub struct Rate {
 
 impl Rate {
     /// One gateway's share among this many live ones, rounded up so that no share is 0.
-    #[must_use]
     pub fn shared_by(self, gateways: NonZeroU32) -> Self {
         let share = |units: NonZeroU32| {
             NonZeroU32::new(units.get().div_ceil(gateways.get())).unwrap_or(NonZeroU32::MIN)
@@ -99,7 +97,6 @@ pub fn parse_rate(text: &str) -> Result<Option<Rate>, String> {
 }
 
 /// Formats a rate, or `off`.
-#[must_use]
 pub fn rate_text(rate: Option<Rate>) -> String {
     rate.map_or_else(|| "off".to_owned(), |rate| rate.to_string())
 }
@@ -110,7 +107,6 @@ pub struct Rates([Option<Rate>; Policy::ALL.len()]);
 
 impl Rates {
     /// The rate of a policy.
-    #[must_use]
     pub fn of(&self, policy: Policy) -> Option<Rate> {
         self.0[policy as usize]
     }

@@ -14,7 +14,7 @@ pub struct ProblemKind {
     /// The text of the page at `type`.
     pub explanation: &'static str,
     /// The index in [`ALL`].
-    pub place: usize,
+    pub index: usize,
     /// Members besides those of RFC 9457; every occurrence has them unless the name ends in `?`.
     pub members: &'static [(&'static str, Member)],
 }
@@ -49,7 +49,7 @@ macro_rules! problems {
                 "{\"type\":\"/problems/", $name, "\",\"title\":\"", $title, "\",\"status\":", $status, ",\"detail\":"
             ),
             explanation: $explanation,
-            place: ProblemIndex::$constant as usize,
+            index: ProblemIndex::$constant as usize,
             members: $members,
         };)*
         /// The indices of the problems.

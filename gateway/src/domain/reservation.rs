@@ -26,7 +26,6 @@ label! {
 
 impl State {
     /// Whether it occupies stock.
-    #[must_use]
     pub fn takes_stock(self) -> bool {
         matches!(self, Self::Held | Self::Confirmed)
     }
@@ -67,7 +66,6 @@ pub struct Reservation {
 
 impl Reservation {
     /// Parses a row of a buyer's record; `None` if it is damaged. `buyer_part` is the hash's field.
-    #[must_use]
     pub fn from_row(buyer_part: &str, buyer: &str, row: &str) -> Option<Self> {
         // The scripts write nothing else, and responses copy the text unescaped.
         if !row.bytes().fold(true, |all, byte| all & (byte.is_ascii_graphic() | (byte == b' '))) {
@@ -97,7 +95,6 @@ impl Reservation {
     }
 
     /// Parses a line of a journal entry, `buyer sub row`; `None` if it is damaged.
-    #[must_use]
     pub fn from_journal(line: &str) -> Option<Self> {
         let (buyer_part, rest) = line.split_once(' ')?;
         let (word, row) = rest.split_once(' ')?;
@@ -139,7 +136,6 @@ impl Reservation {
     }
 
     /// The items that it occupies: `model:…`, `package:…`, `store:…`.
-    #[must_use]
     pub fn items(&self) -> Vec<String> {
         let mut items = vec![format!("model:{}", self.model)];
         items.extend(self.packages.iter().map(|p| format!("package:{p}")));
@@ -148,7 +144,6 @@ impl Reservation {
     }
 
     /// The state that every call shows: past deadline and grace a hold is expired, swept or not.
-    #[must_use]
     pub fn state_at(&self, sale_clock: i64, grace_ms: i64) -> State {
         if self.state == State::Held && sale_clock >= self.deadline.saturating_add(grace_ms) {
             State::Expired
@@ -160,7 +155,6 @@ impl Reservation {
 
 /// Parses a buyer's whole record, `sub row` and a line for each further row; `None` if it is
 /// damaged.
-#[must_use]
 pub fn parse_record(buyer_part: &str, text: &str) -> Option<Vec<Reservation>> {
     let (word, rows) = text.split_once(' ')?;
     let buyer = from_word(word)?;

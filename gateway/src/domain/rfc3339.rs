@@ -4,7 +4,6 @@ use jiff::Timestamp;
 use jiff::tz::Offset;
 
 /// A time in ms as RFC 3339 in UTC with milliseconds, clamped to the years 0 to 9999.
-#[must_use]
 pub fn rfc3339(ms: i64) -> String {
     let clamped = ms.clamp(-62_167_219_200_000, 253_402_207_200_000);
     let time = Timestamp::from_millisecond(clamped).unwrap_or_default();

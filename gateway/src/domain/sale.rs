@@ -36,7 +36,6 @@ pub struct SaleControls {
 
 impl SaleControls {
     /// The phase at this `TIME`.
-    #[must_use]
     pub fn phase(&self, time: i64, models_left: bool) -> Phase {
         if self.closed || time >= self.closes {
             Phase::Closed
@@ -72,7 +71,6 @@ impl Availability {
     /// assert_eq!(Availability::of(Some(3000), 300), Availability::Low);
     /// assert_eq!(Availability::of(None, -7), Availability::InStock);
     /// ```
-    #[must_use]
     pub fn of(total: Option<i64>, free: i64) -> Self {
         match total {
             None => Self::InStock,
@@ -85,7 +83,6 @@ impl Availability {
 
 /// The poll interval for apps in ms: long while the opening is far away, one second around it.
 /// Clients spread their polls over half to all of it.
-#[must_use]
 pub fn poll_after_ms(phase: Phase, until_open_ms: i64) -> u64 {
     match phase {
         Phase::Upcoming if until_open_ms > 600_000 => 60_000,

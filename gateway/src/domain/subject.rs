@@ -18,7 +18,6 @@ const BLANK: char = '␣';
 /// assert!(is_subject("uid=alice, ou=People") && is_subject("auth0|42"));
 /// assert!(!is_subject(" alice") && !is_subject("alice ") && !is_subject("Zoë"));
 /// ```
-#[must_use]
 pub fn is_subject(sub: &str) -> bool {
     let bytes = sub.as_bytes();
     let ends_are_visible = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_graphic);
@@ -39,7 +38,6 @@ pub fn push_word(out: &mut String, sub: &str) {
 }
 
 /// The `sub` that a word of the ledger encodes; `None` if it is not a valid one.
-#[must_use]
 pub fn from_word(word: &str) -> Option<Cow<'_, str>> {
     let sub = match word.contains(BLANK) {
         true => Cow::Owned(word.replace(BLANK, " ")),

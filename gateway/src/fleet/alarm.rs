@@ -35,7 +35,6 @@ pub struct Alarm {
 
 impl Alarm {
     /// An alarm about the gateway or the fleet.
-    #[must_use]
     pub fn new(level: Level, name: &str, text: impl Into<String>) -> Self {
         let mut text: String = text.into();
         if let Some((end, _)) = text.char_indices().nth(ALARM_CHARS_MAX) {
@@ -46,13 +45,11 @@ impl Alarm {
     }
 
     /// Sets the number of occurrences.
-    #[must_use]
     pub fn times(self, count: u64) -> Self {
         Self { count: Some(count), ..self }
     }
 
     /// An alarm about a sale.
-    #[must_use]
     pub fn of(self, sale: &str) -> Self {
         Self { sale: Some(sale.to_owned()), ..self }
     }

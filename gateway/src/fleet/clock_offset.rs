@@ -33,7 +33,6 @@ impl Offset {
     }
 
     /// The least offset that is certain.
-    #[must_use]
     pub fn certain_s(&self) -> f64 {
         (self.seconds.abs() - self.error_s).max(0.0)
     }
@@ -45,7 +44,6 @@ pub struct ClockOffset(ArcSwapOption<Offset>);
 
 impl ClockOffset {
     /// The latest offset; `None` before the first measurement.
-    #[must_use]
     pub fn latest(&self) -> Option<Offset> {
         self.0.load().as_deref().copied()
     }

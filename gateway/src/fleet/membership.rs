@@ -68,7 +68,6 @@ struct KnownPeer {
 
 impl Membership {
     /// A gateway that listens at this address for apps; its id is random.
-    #[must_use]
     pub fn new(listen: String) -> Self {
         Self {
             id: format!("{:016x}", fastrand::u64(..)),
@@ -84,20 +83,17 @@ impl Membership {
     }
 
     /// The latest view of the fleet.
-    #[must_use]
     pub fn latest(&self) -> Option<Arc<Heartbeat>> {
         self.latest.load_full()
     }
 
     /// Whether it is draining, and announces that.
-    #[must_use]
     pub fn is_leaving(&self) -> bool {
         self.is_leaving.load(Relaxed)
     }
 
     /// Whether every peer would wait for this gateway's report in a recovery. Before that it must
     /// not acknowledge a change: a recovery without it would lose the change.
-    #[must_use]
     pub fn has_joined(&self) -> bool {
         *self.joined.borrow()
     }

@@ -77,7 +77,6 @@ pub(crate) fn parse(texts: BTreeMap<String, String>) -> Reports {
 }
 
 /// The number of different versions in these reports.
-#[must_use]
 pub fn versions(reports: &Reports) -> usize {
     reports.values().map(|report| &report.version).collect::<BTreeSet<_>>().len()
 }

@@ -30,13 +30,11 @@ enum BodySource {
 
 impl Body {
     /// A body of these bytes.
-    #[must_use]
     pub fn new(bytes: impl Into<Bytes>, class: AnswerClass) -> Self {
         Self { bytes: BodySource::All(Full::new(bytes.into())), class, route: None }
     }
 
     /// A body whose bytes arrive one chunk after the other.
-    #[must_use]
     pub fn stream(
         bytes: impl hyper::body::Body<Data = Bytes, Error = Infallible> + 'static,
         class: AnswerClass,
@@ -45,7 +43,6 @@ impl Body {
     }
 
     /// The same body without bytes, for the response to a HEAD.
-    #[must_use]
     pub(super) fn without_bytes(self) -> Self {
         Self { bytes: BodySource::All(Full::default()), ..self }
     }

@@ -58,7 +58,6 @@ impl Default for ConnectionCaps {
 
 impl ConnectionCaps {
     /// Counters at zero.
-    #[must_use]
     pub fn new(settings: CapSettings) -> Self {
         Self { settings, open: AtomicUsize::new(0), by_address: Mutex::default(), logged: Mutex::new(None) }
     }

@@ -39,14 +39,12 @@ pub enum Origin {
 
 impl Cors {
     /// Allows these origins and headers.
-    #[must_use]
     pub fn new(origins: Vec<Origin>, headers: Vec<HeaderName>) -> Self {
         let all = headers.iter().fold(HEADERS.to_owned(), |all, name| format!("{all}, {name}"));
         Self { origins: origins.into(), headers: HeaderValue::try_from(all).ok() }
     }
 
     /// The number of listed origins.
-    #[must_use]
     pub fn origins(&self) -> usize {
         self.origins.len()
     }
@@ -68,7 +66,6 @@ impl Cors {
     }
 
     /// The request's origin, if it is listed.
-    #[must_use]
     pub fn origin(&self, parts: &Parts) -> Option<HeaderValue> {
         let sent = parts.headers.get(ORIGIN)?;
         self.origins.iter().any(|listed| listed.matches(sent.as_bytes())).then(|| sent.clone())
@@ -76,7 +73,6 @@ impl Cors {
 
     /// The response to a preflight from a listed origin for a path with these methods; `None` if it is
     /// not a preflight.
-    #[must_use]
     pub fn preflight(
         &self,
         origin: Option<&HeaderValue>,

@@ -40,14 +40,12 @@ pub struct Drain {
 
 impl Drain {
     /// The sender of phases and their view.
-    #[must_use]
     pub fn new() -> (watch::Sender<DrainPhase>, Self) {
         let (sender, phases) = watch::channel(DrainPhase::default());
         (sender, Self { phases })
     }
 
     /// Whether each response is the last one of its connection.
-    #[must_use]
     pub fn has_begun(&self) -> bool {
         !matches!(self.phases.has_changed(), Ok(false))
     }
@@ -78,7 +76,6 @@ pub struct DrainingListener {
 
 impl DrainingListener {
     /// Accepts connections until the drain closes the listener.
-    #[must_use]
     pub fn new(listener: TcpListener, drain: &Drain) -> Self {
         Self { listener, phases: drain.phases.clone(), until: None }
     }

@@ -34,13 +34,11 @@ impl Networks {
     }
 
     /// Whether the list is empty.
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// Whether one of them contains this address.
-    #[must_use]
     pub fn contain(&self, address: IpAddr) -> bool {
         self.0.iter().any(|net| net.contains(&address))
     }
@@ -68,7 +66,6 @@ pub struct Peer {
 
 impl Peer {
     /// The peer that connected from this address, or that the PROXY protocol names.
-    #[must_use]
     pub fn new(address: IpAddr, proxies: &TrustedProxies) -> Self {
         let address = address.to_canonical();
         let proxies = proxies.contain(address).then(|| proxies.clone());
@@ -76,33 +73,28 @@ impl Peer {
     }
 
     /// The client that a PROXY header names; its forwarding headers are ignored.
-    #[must_use]
     pub fn introduced(address: IpAddr, proxies: &TrustedProxies) -> Self {
         Self { names_client: OnceCell::from(false), ..Self::new(address, proxies) }
     }
 
     /// The address that the connection comes from: a client's, or a proxy's.
-    #[must_use]
     pub fn address(&self) -> IpAddr {
         self.address
     }
 
     /// Whether it is a trusted proxy.
-    #[must_use]
     pub fn is_trusted(&self) -> bool {
         self.proxies.is_some()
     }
 
     /// Whether the first request of this connection has a forwarding header though the peer is not
     /// trusted: it may be a proxy that is missing in the list.
-    #[must_use]
     pub fn may_be_unlisted_proxy(&self, headers: &HeaderMap) -> bool {
         let names_client = || headers.contains_key(FORWARDED) || headers.contains_key(X_FORWARDED_FOR);
         self.proxies.is_none() && *self.names_client.get_or_init(names_client)
     }
 
     /// The address of the client that sent a request with these headers.
-    #[must_use]
     pub fn client(&self, headers: &HeaderMap) -> IpAddr {
         match &self.proxies {
             None => self.address,
@@ -114,7 +106,6 @@ impl Peer {
 /// The client's address: `peer`, or for a trusted proxy the first untrusted address from the right in
 /// `Forwarded` (RFC 7239), else in `X-Forwarded-For`; entries further left can be forged. An entry without an
 /// address (`unknown`, malformed) and hop `HOPS_MAX` end the search at the last valid address.
-#[must_use]
 pub fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &TrustedProxies) -> IpAddr {
     let mut client = peer.to_canonical();
     let is_forwarded = headers.contains_key(FORWARDED);

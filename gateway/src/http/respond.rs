@@ -27,6 +27,7 @@ pub type Answer = Response<Body>;
 
 /// A refusal, returned early by handlers: the final response, but for the closing brace of its body.
 #[derive(Debug)]
+#[must_use]
 pub struct Refused(Box<Response<RefusalBody>>);
 
 /// A body without its closing brace, and the class that the response is counted under.
@@ -38,7 +39,6 @@ struct RefusalBody {
 
 impl Refused {
     /// A problem of this kind; `detail` describes this occurrence.
-    #[must_use]
     pub fn new(kind: ProblemKind, detail: impl AsRef<str>) -> Self {
         let detail = detail.as_ref();
         // Room for the members, too: most have a few short ones.
@@ -52,7 +52,6 @@ impl Refused {
     }
 
     /// Adds a member, whose name needs no escaping.
-    #[must_use]
     pub fn with(mut self, member: &str, value: impl Serialize) -> Self {
         let body = &mut self.0.body_mut().json;
         for text in [",\"", member, "\":"] {
@@ -76,14 +75,12 @@ impl Refused {
     }
 
     /// Closes the connection after this response: bytes after the request may be misread.
-    #[must_use]
     pub fn and_close(self) -> Self {
         self.header(CONNECTION, "close")
     }
 
     /// Adds `Retry-After`, and `retry_after_ms` spread over up to 50 % more, so that clients refused
     /// together do not come back together.
-    #[must_use]
     pub fn retry_after(self, least_ms: u64) -> Self {
         self.retry_after_spread(least_ms, (least_ms / 2).clamp(200, 5_000))
     }
@@ -95,13 +92,11 @@ impl Refused {
     }
 
     /// 400 with the location in the body.
-    #[must_use]
     pub fn invalid(pointer: &str, detail: impl AsRef<str>) -> Self {
         Self::new(problem::INVALID_REQUEST, detail).with("pointer", pointer)
     }
 
     /// 401; the challenge depends on whether there was a token (RFC 6750, section 3).
-    #[must_use]
     pub fn unauthenticated(why: Unauthenticated) -> Self {
         let challenge = match why.token_error_code() {
             Some(code) => format!(
@@ -114,14 +109,12 @@ impl Refused {
     }
 
     /// 401 on the ops listener.
-    #[must_use]
     pub fn unknown_ops_token() -> Self {
         Self::new(problem::UNAUTHENTICATED, "This needs `Authorization: Bearer` with one of the ops tokens.")
             .header(WWW_AUTHENTICATE, "Bearer realm=\"launchgate-ops\"")
     }
 
     /// 403 on the ops listener: the call needs another role.
-    #[must_use]
     pub fn forbidden_role(needed: &str) -> Self {
         let detail =
             format!("The role of this ops token does not allow this call; it needs `{needed}` or `operate`.");
@@ -129,14 +122,12 @@ impl Refused {
     }
 
     /// 405.
-    #[must_use]
     pub fn method_not_allowed(allow: &str) -> Self {
         Self::new(problem::METHOD_NOT_ALLOWED, format!("This path has {allow}.")).header(ALLOW, allow)
     }
 
     /// 429: the policy, and when it has enough for this call again. The headers count calls of this cost
     /// (draft-ietf-httpapi-ratelimit-headers-10).
-    #[must_use]
     pub fn quota_exceeded(exceeded: Exceeded) -> Self {
         let Exceeded { policy, quota, window_s, wait } = exceeded;
         let detail = match policy {
@@ -160,7 +151,6 @@ impl Refused {
     }
 
     /// 503, certainly not taken. The cause only goes into metrics: the client is asked to retry.
-    #[must_use]
     pub fn not_taken(why: Shed) -> Self {
         Self::new(
             problem::TEMPORARY_REDUCED_CAPACITY,
@@ -171,7 +161,6 @@ impl Refused {
     }
 
     /// 503, sent to Redis without a reply. A retry finds the outcome as soon as Redis replies again.
-    #[must_use]
     pub fn unknown() -> Self {
         Self::new(problem::OUTCOME_UNKNOWN, "The ledger did not answer in time. Please send the request again, with the same key: it is decided once.")
             .retry_after(RETRY_MS)
@@ -184,7 +173,6 @@ impl Refused {
     }
 
     /// The finished response.
-    #[must_use]
     pub fn into_answer(self) -> Answer {
         self.0.map(|RefusalBody { mut json, class }| {
             json.push(b'}');
@@ -209,13 +197,11 @@ fn push_json(text: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) {
 }
 
 /// 200 with JSON that must not be cached.
-#[must_use]
 pub fn ok(body: &impl Serialize) -> Answer {
     json_answer(Outcome::OK, serde_json::to_vec(body).unwrap_or_default().into(), "no-store")
 }
 
 /// 200 with text.
-#[must_use]
 pub fn text(content_type: &'static str, body: impl Into<Bytes>) -> Answer {
     let body = Body::new(body, AnswerClass::plain(Outcome::OK));
     response(StatusCode::OK, body, [(CONTENT_TYPE, content_type), (CACHE_CONTROL, "no-store")])
@@ -223,7 +209,6 @@ pub fn text(content_type: &'static str, body: impl Into<Bytes>) -> Answer {
 
 /// 200 with a streamed body. No proxy may cache, buffer or compress it; nginx buffers a response unless
 /// `X-Accel-Buffering` is `no`.
-#[must_use]
 pub fn stream(
     content_type: &'static str,
     body: impl hyper::body::Body<Data = Bytes, Error = std::convert::Infallible> + 'static,
@@ -237,7 +222,6 @@ pub fn stream(
 }
 
 /// 200 or 304 with JSON that may be cached for a second.
-#[must_use]
 pub fn cached(body: Bytes, etag: Option<&HeaderValue>, if_none_match: Option<&HeaderValue>) -> Answer {
     const CACHE: &str = "public, max-age=1";
     let matches = |etag: &HeaderValue| {
@@ -265,7 +249,6 @@ pub(crate) fn json_answer(outcome: Outcome, body: Bytes, cache: &'static str) ->
 }
 
 /// 503: the service is not ready, with the reasons.
-#[must_use]
 pub fn not_ready(reasons: &str) -> Answer {
     let mut answer = text("text/plain; charset=utf-8", format!("not ready: {reasons}\n"));
     *answer.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
@@ -273,7 +256,6 @@ pub fn not_ready(reasons: &str) -> Answer {
 }
 
 /// 204 to a CORS preflight.
-#[must_use]
 pub fn preflight() -> Answer {
     response(StatusCode::NO_CONTENT, empty(Outcome::PREFLIGHT), [])
 }

@@ -80,7 +80,6 @@ impl Tls {
     }
 
     /// When the certificate in use, or the first of its chain to expire, expires, in seconds since 1970.
-    #[must_use]
     pub fn ends(&self) -> i64 {
         self.current.0.load().ends
     }

@@ -204,7 +204,6 @@ impl TokenKeys {
     }
 
     /// Unusable keys for signatures, and listed service keys that are missing.
-    #[must_use]
     pub fn findings(&self) -> Vec<String> {
         let current = self.current.load();
         let unusable = current.left_out.iter().filter(|key| key.is_unusable).map(|key| key.what.clone());
@@ -213,7 +212,6 @@ impl TokenKeys {
     }
 
     /// The number of public keys that may sign for a service.
-    #[must_use]
     pub fn services(&self) -> usize {
         let ids = &self.settings.service_key_ids;
         ids.len() - self.current.load().missing(ids).len()
@@ -225,7 +223,6 @@ impl TokenKeys {
     }
 
     /// The id and end of each public key, in seconds since 1970; empty for a secret.
-    #[must_use]
     pub fn ends(&self) -> Vec<(String, Option<u64>)> {
         let current = self.current.load();
         let mut ends: Vec<_> = current.keys.iter().map(|(kid, key)| (kid.clone(), key.ends_s)).collect();
@@ -235,7 +232,6 @@ impl TokenKeys {
 
     /// The end of the next key to expire, in seconds since 1970; of the last one if all have
     /// expired. `None` if keys do not expire.
-    #[must_use]
     pub fn next_end(&self, now_s: u64) -> Option<u64> {
         let current = self.current.load();
         let keys = &current.keys;
@@ -247,7 +243,6 @@ impl TokenKeys {
     /// Whether tokens are verified with public keys, which costs more than a cache look-up or a
     /// refusal. With a shared secret both take half a microsecond once the cache exceeds a CPU's
     /// cache (measured).
-    #[must_use]
     pub fn are_public(&self) -> bool {
         self.settings.jwks_file.is_some()
     }

@@ -51,7 +51,6 @@ pub struct Operator {
 
 impl Operator {
     /// Whether this role includes the needed one.
-    #[must_use]
     pub fn may(&self, needed: Role) -> bool {
         self.role == Role::Operate || self.role == needed
     }
@@ -80,7 +79,6 @@ impl OpsTokens {
     }
 
     /// Whether any token has the role `operate`.
-    #[must_use]
     pub fn has_operator(&self) -> bool {
         self.current.load().0.iter().any(|entry| entry.role == Role::Operate)
     }

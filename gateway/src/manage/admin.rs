@@ -20,9 +20,9 @@ use crate::domain::reservation::Reservation;
 use crate::manage::archive;
 use crate::manage::audit::{self, AuditReport};
 use crate::projection::acknowledged::Acknowledged;
-use crate::projection::read_model::{Sale, Sales, identity, new_incarnation};
+use crate::projection::read_model::{Sale, Sales, ledger_identity, new_incarnation};
 use crate::projection::snapshot::{self, Snapshot};
-use crate::store::connection::MOVED;
+use crate::store::connection::PRIMARY_CHANGED;
 use crate::store::dial::read_run_id;
 use crate::store::journal::{self, Cursor};
 use crate::store::keys::{Keys, SALES};
@@ -85,13 +85,11 @@ pub struct Admin {
 
 impl Admin {
     /// Makes it over a pool of connections.
-    #[must_use]
     pub fn new(pool: Pool, scripts: Arc<Scripts>, sales: Arc<Sales>) -> Self {
         Self { pool, scripts, sales }
     }
 
     /// The pool.
-    #[must_use]
     pub fn pool(&self) -> &Pool {
         &self.pool
     }
@@ -144,7 +142,8 @@ impl Admin {
         let known = same.map_or(0, |sale| sale.known_sequence()).to_string();
         let (keys, mut conn) = self.open(sale).await?;
         let epoch = read_run_id(&mut conn).await.map_err(|e| Failure::NotDone(e.to_string()))?;
-        let args: Vec<String> = [identity(&epoch, incarnation), known].into_iter().chain(args).collect();
+        let args: Vec<String> =
+            [ledger_identity(&epoch, incarnation), known].into_iter().chain(args).collect();
         let reply = self.scripts.call(&mut conn, script, &keys, &args).await;
         let reply =
             reply.inspect_err(|failure| followed.iter().for_each(|sale| sale.note_refusal(failure)))?;
@@ -152,7 +151,7 @@ impl Admin {
             (Some(change), Some(sale))
                 if (change.has_changed)(&reply) && !acknowledge(sale, &epoch, &reply, change) =>
             {
-                Err(Failure::Unknown(MOVED.to_owned()))
+                Err(Failure::Unknown(PRIMARY_CHANGED.to_owned()))
             }
             _ => Ok(reply),
         }

@@ -50,7 +50,6 @@ impl Recents {
     }
 
     /// The difference between the newest and the oldest entry.
-    #[must_use]
     pub fn counts(&self) -> Recent {
         let (Some(first), Some(last)) = (self.0.front(), self.0.back()) else {
             return Recent::default();
@@ -76,13 +75,11 @@ impl Recents {
 
 /// Whether the share of requests with an ignored forwarding header points to a proxy that is missing in
 /// `--trusted-proxies`: single clients send such headers, too.
-#[must_use]
 pub fn is_proxy_unlisted(forwarded_ignored: u64, all: u64) -> bool {
     forwarded_ignored >= UNLISTED_MIN && forwarded_ignored.saturating_mul(2) > all
 }
 
 /// All alarms of this gateway, the worst first; `reasons`: why it is not ready.
-#[must_use]
 pub fn of_gateway(status: &GatewayStatus, reasons: &[String], recent: Recent, now: Instant) -> Vec<Alarm> {
     let mut alarms = status.checks.alarms(now);
     for id in status.sales.unread() {
@@ -148,7 +145,7 @@ fn of_sale(
         let named = below[..below.len() - more].join(", ");
         add(Level::Fault, "oversold", format!("Oversold: {named}{rest}."));
     }
-    let (overdue, count) = sale.sweep_status().overdue();
+    let (overdue, count) = sale.tick_status().overdue();
     if overdue > HOLDS_OVERDUE {
         let seconds = overdue.as_secs();
         let text = format!(

@@ -45,7 +45,6 @@ pub struct Exposition(Registry);
 
 impl Exposition {
     /// A registry over these sources.
-    #[must_use]
     pub fn new(sources: ExpositionSources) -> Self {
         let mut registry = Registry::default();
         registry.register_collector(Box::new(sources));
@@ -53,7 +52,6 @@ impl Exposition {
     }
 
     /// The text for Prometheus.
-    #[must_use]
     pub fn text(&self) -> String {
         let mut text = String::with_capacity(128 * 1024);
         // Writing into a String can't fail.

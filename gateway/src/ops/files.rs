@@ -52,13 +52,11 @@ impl WatchedFiles {
     }
 
     /// Each file, and whether its present content is invalid.
-    #[must_use]
     pub fn rejected(&self) -> Vec<(&'static str, bool)> {
         self.lock().iter().map(|(file, problems)| (*file, !problems.is_empty())).collect()
     }
 
     /// An alarm for each file whose present content is invalid.
-    #[must_use]
     pub fn alarms(&self) -> Vec<Alarm> {
         let files = self.lock();
         let rejected = files.iter().filter(|(_, problems)| !problems.is_empty());

@@ -48,7 +48,6 @@ pub struct Durable {
 
 impl Durable {
     /// Checks for this level.
-    #[must_use]
     pub fn new(level: Durability) -> Self {
         let short = Outage::of("acknowledged changes are less safe than --durability requires");
         Self { level, short, is_hidden: Cell::new(false) }
@@ -85,7 +84,6 @@ impl Default for Readiness {
 
 impl Readiness {
     /// Empty when it is ready.
-    #[must_use]
     pub fn reasons(&self) -> Arc<Vec<String>> {
         self.0.load_full()
     }
@@ -150,8 +148,7 @@ impl Health {
     /// that sale only.
     fn tick(&self) -> Option<String> {
         let sales = self.status.sales.all();
-        let refused: Vec<_> =
-            sales.iter().filter_map(|sale| sale.sweep_status().tick_refused_for()).collect();
+        let refused: Vec<_> = sales.iter().filter_map(|sale| sale.tick_status().tick_refused_for()).collect();
         let (tick_refused_for, reason) = refused.iter().min()?;
         let text = || format!("no sale clock was ticked for {} ms", tick_refused_for.as_millis());
         (refused.len() == sales.len() && *tick_refused_for > BEHIND_MAX)

@@ -73,7 +73,6 @@ struct View {
 
 impl Live {
     /// Starts the collector on this thread.
-    #[must_use]
     pub fn start(status: GatewayStatus) -> Rc<Self> {
         let live = Rc::new(Self {
             status,

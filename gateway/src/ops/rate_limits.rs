@@ -112,7 +112,6 @@ pub struct ChangedView {
 
 impl ChangedView {
     /// The last change, if there is one.
-    #[must_use]
     pub fn of(set: &SetLimits) -> Option<Self> {
         let (at, who, reason) = set.changed.clone()?;
         Some(Self { at: rfc3339(at), who, reason })

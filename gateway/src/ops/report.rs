@@ -18,7 +18,6 @@ pub struct Reporter {
 
 impl Reporter {
     /// A reporter without a previous report.
-    #[must_use]
     pub fn new(status: GatewayStatus) -> Self {
         let (recents, last_reported) = (Recents::default(), AnswerCounts::default());
         Self { status, started: Instant::now(), beats: 0, recents, last_reported }

@@ -24,7 +24,6 @@ pub struct SelfChecks {
 
 impl SelfChecks {
     /// An alarm for each finding.
-    #[must_use]
     pub fn alarms(&self, now: Instant) -> Vec<Alarm> {
         let mut alarms = self.files.alarms();
         let fresh = |offset: &Offset| now.saturating_duration_since(offset.at) < READING_AGE_MAX;

@@ -25,7 +25,6 @@ pub struct GatewayStatus {
 
 impl GatewayStatus {
     /// The result of a sale's last audit.
-    #[must_use]
     pub fn audit_of(&self, sale: &Sale) -> Option<AuditSummary> {
         self.metrics.audit_of(&sale.id, sale.incarnation())
     }

@@ -156,7 +156,6 @@ pub struct BuyerView<'a> {
 
 impl SaleState {
     /// From a snapshot of the ledger.
-    #[must_use]
     pub fn new(snapshot: &Snapshot, definition: &Definition) -> Self {
         let controls = snapshot.controls();
         let time = snapshot.header.time;
@@ -186,7 +185,6 @@ impl SaleState {
 
 impl SaleDetail {
     /// From a snapshot of the ledger.
-    #[must_use]
     pub fn new(snapshot: &Snapshot, definition: Definition) -> Self {
         let number =
             |map: &std::collections::HashMap<String, String>, item: &str| map.get(item)?.parse::<i64>().ok();

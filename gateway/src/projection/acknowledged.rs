@@ -87,7 +87,6 @@ pub struct Clocks {
 
 impl Clocks {
     /// The later of each.
-    #[must_use]
     pub fn max(self, other: Self) -> Self {
         Self { time: self.time.max(other.time), clock: self.clock.max(other.clock) }
     }
@@ -176,7 +175,6 @@ impl AcknowledgementBuffer {
 
     /// Whether a reply of this Redis may be acknowledged: not after this gateway has submitted its
     /// report.
-    #[must_use]
     pub(crate) fn may_acknowledge(&self, epoch: &str) -> bool {
         match &self.trusted {
             Trusted::AnyEpoch => true,

@@ -29,7 +29,7 @@ use streams::streams;
 
 use crate::domain::identity::buyer_mark;
 use crate::projection::read_model::{INCARNATION, ReadModel, Sales};
-use crate::store::connection::{MOVED, PROBE};
+use crate::store::connection::{PRIMARY_CHANGED, PROBE};
 use crate::store::dial::{Dial, LedgerConnection, Redis};
 use crate::store::journal;
 use crate::store::journal::Entry;
@@ -145,7 +145,7 @@ impl JournalConsumer<'_> {
         self.check_positions().await?;
         loop {
             if redis.moves() != self.moves {
-                return Err(Failure::NotDone(MOVED.to_owned()));
+                return Err(Failure::NotDone(PRIMARY_CHANGED.to_owned()));
             }
             self.probe_if_due().await?;
             self.stuck.clear();

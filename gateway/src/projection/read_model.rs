@@ -20,7 +20,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use buyers::Buyers;
 use completeness::Completeness;
 pub(crate) use drift::Counters;
-pub(crate) use incarnation::{INCARNATION, identity, new_incarnation};
+pub(crate) use incarnation::{INCARNATION, ledger_identity, new_incarnation};
 use pending::Pending;
 pub(crate) use pending::PendingTap;
 use rustc_hash::FxHashMap;
@@ -57,26 +57,22 @@ pub struct Sales {
 
 impl Sales {
     /// A sale by its id; `None` while a replaced sale has not been read again.
-    #[must_use]
     pub fn get(&self, id: &str) -> Option<Arc<Sale>> {
         self.map.load().get(id).filter(|sale| !sale.is_replaced()).cloned()
     }
 
     /// All sales, in no order.
-    #[must_use]
     pub fn all(&self) -> Vec<Arc<Sale>> {
         self.map.load().values().filter(|sale| !sale.is_replaced()).cloned().collect()
     }
 
     /// Whether a sale that is not followed here may exist.
-    #[must_use]
     pub fn may_exist(&self, id: &str) -> bool {
         let is_unread = self.unread.load().as_ref().is_none_or(|unread| unread.contains(id));
         is_unread || self.map.load().contains_key(id)
     }
 
     /// Listed sales that could not be read.
-    #[must_use]
     pub fn unread(&self) -> Vec<String> {
         let unread = self.unread.load();
         unread.iter().flat_map(|ids| ids.iter().cloned()).collect()
@@ -159,13 +155,11 @@ pub struct ReadModel {
 
 impl ReadModel {
     /// The stock level that buyers see of the item at this index.
-    #[must_use]
     pub fn availability(&self, place: usize) -> Availability {
         Availability::of(self.totals[place], self.free[place])
     }
 
     /// The phase at this `TIME`.
-    #[must_use]
     pub fn phase(&self, time: i64) -> Phase {
         self.controls.phase(time, self.models_left)
     }
@@ -219,7 +213,6 @@ impl Sale {
     }
 
     /// The latest changes.
-    #[must_use]
     pub fn tail(&self) -> Tail {
         lock(&self.tail).clone()
     }
@@ -233,7 +226,6 @@ impl Sale {
     }
 
     /// The latest state.
-    #[must_use]
     pub fn read_model(&self) -> Arc<ReadModel> {
         self.read_model.load_full()
     }
@@ -251,7 +243,6 @@ impl Sale {
     }
 
     /// The highest sequence that may have been acknowledged: an older ledger has lost changes.
-    #[must_use]
     pub fn known_sequence(&self) -> u64 {
         self.known_sequence.load(Ordering::Relaxed)
     }
@@ -269,13 +260,11 @@ impl Sale {
     }
 
     /// The age of the read model; `None` if it was never complete.
-    #[must_use]
     pub fn age(&self, now: Instant) -> Option<Duration> {
         lock(&self.complete_at).map(|at| now.saturating_duration_since(at))
     }
 
     /// The age of the read model, or the time since the sale was read.
-    #[must_use]
     pub fn incomplete_for(&self, now: Instant) -> Duration {
         self.age(now).unwrap_or_else(|| now.saturating_duration_since(self.since))
     }
@@ -286,7 +275,6 @@ impl Sale {
     }
 
     /// Whether this buyer may have a reservation or a pending tap.
-    #[must_use]
     pub fn may_have_won(&self, buyer: u64) -> bool {
         lock(&self.pending).contains_key(&buyer) || self.buyers.contains(buyer)
     }
@@ -297,7 +285,6 @@ impl Sale {
 
     /// Redis's current `TIME` and its uncertainty, in ms; `None` without a reading younger than
     /// [`READ_MODEL_AGE_MAX`].
-    #[must_use]
     pub fn time(&self, now: Instant) -> Option<(i64, i64)> {
         let clock = self.clock.load();
         let clock = clock.as_ref()?;
@@ -306,13 +293,11 @@ impl Sale {
     }
 
     /// Redis's `TIME` that a tick of this process last wrote to the ledger.
-    #[must_use]
     pub(crate) fn noted_time(&self) -> i64 {
         self.clock.load().as_ref().map_or(i64::MIN, |clock| clock.time)
     }
 
     /// The best estimate of Redis's current `TIME`; this host's wall clock without any reading.
-    #[must_use]
     pub fn best_time(&self) -> i64 {
         match self.clock.load().as_ref() {
             Some(clock) => clock.time + millis(clock.at.elapsed()),
@@ -330,19 +315,16 @@ impl Sale {
     }
 
     /// The progress of this process's sweeper.
-    #[must_use]
-    pub fn sweep_status(&self) -> &SweepStatus {
+    pub fn tick_status(&self) -> &SweepStatus {
         &self.sweep_status
     }
 
     /// Why the ledger refuses this sale, or why its journal can't be followed.
-    #[must_use]
     pub fn fault(&self) -> Option<Arc<String>> {
         self.fault.load_full().or_else(|| self.consumer_fault.load_full())
     }
 
     /// Whether the ledger refuses this sale: reservations fail, whatever its phase.
-    #[must_use]
     pub fn is_unavailable(&self) -> bool {
         self.faults.load(Ordering::Acquire) & LEDGER_FAULT != 0
     }

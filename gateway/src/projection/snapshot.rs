@@ -84,25 +84,21 @@ impl Snapshot {
     }
 
     /// A number of the state.
-    #[must_use]
     pub fn number(&self, field: &str) -> i64 {
         self.state.get(field).and_then(|v| v.parse().ok()).unwrap_or_default()
     }
 
     /// Reservations by state: held, confirmed, cancelled, expired.
-    #[must_use]
     pub fn counts(&self) -> [u64; 4] {
         ["held", "confirmed", "cancelled", "expired"].map(|field| self.number(field).unsigned_abs())
     }
 
     /// The epoch that serves the ledger.
-    #[must_use]
     pub fn epoch(&self) -> &str {
         self.state.get("epoch").map_or("", String::as_str)
     }
 
     /// The sale's incarnation.
-    #[must_use]
     pub fn incarnation(&self) -> &str {
         self.state.get("incarnation").map_or("", String::as_str)
     }
@@ -117,7 +113,6 @@ impl Snapshot {
     }
 
     /// The controls and the two instants.
-    #[must_use]
     pub fn controls(&self) -> SaleControls {
         SaleControls {
             paused: self.number("paused") == 1,

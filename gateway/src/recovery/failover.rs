@@ -53,7 +53,6 @@ pub struct Fence {
 
 impl Fence {
     /// Noticed now: the epoch of the ledger, that of its Redis, and the live members at this gateway's last contact.
-    #[must_use]
     pub fn new(old: &str, new: &str, peers: BTreeMap<String, String>) -> Self {
         let old = old.trim_start_matches('!').to_owned();
         Self { old_epoch: old, new_epoch: new.to_owned(), noticed: Instant::now(), peers, submitted: None }
@@ -61,7 +60,7 @@ impl Fence {
 
     /// The identity of the ledger once a report is in Redis: `lua/submit_report.lua` marks the old epoch.
     fn identity(&self, sale: &Sale) -> String {
-        sale.identity(&format!("!{}", self.old_epoch))
+        sale.ledger_identity(&format!("!{}", self.old_epoch))
     }
 
     /// The one from before if the epochs are still the same, or a new one.
@@ -75,7 +74,7 @@ impl Fence {
         before
             .filter(|fence| fence.old_epoch == old.trim_start_matches('!') && fence.new_epoch == new)
             .unwrap_or_else(|| {
-                let peers = sale.sweep_status().last_success().map(|at| membership.live_peers_at(at));
+                let peers = sale.tick_status().last_success().map(|at| membership.live_peers_at(at));
                 Self::new(old, new, peers.unwrap_or_default())
             })
     }
@@ -127,28 +126,28 @@ impl<D: Dial> Attempt<'_, D> {
 
     async fn submit(&mut self) -> Result<State, Blocked> {
         let id = &self.recovery.membership.id;
-        submit_report(&mut self.live.conn(), self.sale, self.fence, id).await.map_err(not_collected)?;
+        submit_report(&mut self.live.conn(), self.sale, self.fence, id).await.map_err(report_io_error)?;
         Ok(State::Collecting)
     }
 
     async fn collect(&mut self) -> Result<State, Blocked> {
         let (mut conn, keys) = (self.live.conn(), &self.sale.keys);
         let is_recent = self.fence.noticed.elapsed() < SILENT_PEER_WAIT;
-        let is_durable = !is_recent && self.is_durable().await.map_err(not_collected)?;
+        let is_durable = !is_recent && self.is_durable().await.map_err(report_io_error)?;
         let status = OwnStatus { is_recent, was_member: !self.fence.peers.is_empty(), is_durable };
         let awaits_peers = status.awaits_peers()?;
         if awaits_peers {
-            let awaited = read_reports(&mut conn, keys, false).await.map_err(not_collected)?.awaited();
+            let awaited = read_reports(&mut conn, keys, false).await.map_err(report_io_error)?.awaited();
             if !awaited.is_empty() {
                 return Err(Blocked::Awaiting(awaited));
             }
         }
-        let reports = read_reports(&mut conn, keys, true).await.map_err(not_collected)?;
+        let reports = read_reports(&mut conn, keys, true).await.map_err(report_io_error)?;
         if !reports.has_report_of(&self.recovery.membership.id) {
             self.fence.submitted = None;
             return Err(Blocked::ReportRemoved);
         }
-        let (incarnation, sequence) = read_position(&mut conn, self.sale).await.map_err(not_collected)?;
+        let (incarnation, sequence) = read_position(&mut conn, self.sale).await.map_err(report_io_error)?;
         Ok(State::Replaying(reports.plan(&incarnation, sequence, awaits_peers)?))
     }
 
@@ -241,7 +240,7 @@ impl<D: Dial> Attempt<'_, D> {
                 "Redis was restarted and had lost changes; they are replayed, and its epoch is adopted"
             );
         }
-        sale.sweep_status().note_replayed(changes as u64, lost);
+        sale.tick_status().note_replayed(changes as u64, lost);
     }
 
     /// Whether a script was refused because another gateway has adopted the epoch.
@@ -250,6 +249,6 @@ impl<D: Dial> Attempt<'_, D> {
     }
 }
 
-fn not_collected(error: RedisError) -> Blocked {
+fn report_io_error(error: RedisError) -> Blocked {
     Blocked::Failed(format!("the recovery reports can't be written or read: {error}"))
 }

@@ -39,7 +39,7 @@ pub(crate) struct Replay {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Blocked {
     /// This gateway has never reached the ledger, and peers that have may still come.
-    NewHere,
+    NeverReachedLedger,
     /// These live peers have submitted no report: their ids, and where they listen.
     Awaiting(Vec<(String, String)>),
     /// This gateway's report is gone from Redis.
@@ -78,7 +78,7 @@ impl OwnStatus {
     /// Whether the reports of silent peers are awaited; an error if only reports of peers show what was acknowledged.
     pub(crate) fn awaits_peers(self) -> Result<bool, Blocked> {
         if self.is_recent && !self.was_member {
-            return Err(Blocked::NewHere);
+            return Err(Blocked::NeverReachedLedger);
         }
         Ok(self.is_recent || !self.is_durable)
     }
@@ -88,7 +88,7 @@ impl Blocked {
     /// What an operator reads: what was found, what is awaited, what to do.
     pub(crate) fn describe(&self, sale: &str) -> String {
         match self {
-            Self::NewHere => "Redis was restarted or replaced. This gateway has never reached the ledger, and waits 5 s for the \
+            Self::NeverReachedLedger => "Redis was restarted or replaced. This gateway has never reached the ledger, and waits 5 s for the \
                  reports of gateways that have"
                 .to_owned(),
             Self::Awaiting(peers) => describe_awaited(sale, peers),

@@ -87,17 +87,17 @@ async fn tick_and_sweep<D: Dial>(
     let sent = Instant::now();
     let (header, free) = tick(connection, live, sale).await?;
     sale.read_clock(&header, sent);
-    sale.sweep_status().note_tick(header.sale_clock);
+    sale.tick_status().note_tick(header.sale_clock);
     sale.compare_counters(Counters { sequence: header.sequence, held: header.held, free });
     if header.held == 0 {
-        sale.sweep_status().note_swept(None);
+        sale.tick_status().note_swept(None);
         return Ok(());
     }
     for _ in 0..SWEEPS_MAX {
         let swept = sweep(connection, live, sale, SWEEP_ENTRIES).await?;
         // No client gets an answer for it, so that it does not wait for replicas.
         sale.note_read(swept.header.sequence, scripts);
-        sale.sweep_status().note_swept(swept.left);
+        sale.tick_status().note_swept(swept.left);
         if !swept.more {
             break;
         }
@@ -144,7 +144,7 @@ pub async fn sweep<D: Dial>(
     sale: &Sale,
     entries: usize,
 ) -> Result<SweepOutcome, Failure> {
-    let args = (sale.identity(&live.epoch), sale.known_sequence(), entries);
+    let args = (sale.ledger_identity(&live.epoch), sale.known_sequence(), entries);
     let reply = connection.call(live, Script::Expire, &sale.keys, args).await?;
     let unreadable = || Failure::unreadable("a reply of the sweep that can't be read");
     let outcome = SweepOutcome::parse(Header::of(&reply)?, &reply).ok_or_else(unreadable)?;
@@ -168,12 +168,12 @@ async fn handle_outcome<D: Dial>(
     if let Err(failure) = &outcome {
         sale.note_refusal(failure);
     }
-    sale.sweep_status().note_tick_result(outcome.as_ref().err());
+    sale.tick_status().note_tick_result(outcome.as_ref().err());
     match outcome {
         _ if sale.is_replaced() => {}
         Ok(()) => {
             *fence = None;
-            sale.sweep_status().note_success();
+            sale.tick_status().note_success();
             sale.set_fault(None);
         }
         // A ledger that went back to an earlier incarnation has not been adopted by its Redis: recovery decides.

@@ -74,7 +74,6 @@ pub struct QueueLimits {
 impl QueueHandle {
     /// Starts the loop of a sale on this thread. It ends when the last clone of the queue is
     /// dropped.
-    #[must_use]
     pub fn start<D: Dial>(
         sale: Arc<Sale>,
         connections: Rc<RedisConnections<D>>,
@@ -166,12 +165,12 @@ async fn send<D: Dial>(
         }
         let catalogue = sale.read_model().catalogue.clone();
         batch.columns.fill(batch.taps.iter().map(|tap| &tap.command), &catalogue);
-        let identity = sale.identity(&live.epoch);
+        let identity = sale.ledger_identity(&live.epoch);
         let args = batch.columns.args(&catalogue, &identity, sale.known_sequence());
         let call = connection.call(&live, Script::Reserve, &sale.keys, args);
         // `join` polls them in this order.
         let work = join(call, async { decided.deliver(sale) });
-        let (answer, ()) = in_time(work, queue, &batch.taps, &Decision::Unknown).await;
+        let (answer, ()) = answering_late(work, queue, &batch.taps, &Decision::Unknown).await;
         recorder.batch(batch.taps.len(), sent.elapsed());
         match answer {
             Ok(values) => {
@@ -182,7 +181,7 @@ async fn send<D: Dial>(
                 let all_late =
                     batch.taps.iter().map(|tap| tap.deadlines.send).max().unwrap_or_else(Instant::now);
                 let reached = tokio::time::timeout_at(all_late, sale.wait_for_revision(revision));
-                let _ = in_time(reached, queue, &batch.taps, &Decision::NotTaken(Shed::Ledger)).await;
+                let _ = answering_late(reached, queue, &batch.taps, &Decision::NotTaken(Shed::Ledger)).await;
             }
             Err(Failure::Unknown(_) | Failure::NotReplicated { .. }) => return batch.mark_unknown(),
             Err(failure @ (Failure::NotDone(_) | Failure::WrongServer(_) | Failure::Refused(_))) => {
@@ -196,7 +195,7 @@ async fn send<D: Dial>(
 
 /// Waits for a future, and meanwhile answers every tap that reaches its deadline: `late` to those
 /// of the batch, and "not carried out" to those in the queue.
-async fn in_time<T>(
+async fn answering_late<T>(
     work: impl Future<Output = T>,
     queue: &ReserveQueue,
     batch: &[Tap],
@@ -256,7 +255,7 @@ impl Batch {
         };
         // The whole batch is buffered at once, before any acknowledgement.
         let (mut winners, mut decided) = (String::new(), Vec::with_capacity(self.taps.len()));
-        let (mut goes_by_clocks, grace) = (false, sale.read_model().grace_ms);
+        let (mut depends_on_clocks, grace) = (false, sale.read_model().grace_ms);
         for Tap { request, command, pending, responder, .. } in self.taps.drain(..) {
             let mut decision = decisions.next(command);
             match &decision {
@@ -265,10 +264,10 @@ impl Batch {
                     winners.push('\n');
                     pending.mark_won();
                 }
-                Decision::Closed => goes_by_clocks = true,
+                Decision::Closed => depends_on_clocks = true,
                 Decision::Replayed(reservation, header) => {
                     pending.mark_won();
-                    goes_by_clocks |= reservation.state != reservation.state_at(header.sale_clock, grace);
+                    depends_on_clocks |= reservation.state != reservation.state_at(header.sale_clock, grace);
                     if !sale.acknowledged().acknowledge_shown(&epoch, reservation, header) {
                         decision = Decision::Unknown;
                     }
@@ -292,7 +291,7 @@ impl Batch {
             let won = Acknowledged::of("reserve", sequence, header, winners);
             sale.acknowledged().acknowledge(&epoch, won)
         };
-        if goes_by_clocks && may_acknowledge {
+        if depends_on_clocks && may_acknowledge {
             sale.acknowledged().note_late_by(header);
         }
         for (responder, decision) in decided {

@@ -13,7 +13,7 @@ use crate::domain::reservation::{Reservation, State};
 use crate::projection::acknowledged::Acknowledged;
 use crate::projection::read_model::Sale;
 use crate::reserve::tick::note_clocks;
-use crate::store::connection::{LiveConnection, MOVED, RedisConnection};
+use crate::store::connection::{LiveConnection, PRIMARY_CHANGED, RedisConnection};
 use crate::store::dial::Dial;
 use crate::store::record::read_record;
 use crate::store::reply::text;
@@ -31,7 +31,7 @@ pub enum Change {
     /// The caller's version is outdated.
     Changed(Box<Reservation>),
     /// Its buyer has used up all changes.
-    Spent(Box<Reservation>),
+    AmendLimitReached(Box<Reservation>),
     /// Another payment confirmed it.
     PaymentConflict(Box<Reservation>),
     /// These items do not exist or do not fit the model.
@@ -101,7 +101,7 @@ pub async fn read<D: Dial>(
     Ok((reservations, header))
 }
 
-fn connected<D: Dial>(connection: &RedisConnection<D>) -> Result<LiveConnection<D::Conn>, Failure> {
+fn require_connection<D: Dial>(connection: &RedisConnection<D>) -> Result<LiveConnection<D::Conn>, Failure> {
     connection.live().ok_or_else(|| Failure::NotDone("not connected".into()))
 }
 
@@ -111,8 +111,8 @@ async fn read_stored<D: Dial>(
     sale: &Sale,
     buyer_part: &str,
 ) -> Result<(Vec<Reservation>, Header, i64, LiveConnection<D::Conn>), Failure> {
-    let live = connected(connection)?;
-    let args = (buyer_part, sale.identity(&live.epoch), sale.known_sequence());
+    let live = require_connection(connection)?;
+    let args = (buyer_part, sale.ledger_identity(&live.epoch), sale.known_sequence());
     let reply = connection.call(&live, Script::Reservations, &sale.keys, args).await;
     let reply = reply.inspect_err(|failure| sale.note_refusal(failure))?;
     let (reservations, header, grace) = read_record(&sale.keys, buyer_part, &reply)?;
@@ -122,7 +122,7 @@ async fn read_stored<D: Dial>(
         && reservations.iter().all(|shown| acknowledged.acknowledge_shown(&live.epoch, shown, &header));
     drop(acknowledged);
     if !may_acknowledge {
-        return Err(Failure::NotDone(MOVED.to_owned()));
+        return Err(Failure::NotDone(PRIMARY_CHANGED.to_owned()));
     }
     Ok((reservations, header, grace, live))
 }
@@ -205,7 +205,7 @@ pub async fn amend<D: Dial>(
         let next = wanted.over(&current);
         let unknown = amendment::unknown_changes(&catalogue, &current, &next);
         let limited =
-            |name: &String| catalogue.place(name).is_some_and(|place| catalogue.items()[place].limited);
+            |name: &String| catalogue.index_of(name).is_some_and(|place| catalogue.items()[place].limited);
         let items = next.items().into_iter().chain(current.items());
         let without_limit: Vec<String> = items.filter(|name| !limited(name)).collect();
         // The ledger reports it, if it has this definition.
@@ -239,13 +239,13 @@ async fn change<D: Dial>(
     script: Script,
     args: impl ToRedisArgs,
 ) -> Result<Change, Failure> {
-    let live = connected(connection)?;
-    let args = (sale.identity(&live.epoch), sale.known_sequence(), id, args);
+    let live = require_connection(connection)?;
+    let args = (sale.ledger_identity(&live.epoch), sale.known_sequence(), id, args);
     let reply = connection.call(&live, script, &sale.keys, args).await;
     let reply = reply.inspect_err(|failure| sale.note_refusal(failure))?;
     let (change, header) = read_change(id, &reply)?;
     if !acknowledge_change(sale, &live.epoch, script, id, &change, header, &reply) {
-        return Err(Failure::Unknown(MOVED.to_owned()));
+        return Err(Failure::Unknown(PRIMARY_CHANGED.to_owned()));
     }
     header.inspect(|header| sale.advance_known_sequence(header.sequence));
     Ok(change)
@@ -285,7 +285,10 @@ fn acknowledge_change(
         }
         // The change behind this state must not be lost: its own caller may have got no response. A
         // change that made the reservation is omitted, since it needs the buyer's name.
-        Change::NotHeld(r) | Change::Changed(r) | Change::Spent(r) | Change::PaymentConflict(r)
+        Change::NotHeld(r)
+        | Change::Changed(r)
+        | Change::AmendLimitReached(r)
+        | Change::PaymentConflict(r)
             if r.changes.len() > 1 =>
         {
             acknowledged.acknowledge_shown(
@@ -331,7 +334,7 @@ pub(crate) fn read_change(id: &str, reply: &[Value]) -> Result<(Change, Option<H
         // Until the sweep the record still has it as held.
         "late" => Change::NotHeld(Box::new(Reservation { state: State::Expired, ..*reservation })),
         "changed" => Change::Changed(reservation),
-        "spent" => Change::Spent(reservation),
+        "spent" => Change::AmendLimitReached(reservation),
         "payment-conflict" => Change::PaymentConflict(reservation),
         other => {
             return Err(Failure::unreadable(format!("an answer that can't be read: {other:?}")));

@@ -16,7 +16,7 @@ pub async fn tick<D: Dial>(
 ) -> Result<(Header, Vec<Option<i64>>), Failure> {
     let read_model = sale.read_model();
     let items: Vec<&str> = read_model.catalogue.counted().iter().map(|item| item.name.as_str()).collect();
-    let args = (sale.identity(&live.epoch), sale.known_sequence(), items);
+    let args = (sale.ledger_identity(&live.epoch), sale.known_sequence(), items);
     let reply = connection.call(live, Script::Tick, &sale.keys, args).await?;
     let header = Header::of(&reply)?;
     sale.acknowledged().trust_epoch(&live.epoch);
@@ -33,6 +33,6 @@ pub(crate) async fn note_clocks<D: Dial>(
     live: &LiveConnection<D::Conn>,
     sale: &Sale,
 ) -> Result<Header, Failure> {
-    let args = (sale.identity(&live.epoch), sale.known_sequence());
+    let args = (sale.ledger_identity(&live.epoch), sale.known_sequence());
     Header::of(&connection.call(live, Script::Tick, &sale.keys, args).await?)
 }

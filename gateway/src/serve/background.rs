@@ -16,7 +16,7 @@ use crate::projection::consumer::consume;
 use crate::projection::read_model::Sales;
 use crate::recovery::failover::Recovery;
 use crate::recovery::sweeper::sweep_all;
-use crate::reserve::freshness::make_rounds;
+use crate::reserve::rounds::make_rounds;
 use crate::runtime;
 use crate::store::connections::RedisConnections;
 use crate::store::outage::Outage;

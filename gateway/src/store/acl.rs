@@ -65,14 +65,12 @@ fn permission(call: &str) -> String {
 }
 
 /// The ACL line for a gateway and every command of the program.
-#[must_use]
 pub fn needed() -> String {
     let permissions = SERVING.iter().chain(FURTHER).map(|call| format!("+{}", permission(call)));
     format!("ACL SETUSER USER ~lg:* ~{{lg:* {}", permissions.collect::<Vec<_>>().join(" "))
 }
 
 /// An error about forbidden calls, with what to do.
-#[must_use]
 pub fn missing(calls: &[String]) -> String {
     let calls: Vec<String> = calls.iter().map(|call| permission(call)).collect();
     format!(
@@ -86,7 +84,6 @@ pub fn missing(calls: &[String]) -> String {
 pub const GRANT: &str = "Grant what a gateway needs";
 
 /// An error in words. One about permissions lists those that are needed.
-#[must_use]
 pub fn explain(error: &RedisError) -> String {
     let text = error.to_string();
     let is_denied = error.code() == Some("NOPERM")

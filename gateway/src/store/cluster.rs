@@ -26,9 +26,9 @@ use crate::store::keys::SLOTS;
 use crate::store::reply::{shape, unreadable};
 
 /// The refresh interval of the map.
-const LOOK: Duration = Duration::from_secs(1);
+const REFRESH_INTERVAL: Duration = Duration::from_secs(1);
 /// The shortest interval between two refreshes, however many are requested.
-const LOOK_AGAIN: Duration = Duration::from_millis(50);
+const REFRESH_INTERVAL_MIN: Duration = Duration::from_millis(50);
 
 pub(crate) struct Cluster {
     /// The initial nodes. The first one's user, password and TLS apply to all nodes.
@@ -36,10 +36,10 @@ pub(crate) struct Cluster {
     /// The address without user and password.
     pub(crate) shown: String,
     /// The time limit for one node.
-    patience: Duration,
+    node_timeout: Duration,
     map: ArcSwapOption<Map>,
     /// Notified after each new map.
-    learned: watch::Sender<()>,
+    updated: watch::Sender<()>,
     asking: Mutex<()>,
     wanted: Notify,
 }
@@ -62,8 +62,8 @@ pub(crate) struct Master {
 }
 
 impl Cluster {
-    /// Parses a URL; `None` if it is of another kind. `patience` is the time limit for one node.
-    pub(crate) fn parse(url: &str, patience: Duration) -> RedisResult<Option<Self>> {
+    /// Parses a URL; `None` if it is of another kind. `node_timeout` is the time limit for one node.
+    pub(crate) fn parse(url: &str, node_timeout: Duration) -> RedisResult<Option<Self>> {
         let Some((scheme, rest)) = url.split_once("+cluster://") else { return Ok(None) };
         if !matches!(scheme, "redis" | "rediss") {
             return Err(wrong("is neither redis+cluster:// nor rediss+cluster://"));
@@ -87,9 +87,9 @@ impl Cluster {
         Ok(Some(Self {
             seeds,
             shown: format!("{scheme}+cluster://{hosts}"),
-            patience,
+            node_timeout,
             map: ArcSwapOption::empty(),
-            learned: watch::Sender::new(()),
+            updated: watch::Sender::new(()),
             asking: Mutex::default(),
             wanted: Notify::new(),
         }))
@@ -115,7 +115,7 @@ impl Cluster {
 
     /// The master of this slot, by a map not older than a second if any node is reachable.
     pub(crate) async fn find(&self, slot: u16) -> RedisResult<Arc<Master>> {
-        let map = self.young().await?;
+        let map = self.fresh_map().await?;
         map.holder(slot).ok_or_else(|| {
             let covered = map.holders.iter().flatten().count();
             let detail = format!(
@@ -128,12 +128,12 @@ impl Cluster {
 
     /// All masters with slots, by such a map.
     pub(crate) async fn masters(&self) -> RedisResult<Vec<Arc<Master>>> {
-        Ok(self.young().await?.masters.clone())
+        Ok(self.fresh_map().await?.masters.clone())
     }
 
     /// All masters with slots, as soon as they differ from these.
     pub(crate) async fn other_masters(&self, known: &HashSet<Arc<str>>) -> Vec<Arc<Master>> {
-        let mut learned = self.learned.subscribe();
+        let mut updated = self.updated.subscribe();
         loop {
             if let Some(map) = self.map.load_full()
                 && (map.masters.len() != known.len()
@@ -142,42 +142,42 @@ impl Cluster {
                 return map.masters.clone();
             }
             // `self` owns the sender, so waiting can't fail.
-            let _ = learned.changed().await;
+            let _ = updated.changed().await;
         }
     }
 
-    async fn young(&self) -> RedisResult<Arc<Map>> {
+    async fn fresh_map(&self) -> RedisResult<Arc<Map>> {
         match self.map.load_full() {
-            Some(map) if map.asked.elapsed() < LOOK => Ok(map),
+            Some(map) if map.asked.elapsed() < REFRESH_INTERVAL => Ok(map),
             // An outdated map may still be right when no node is reachable.
-            old => self.look().await.or_else(|error| old.ok_or(error)),
+            old => self.refresh().await.or_else(|error| old.ok_or(error)),
         }
     }
 
     /// Requests a refresh: a redirection or a lost connection means that the map may be outdated.
-    pub(crate) fn look_again(&self) {
+    pub(crate) fn request_refresh(&self) {
         self.wanted.notify_one();
     }
 
     /// Waits for a map younger than this call, if any node is reachable. That node may itself be
     /// outdated.
-    pub(crate) async fn look_now(&self) {
-        tokio::time::sleep(LOOK_AGAIN).await;
-        let _ = self.look().await;
+    pub(crate) async fn refresh_now(&self) {
+        tokio::time::sleep(REFRESH_INTERVAL_MIN).await;
+        let _ = self.refresh().await;
     }
 
     /// Refreshes the map for the lifetime of the process.
-    pub(crate) async fn keep(&self) {
+    pub(crate) async fn refresh_forever(&self) {
         loop {
             // A caller that needs the map gets the error.
-            let _ = self.look().await;
-            tokio::time::sleep(LOOK_AGAIN).await;
-            let _ = tokio::time::timeout(LOOK, self.wanted.notified()).await;
+            let _ = self.refresh().await;
+            tokio::time::sleep(REFRESH_INTERVAL_MIN).await;
+            let _ = tokio::time::timeout(REFRESH_INTERVAL, self.wanted.notified()).await;
         }
     }
 
     /// Asks one node after the other, until one reports a healthy cluster.
-    async fn look(&self) -> RedisResult<Arc<Map>> {
+    async fn refresh(&self) -> RedisResult<Arc<Map>> {
         let asked = Instant::now();
         let _turn = self.asking.lock().await;
         if let Some(map) = self.map.load_full().filter(|map| map.asked > asked) {
@@ -186,8 +186,8 @@ impl Cluster {
         let (mut doubtful, mut failed) = (None, wrong("names no node"));
         for node in self.nodes() {
             let at = node.addr().to_string();
-            match tokio::time::timeout(self.patience, self.ask(node)).await {
-                Ok(Ok((map, true))) => return Ok(self.learn(map)),
+            match tokio::time::timeout(self.node_timeout, self.ask(node)).await {
+                Ok(Ok((map, true))) => return Ok(self.store_map(map)),
                 // A node that is cut off from the others has an outdated map.
                 Ok(Ok((map, false))) => doubtful = doubtful.or(Some(map)),
                 Ok(Err(error)) => failed = node_error(&at, &error),
@@ -196,13 +196,13 @@ impl Cluster {
                 }
             }
         }
-        doubtful.map(|map| self.learn(map)).ok_or(failed)
+        doubtful.map(|map| self.store_map(map)).ok_or(failed)
     }
 
-    fn learn(&self, map: Map) -> Arc<Map> {
+    fn store_map(&self, map: Map) -> Arc<Map> {
         let map = Arc::new(map);
         self.map.store(Some(map.clone()));
-        self.learned.send_replace(());
+        self.updated.send_replace(());
         map
     }
 
@@ -228,7 +228,7 @@ impl Cluster {
     async fn ask(&self, node: ConnectionInfo) -> RedisResult<(Map, bool)> {
         let asked = Instant::now();
         let client = Client::open(node)?;
-        let config = time_limits(self.patience, self.patience);
+        let config = time_limits(self.node_timeout, self.node_timeout);
         let mut conn = client.get_multiplexed_async_connection_with_config(&config).await?;
         let state: String = redis::cmd("CLUSTER").arg("INFO").query_async(&mut conn).await?;
         let slots: Value = redis::cmd("CLUSTER").arg("SLOTS").query_async(&mut conn).await?;
@@ -249,7 +249,7 @@ impl Cluster {
                     range.slots.end - 1,
                 )));
             }
-            let at = map.place(&range, &self.seeds[0])?;
+            let at = map.index_of(&range, &self.seeds[0])?;
             map.holders[range.slots].fill(Some(at));
         }
         Ok((map, state.contains("cluster_state:ok")))
@@ -264,7 +264,7 @@ impl Map {
 
     /// The index of this range's master in the list. It is reached with the settings of the first
     /// seed.
-    fn place(&mut self, range: &Range, like: &ConnectionInfo) -> RedisResult<u16> {
+    fn index_of(&mut self, range: &Range, like: &ConnectionInfo) -> RedisResult<u16> {
         let (host, port) = (range.host.clone(), range.port);
         let address = format!("{host}:{port}");
         let found = self.masters.iter().position(|master| *master.address == address);

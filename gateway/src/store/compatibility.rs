@@ -61,14 +61,12 @@ pub async fn check(pool: &Pool) -> Result<(), Failure> {
 }
 
 /// The first two numbers of a version.
-#[must_use]
 pub fn version(text: &str) -> Option<(u64, u64)> {
     let mut parts = text.split('.').map(str::parse);
     Some((parts.next()?.ok()?, parts.next()?.ok()?))
 }
 
 /// `standalone`, `cluster` or `sentinel`, by `INFO`; empty without the field.
-#[must_use]
 pub fn mode(info: &HashMap<String, String>) -> &str {
     // Valkey's name of the field.
     info.get("redis_mode").or(info.get("server_mode")).map_or("", String::as_str)
@@ -83,7 +81,6 @@ fn too_old(server: &HashMap<String, String>) -> Option<String> {
 }
 
 /// Why it refuses reservations, by its `INFO`: it is a replica, or does not serve its data yet.
-#[must_use]
 pub fn why_not_primary(found: &HashMap<String, String>) -> Option<String> {
     let field = |name: &str| found.get(name).map_or("", String::as_str);
     if field("role") == "slave" {

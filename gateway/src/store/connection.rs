@@ -17,12 +17,12 @@ use crate::store::scripts::{Failure, Script, Scripts};
 use crate::telemetry::uses::RedisUse;
 
 /// The delay between two attempts to connect: doubled from the first to the last, each with jitter.
-const RETRY_MS: std::ops::RangeInclusive<u64> = 20..=1_000;
+const RECONNECT_BACKOFF_MS: std::ops::RangeInclusive<u64> = 20..=1_000;
 /// The interval of the connection's health check.
 pub(crate) const PROBE: Duration = Duration::from_millis(500);
 
 /// Why a connection that still works is left.
-pub(crate) const MOVED: &str = "another Redis is the primary now";
+pub(crate) const PRIMARY_CHANGED: &str = "another Redis is the primary now";
 
 /// One connection of one thread. Calls go in order; a reply that is too late ends the connection,
 /// so that nothing queues up behind a stuck Redis.
@@ -59,7 +59,6 @@ impl<C: Clone> LiveConnection<C> {
 
 impl<D: Dial> RedisConnection<D> {
     /// A connection that connects as soon as [`RedisConnection::keep_open`] runs.
-    #[must_use]
     pub fn new(dial: D, scripts: Arc<Scripts>, uses: Arc<RedisUse>) -> Rc<Self> {
         Self::with_call_flag(dial, scripts, uses, Rc::new(Cell::new(true)))
     }
@@ -95,24 +94,27 @@ impl<D: Dial> RedisConnection<D> {
 
     /// Connects, and reconnects whenever the connection is lost, for as long as it is used.
     pub async fn keep_open(self: Rc<Self>) {
-        let mut wait = *RETRY_MS.start();
+        let mut wait = *RECONNECT_BACKOFF_MS.start();
         loop {
             match self.connect().await {
                 Ok(live) => {
                     *self.live.borrow_mut() = Some(live.clone());
                     self.uses.connected();
                     self.outage.record_success();
-                    wait = *RETRY_MS.start();
+                    wait = *RECONNECT_BACKOFF_MS.start();
                     self.watch(live).await;
                     // Many connections break at once; their reconnects must be spread.
-                    tokio::time::sleep(Duration::from_millis(fastrand::u64(0..=*RETRY_MS.start()))).await;
+                    tokio::time::sleep(Duration::from_millis(fastrand::u64(
+                        0..=*RECONNECT_BACKOFF_MS.start(),
+                    )))
+                    .await;
                 }
                 Err(error) => {
                     let why = acl::explain(&error);
                     self.uses.failed(&why);
                     self.outage.record_failure(why);
                     tokio::time::sleep(Duration::from_millis(fastrand::u64(wait / 2..=wait))).await;
-                    wait = (wait * 2).min(*RETRY_MS.end());
+                    wait = (wait * 2).min(*RECONNECT_BACKOFF_MS.end());
                 }
             }
         }
@@ -133,7 +135,7 @@ impl<D: Dial> RedisConnection<D> {
             if self.dial.moves() == live.moves {
                 is_granted = self.probe(&live, is_granted).await;
             } else {
-                self.close(&live, MOVED);
+                self.close(&live, PRIMARY_CHANGED);
             }
             tokio::select! {
                 () = self.lost.notified() => return,
@@ -167,7 +169,6 @@ impl<D: Dial> RedisConnection<D> {
 
     /// The open connection, if calls may go over it; `None` to a Redis that was replaced, where a
     /// call would end without an outcome.
-    #[must_use]
     pub fn live(&self) -> Option<LiveConnection<D::Conn>> {
         let is_usable =
             |live: &LiveConnection<D::Conn>| self.may_call.get() && live.moves == self.dial.moves();
@@ -184,11 +185,11 @@ impl<D: Dial> RedisConnection<D> {
         args: impl redis::ToRedisArgs,
     ) -> Result<Vec<Value>, Failure> {
         let mut conn = live.conn.clone();
-        self.in_time(live, self.scripts.call(&mut conn, script, keys, args)).await
+        self.await_reply(live, self.scripts.call(&mut conn, script, keys, args)).await
     }
 
     /// Awaits a reply over this very connection. A late reply ends the connection.
-    pub(crate) async fn in_time<T>(
+    pub(crate) async fn await_reply<T>(
         &self,
         live: &LiveConnection<D::Conn>,
         asked: impl Future<Output = Result<T, Failure>>,
@@ -197,7 +198,7 @@ impl<D: Dial> RedisConnection<D> {
         // This gateway may have submitted its report to the new primary: later acknowledgements
         // would be missing there.
         if answer.is_ok() && self.dial.moves() != live.moves {
-            answer = Err(Failure::Unknown(MOVED.to_owned()));
+            answer = Err(Failure::Unknown(PRIMARY_CHANGED.to_owned()));
         }
         if let Err(failure) = &answer
             && failure.ends_connection()

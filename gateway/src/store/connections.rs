@@ -31,13 +31,11 @@ struct MasterConnection<D: Dial> {
 
 impl<D: Dial> RedisConnections<D> {
     /// Opens connections and keeps them open.
-    #[must_use]
     pub fn open(dial: D, scripts: Arc<Scripts>, uses: Arc<RedisUse>) -> Rc<Self> {
         Self::open_after(std::future::ready(()), dial, scripts, uses)
     }
 
     /// Opens connections; calls may go over them once this future is done.
-    #[must_use]
     pub fn open_after(
         start: impl Future<Output = ()> + 'static,
         dial: D,
@@ -60,13 +58,11 @@ impl<D: Dial> RedisConnections<D> {
     }
 
     /// Wraps this connection, which its owner keeps open.
-    #[must_use]
     pub fn from_open(single: Rc<RedisConnection<D>>) -> Rc<Self> {
         Rc::new(Self { single, by_master: RefCell::default() })
     }
 
     /// The connection to the current master of these keys.
-    #[must_use]
     pub fn of(&self, keys: &Keys) -> Rc<RedisConnection<D>> {
         let (holder, by_master) = (self.single.dial().holder(keys.slot()), self.by_master.borrow());
         let master = holder.and_then(|address| by_master.get(&address));

@@ -22,7 +22,7 @@ use crate::store::scripts::ReplicaAcks;
 use crate::store::sentinel::Sentinels;
 
 /// How often the Redis at an address is checked.
-const LOOK: Duration = Duration::from_secs(5);
+const CHECK_INTERVAL: Duration = Duration::from_secs(5);
 
 /// A multiplexed connection to the ledger.
 pub type LedgerConnection = cluster::ClusterAwareConnection<MultiplexedConnection>;
@@ -72,13 +72,13 @@ pub struct Redis {
 /// The location of the ledger.
 #[derive(Clone)]
 enum Endpoint {
-    At(Box<Client>),
+    Single(Box<Client>),
     /// At the address that sentinels report.
-    Behind(Arc<Sentinels>),
+    Sentinels(Arc<Sentinels>),
     /// Spread over the masters of a cluster.
-    Over(Arc<Cluster>),
+    Cluster(Arc<Cluster>),
     /// At one master of a cluster.
-    Of(Arc<Cluster>, Arc<Master>),
+    ClusterMaster(Arc<Cluster>, Arc<Master>),
 }
 
 impl Redis {
@@ -99,17 +99,17 @@ impl Redis {
         let endpoint = if let Some(mut sentinels) = Sentinels::parse(url)? {
             trusted.map_or(Ok(()), |trusted| sentinels.trust(trusted))?;
             sentinels.user = access.sentinel.clone();
-            Endpoint::Behind(Arc::new(sentinels))
+            Endpoint::Sentinels(Arc::new(sentinels))
         } else if let Some(mut cluster) = Cluster::parse(url, connect_timeout)? {
             trusted.map_or(Ok(()), |trusted| cluster.trust(&trusted))?;
-            Endpoint::Over(Arc::new(cluster))
+            Endpoint::Cluster(Arc::new(cluster))
         } else {
             // The redis crate leaves Nagle's algorithm on; a batch must not wait for the previous
             // one's TCP acknowledgement.
             let info = url.into_connection_info()?;
             let settings = info.tcp_settings().clone().set_nodelay(true);
             let info = info.set_tcp_settings(settings);
-            Endpoint::At(Box::new(match trusted {
+            Endpoint::Single(Box::new(match trusted {
                 Some(trusted) => Client::build_with_tls(info, trusted)?,
                 None => Client::open(info)?,
             }))
@@ -119,20 +119,17 @@ impl Redis {
     }
 
     /// Sets the required durability.
-    #[must_use]
     pub fn with_durability(self, durability: Durability) -> Self {
         Self { durability, ..self }
     }
 
     /// The durability that a change needs before it is acknowledged.
-    #[must_use]
     pub fn durability(&self) -> Durability {
         self.durability
     }
 
     /// The replicas that scripts wait for, and how long: a quarter of the reply's time limit, since
     /// several calls may wait on one connection in turn.
-    #[must_use]
     pub fn replica_acks(&self) -> Option<ReplicaAcks> {
         match self.durability {
             Durability::Replicas(replicas) => Some(ReplicaAcks { replicas, wait: self.answer_timeout / 4 }),
@@ -142,19 +139,18 @@ impl Redis {
 
     /// Whether its address is fixed.
     pub(crate) fn is_fixed(&self) -> bool {
-        matches!(self.endpoint, Endpoint::At(_))
+        matches!(self.endpoint, Endpoint::Single(_))
     }
 
     /// The cluster, if it is one.
     pub(crate) fn cluster(&self) -> Option<&Arc<Cluster>> {
         match &self.endpoint {
-            Endpoint::Over(cluster) => Some(cluster),
+            Endpoint::Cluster(cluster) => Some(cluster),
             _ => None,
         }
     }
 
     /// Whether sales may be at different masters.
-    #[must_use]
     pub fn is_cluster(&self) -> bool {
         self.cluster().is_some()
     }
@@ -163,12 +159,12 @@ impl Redis {
     /// address, the Redis behind it.
     pub async fn keep_map(self) {
         match &self.endpoint {
-            Endpoint::Over(cluster) => cluster.keep().await,
-            Endpoint::At(client)
+            Endpoint::Cluster(cluster) => cluster.refresh_forever().await,
+            Endpoint::Single(client)
                 if !matches!(client.get_connection_info().addr(), ConnectionAddr::Unix(_)) =>
             {
                 loop {
-                    tokio::time::sleep(LOOK.mul_f32(0.8 + 0.4 * fastrand::f32())).await;
+                    tokio::time::sleep(CHECK_INTERVAL.mul_f32(0.8 + 0.4 * fastrand::f32())).await;
                     // This records the Redis behind the address. Callers that need a primary report
                     // another role.
                     let _ = self.dial_primary(SALES, self.answer_timeout).await;
@@ -186,10 +182,9 @@ impl Redis {
     }
 
     /// Whether these keys are here, and not at another master.
-    #[must_use]
     pub fn has_slot(&self, slot: u16) -> bool {
         match &self.endpoint {
-            Endpoint::Of(cluster, here) => {
+            Endpoint::ClusterMaster(cluster, here) => {
                 cluster.holder(slot).is_some_and(|master| master.address == here.address)
             }
             _ => true,
@@ -197,16 +192,15 @@ impl Redis {
     }
 
     fn of(&self, cluster: &Arc<Cluster>, master: Arc<Master>) -> Self {
-        Self { endpoint: Endpoint::Of(cluster.clone(), master), ..self.clone() }
+        Self { endpoint: Endpoint::ClusterMaster(cluster.clone(), master), ..self.clone() }
     }
 
     /// Whether its address is of this host.
-    #[must_use]
     pub fn is_local(&self) -> bool {
         let client = match &self.endpoint {
-            Endpoint::At(client) => client,
-            Endpoint::Of(_, master) => &master.client,
-            Endpoint::Behind(_) | Endpoint::Over(_) => return false,
+            Endpoint::Single(client) => client,
+            Endpoint::ClusterMaster(_, master) => &master.client,
+            Endpoint::Sentinels(_) | Endpoint::Cluster(_) => return false,
         };
         match client.get_connection_info().addr() {
             ConnectionAddr::Unix(_) => true,
@@ -218,13 +212,12 @@ impl Redis {
     }
 
     /// The address without user and password.
-    #[must_use]
     pub fn address(&self) -> String {
         match &self.endpoint {
-            Endpoint::At(client) => client.get_connection_info().addr().to_string(),
-            Endpoint::Behind(sentinels) => sentinels.shown.clone(),
-            Endpoint::Over(cluster) => cluster.shown.clone(),
-            Endpoint::Of(_, master) => master.address.to_string(),
+            Endpoint::Single(client) => client.get_connection_info().addr().to_string(),
+            Endpoint::Sentinels(sentinels) => sentinels.shown.clone(),
+            Endpoint::Cluster(cluster) => cluster.shown.clone(),
+            Endpoint::ClusterMaster(_, master) => master.address.to_string(),
         }
     }
 
@@ -234,30 +227,28 @@ impl Redis {
     }
 
     /// The time limit of a reply.
-    #[must_use]
     pub fn answer_timeout(&self) -> Duration {
         self.answer_timeout
     }
 
     /// Whether every acknowledged change survives in the ledger, whatever happens to the gateway.
-    #[must_use]
     pub fn acknowledged_survives(&self) -> bool {
         self.durability.survives(self.is_fixed())
     }
 
     /// Records a new primary. The former one may keep answering until sentinels demote it (10 s),
     /// and loses what it accepts meanwhile.
-    pub(crate) fn has_moved(&self) {
+    pub(crate) fn record_move(&self) {
         self.moves.fetch_add(1, Ordering::Relaxed);
     }
 
     /// A client of the Redis that now accepts writes to this key.
     pub(crate) async fn primary(&self, key: &str) -> RedisResult<Client> {
         match &self.endpoint {
-            Endpoint::At(client) => Ok(Client::clone(client)),
-            Endpoint::Behind(sentinels) => sentinels.primary(self.connect_timeout).await,
-            Endpoint::Over(cluster) => Ok(cluster.find(slot_of(key)).await?.client.clone()),
-            Endpoint::Of(_, master) => Ok(master.client.clone()),
+            Endpoint::Single(client) => Ok(Client::clone(client)),
+            Endpoint::Sentinels(sentinels) => sentinels.primary(self.connect_timeout).await,
+            Endpoint::Cluster(cluster) => Ok(cluster.find(slot_of(key)).await?.client.clone()),
+            Endpoint::ClusterMaster(_, master) => Ok(master.client.clone()),
         }
     }
 
@@ -266,8 +257,8 @@ impl Redis {
     pub async fn dial_for(&self, key: &str, timeout: Duration) -> RedisResult<LedgerConnection> {
         let config = time_limits(self.connect_timeout, timeout);
         let cluster = match &self.endpoint {
-            Endpoint::Over(cluster) | Endpoint::Of(cluster, _) => Some(cluster.clone()),
-            Endpoint::At(_) | Endpoint::Behind(_) => None,
+            Endpoint::Cluster(cluster) | Endpoint::ClusterMaster(cluster, _) => Some(cluster.clone()),
+            Endpoint::Single(_) | Endpoint::Sentinels(_) => None,
         };
         let client = self.primary(key).await?;
         let conn = client.get_multiplexed_async_connection_with_config(&config).await;
@@ -281,7 +272,7 @@ impl Redis {
             }
         });
         if let (Err(_), Some(cluster)) = (&conn, &cluster) {
-            cluster.look_again();
+            cluster.request_refresh();
         }
         Ok(LedgerConnection { conn: conn?, cluster, left: None })
     }
@@ -292,11 +283,11 @@ impl Redis {
         let mut conn = self.dial_for(key, timeout).await?;
         let found = info(&mut conn, "default").await?;
         if let Some(why) = compatibility::why_not_primary(&found) {
-            conn.cluster.iter().for_each(|cluster| cluster.look_again());
+            conn.cluster.iter().for_each(|cluster| cluster.request_refresh());
             let (what, at) = ("not a primary that takes reservations", format!("{}: {why}", self.address()));
             return Err(RedisError::from((ErrorKind::Extension, what, at)));
         }
-        if matches!(self.endpoint, Endpoint::At(_) | Endpoint::Behind(_)) {
+        if matches!(self.endpoint, Endpoint::Single(_) | Endpoint::Sentinels(_)) {
             self.note_primary(found.get("run_id"));
         }
         Ok(conn)
@@ -309,12 +300,11 @@ impl Redis {
         let mut seen = self.primary_seen.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(was) = seen.replace(now.clone()).filter(|was| was != now) {
             tracing::warn!(address = self.address(), was, now, "another Redis is the primary now");
-            self.has_moved();
+            self.record_move();
         }
     }
 
     /// A connection pool for everything off the hot path.
-    #[must_use]
     pub fn pool(&self, size: usize) -> Pool {
         Pool::of(self.clone(), size)
     }

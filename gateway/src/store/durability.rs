@@ -60,7 +60,6 @@ impl Durability {
     /// Whether acknowledged changes survive a restart, or with replicas a failover to one that has
     /// them, without the gateway that acknowledged them. A file helps only if the same Redis comes
     /// back.
-    #[must_use]
     pub fn survives(self, same_redis: bool) -> bool {
         matches!(self, Self::Replicas(_)) || (same_redis && self == Self::Fsync)
     }

@@ -35,7 +35,6 @@ pub struct Entry {
 
 impl Entry {
     /// Parses an entry of an `XRANGE` or `XREAD` reply; `None` if it is not a valid journal entry.
-    #[must_use]
     pub fn parse(value: &Value) -> Option<Self> {
         let sequence = sequence_of(value)?;
         let mut fields: HashMap<String, String> = entry_fields(value)?.into_iter().collect();
@@ -60,13 +59,11 @@ impl Entry {
     }
 
     /// One of the other fields. A lone hyphen means "no reason" (`check_reason`).
-    #[must_use]
     pub fn field(&self, name: &str) -> Option<&str> {
         self.fields.get(name).map(String::as_str).filter(|value| name != "reason" || *value != "-")
     }
 
     /// The affected reservations after the change; `None` if the text is damaged.
-    #[must_use]
     pub fn reservations(&self) -> Option<Vec<Reservation>> {
         if self.kind == "reserve" && !self.fields.contains_key("data") {
             return self.winners();
@@ -137,7 +134,6 @@ impl Entry {
     }
 
     /// The items whose total it sets: `Some(None)` no limit, `None` inside the list: removed.
-    #[must_use]
     pub fn totals(&self) -> Vec<(String, Total)> {
         if let (Some(item), Some(total)) = (self.fields.get("item"), self.fields.get("total")) {
             return vec![(item.clone(), Total::parse(total))];
@@ -149,7 +145,6 @@ impl Entry {
     /// One JSON object for each change, as `gateway journal` prints them; `cursor` is the position
     /// to continue from. `None` if a reservation's text is damaged: an incomplete object would
     /// mislead.
-    #[must_use]
     pub fn lines(&self, sale: &str) -> Option<Vec<(Cursor, serde_json::Value)>> {
         let reservations = self.reservations()?;
         let changes = reservations.len().max(1);
@@ -286,7 +281,6 @@ impl Cursor {
     }
 
     /// Whether it is after the given one.
-    #[must_use]
     pub fn is_after(&self, other: &Self) -> bool {
         (self.sequence, self.change) > (other.sequence, other.change)
     }

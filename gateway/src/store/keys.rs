@@ -18,7 +18,6 @@ pub const SLOTS: u16 = 16_384;
 
 /// The slot of a key: the text in its first pair of braces decides, if it is not empty; otherwise
 /// the whole key.
-#[must_use]
 pub fn slot_of(key: &str) -> u16 {
     let tag = key.split_once('{').and_then(|(_, rest)| rest.split_once('}')).map(|(tag, _)| tag);
     let hashed = tag.filter(|tag| !tag.is_empty()).unwrap_or(key);
@@ -43,13 +42,11 @@ pub struct Keys {
 
 impl Keys {
     /// The keys of this sale.
-    #[must_use]
     pub fn of(sale: &str) -> Self {
         Self::named(|part| format!("lg:{{{sale}}}:{part}"))
     }
 
     /// The keys for an import before it replaces these, in the same slot.
-    #[must_use]
     pub fn staged(sale: &str) -> Self {
         Self::named(|part| format!("lg:{{{sale}}}:import:{part}"))
     }
@@ -61,19 +58,16 @@ impl Keys {
     }
 
     /// Their slot in a Redis Cluster.
-    #[must_use]
     pub fn slot(&self) -> u16 {
         self.slot
     }
 
     /// All keys, as `KEYS`.
-    #[must_use]
     pub fn all(&self) -> &[String; 7] {
         &self.all
     }
 
     /// The hash of recovery reports. No script of the sale gets it.
-    #[must_use]
     pub fn recovery(&self) -> &str {
         &self.recovery
     }
@@ -85,7 +79,6 @@ macro_rules! parts {
 
         impl Keys {
             $(#[doc = $doc]
-            #[must_use]
             pub fn $part(&self) -> &str {
                 &self.all[$place]
             })*

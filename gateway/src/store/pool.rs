@@ -64,7 +64,6 @@ impl Pool {
     }
 
     /// The address of its connections.
-    #[must_use]
     pub fn redis(&self) -> &Redis {
         &self.redis
     }
@@ -116,7 +115,7 @@ impl Pool {
             }
             slot => {
                 if slot.as_ref().is_some_and(|before| before.to != to) {
-                    redis.has_moved();
+                    redis.record_move();
                 }
                 let (pool, left) = (build(redis, info, self.size)?, Arc::<AtomicBool>::default());
                 let moves = redis.moves();
@@ -160,7 +159,7 @@ pub(crate) async fn checkout(pool: &Pool, key: &str) -> Result<Connection, Failu
         let mut conn = open(pool, member, None).await?;
         match redis::cmd("EXISTS").arg(key).query_async::<i64>(&mut conn).await {
             Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::Moved) && tries < MOVED_MAX => {
-                cluster.look_now().await;
+                cluster.refresh_now().await;
             }
             // The caller's own command gets any other error.
             _ => return Ok(conn),
@@ -193,13 +192,13 @@ async fn open(
     left: Option<Arc<AtomicBool>>,
 ) -> Result<Connection, Failure> {
     let cluster = of.redis.cluster();
-    let look_again = || cluster.iter().for_each(|cluster| cluster.look_again());
+    let request_refresh = || cluster.iter().for_each(|cluster| cluster.request_refresh());
     let wait = pool.timeouts().wait.unwrap_or(Duration::MAX);
     let Ok(connection) = tokio::time::timeout(wait, pool.get()).await else {
         // The pool would try idle connections in turn, each up to the time limit. If one is dead,
         // most are: the next checkout gets a new one.
         pool.retain(|_, _| false);
-        look_again();
+        request_refresh();
         return Err(out_of_reach(of, "no answer in time"));
     };
     match connection {
@@ -208,7 +207,7 @@ async fn open(
             Ok(ClusterAwareConnection { conn, cluster: cluster.cloned(), left })
         }
         Err(error) => {
-            look_again();
+            request_refresh();
             Err(match error {
                 PoolError::Backend(error) => out_of_reach(of, acl::explain(&error)),
                 PoolError::Timeout(_) => out_of_reach(of, "no answer in time"),

@@ -10,7 +10,6 @@ use redis::{ErrorKind, RedisError, Value};
 static UNREADABLE: AtomicU64 = AtomicU64::new(0);
 
 /// The number of unreadable replies since the start.
-#[must_use]
 pub fn unreadable_replies() -> u64 {
     UNREADABLE.load(Relaxed)
 }
@@ -36,7 +35,6 @@ pub(crate) fn unreadable(what: &'static str, expected: &str, found: &str) -> Red
 
 /// A value as text; `None` if it is not text. Invalid UTF-8 is replaced: one damaged field must not
 /// hide the others.
-#[must_use]
 pub fn text(value: &Value) -> Option<String> {
     Some(match value {
         // Nearly all replies are text; this check is vectorised.
@@ -52,14 +50,12 @@ pub fn text(value: &Value) -> Option<String> {
 }
 
 /// A list of texts; `None` if it is anything else.
-#[must_use]
 pub fn texts(value: &Value) -> Option<Vec<String>> {
     let Value::Array(values) = value else { return None };
     values.iter().map(text).collect()
 }
 
 /// Names and values in turn; `None` if it is not a list of texts, or a value is missing.
-#[must_use]
 pub fn pairs(value: &Value) -> Option<Vec<(String, String)>> {
     let Value::Array(flat) = value else { return None };
     let (pairs, rest) = flat.as_chunks::<2>();

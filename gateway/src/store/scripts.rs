@@ -81,7 +81,6 @@ impl Script {
 
 impl Scripts {
     /// Composes the scripts. `clock` is Lua that defines `now()`: [`REAL_CLOCK`] outside of tests.
-    #[must_use]
     pub fn new(clock: &str) -> Self {
         let texts = ALL
             .iter()
@@ -95,13 +94,11 @@ impl Scripts {
     }
 
     /// Requires replica acknowledgements.
-    #[must_use]
     pub fn with_replica_acks(self, replica_acks: Option<ReplicaAcks>) -> Self {
         Self { replica_acks, ..self }
     }
 
     /// Whether replies need replica acknowledgements.
-    #[must_use]
     pub fn wait_for_replicas(&self) -> bool {
         self.replica_acks.is_some()
     }
@@ -112,7 +109,6 @@ impl Scripts {
     }
 
     /// A digest of all scripts: equal for gateways with the same scripts.
-    #[must_use]
     pub fn digest(&self) -> String {
         let hashes: Vec<&str> = self.hashes().collect();
         redis::Script::new(&hashes.join(" ")).get_hash()[..12].to_owned()
@@ -279,7 +275,6 @@ pub enum Refusal {
 
 impl Failure {
     /// The metric's reason for a request that was therefore not carried out.
-    #[must_use]
     pub fn shed(&self) -> Shed {
         match self {
             Self::NotDone(_) | Self::WrongServer(_) | Self::Unknown(_) | Self::NotReplicated { .. } => {
@@ -290,7 +285,6 @@ impl Failure {
     }
 
     /// Whether its connection is useless: another one may lead to the right server.
-    #[must_use]
     pub fn ends_connection(&self) -> bool {
         matches!(self, Self::Unknown(_) | Self::WrongServer(_))
     }
@@ -378,7 +372,6 @@ impl Header {
     }
 
     /// The wall time of a deadline on the sale clock, if the clock keeps running.
-    #[must_use]
     pub fn wall_time_of(&self, deadline: i64) -> i64 {
         self.time.saturating_add(deadline.saturating_sub(self.sale_clock))
     }

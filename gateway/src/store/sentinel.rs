@@ -79,9 +79,9 @@ impl Sentinels {
         Ok(())
     }
 
-    /// A client of the primary that a sentinel names and that confirms its role. `patience` limits
+    /// A client of the primary that a sentinel names and that confirms its role. `node_timeout` limits
     /// each sentinel.
-    pub(crate) async fn primary(&self, patience: Duration) -> RedisResult<Client> {
+    pub(crate) async fn primary(&self, node_timeout: Duration) -> RedisResult<Client> {
         let sentinels = self.all.iter().map(|sentinel| sentinel.addr().clone());
         let mut asked = SentinelClientBuilder::new(sentinels, &self.service, SentinelServerType::Master)?
             .set_client_to_redis_db(self.primary.db())
@@ -106,8 +106,8 @@ impl Sentinels {
             }
         }
         let mut asked = asked.build()?;
-        let patience = patience.saturating_mul(u32::try_from(self.all.len()).unwrap_or(u32::MAX));
-        match tokio::time::timeout(patience, asked.async_get_client()).await {
+        let node_timeout = node_timeout.saturating_mul(u32::try_from(self.all.len()).unwrap_or(u32::MAX));
+        match tokio::time::timeout(node_timeout, asked.async_get_client()).await {
             Ok(found) => found,
             Err(_) => Err(RedisError::from((ErrorKind::Io, "no sentinel answers in time"))),
         }

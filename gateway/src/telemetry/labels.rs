@@ -162,14 +162,12 @@ impl Outcome {
     pub const NAMES: &[&str] = &Self::names();
 
     /// The outcome of a problem.
-    #[must_use]
     pub const fn of(kind: &problem::ProblemKind) -> Self {
-        Self(GOOD.len() as u8 + kind.place as u8)
+        Self(GOOD.len() as u8 + kind.index as u8)
     }
 
     /// Its index among all.
-    #[must_use]
-    pub const fn place(self) -> usize {
+    pub const fn index(self) -> usize {
         self.0 as usize
     }
 
@@ -179,21 +177,18 @@ impl Outcome {
     }
 
     /// Its name.
-    #[must_use]
     pub const fn name(self) -> &'static str {
-        let place = self.place();
-        if place < GOOD.len() { GOOD[place] } else { problem::ALL[place - GOOD.len()].name }
+        let index = self.index();
+        if index < GOOD.len() { GOOD[index] } else { problem::ALL[index - GOOD.len()].name }
     }
 
     /// Whether the buyer has the requested reservation.
-    #[must_use]
     pub fn has_won(self) -> bool {
         self == Self::WON || self == Self::REPLAYED
     }
 
     /// Whether the outcome is good for the service level objectives; `None` where it does not count:
     /// client errors, rate limits and preflights.
-    #[must_use]
     pub fn slo_verdict(self) -> Option<bool> {
         /// The problems that a correct service responds to a valid request.
         const GOOD_PROBLEMS: [problem::ProblemKind; 8] = [
@@ -230,13 +225,13 @@ impl Outcome {
 
     const fn names() -> [&'static str; Self::COUNT - ADMIN_ONLY.len()] {
         let mut names = [""; Self::COUNT - ADMIN_ONLY.len()];
-        let (mut place, mut n) = (0, 0);
-        while place < Self::COUNT {
-            if !Self(place as u8).is_admin_only() {
-                names[n] = Self(place as u8).name();
+        let (mut index, mut n) = (0, 0);
+        while index < Self::COUNT {
+            if !Self(index as u8).is_admin_only() {
+                names[n] = Self(index as u8).name();
                 n += 1;
             }
-            place += 1;
+            index += 1;
         }
         names
     }

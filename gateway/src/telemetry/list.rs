@@ -235,13 +235,11 @@ metrics! {
 }
 
 /// The list as JSON, for checks of dashboards and rules.
-#[must_use]
 pub fn document() -> serde_json::Value {
     serde_json::to_value(ALL).unwrap_or_default()
 }
 
 /// The list as text: a line for each metric and one for its help.
-#[must_use]
 pub fn table() -> String {
     let label = |label: &Label| match label.values {
         Some(values) => format!("{}=\"{}\"", label.name, values.join("|")),

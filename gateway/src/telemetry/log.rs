@@ -73,7 +73,6 @@ impl Drop for FlushAtEnd {
 }
 
 /// Lines that were not written so far: those that were dropped, and those over the limit of a call site.
-#[must_use]
 pub fn missing_lines() -> [u64; 2] {
     [writer::dropped(), limit::left_out()]
 }

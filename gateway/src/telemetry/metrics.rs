@@ -58,7 +58,6 @@ pub struct AnswerCounts {
 
 impl AnswerCounts {
     /// The difference to an earlier count.
-    #[must_use]
     pub fn since(&self, before: &Self) -> Self {
         let was = |route: &str, outcome: &str| {
             let found = before.counts.iter().find(|(r, o, _)| (*r, *o) == (route, outcome));
@@ -78,7 +77,6 @@ impl AnswerCounts {
 
 impl Metrics {
     /// Counters for one more worker, called on its runtime.
-    #[must_use]
     pub fn of_worker(&self) -> Arc<Recorder> {
         let recorder = Arc::new(Recorder::default());
         let runtime = tokio::runtime::Handle::try_current().ok().map(|handle| handle.metrics());
@@ -87,13 +85,11 @@ impl Metrics {
     }
 
     /// All workers.
-    #[must_use]
     pub fn workers(&self) -> Vec<WorkerMetrics> {
         lock(&self.workers).clone()
     }
 
     /// Counters for one more user of Redis.
-    #[must_use]
     pub fn redis(&self, user: User) -> Arc<RedisUse> {
         let of_user = Arc::new(RedisUse::default());
         lock(&self.redis).push((user, of_user.clone()));
@@ -101,7 +97,6 @@ impl Metrics {
     }
 
     /// All users of Redis.
-    #[must_use]
     pub fn redis_uses(&self) -> Vec<(User, Arc<RedisUse>)> {
         lock(&self.redis).clone()
     }
@@ -119,13 +114,11 @@ impl Metrics {
     }
 
     /// The result of a sale's last audit.
-    #[must_use]
     pub fn audit_of(&self, sale: &str, incarnation: &str) -> Option<AuditSummary> {
         lock(&self.audits).get(sale).filter(|found| found.incarnation == incarnation).cloned()
     }
 
     /// All responses of the public listener so far.
-    #[must_use]
     pub fn answers(&self) -> AnswerCounts {
         let workers = self.workers();
         let mut answers = AnswerCounts {

@@ -18,7 +18,6 @@ pub struct Count(AtomicU64);
 
 impl Count {
     /// The value.
-    #[must_use]
     pub fn get(&self) -> u64 {
         self.0.load(Relaxed)
     }
@@ -88,13 +87,11 @@ pub struct Sums {
 
 impl Sums {
     /// The number of observations.
-    #[must_use]
     pub fn count(&self) -> u64 {
         self.counts.iter().sum()
     }
 
     /// The difference to an earlier sum.
-    #[must_use]
     pub fn since(&self, before: &Self) -> Self {
         let counts = counts_since(&self.counts, &before.counts).collect();
         Self { counts, sum: self.sum.wrapping_sub(before.sum) }
@@ -151,7 +148,6 @@ pub enum Why {
 
 impl AnswerClass {
     /// An outcome with only one reason.
-    #[must_use]
     pub const fn plain(outcome: Outcome) -> Self {
         Self { outcome, why: Why::Plain }
     }
@@ -184,7 +180,7 @@ pub struct Recorder {
 impl Recorder {
     /// Counts a response.
     pub fn answered(&self, route: Route, class: AnswerClass, took: Duration) {
-        let outcome = class.outcome.place();
+        let outcome = class.outcome.index();
         self.requests[route as usize][outcome].add(1);
         let answers = if route == Route::Reserve { &self.taps } else { &self.others };
         answers[outcome].count(&ANSWER_NS, whole_ns(took), 1);
@@ -193,7 +189,7 @@ impl Recorder {
 
     /// Counts a response without a request: it has no duration.
     pub fn refused(&self, class: AnswerClass) {
-        self.requests[Route::None as usize][class.outcome.place()].add(1);
+        self.requests[Route::None as usize][class.outcome.index()].add(1);
         self.reason(class.why);
     }
 
@@ -223,15 +219,13 @@ impl Recorder {
     }
 
     /// Responses of a route with an outcome.
-    #[must_use]
     pub fn requests(&self, route: usize, outcome: Outcome) -> u64 {
-        self.requests[route][outcome.place()].get()
+        self.requests[route][outcome.index()].get()
     }
 
     /// Response times with an outcome: those of taps, and all others.
-    #[must_use]
     pub fn answers(&self, outcome: Outcome) -> (&AnswerTimes, &AnswerTimes) {
-        (&self.taps[outcome.place()], &self.others[outcome.place()])
+        (&self.taps[outcome.index()], &self.others[outcome.index()])
     }
 }
 
@@ -256,7 +250,6 @@ impl Connections {
     }
 
     /// Open connections. One that closes during the read may be missing.
-    #[must_use]
     pub fn open(&self) -> u64 {
         let ended: u64 = self.ended.iter().map(Count::get).sum();
         self.came.get().saturating_sub(ended)

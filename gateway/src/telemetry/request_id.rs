@@ -45,14 +45,12 @@ struct Trace {
 
 impl RequestId {
     /// A request without an id from a proxy, and without a trace.
-    #[must_use]
     pub fn new() -> Self {
         Self { own: fastrand::u64(1..), given: None, trace: None }
     }
 
     /// A request with the ids in its headers: an id only from a trusted proxy, a trace from any peer,
     /// since it is only a number.
-    #[must_use]
     pub fn of(is_trusted: bool, headers: &HeaderMap) -> Self {
         let given = is_trusted.then(|| only(headers, &X_REQUEST_ID).and_then(given)).flatten();
         Self { given, trace: only(headers, &TRACEPARENT).and_then(Trace::parse), ..Self::new() }
@@ -76,7 +74,6 @@ impl RequestId {
     }
 
     /// Its id, as in the log and the response.
-    #[must_use]
     pub fn id(&self) -> String {
         match &self.given {
             Some(given) => given.to_string(),
@@ -85,7 +82,6 @@ impl RequestId {
     }
 
     /// The id of its trace, if it has one.
-    #[must_use]
     pub fn trace_id(&self) -> Option<String> {
         self.trace.map(|trace| format!("{:032x}", trace.id))
     }
@@ -110,7 +106,6 @@ impl Default for RequestId {
 }
 
 /// The request that this thread works for.
-#[must_use]
 pub fn current() -> Option<RequestId> {
     let current = CURRENT.take();
     CURRENT.set(current.clone());

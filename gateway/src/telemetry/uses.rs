@@ -31,7 +31,6 @@ pub struct Stalled {
 
 impl RedisUse {
     /// A user without any attempt.
-    #[must_use]
     pub const fn new() -> Self {
         Self {
             connects: AtomicU64::new(0),
@@ -69,7 +68,6 @@ impl RedisUse {
     }
 
     /// The stall, if there was no success for longer than this.
-    #[must_use]
     pub fn stalled(&self, limit: Duration) -> Option<Stalled> {
         let worked_at = self.worked_at.load(Relaxed).checked_sub(1).map(Duration::from_millis);
         let since = worked_at.map(|at| START.elapsed().saturating_sub(at));
@@ -78,19 +76,16 @@ impl RedisUse {
     }
 
     /// The error of the last attempt; `None`: it succeeded.
-    #[must_use]
     pub fn reason(&self) -> Option<String> {
         self.lock().clone()
     }
 
     /// Opened connections, and failed attempts.
-    #[must_use]
     pub fn connects_and_errors(&self) -> [u64; 2] {
         [self.connects.load(Relaxed), self.errors.load(Relaxed)]
     }
 
     /// Whether the last attempt got a reply.
-    #[must_use]
     pub fn is_up(&self) -> bool {
         self.is_up.load(Relaxed)
     }

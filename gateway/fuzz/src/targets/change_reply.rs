@@ -30,7 +30,7 @@ pub(super) fn run(bytes: &[u8]) {
         Change::NotHeld(reservation) => ("not-held", Some(reservation)),
         Change::Changed(reservation) => ("changed", Some(reservation)),
         Change::PaymentConflict(reservation) => ("payment-conflict", Some(reservation)),
-        Change::Spent(reservation) => ("spent", Some(reservation)),
+        Change::AmendLimitReached(reservation) => ("spent", Some(reservation)),
         Change::UnknownItem(_) => ("unknown-item", None),
         Change::SoldOut { items, .. } => {
             assert!(!items.is_empty() && items.iter().all(|item| !item.is_empty()), "{items:?}");

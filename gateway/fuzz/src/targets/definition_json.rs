@@ -98,7 +98,7 @@ pub(super) fn holds(definition: Definition) {
     let catalogue = Catalogue::new(definition, 1);
     assert_eq!(catalogue.items().len(), count);
     for (place, item) in catalogue.items().iter().enumerate() {
-        assert_eq!(catalogue.place(&item.name), Some(place));
+        assert_eq!(catalogue.index_of(&item.name), Some(place));
     }
     assert!(catalogue.unknown(&first, &[], None).is_empty());
 }

@@ -65,7 +65,7 @@ pub(super) fn run(bytes: &[u8]) {
     };
     let letters = reply.get(3).and_then(text).unwrap_or_default();
     assert_eq!(decisions.len(), letters.len());
-    let known = |item: &String| catalogue().place(item).is_some();
+    let known = |item: &String| catalogue().index_of(item).is_some();
     for ((decision, letter), wanted) in decisions.iter().zip(letters.bytes()).zip(&taps) {
         let letters: &[u8] = match decision {
             Decision::Won(reservation, header) => {

@@ -76,7 +76,6 @@ impl Counts {
 
 impl AuditReport {
     /// The first problem, if there is one.
-    #[must_use]
     pub fn first_problem(&self) -> Option<String> {
         let drifting =
             || self.items.iter().find(|i| i.drift != 0).map(|i| format!("{} drifts by {}", i.item, i.drift));
@@ -85,7 +84,6 @@ impl AuditReport {
 
     /// The steps to fix drift. Nothing is repaired automatically: an operator decides which copy is
     /// right.
-    #[must_use]
     pub fn plan(&self) -> Vec<String> {
         if self.verdict == AuditVerdict::Balanced {
             return Vec::new();

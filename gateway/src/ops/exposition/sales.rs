@@ -90,10 +90,10 @@ pub(super) fn write(out: &mut MetricWriter<'_>, status: &GatewayStatus) -> fmt::
     of.one(&list::AUDITED, |sample| sample.audited.as_ref().map_or(0, |audited| audited.at))?;
     of.one(&list::OVERSOLD, |sample| sample.read_model.oversold().map(|(_, units)| units).sum::<i64>())?;
     of.one(&list::DIFFER, |sample| u64::from(sample.sale.drift().is_some()))?;
-    of.each(&list::REPLAYED, |sample, n| <[u64; 2]>::from(sample.sale.sweep_status().replayed_changes())[n])?;
-    of.one(&list::HOLDS_DUE, |sample| sample.sale.sweep_status().overdue().1)?;
-    of.one(&list::OLDEST_DUE, |sample| sample.sale.sweep_status().overdue().0.as_secs_f64())?;
-    of.one(&list::SWEEP_LAG, |sample| sample.sale.sweep_status().lag(now).as_secs_f64())?;
+    of.each(&list::REPLAYED, |sample, n| <[u64; 2]>::from(sample.sale.tick_status().replayed_changes())[n])?;
+    of.one(&list::HOLDS_DUE, |sample| sample.sale.tick_status().overdue().1)?;
+    of.one(&list::OLDEST_DUE, |sample| sample.sale.tick_status().overdue().0.as_secs_f64())?;
+    of.one(&list::SWEEP_LAG, |sample| sample.sale.tick_status().lag(now).as_secs_f64())?;
     of.out.family(&list::FAULT, |family| {
         for SaleSample { sale, .. } in &of.sales {
             family.put(&[&sale.id], u64::from(sale.fault().is_some()))?;

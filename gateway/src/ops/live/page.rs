@@ -21,7 +21,6 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; c
     base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
 
 /// A file of the page, by its path.
-#[must_use]
 pub fn file(path: &str) -> Option<Answer> {
     let asset = ASSETS.iter().find(|asset| asset.path == path)?;
     let mut answer = respond::text(asset.content_type, asset.bytes);

@@ -50,7 +50,6 @@ impl Groups {
     }
 
     /// The sum of all groups.
-    #[must_use]
     pub fn sum(&self) -> f64 {
         self.won + self.again + self.lost + self.early + self.away + self.unknown + self.wrong
     }

@@ -21,7 +21,6 @@ struct Parts {
 
 impl CaughtUp {
     /// The age of the oldest one; `None`: at least one has never caught up.
-    #[must_use]
     pub fn age(&self) -> Option<Duration> {
         let parts = lock(&self.0);
         let oldest =

@@ -55,8 +55,8 @@ impl ConfirmedBootstrap {
 }
 
 fn add_confirmed(read_model: &mut ReadModel, reservation: &Reservation, change: i64) {
-    let model = read_model.catalogue.place_of("model", &reservation.model);
-    let packages = reservation.packages.iter().map(|id| read_model.catalogue.place_of("package", id));
+    let model = read_model.catalogue.index_of_id("model", &reservation.model);
+    let packages = reservation.packages.iter().map(|id| read_model.catalogue.index_of_id("package", id));
     let places: Vec<usize> = packages.chain([model]).flatten().collect();
     for place in places {
         read_model.confirmed[place] += change;
@@ -66,7 +66,7 @@ fn add_confirmed(read_model: &mut ReadModel, reservation: &Reservation, change: 
 /// Copies the counts to the indices of another definition.
 pub(crate) fn copy_confirmed_counts(from: &ReadModel, into: &mut ReadModel) {
     for (item, confirmed) in from.catalogue.counted().iter().zip(&from.confirmed) {
-        if let Some(place) = into.catalogue.place(&item.name) {
+        if let Some(place) = into.catalogue.index_of(&item.name) {
             into.confirmed[place] = *confirmed;
         }
     }

@@ -114,7 +114,7 @@ impl JournalConsumer<'_> {
         if !is_known {
             if is_served {
                 // Covers a failover before the first tick of this gateway.
-                sale.sweep_status().note_success();
+                sale.tick_status().note_success();
             }
             self.shared.sales.insert(sale);
         }

@@ -167,7 +167,7 @@ fn apply(read_model: &mut ReadModel, entry: &Entry) {
     read_model.sequence = entry.sequence;
     read_model.counts = entry.counts;
     for (item, left) in entry.stock() {
-        if let Some(place) = read_model.catalogue.place(item) {
+        if let Some(place) = read_model.catalogue.index_of(item) {
             read_model.free[place] = left;
         }
     }
@@ -179,7 +179,7 @@ fn apply(read_model: &mut ReadModel, entry: &Entry) {
         "close" => read_model.controls.closed = true,
         "restock" => {
             for (item, total) in entry.totals() {
-                if let (Some(place), Total::Of(total)) = (read_model.catalogue.place(&item), total) {
+                if let (Some(place), Total::Of(total)) = (read_model.catalogue.index_of(&item), total) {
                     Arc::make_mut(&mut read_model.totals)[place] = Some(total);
                 }
             }

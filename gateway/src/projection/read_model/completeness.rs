@@ -40,14 +40,12 @@ impl Sales {
 
 impl Sale {
     /// Whether the ledger serves this incarnation and its journal can be followed.
-    #[must_use]
     pub fn is_trusted(&self) -> bool {
         self.faults.load(Ordering::Acquire) == 0
     }
 
     /// Whether the read model may refuse a request that arrived at this time: it has all earlier
     /// changes, and neither the ledger nor the journal consumer has a fault.
-    #[must_use]
     pub fn is_complete_as_of(&self, arrived: Instant) -> bool {
         // Pairs with the store: a reader of this value also sees the changes.
         let as_of = self.completeness.as_of.load(Ordering::Acquire);
@@ -61,7 +59,6 @@ impl Sale {
     }
 
     /// The change up to which the model is complete.
-    #[must_use]
     pub fn consumed_sequence(&self) -> u64 {
         *self.completeness.consumed_sequence.borrow()
     }

@@ -51,7 +51,6 @@ impl Sale {
     }
 
     /// The differences between the live counters and the journal.
-    #[must_use]
     pub fn drift(&self) -> Option<Arc<String>> {
         self.drift.load_full()
     }

@@ -47,19 +47,16 @@ impl Sales {
 
 impl Sale {
     /// The incarnation of this sale.
-    #[must_use]
     pub fn incarnation(&self) -> &str {
         &self.incarnation
     }
 
     /// The identity that scripts must find: this epoch and this incarnation.
-    #[must_use]
-    pub fn identity(&self, epoch: &str) -> String {
-        identity(epoch, &self.incarnation)
+    pub fn ledger_identity(&self, epoch: &str) -> String {
+        ledger_identity(epoch, &self.incarnation)
     }
 
     /// Whether the ledger has a later incarnation: the state of this one is void.
-    #[must_use]
     pub fn is_replaced(&self) -> bool {
         self.faults.load(Ordering::Acquire) & REPLACED != 0
     }
@@ -90,7 +87,7 @@ impl Sale {
 }
 
 /// The identity of a ledger as scripts expect it (see `lua/ledger.lua`).
-pub(crate) fn identity(epoch: &str, incarnation: &str) -> String {
+pub(crate) fn ledger_identity(epoch: &str, incarnation: &str) -> String {
     format!("{epoch} {incarnation}")
 }
 

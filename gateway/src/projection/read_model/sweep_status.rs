@@ -43,7 +43,6 @@ impl SweepStatus {
     }
 
     /// How long Redis has not run the tick, and why; `None`: it ran the last one.
-    #[must_use]
     pub fn tick_refused_for(&self) -> Option<(Duration, String)> {
         lock(&self.progress).refusal.as_ref().map(|(since, why)| (since.elapsed(), why.clone()))
     }
@@ -73,21 +72,18 @@ impl SweepStatus {
 
     /// Changes that this gateway replayed after a failover, and those among them that no gateway
     /// had.
-    #[must_use]
     pub fn replayed_changes(&self) -> (u64, u64) {
         let progress = lock(&self.progress);
         (progress.replayed, progress.lost)
     }
 
     /// The time since a tick and its sweeps last succeeded, or since this process read the sale.
-    #[must_use]
     pub fn lag(&self, now: Instant) -> Duration {
         now.saturating_duration_since(self.last_success().unwrap_or(self.since))
     }
 
     /// How long holds have been due without a sweep, on the sale clock, and at least how many:
     /// those of their oldest batch.
-    #[must_use]
     pub fn overdue(&self) -> (Duration, u64) {
         let progress = lock(&self.progress);
         let late = |(due, made)| {

@@ -25,7 +25,6 @@ impl StoreTotals {
     }
 
     /// The number of stores with this level.
-    #[must_use]
     pub fn count_with(&self, availability: Availability) -> usize {
         self.by_availability[availability as usize]
     }
@@ -33,13 +32,11 @@ impl StoreTotals {
 
 impl ReadModel {
     /// The taken count of the item at this index.
-    #[must_use]
     pub fn taken(&self, place: usize) -> i64 {
         self.totals[place].unwrap_or_default() - self.free[place]
     }
 
     /// The held count of the model or package at this index.
-    #[must_use]
     pub fn held(&self, place: usize) -> i64 {
         self.taken(place) - self.confirmed[place]
     }

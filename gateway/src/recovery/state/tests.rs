@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn a_new_gateway_waits_for_peers_that_may_still_come() {
     let status = OwnStatus { is_recent: true, was_member: false, is_durable: true };
-    assert_eq!(status.awaits_peers(), Err(Blocked::NewHere));
+    assert_eq!(status.awaits_peers(), Err(Blocked::NeverReachedLedger));
     assert_eq!(OwnStatus { is_recent: false, ..status }.awaits_peers(), Ok(false));
 }
 

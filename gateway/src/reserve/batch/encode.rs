@@ -35,7 +35,7 @@ pub(crate) struct Columns {
 #[derive(Default)]
 struct Items {
     /// Indices in the catalogue.
-    places: Vec<usize>,
+    indices: Vec<usize>,
     /// How many taps of the batch request each item.
     demands: Vec<u32>,
     /// By index in the catalogue: the position from 1, valid if the item at that position has this
@@ -45,21 +45,21 @@ struct Items {
 
 impl Items {
     /// Counts one more tap for this item; returns its position.
-    fn count(&mut self, place: usize) -> u32 {
-        if self.position_of.len() <= place {
-            self.position_of.resize(place + 1, 0);
+    fn count(&mut self, index: usize) -> u32 {
+        if self.position_of.len() <= index {
+            self.position_of.resize(index + 1, 0);
         }
-        let known = self.position_of[place];
-        let index = (known as usize).wrapping_sub(1);
-        if self.places.get(index) == Some(&place) {
-            self.demands[index] += 1;
+        let known = self.position_of[index];
+        let at = (known as usize).wrapping_sub(1);
+        if self.indices.get(at) == Some(&index) {
+            self.demands[at] += 1;
             return known;
         }
-        self.places.push(place);
+        self.indices.push(index);
         self.demands.push(1);
         // A batch has at most 1,000 taps of 18 items each.
-        let position = u32::try_from(self.places.len()).unwrap_or(u32::MAX);
-        self.position_of[place] = position;
+        let position = u32::try_from(self.indices.len()).unwrap_or(u32::MAX);
+        self.position_of[index] = position;
         position
     }
 }
@@ -76,13 +76,13 @@ impl Columns {
             text.clear();
         }
         self.row_ends.clear();
-        self.items.places.clear();
+        self.items.indices.clear();
         self.items.demands.clear();
         for command in batch {
             self.add(command, catalogue);
         }
-        for place in &self.items.places {
-            self.limits.push(if catalogue.items()[*place].limited { '1' } else { '0' });
+        for index in &self.items.indices {
+            self.limits.push(if catalogue.items()[*index].limited { '1' } else { '0' });
         }
     }
 
@@ -101,7 +101,7 @@ impl Columns {
         self.rows.push_str(&self.who[who_starts..]);
         self.found.clear();
         self.found
-            .extend(catalogue.places(&command.model, &command.packages, &command.store).map_while(|p| p));
+            .extend(catalogue.indices_of(&command.model, &command.packages, &command.store).map_while(|p| p));
         if self.found.len() < command.packages.len() + 2 {
             self.flags.push('?');
             self.wants.push('?');
@@ -110,9 +110,9 @@ impl Columns {
         }
         self.flags.push(if command.accept_partial { 'p' } else { '.' });
         let (mut before, mut digits) = ("", itoa::Buffer::new());
-        for &place in &self.found {
+        for &index in &self.found {
             self.wants.push_str(before);
-            self.wants.push_str(digits.format(self.items.count(place)));
+            self.wants.push_str(digits.format(self.items.count(index)));
             before = ",";
         }
         self.rows.push(' ');
@@ -171,12 +171,12 @@ impl ToRedisArgs for Args<'_> {
         out.write_arg_fmt(self.known);
         out.write_arg_fmt(self.catalogue.revision);
         out.write_arg_fmt(row_ends.len());
-        out.write_arg_fmt(items.places.len());
+        out.write_arg_fmt(items.indices.len());
         for text in [flags, limits, who, wants] {
             out.write_arg(text.as_bytes());
         }
-        for place in &items.places {
-            out.write_arg(self.catalogue.items()[*place].name.as_bytes());
+        for index in &items.indices {
+            out.write_arg(self.catalogue.items()[*index].name.as_bytes());
         }
         let mut digits = itoa::Buffer::new();
         for demand in &items.demands {
@@ -193,7 +193,7 @@ impl ToRedisArgs for Args<'_> {
     }
 
     fn num_of_args(&self) -> usize {
-        9 + 2 * (self.columns.items.places.len() + self.columns.row_ends.len())
+        9 + 2 * (self.columns.items.indices.len() + self.columns.row_ends.len())
     }
 }
 
@@ -285,7 +285,7 @@ impl Decisions<'_> {
     }
 
     fn item(&self, position: &str) -> Option<String> {
-        let index = position.parse::<usize>().ok()?.checked_sub(1)?;
-        Some(self.catalogue.items()[*self.columns.items.places.get(index)?].name.clone())
+        let at = position.parse::<usize>().ok()?.checked_sub(1)?;
+        Some(self.catalogue.items()[*self.columns.items.indices.get(at)?].name.clone())
     }
 }

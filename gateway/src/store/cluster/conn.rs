@@ -32,22 +32,22 @@ impl<C> ClusterAwareConnection<C> {
     fn note_error(&self, error: &RedisError) {
         match error.kind() {
             ErrorKind::Server(kind) => self.note_refusal(kind),
-            _ => self.look_again(),
+            _ => self.request_refresh(),
         }
     }
 
     fn note_refusal(&self, kind: ServerErrorKind) {
         use ServerErrorKind::{Ask, BusyLoading, ClusterDown, MasterDown, Moved, ReadOnly};
         if matches!(kind, Moved | Ask | ClusterDown | ReadOnly) {
-            self.look_again();
+            self.request_refresh();
         }
         if matches!(kind, ReadOnly | MasterDown | BusyLoading) {
             self.left.iter().for_each(|left| left.store(true, Relaxed));
         }
     }
 
-    fn look_again(&self) {
-        self.cluster.iter().for_each(|cluster| cluster.look_again());
+    fn request_refresh(&self) {
+        self.cluster.iter().for_each(|cluster| cluster.request_refresh());
     }
 }
 

@@ -3,7 +3,7 @@
 use super::*;
 
 fn read(url: &str) -> Result<Cluster, String> {
-    Cluster::parse(url, LOOK).map(Option::unwrap).map_err(|error| error.to_string())
+    Cluster::parse(url, REFRESH_INTERVAL).map(Option::unwrap).map_err(|error| error.to_string())
 }
 
 #[test]
@@ -14,7 +14,7 @@ fn hosts_and_user_are_read_and_the_password_is_not_shown() {
     let settings = cluster.seeds[1].redis_settings();
     assert_eq!((settings.username(), settings.password()), (Some("gate"), Some("p@ss")));
     assert_eq!(cluster.shown, "redis+cluster://a,b:7001,[::1]:7002");
-    assert!(Cluster::parse("redis://a:1", LOOK).unwrap().is_none());
+    assert!(Cluster::parse("redis://a:1", REFRESH_INTERVAL).unwrap().is_none());
     let cluster = read("rediss+cluster://a").unwrap();
     assert!(matches!(cluster.seeds[0].addr(), ConnectionAddr::TcpTls { insecure: false, .. }));
 }

@@ -6,7 +6,7 @@ use gateway::admit::{AdmissionRequest, TapAdmission};
 use gateway::domain::decision::Decision;
 use gateway::manage::admin::OperatorAction;
 use gateway::projection::read_model::{Sale, Sales};
-use gateway::reserve::freshness::make_round;
+use gateway::reserve::rounds::make_round;
 use serde_json::{Value, json};
 use testkit::definition::{known, open, small, with};
 use testkit::eventually;

@@ -113,12 +113,12 @@ async fn acknowledged_changes_of_buyers_of_any_name_return_after_a_failover() {
     let mut redis = RedisWithLoss(Redis::start());
     let gateway = Gateway::start(&redis.0).await;
     open(&gateway, &stock(20)).await;
-    redis.remember();
+    redis.save_files();
     let mut first = Vec::new();
     for sub in subjects() {
         first.push(reserve_until_answered(&gateway, &sub, "k", &far()).await.id());
     }
-    redis.forget();
+    redis.restart_from_saved();
     assert_eq!(wait_until_recovered(&gateway).await["lost"], 0);
     for (sub, id) in subjects().iter().zip(&first) {
         let again = reserve_until_answered(&gateway, sub, "k", &far()).await;

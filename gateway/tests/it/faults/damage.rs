@@ -104,7 +104,8 @@ impl Sale {
                 other => panic!("{name}: {other:?}"),
             }
         }
-        let identity = self.instance.sale.identity(&self.instance.redis_connection.live().unwrap().epoch);
+        let identity =
+            self.instance.sale.ledger_identity(&self.instance.redis_connection.live().unwrap().epoch);
         let mut definition = five(&self.id);
         definition.models[0].stock = Some(30);
         let json = definition.to_json();
@@ -245,7 +246,8 @@ fn a_journal_that_is_ahead_makes_nothing_be_written() {
         assert_eq!(sale.amend("ada").await, Change::NotTaken(Shed::Redis));
         assert_eq!(sale.confirm("ada").await, Change::NotTaken(Shed::Redis));
         assert_eq!(sale.cancel("ada").await, Change::NotTaken(Shed::Redis));
-        let identity = sale.instance.sale.identity(&sale.instance.redis_connection.live().unwrap().epoch);
+        let identity =
+            sale.instance.sale.ledger_identity(&sale.instance.redis_connection.live().unwrap().epoch);
         let calls: [(Script, &[&str]); 4] = [
             (Script::Expire, &["64"]),
             (Script::Restock, &["model:m1", "30", "5", "ops", "-"]),
@@ -313,7 +315,7 @@ fn another_redis_and_a_ledger_that_is_too_old_are_refused() {
                 ("another", known, Refusal::Epoch(live.epoch.to_string())),
                 (&*live.epoch, known + 7, Refusal::Behind(known)),
             ] {
-                let identity = sale.instance.sale.identity(epoch);
+                let identity = sale.instance.sale.ledger_identity(epoch);
                 let args = [&identity, &known.to_string(), "x", "1", "1", "-", "-"];
                 let answer = sale.instance.redis_connection.call(&live, script, &sale.keys, &args).await;
                 assert_eq!(answer, Err(Failure::Refused(expected)), "{script:?}");

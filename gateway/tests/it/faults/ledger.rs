@@ -57,7 +57,7 @@ async fn what_cannot_be_appended_again_keeps_the_sale_still_until_ops_take_the_l
     let gateway = Gateway::start(&redis.0).await;
     open(&gateway, &stock(3)).await;
     let early = reserve_until_answered(&gateway, "early", "k", &far()).await;
-    redis.remember();
+    redis.save_files();
     reserve_until_answered(&gateway, "early", "k", &far()).await;
     // Gateways buffer changes to reservations, controls and stock; a definition is a file that
     // operators have.
@@ -71,7 +71,7 @@ async fn what_cannot_be_appended_again_keeps_the_sale_still_until_ops_take_the_l
     }
     let sold_out = reserve_until_answered(&gateway, "late", "k", &far()).await;
     assert_eq!(sold_out.problem(), "sold-out", "{}", sold_out.text);
-    redis.forget();
+    redis.restart_from_saved();
 
     eventually("the fault is visible", || async { fault(&gateway).await.then_some(()) }).await;
     let list = "/v1/sales/small/reservations";

@@ -18,7 +18,7 @@ use gateway::projection::read_model::{Sale, Sales};
 use gateway::recovery::sweeper::sweep;
 use gateway::reserve::batch::{Deadlines, QueueHandle, QueueLimits};
 use gateway::reserve::changes::Change;
-use gateway::reserve::freshness::make_round;
+use gateway::reserve::rounds::make_round;
 use gateway::reserve::tick::tick;
 use gateway::store::Pool;
 use gateway::store::connection::RedisConnection;
@@ -333,7 +333,7 @@ impl Instance {
     /// Ticks, or sweeps up to so many journal entries.
     pub async fn call(&self, script: Script, more: &[&str]) -> Result<Vec<Value>, Failure> {
         let live = self.redis_connection.live().unwrap();
-        let mut args = vec![self.sale.identity(&live.epoch), self.sale.known_sequence().to_string()];
+        let mut args = vec![self.sale.ledger_identity(&live.epoch), self.sale.known_sequence().to_string()];
         args.extend(more.iter().map(ToString::to_string));
         self.redis_connection.call(&live, script, &self.sale.keys, &args).await
     }

@@ -59,10 +59,10 @@ async fn what_is_oversold_is_named_by_the_audit_although_every_equation_balances
         (&audit["verdict"], &audit["problems"]),
         (&json!("drift"), &json!(["model:white is oversold"]))
     );
-    let confirm_args = run(&["audit", "small", "--redis", &redis.url()]);
-    assert_eq!(confirm_args.code, 1, "{confirm_args:?}");
-    assert!(confirm_args.out.contains("model:white is oversold: restock it"), "{confirm_args:?}");
-    // One more has come: it is well again.
+    let audited = run(&["audit", "small", "--redis", &redis.url()]);
+    assert_eq!(audited.code, 1, "{audited:?}");
+    assert!(audited.out.contains("model:white is oversold: restock it"), "{audited:?}");
+    // One more has come: it is balanced again.
     let restock = json!({"item": "model:white", "total": 2, "was": 1});
     assert_eq!(gateway.action("restock", &restock).await.status, 200);
     assert_eq!(gateway.audit().await["verdict"], "balanced");

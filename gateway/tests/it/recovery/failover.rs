@@ -14,19 +14,19 @@ use testkit::redis::Redis;
 use crate::faults::callers::{far, stock};
 use crate::launch::spike::{balanced, changes, fault, journal, reserve_until_answered};
 
-/// A Redis that forgets what comes after a point in time, as one does that crashes with its machine.
+/// A Redis that can lose what it wrote after a point in time, as one does that crashes with its machine.
 pub struct RedisWithLoss(pub Redis);
 
 impl RedisWithLoss {
-    /// From now on all is forgotten with the next restart.
-    pub fn remember(&mut self) {
+    /// Saves the files as they are now.
+    pub fn save_files(&mut self) {
         self.0.kill();
         self.copy("appendonlydir", "earlier");
         self.0.start_again().unwrap();
     }
 
-    /// It crashes, and comes back as it was then.
-    pub fn forget(&mut self) {
+    /// Crashes it, and starts it with the saved files.
+    pub fn restart_from_saved(&mut self) {
         self.0.kill();
         self.copy("earlier", "appendonlydir");
         self.0.start_again().unwrap();
@@ -39,8 +39,8 @@ impl RedisWithLoss {
         assert!(copied(&from, &to).unwrap().success());
     }
 
-    /// Gateways can reserve and don't see what becomes of the journal.
-    fn blind(&self) {
+    /// Gateways can reserve, and cannot read the journal.
+    fn revoke_xread(&self) {
         self.0.run::<()>("ACL SETUSER default -xread");
         self.0.run::<()>("CLIENT KILL TYPE normal SKIPME yes");
     }
@@ -101,7 +101,7 @@ async fn an_older_ledger_is_restored_from_the_entries_that_a_gateway_has_read() 
     let gateway = Gateway::start(&redis.0).await;
     open(&gateway, &stock(4)).await;
     let early = reserve_until_answered(&gateway, "early", "k", &far()).await;
-    redis.remember();
+    redis.save_files();
     // All kinds of changes that will be gone.
     let paid = reserve_until_answered(&gateway, "paid", "k", &far()).await;
     assert_eq!(gateway.confirm(&paid.id(), "pay", 1).await.status, 200);
@@ -115,7 +115,7 @@ async fn an_older_ledger_is_restored_from_the_entries_that_a_gateway_has_read() 
     let last = reserve_until_answered(&gateway, "last", "k", &far()).await;
     assert_eq!(reserve_until_answered(&gateway, "late", "k", &far()).await.problem(), "sold-out");
     let before = journal(&gateway).await;
-    redis.forget();
+    redis.restart_from_saved();
 
     let adopted = wait_until_recovered(&gateway).await;
     assert_eq!((adopted["lost"].as_u64(), adopted["was"].is_string()), (Some(0), true), "{adopted}");
@@ -133,7 +133,7 @@ async fn an_older_ledger_is_restored_from_the_entries_that_a_gateway_has_read() 
     }
     let audit = balanced(&gateway).await;
     assert_eq!(audit["reservations"], json!({"held": 3, "confirmed": 1, "cancelled": 1, "expired": 0}));
-    // The read models of the lost epoch are dropped.
+    // The recovery reports are deleted.
     assert!(!redis.0.run::<bool>("EXISTS lg:{small}:recovery"));
 }
 
@@ -142,10 +142,10 @@ async fn an_acknowledged_change_that_was_never_read_is_replayed_and_sold_to_no_o
     let mut redis = RedisWithLoss(Redis::start());
     let gateway = Gateway::start(&redis.0).await;
     open(&gateway, &stock(3)).await;
-    redis.remember();
+    redis.save_files();
     let first = reserve_until_answered(&gateway, "first", "k", &far()).await;
     read_all(&gateway).await;
-    redis.blind();
+    redis.revoke_xread();
     // Reads its reservation from the answer alone: nothing of this comes to the gateway in another way.
     let won = reserve_until_answered(&gateway, "won", "k", &far()).await;
     let cancelled = gateway.cancel("won", &won.id()).await;
@@ -158,7 +158,7 @@ async fn an_acknowledged_change_that_was_never_read_is_replayed_and_sold_to_no_o
     let restocked = gateway.ops(Method::POST, "/admin/v1/sales/small/restock", &fewer).await;
     assert_eq!(restocked.status, 200, "{}", restocked.text);
     assert_eq!(gateway.action("freeze", &json!({})).await.status, 200);
-    redis.forget();
+    redis.restart_from_saved();
 
     let adopted = wait_until_recovered(&gateway).await;
     assert_eq!(adopted["lost"], 0, "{adopted}");
@@ -183,16 +183,16 @@ async fn a_gateway_that_is_gone_is_waited_for_until_ops_release_it() {
         metrics.contains("launchgate_fleet_gateways 2").then_some(())
     })
     .await;
-    redis.remember();
+    redis.save_files();
     reserve_until_answered(&gateway, "early", "k", &far()).await;
     read_all(&gateway).await;
-    redis.blind();
+    redis.revoke_xread();
     // Only the other gateway has this change, and it dies with Redis.
     let gone = reserve_until_answered(&other, "gone", "k", &far()).await;
     assert_eq!(gone.json["number"], 2);
     let retained = reserve_until_answered(&gateway, "saved", "k", &far()).await;
     drop(other);
-    redis.forget();
+    redis.restart_from_saved();
 
     let text = alarm(&redis.0, "sale release small").await;
     // No tap is answered meanwhile, and the page shows it.

@@ -290,13 +290,13 @@ async fn a_redis_that_falls_back_to_an_earlier_sale_sells_nothing_and_reports_th
     let early =
         gateway.get_as("early", &format!("{PAGE}/reservations")).await.json["reservations"][0].clone();
     assert_eq!(gateway.confirm(early["id"].as_str().unwrap(), "pay", 1).await.status, 200);
-    redis.remember();
+    redis.save_files();
     eventually("it goes on", || async { (!fault(&gateway).await).then_some(()) }).await;
     reserve_until_answered(&gateway, "early", "k", &white()).await;
     purge(&redis.0, &gateway, "rehearsal").await;
     open(&gateway, &named("The day", 5_000)).await;
     at_price(reserve_until_answered(&gateway, "late", "k", &white()).await, 5_000);
-    redis.forget();
+    redis.restart_from_saved();
 
     let why = alarm(&redis.0, "knows a later incarnation of the sale").await;
     assert!(why.contains("release small --all"), "{why}");

@@ -105,7 +105,7 @@ fn another_incarnation_is_refused_before_anything_else_is_judged() {
         let expected = refuses(&ledger, &instance).await;
         // Of another Redis, older than known, damaged: what is known is of another sale.
         ledger.command::<i64>(&["DEL", keys.stock()]).await;
-        let identity = instance.sale.identity("another");
+        let identity = instance.sale.ledger_identity("another");
         let part = buyer_part(&id, "ada");
         let calls: [(Script, &[&str]); 12] = [
             (Script::Reserve, &[&identity, "7", "1", "0", "0", "", "", "", ""]),

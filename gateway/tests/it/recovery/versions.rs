@@ -86,7 +86,7 @@ async fn gateways_of_two_versions_recover_one_ledger_together() {
     let new = Gateway::start(&redis.0).await;
     open(&new, &stock(4)).await;
     let old = of_another_version(&redis.0).await;
-    redis.remember();
+    redis.save_files();
     eventually("the new epoch is adopted", || async { (old.phase().await == "open").then_some(()) }).await;
     let by_new = reserve_until_answered(&new, "by-new", "k", &far()).await;
     // The connections that the crash has cut are found out by taps.
@@ -94,7 +94,7 @@ async fn gateways_of_two_versions_recover_one_ledger_together() {
         Some(old.reserve("by-old", "k", &far()).await).filter(|reply| matches!(reply.status, 200 | 201))
     })
     .await;
-    redis.forget();
+    redis.restart_from_saved();
     assert_eq!(wait_until_recovered(&new).await["lost"], 0);
     same(&new.reserve("by-old", "k", &far()).await, &by_old);
     same(&reserve_until_answered(&new, "by-new", "k", &far()).await, &by_new);

@@ -8,5 +8,5 @@ fn incarnations_differ_and_a_later_one_is_larger() {
     assert_ne!(first, second);
     assert!(first.len() == 32 && first.bytes().all(|byte| byte.is_ascii_hexdigit()), "{first}");
     assert!(incarnation_at(1_700_000_000_000_001) > first.max(second));
-    assert_eq!(identity("run", "incarnation"), "run incarnation");
+    assert_eq!(ledger_identity("run", "incarnation"), "run incarnation");
 }

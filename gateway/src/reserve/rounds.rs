@@ -1,4 +1,4 @@
-//! Rounds: one small read of a sale's ledger for all requests that wait in [`crate::reserve::refusals`].
+//! Rounds: one small read of a sale's ledger for all requests that wait in [`crate::reserve::round_waiters`].
 //!
 //! A round reads the ledger's latest sequence, and waits until the journal consumer has reached it: then the
 //! model is complete as of the sending. Redis refuses it where it would refuse a reservation.
@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 
 use crate::fleet::membership::Membership;
 use crate::projection::read_model::{Sale, Sales};
-use crate::reserve::refusals::REFUSAL_WAIT_MAX;
+use crate::reserve::round_waiters::REFUSAL_WAIT_MAX;
 use crate::store::connection::{LiveConnection, RedisConnection};
 use crate::store::connections::RedisConnections;
 use crate::store::dial::Dial;
@@ -32,7 +32,7 @@ const INTERVAL_MIN: Duration = Duration::from_millis(1);
 /// The longest one: with more than 125 gateways (and busy sales) the share grows instead.
 const INTERVAL_MAX: Duration = Duration::from_millis(50);
 /// How soon a new sale gets rounds.
-const LOOK: Duration = Duration::from_millis(250);
+const DISCOVERY_INTERVAL: Duration = Duration::from_millis(250);
 
 /// Makes the rounds of all sales for the lifetime of the process. Each sale has its own loop, so
 /// that an unresponsive Redis delays no other sale.
@@ -58,7 +58,7 @@ pub async fn make_rounds<D: Dial>(
                 (sale, tokio::task::spawn_local(rounds))
             });
         }
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(DISCOVERY_INTERVAL).await;
     }
 }
 
@@ -126,7 +126,7 @@ async fn read_sequence<D: Dial>(
     };
     // A value that is not text matches neither, so that no such round counts.
     let [epoch, incarnation, sequence] =
-        connection.in_time(live, asked).await?.map(|value| text(&value).unwrap_or_default());
+        connection.await_reply(live, asked).await?.map(|value| text(&value).unwrap_or_default());
     if *epoch != *live.epoch {
         return Err(Failure::NotDone(format!("the ledger is served at epoch {epoch}")));
     }
@@ -150,16 +150,16 @@ impl RoundPacer {
         interval(u32::try_from(gateways).unwrap_or(u32::MAX), self.busy.get())
     }
 
-    fn mark_busy(&self) -> Busy<'_> {
+    fn mark_busy(&self) -> BusyGuard<'_> {
         self.busy.set(self.busy.get() + 1);
-        Busy(self)
+        BusyGuard(self)
     }
 }
 
 /// A sale with waiting requests.
-struct Busy<'a>(&'a RoundPacer);
+struct BusyGuard<'a>(&'a RoundPacer);
 
-impl Drop for Busy<'_> {
+impl Drop for BusyGuard<'_> {
     fn drop(&mut self) {
         self.0.busy.set(self.0.busy.get() - 1);
     }

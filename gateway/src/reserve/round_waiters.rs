@@ -26,42 +26,40 @@ const REFUSALS_MAX: usize = 16_384;
 const RELEASE_MAX: usize = 64;
 
 /// The waiting requests for one sale at one worker.
-pub struct Refusals {
+pub struct RoundWaiters {
     sale: Arc<Sale>,
-    list: Rc<List>,
+    list: Rc<WaitList>,
     task: JoinHandle<()>,
 }
 
-impl Refusals {
+impl RoundWaiters {
     /// Nothing waits yet.
-    #[must_use]
     pub fn start(sale: Arc<Sale>) -> Self {
-        let list = Rc::new(List::default());
+        let list = Rc::new(WaitList::default());
         let task = tokio::task::spawn_local(release(sale.clone(), list.clone()));
         Self { sale, list, task }
     }
 
     /// Whether they are for this very sale, and not for another of its name.
-    #[must_use]
     pub fn are_of(&self, sale: &Arc<Sale>) -> bool {
         Arc::ptr_eq(&self.sale, sale)
     }
 
     /// Waits, but not for long, for the end of a round that began after the request arrived. The
     /// caller checks whether that round found the model complete.
-    pub fn wait(&self, arrived: Instant) -> Wait {
-        Wait { list: self.list.clone(), arrived, place: None }
+    pub fn wait(&self, arrived: Instant) -> RoundWait {
+        RoundWait { list: self.list.clone(), arrived, position: None }
     }
 }
 
-impl Drop for Refusals {
+impl Drop for RoundWaiters {
     fn drop(&mut self) {
         self.task.abort();
         self.list.release(None, usize::MAX);
     }
 }
 
-async fn release(sale: Arc<Sale>, list: Rc<List>) {
+async fn release(sale: Arc<Sale>, list: Rc<WaitList>) {
     let mut rounds = sale.rounds();
     loop {
         let first = list.first().await;
@@ -80,7 +78,7 @@ async fn release(sale: Arc<Sale>, list: Rc<List>) {
 
 /// In the order of arrival.
 #[derive(Default)]
-struct List {
+struct WaitList {
     waiting: RefCell<VecDeque<(Instant, Waker)>>,
     /// The number of released requests.
     released: Cell<u64>,
@@ -88,7 +86,7 @@ struct List {
     task: RefCell<Option<Waker>>,
 }
 
-impl List {
+impl WaitList {
     /// Appends a request and returns its position; `None` if the list is full.
     fn push(&self, arrived: Instant, waker: &Waker) -> Option<u64> {
         let mut waiting = self.waiting.borrow_mut();
@@ -96,17 +94,17 @@ impl List {
             return None;
         }
         waiting.push_back((arrived, waker.clone()));
-        let place = self.released.get() + waiting.len() as u64 - 1;
+        let position = self.released.get() + waiting.len() as u64 - 1;
         if waiting.len() == 1 {
             drop(waiting);
             wake(&self.task);
         }
-        Some(place)
+        Some(position)
     }
 
     /// Whether the request at this position still waits; if so, it stores this waker.
-    fn waits(&self, place: u64, waker: &Waker) -> bool {
-        let ahead = place.checked_sub(self.released.get()).and_then(|ahead| usize::try_from(ahead).ok());
+    fn waits(&self, position: u64, waker: &Waker) -> bool {
+        let ahead = position.checked_sub(self.released.get()).and_then(|ahead| usize::try_from(ahead).ok());
         let mut waiting = self.waiting.borrow_mut();
         let entry = ahead.and_then(|ahead| waiting.get_mut(ahead));
         entry.map(|(_, known)| known.clone_from(waker)).is_some()
@@ -138,21 +136,21 @@ impl List {
 }
 
 /// A request that waits.
-pub struct Wait {
-    list: Rc<List>,
+pub struct RoundWait {
+    list: Rc<WaitList>,
     arrived: Instant,
-    place: Option<u64>,
+    position: Option<u64>,
 }
 
-impl Future for Wait {
+impl Future for RoundWait {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let waits = match self.place {
-            Some(place) => self.list.waits(place, cx.waker()),
+        let waits = match self.position {
+            Some(position) => self.list.waits(position, cx.waker()),
             None => {
-                self.place = self.list.push(self.arrived, cx.waker());
-                self.place.is_some()
+                self.position = self.list.push(self.arrived, cx.waker());
+                self.position.is_some()
             }
         };
         if waits { Poll::Pending } else { Poll::Ready(()) }

@@ -1,23 +1,23 @@
-//! Unit tests of `refusals.rs`.
+//! Unit tests of `round_waiters.rs`.
 
 use std::task::Waker;
 
 use super::*;
 
 /// Polls a request once.
-fn poll(wait: &mut Wait) -> bool {
+fn poll(wait: &mut RoundWait) -> bool {
     Pin::new(wait).poll(&mut Context::from_waker(Waker::noop())).is_ready()
 }
 
-fn waiting(list: &Rc<List>, arrived: Instant) -> Wait {
-    Wait { list: list.clone(), arrived, place: None }
+fn waiting(list: &Rc<WaitList>, arrived: Instant) -> RoundWait {
+    RoundWait { list: list.clone(), arrived, position: None }
 }
 
 #[test]
 fn a_round_releases_earlier_requests_in_order_a_few_at_a_time() {
-    let (list, start) = (Rc::new(List::default()), Instant::now());
+    let (list, start) = (Rc::new(WaitList::default()), Instant::now());
     let at = |n: u64| start + Duration::from_millis(n);
-    let mut waits: Vec<Wait> = (0..10).map(|n| waiting(&list, at(n))).collect();
+    let mut waits: Vec<RoundWait> = (0..10).map(|n| waiting(&list, at(n))).collect();
     assert!(waits.iter_mut().all(|wait| !poll(wait)));
     assert!(list.release(Some(at(6)), 4), "there are more");
     let ready: Vec<bool> = waits.iter_mut().map(poll).collect();
@@ -35,7 +35,7 @@ fn a_round_releases_earlier_requests_in_order_a_few_at_a_time() {
 
 #[test]
 fn a_full_list_sends_the_next_request_to_the_ledger() {
-    let (list, now) = (Rc::new(List::default()), Instant::now());
+    let (list, now) = (Rc::new(WaitList::default()), Instant::now());
     assert!((0..REFUSALS_MAX).all(|_| !poll(&mut waiting(&list, now))));
     assert!(poll(&mut waiting(&list, now)));
     list.release(None, 1);
@@ -45,7 +45,7 @@ fn a_full_list_sends_the_next_request_to_the_ledger() {
 #[test]
 fn a_dropped_list_releases_all_requests() {
     crate::runtime::run(async {
-        let refusals = Refusals::start(Sale::fixture(DEFINITION, &[0], (0, 0)));
+        let refusals = RoundWaiters::start(Sale::fixture(DEFINITION, &[0], (0, 0)));
         let wait = refusals.wait(Instant::now() + Duration::from_secs(3_600));
         futures_util::future::join(wait, async { drop(refusals) }).await;
     })

@@ -1,4 +1,4 @@
-//! Unit tests of `freshness.rs`.
+//! Unit tests of `rounds.rs`.
 
 use super::*;
 
