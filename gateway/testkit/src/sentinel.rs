@@ -11,7 +11,7 @@ use crate::tls::Certificate;
 use crate::{Failed, wait_for};
 
 /// The name of the monitored primary.
-const NAME: &str = "ledger";
+pub const NAME: &str = "ledger";
 
 /// What sentinels are started with.
 pub struct Setup<'a> {
@@ -117,15 +117,7 @@ impl Setup<'_> {
     }
 
     fn settings(&self, address: SocketAddr, tls: Option<(SocketAddr, &Certificate)>) -> String {
-        let (ip, port) = (address.ip(), address.port());
-        let mut settings = format!(
-            "port {port}\nbind {ip}\nbind-source-addr {ip}\nprotected-mode no\nsentinel announce-ip {ip}\n\
-             sentinel monitor {NAME} {} {} 2\nsentinel down-after-milliseconds {NAME} {}\n\
-             sentinel failover-timeout {NAME} 6000\n",
-            self.primary.ip(),
-            self.primary.port(),
-            self.down_after_ms,
-        );
+        let mut settings = settings(address, self.primary, self.down_after_ms, 6000);
         if let Some((tls, certificate)) = tls {
             settings += &format!("tls-port {}\n", tls.port());
             for option in certificate.redis_options().chunks_exact(2) {
@@ -134,6 +126,18 @@ impl Setup<'_> {
         }
         settings
     }
+}
+
+/// The configuration of a sentinel at this address, without TLS.
+pub fn settings(at: SocketAddr, primary: SocketAddr, down_after_ms: u64, failover_timeout_ms: u64) -> String {
+    let (ip, port) = (at.ip(), at.port());
+    let (primary_ip, primary_port) = (primary.ip(), primary.port());
+    format!(
+        "port {port}\nbind {ip}\nbind-source-addr {ip}\nprotected-mode no\nsentinel announce-ip {ip}\n\
+         sentinel monitor {NAME} {primary_ip} {primary_port} 2\n\
+         sentinel down-after-milliseconds {NAME} {down_after_ms}\n\
+         sentinel failover-timeout {NAME} {failover_timeout_ms}\n"
+    )
 }
 
 impl Sentinel {

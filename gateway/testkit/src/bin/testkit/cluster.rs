@@ -12,6 +12,7 @@ use testkit::cli::{Ended, try_end};
 use testkit::files::write_secret;
 use testkit::gateway::random_text;
 use testkit::options::Named;
+use testkit::sentinel;
 use testkit::{Failed, print_line, wait_for};
 
 use self::hosts::{FOLDER, Host, path};
@@ -79,7 +80,7 @@ impl Fleet {
         let first =
             |port| nodes[..3].iter().map(|node| node.at(port).to_string()).collect::<Vec<_>>().join(",");
         let url = match kind {
-            Kind::Sentinels => format!("redis+sentinel://{}/{}", first(nodes::SENTINEL), nodes::SERVICE),
+            Kind::Sentinels => format!("redis+sentinel://{}/{}", first(nodes::SENTINEL), sentinel::NAME),
             Kind::Cluster => format!("redis+cluster://{}", first(nodes::REDIS)),
         };
         let gateways = (1..=3).map(Host::Gateway).collect();

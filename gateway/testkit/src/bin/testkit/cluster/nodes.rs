@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use testkit::gateway::{ANSWER, clean, client, send};
 use testkit::program::ours;
 use testkit::redis::{self, ask};
+use testkit::sentinel::{NAME, settings};
 use testkit::{Failed, block_on, wait_for};
 
 use super::hosts::{Host, path, pid_file, wrapper};
@@ -15,8 +16,6 @@ pub(super) const SENTINEL: u16 = 26379;
 /// Where a gateway listens for buyers, and for ops.
 pub(super) const GATEWAY: u16 = 8080;
 pub(super) const OPS: u16 = 9090;
-/// The name under which sentinels watch the primary.
-pub(super) const SERVICE: &str = "ledger";
 
 impl Fleet {
     /// The hosts of sentinels.
@@ -55,11 +54,7 @@ impl Fleet {
 
     /// Writes what a sentinel starts with. It adds what it learns.
     pub(super) fn configure_sentinel(&self, node: Host) -> Result<(), Failed> {
-        let (ip, primary) = (node.ip(), self.nodes[0].ip());
-        let settings = format!(
-            "bind {ip}\nprotected-mode no\nsentinel monitor {SERVICE} {primary} {REDIS} 2\n\
-             sentinel down-after-milliseconds {SERVICE} 3000\nsentinel failover-timeout {SERVICE} 10000\n"
-        );
+        let settings = settings(node.at(SENTINEL), self.nodes[0].at(REDIS), 3000, 10_000);
         let file = path(&format!("{}.conf", sentinel_name(node)));
         std::fs::write(file, settings).map_err(Failed::to("write a sentinel's configuration"))
     }
@@ -92,7 +87,7 @@ impl Fleet {
             Kind::Sentinels => self.primary().is_some_and(|primary| {
                 let agrees = |node: &Host| {
                     primary_by(*node) == Some(primary)
-                        && ask(node.at(SENTINEL), &format!("SENTINEL CKQUORUM {SERVICE}"))
+                        && ask(node.at(SENTINEL), &format!("SENTINEL CKQUORUM {NAME}"))
                             .is_some_and(|answer| answer.starts_with("+OK 3"))
                         && (node.ip() != primary || self.has_replicas(*node))
                 };
@@ -128,7 +123,7 @@ impl Fleet {
         };
         match self.kind {
             Kind::Sentinels => {
-                accepted(self.nodes[0].at(SENTINEL), &format!("SENTINEL FAILOVER {SERVICE}"))?;
+                accepted(self.nodes[0].at(SENTINEL), &format!("SENTINEL FAILOVER {NAME}"))?;
             }
             Kind::Cluster => accepted(self.replica_of(node)?.at(REDIS), "CLUSTER FAILOVER")?,
         }
@@ -183,7 +178,7 @@ fn replication(node: Host) -> String {
 
 /// The primary's address by this sentinel.
 fn primary_by(node: Host) -> Option<IpAddr> {
-    let answer = ask(node.at(SENTINEL), &format!("SENTINEL GET-MASTER-ADDR-BY-NAME {SERVICE}"))?;
+    let answer = ask(node.at(SENTINEL), &format!("SENTINEL GET-MASTER-ADDR-BY-NAME {NAME}"))?;
     // After the count of the values, and the length of the first.
     answer.lines().nth(2)?.parse().ok()
 }
