@@ -54,16 +54,14 @@ fn played(stage: &mut Stage, launch: &Launch) -> Result<LaunchFindings, Failed> 
     if serving.is_ok() {
         ask_again(stage, &mut history)?;
     }
-    let journal = stage.folder.end("gateway", &["journal", SALE, "--redis", &stage.url])?;
+    let (journal, is_gone) = read_journal(stage)?;
     let audit = stage.folder.end("gateway", &["audit", SALE, "--redis", &stage.url])?;
-    // A ledger that lost the whole sale has no journal to read.
-    let is_gone = journal.code != 0;
     let report = audit.out + &audit.err;
     Ok(judge(&JudgeInput {
         launch,
         history: &history,
         verdict: verdict.as_ref(),
-        ledger: &Ledger::replay(&journal.out, &totals()),
+        ledger: &Ledger::replay(&journal, &totals()),
         stock: &STOCK,
         audit: (!is_gone && audit.code != 0).then_some(report.trim()),
         serving: &serving,
@@ -97,6 +95,22 @@ fn settle(stage: &Stage, load: &mut Load) -> Result<Result<(), String>, Failed> 
         }
         sleep(CHECK_EVERY);
     }
+}
+
+/// The journal, and whether the ledger lost the whole sale: only then there is none to read.
+fn read_journal(stage: &Stage) -> Result<(String, bool), Failed> {
+    let mut why = String::new();
+    let read = wait_for("the journal can be read", || {
+        match stage.folder.end("gateway", &["journal", SALE, "--redis", &stage.url]) {
+            Ok(journal) if journal.code == 0 => Some((journal.out, false)),
+            Ok(journal) if journal.err.contains("there is no such sale") => Some((String::new(), true)),
+            other => {
+                why = other.map_or_else(|failed| failed.to_string(), |journal| journal.err);
+                None
+            }
+        }
+    });
+    read.map_err(|failed| failed.during(why.trim().to_owned()))
 }
 
 fn totals() -> BTreeMap<String, i64> {

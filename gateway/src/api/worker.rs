@@ -220,8 +220,8 @@ impl Worker {
         self.shared.rates.anonymous(client, now).map_err(Refused::quota_exceeded)
     }
 
-    /// Takes an in-flight permit, or refuses the request. 10 % of the permits are reserved for confirm,
-    /// cancel and amend.
+    /// Takes an in-flight permit, or refuses the request. 10 % of the permits are reserved for
+    /// calls on existing reservations.
     pub fn acquire_permit(&self, is_new: bool) -> Result<InFlightPermit<'_>, Refused> {
         let most = self.shared.limits.in_flight_max;
         let most = if is_new { most - most / 10 } else { most };

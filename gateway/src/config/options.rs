@@ -126,7 +126,7 @@ pub const OPTIONS: &[ConfigOption] = options![
     /// its predicted wait exceeds half of it
     Serve("queue-delay-max-ms", "LAUNCHGATE_QUEUE_DELAY_MAX_MS", "MS", "200"),
     /// In-flight permits: requests that ask the ledger at the same time; each worker has an equal share,
-    /// and more get 503. 10 % are reserved for confirm, cancel and amend
+    /// and more get 503. 10 % are reserved for calls on existing reservations
     Serve("in-flight-max", "LAUNCHGATE_IN_FLIGHT_MAX", "N", "10000"),
     /// Rate limit of one buyer: units a second, units at once; or off
     Serve("limit-buyer", "LAUNCHGATE_LIMIT_BUYER", "RATE:BURST", "20:100"),

@@ -12,7 +12,7 @@ pub const RELEASE_EFFECT: &str = "recovery no longer waits for the report of thi
     acknowledged, in the last instants before, may have none";
 /// What the release of all does to buyers.
 pub const RELEASE_ALL_EFFECT: &str = "the sale continues with the ledger as it is; a buyer whose reservation was acknowledged after \
-    that has none, and the car is sold again. Restart every gateway that reports the sale as halted then";
+    that has none, and the car is sold again. Restart every gateway that reports the ledger as behind then";
 
 /// Releases a gateway: recovery no longer waits for its report. With `None` recovery takes the ledger as it is.
 ///

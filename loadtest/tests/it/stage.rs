@@ -77,12 +77,17 @@ impl Run {
 impl Stage {
     /// Starts Redis and so many gateways.
     pub(crate) fn set(gateways: usize) -> Stage {
+        Stage::set_with(gateways, &[])
+    }
+
+    /// The same, with more options of the gateways.
+    pub(crate) fn set_with(gateways: usize, options: &[&str]) -> Stage {
         let dir = tempfile::tempdir().unwrap();
         write_secrets(dir.path(), SECRET, OPS_TOKEN).unwrap();
         let redis = Redis::start();
         let mut stage =
             Stage { gateways: Vec::new(), redis, certificate: None, dir, runs: AtomicUsize::new(0) };
-        stage.gateways = (0..gateways).map(|_| stage.start_gateway(&[])).collect();
+        stage.gateways = (0..gateways).map(|_| stage.start_gateway(options)).collect();
         // One beside others decides only once they have received that it is a member.
         stage.gateways.iter().for_each(|gateway| block_on(gateway.ready()));
         stage

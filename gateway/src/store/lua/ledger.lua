@@ -201,7 +201,7 @@ end
 -- A reservation's row in its buyer's record, '-' for an empty field, packages and unavailable joined by ',':
 --   key fingerprint model packages store unavailable number version state held_at deadline payment changes
 -- `changes` is the sequence of its latest change, preceded by that of the change before it and a ','. No field
--- has a space or is a lone '-' (see API.md); a blank in a sub is written as '␣' (domain/subject.rs). Fields known
+-- has a space or is a lone '-' (see domain/reservation.rs); a blank in a sub is written as '␣' (domain/subject.rs). Fields known
 -- before the decision come first, so that reserve.lua only appends the others.
 local ROW = '^' .. string.rep('(%S+) ', 12) .. '(%S+)$'
 

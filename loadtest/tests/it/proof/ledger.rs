@@ -17,7 +17,8 @@ const RECORDS: &str = "lg:{small}:records";
 
 /// A sale after a good run of a dozen buyers, one after the other, all paid.
 fn sold() -> (Stage, Run) {
-    let stage = Stage::set(1);
+    // So that each reservation has a journal entry of its own, on a busy machine too.
+    let stage = Stage::set_with(1, &["--batch-max", "1"]);
     stage.apply(&definition(-60, true));
     let more = ["--buyers", "12", "--arrivals", "constant:20/s", "--set", "buyers.confirm=100"];
     let run = stage.spike(&[&PLAIN[..], &more].concat());
