@@ -8,7 +8,7 @@ pub mod drain;
 mod frame_budget;
 mod head_timer;
 mod http2;
-mod in_flight;
+mod http2_requests;
 pub mod lifetime;
 mod lingering_close;
 mod listener;

@@ -34,7 +34,7 @@ use tokio::time::Instant;
 use crate::domain::decision::Shed;
 use crate::http::drain::DrainPhase;
 use crate::http::frame_budget::{Budget, FrameObserver};
-use crate::http::in_flight::{InFlightRequest, InFlightRequests, Metered};
+use crate::http::http2_requests::{InFlightRequest, InFlightRequests, Metered};
 use crate::http::lingering_close::{LINGER, close};
 use crate::http::observed_io::ObservedIo;
 use crate::http::request::{BODY_MAX, HEADERS_BYTES_MAX};

@@ -304,7 +304,8 @@ local function note_change(s, r) r.changes = r.changes:match('%d+$') .. ',' .. i
 -- stock, `records` the changed buyers with their texts, `taken` items to store as ever taken (an item that is taken
 -- now is visible in its counter). `state` is a table of further fields of the state.
 --
--- The entry also has the free stock of those items and the counts, as values, so that it is idempotent.
+-- The entry also has the free stock of those items and the counts, as values, so that it is idempotent. Its field
+-- `who` is the operator of an operator action; in a reserve entry it has a line 'sub key fingerprint' for each winner.
 -- Every change is a tick, too: a TIME that steps back must not undo a decision by the sale clock.
 local function commit(s, kind, entry, stock, records, state, taken)
   s.sequence = s.sequence + 1

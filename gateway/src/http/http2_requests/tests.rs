@@ -1,4 +1,4 @@
-//! Unit tests of `in_flight.rs`.
+//! Unit tests of `http2_requests.rs`.
 
 use futures_util::FutureExt;
 
