@@ -325,7 +325,10 @@ fn read_file(file: &Path) -> Result<Table, String> {
     let text = std::fs::read_to_string(file).map_err(|e| format!("{}: {e}", file.display()))?;
     text.parse::<Table>().map_err(|error| {
         let line = error.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1);
-        format!("{}:{line}: {}", file.display(), error.message())
+        // The one error with a value in it, which may be a password without quotes.
+        let is_too_large = error.message().starts_with("invalid type: integer");
+        let what = if is_too_large { "a number is too large" } else { error.message() };
+        format!("{}:{line}: {what}", file.display())
     })
 }
 

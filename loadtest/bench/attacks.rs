@@ -259,7 +259,7 @@ impl Attackers {
 
     /// One buyer's tap, again and again, on each connection.
     async fn one_buyer(self) -> Done {
-        self.each(ONE_BUYER_CONNECTIONS, ONE_BUYER_PAUSE, async |own, n, stream| {
+        self.each(ONE_BUYER_CONNECTIONS, Duration::ZERO, async |own, n, stream| {
             let mut answer = vec![0; 4_096];
             sleep(part(ONE_BUYER_PAUSE, n, ONE_BUYER_CONNECTIONS)).await;
             loop {

@@ -30,9 +30,13 @@ pub(crate) fn play(bin: &Path, launch: &Launch, keep: Option<&Path>) -> Result<L
     if let Some(keep) = keep.filter(|_| !is_good) {
         let name =
             format!("{}-{}-{}-{}", launch.seed, launch.round, launch.fault.name(), launch.level.name());
-        std::fs::create_dir_all(keep).map_err(Failed::to("keep the files"))?;
-        stage.keep(&keep.join(&name))?;
-        print_line(&format!("  its files are in {}", keep.join(&name).display()));
+        let to = keep.join(name);
+        let created = std::fs::create_dir_all(keep).map_err(Failed::to("keep the files"));
+        // What was found counts, whether or not its files are kept.
+        print_line(&match created.and_then(|()| stage.keep(&to)) {
+            Ok(()) => format!("  its files are in {}", to.display()),
+            Err(failed) => format!("  {failed}"),
+        });
     }
     findings
 }
@@ -103,7 +107,9 @@ fn read_journal(stage: &Stage) -> Result<(String, bool), Failed> {
     let read = wait_for("the journal can be read", || {
         match stage.folder.end("gateway", &["journal", SALE, "--redis", &stage.url]) {
             Ok(journal) if journal.code == 0 => Some((journal.out, false)),
-            Ok(journal) if journal.err.contains("there is no such sale") => Some((String::new(), true)),
+            Ok(journal) if journal.code == 2 && journal.err.contains("there is no such sale") => {
+                Some((String::new(), true))
+            }
             other => {
                 why = other.map_or_else(|failed| failed.to_string(), |journal| journal.err);
                 None

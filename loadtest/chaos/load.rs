@@ -6,7 +6,7 @@ use loadtest::{Outcome, RunRecord, TapHistory, VerdictSummary};
 use testkit::cli::try_end;
 use testkit::gateway::{ANSWER, Gateway, send};
 use testkit::program::Program;
-use testkit::{Failed, Method, Signal, block_on};
+use testkit::{Failed, Method, Signal, block_on, print_line};
 
 use crate::schedule::Launch;
 use crate::stage::{SALE, Stage};
@@ -79,8 +79,12 @@ impl Load {
         let mut command = stage.folder.program("loadtest");
         command.arg("merge").arg(&self.report).args(["--ops", ops, "--sale", SALE]).args(BEHAVIOUR);
         command.arg("--ops-token-file").arg(stage.folder.path("ops")).arg("--report").arg(&again);
-        try_end(command).ok()?;
-        VerdictSummary::read(&again).ok()
+        let merged = try_end(command).ok()?;
+        let verdict = VerdictSummary::read(&again).ok();
+        if verdict.is_none() {
+            print_line(&format!("  loadtest merge reached no verdict: {}", merged.err.trim()));
+        }
+        verdict
     }
 }
 

@@ -8,7 +8,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use serde_json::json;
-use testkit::cli::try_end;
+use testkit::cli::output;
 use testkit::files::{free_address, local_address};
 use testkit::gateway::Gateway;
 use testkit::link::Link;
@@ -255,6 +255,6 @@ impl Stage {
         self.redises.clear();
         let mut copy = Command::new("cp");
         copy.arg("-r").arg(self.folder.path("")).arg(to);
-        try_end(copy).map(drop)
+        output(copy).map(drop)
     }
 }

@@ -243,6 +243,13 @@ impl Figures {
     pub(crate) fn intended(&self) -> u64 {
         self.lateness.count() + self.unsent
     }
+
+    /// A copy for a scrape, which then formats without the lock: without the time line, which grows with the run.
+    pub(crate) fn of_metrics(&self) -> Self {
+        let Self { late, unsent, retries, .. } = *self;
+        let (outcomes, requests) = (self.outcomes.clone(), self.requests.clone());
+        Self { outcomes, requests, lateness: self.lateness.clone(), late, unsent, retries, ..Self::default() }
+    }
 }
 
 /// Adds what has the same name.

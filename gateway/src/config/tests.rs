@@ -76,6 +76,8 @@ fn a_finding_in_the_file_shows_its_line_and_no_value_of_it() {
     };
     let broken = problems("workers = 3\nsentinel-password = \"hunter2\n");
     assert!(broken.contains("gateway.toml:2: ") && !broken.contains("hunter2"), "{broken}");
+    let large = problems("\nsentinel-password = 123456789012345678901\n");
+    assert!(large.contains("gateway.toml:2: ") && !large.contains("123456789"), "{large}");
     let fraction = problems("workers = 1.5\n");
     assert!(fraction.contains("\"1.5\" is not a number from"), "{fraction}");
 }

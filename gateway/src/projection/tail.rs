@@ -72,7 +72,7 @@ impl Tail {
             "confirm" => second.confirmed += lines(),
             "cancel" => second.cancelled += lines(),
             "expire" => second.expired += lines(),
-            _ => return push(&mut self.acts, Arc::new(entry.clone())),
+            _ => return push(&mut self.acts, Arc::new(entry.without_items())),
         }
         if before.is_some() {
             self.seconds.pop_back();

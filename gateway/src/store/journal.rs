@@ -58,6 +58,14 @@ impl Entry {
         self.left.iter().map(|(item, left)| (&self.stock[item.clone()], *left))
     }
 
+    /// A copy to keep: without what grows with the number of items.
+    pub(crate) fn without_items(&self) -> Self {
+        let Self { sequence, at, counts, .. } = *self;
+        let mut fields = self.fields.clone();
+        fields.remove("totals");
+        Self { sequence, kind: self.kind.clone(), at, stock: String::new(), left: Vec::new(), counts, fields }
+    }
+
     /// One of the other fields. A lone hyphen means "no reason" (`check_reason`).
     pub fn field(&self, name: &str) -> Option<&str> {
         self.fields.get(name).map(String::as_str).filter(|value| name != "reason" || *value != "-")

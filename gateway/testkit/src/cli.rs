@@ -46,9 +46,10 @@ pub fn end(command: Command) -> Ended {
 pub fn try_end(mut command: Command) -> Result<Ended, Failed> {
     let name = command.get_program().display().to_string();
     let output = command.stdin(Stdio::null()).output().map_err(Failed::to(&format!("start {name}")))?;
-    let text = |bytes| String::from_utf8(bytes).map_err(Failed::to(&format!("read the output of {name}")));
     let code = output.status.code().unwrap_or(-1);
-    Ok(Ended { code, out: text(output.stdout)?, err: text(output.stderr)? })
+    // A tool may print bytes that it was sent.
+    let [out, err] = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    Ok(Ended { code, out, err })
 }
 
 /// The same for a tool of this machine that must succeed; its output.

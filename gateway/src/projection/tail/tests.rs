@@ -14,7 +14,12 @@ fn entry(sequence: u64, at: i64, kind: &str, fields: &[(&str, &str)]) -> Entry {
 #[test]
 fn buyers_changes_are_summed_by_second_and_operator_actions_are_kept() {
     let mut tail = Tail::default();
-    tail.note(&entry(1, 900, "define", &[("revision", "1"), ("who", "maja"), ("reason", "-")]));
+    tail.note(&entry(
+        1,
+        900,
+        "define",
+        &[("revision", "1"), ("who", "maja"), ("reason", "-"), ("totals", "m 1")],
+    ));
     tail.note(&entry(2, 1_000, "reserve", &[("buyers", "a b c")]));
     tail.note(&entry(3, 1_999, "confirm", &[("data", "a …")]));
     // Entries come again after a lost connection.
@@ -24,7 +29,8 @@ fn buyers_changes_are_summed_by_second_and_operator_actions_are_kept() {
     let second = Second { at: 2_000, sequence: 4, expired: 2, ..Second::default() };
     assert_eq!(tail.seconds().copied().collect::<Vec<_>>(), [first, second]);
     let act = tail.acts().next().unwrap();
-    assert_eq!(["who", "revision", "reason"].map(|name| act.field(name)), [Some("maja"), Some("1"), None]);
+    let kept = ["who", "revision", "reason", "totals"].map(|name| act.field(name));
+    assert_eq!(kept, [Some("maja"), Some("1"), None, None], "totals can be a megabyte");
     for n in 5..5_000 {
         tail.note(&entry(n, i64::try_from(n).unwrap() * 1_000, "reserve", &[("buyers", "a")]));
     }

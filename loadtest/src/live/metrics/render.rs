@@ -37,14 +37,11 @@ impl Sources {
 
 impl Collector for Sources {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), Error> {
-        {
-            // The figures of one moment: a scrape holds the lock for less than a millisecond.
-            let figures = self.figures.lock().unwrap_or_else(PoisonError::into_inner);
-            taps(&figures, &mut encoder)?;
-            durations(&figures, &mut encoder)?;
-            requests(&figures, self.requests, &mut encoder)?;
-            counters(&figures, &mut encoder)?;
-        }
+        let figures = self.figures.lock().unwrap_or_else(PoisonError::into_inner).of_metrics();
+        taps(&figures, &mut encoder)?;
+        durations(&figures, &mut encoder)?;
+        requests(&figures, self.requests, &mut encoder)?;
+        counters(&figures, &mut encoder)?;
         gauges(self.gauges.now(), &mut encoder)?;
         moments(&self.moments, &mut encoder)
     }
