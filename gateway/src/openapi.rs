@@ -136,7 +136,7 @@ fn path_parameter(name: &str) -> &'static str {
     match name {
         "sale" => "A sale's id.",
         "id" => "A reservation's id.",
-        "sub" => "The buyer: the `sub` of his tokens, percent-encoded.",
+        "sub" => "The buyer: the `sub` of its tokens, percent-encoded.",
         _ => "The last part of a problem's `type`.",
     }
 }

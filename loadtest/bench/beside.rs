@@ -55,7 +55,7 @@ struct Measurement {
 }
 
 #[derive(Serialize)]
-struct Round {
+struct BesideRound {
     /// `loadtest`, then the other generator.
     beside: Vec<[Measurement; 2]>,
     /// Reads a second that `loadtest` started at a rate beyond its maximum.
@@ -84,7 +84,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failed> {
             beside.push([loadtest(&folder, &gateway, rate, lasts)?, theirs]);
         }
         let most = loadtest(&folder, &gateway, TOO_MANY, LASTS_QUICK)?.rate;
-        Ok(Round { beside, most })
+        Ok(BesideRound { beside, most })
     })?;
     print(&measured);
     write(options, json!({ "others": OTHERS, "rounds": measured }))
@@ -207,7 +207,7 @@ fn times(log: &Path) -> Result<Vec<f64>, Failed> {
 /// Its name, its value, and whether both generators must agree on it.
 type Figure = (&'static str, fn(&Measurement) -> f64, bool);
 
-fn print(rounds: &[Round]) {
+fn print(rounds: &[BesideRound]) {
     print_line("");
     print_line(&format!(
         "reads of the sale's status by loadtest and by another; medians of {} rounds, in brackets the minimum and the maximum",

@@ -38,7 +38,7 @@ const STORES: usize = 10;
 
 /// The figures of one round: buyers in plain text, and in TLS, each beside the attacks that come that way.
 #[derive(Serialize)]
-struct Round {
+struct HostileRound {
     scenes: [Scene; 2],
 }
 
@@ -54,7 +54,7 @@ impl Scene {
     }
 }
 
-impl Round {
+impl HostileRound {
     /// How much longer the 99th percentile was beside an attack.
     fn ratio(&self, attack: Attack) -> Option<f64> {
         let scene = &self.scenes[usize::from(attack.needs_tls())];
@@ -72,7 +72,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failed> {
     let buyers = Buyers::new(&folder, WARM_UP + (1 + all.len()) * count)?;
     let measured = rounds(count_of_rounds, || {
         let scene = |tls| scene(&folder, &buyers, count, tls, all);
-        Ok(Round { scenes: [scene(None)?, scene(Some(&certificate))?] })
+        Ok(HostileRound { scenes: [scene(None)?, scene(Some(&certificate))?] })
     })?;
     print(&measured, all);
     let ratios = all.iter().filter_map(|attack| Some((attack.name(), ratios(&measured, *attack)?)));
@@ -147,11 +147,11 @@ fn start(
     Ok(attackers)
 }
 
-fn ratios(rounds: &[Round], attack: Attack) -> Option<Spread> {
+fn ratios(rounds: &[HostileRound], attack: Attack) -> Option<Spread> {
     Spread::of(rounds.iter().filter_map(|round| round.ratio(attack)))
 }
 
-fn print(rounds: &[Round], all: &[Attack]) {
+fn print(rounds: &[HostileRound], all: &[Attack]) {
     print_line("");
     print_line(&format!(
         "{HONEST} honest buyers, {RATE} taps a second; medians of {} rounds, in brackets the least and the most",

@@ -36,7 +36,7 @@ const TARGET: f64 = 2.0;
 
 /// Percent of a core, without pages and with all of them.
 #[derive(Debug, Clone, Copy, Serialize)]
-struct Round {
+struct PagesRound {
     alone: f64,
     watched: f64,
     /// Bytes of RAM for each page.
@@ -62,7 +62,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failed> {
         let watched = share()?;
         let memory = (gateway.program.resident() as f64 - memory as f64) / PAGES as f64;
         block_on(pages.close(lasts as u64))?;
-        Ok(Round { alone, watched, memory })
+        Ok(PagesRound { alone, watched, memory })
     })?;
     audit(&folder, &redis, Case::Won)?;
     print(&measured);
@@ -146,8 +146,8 @@ async fn read(mut page: Response, lines: Arc<AtomicU64>) {
     }
 }
 
-fn print(rounds: &[Round]) {
-    let of = |figure: fn(&Round) -> f64| Spread::of(rounds.iter().map(figure));
+fn print(rounds: &[PagesRound]) {
+    let of = |figure: fn(&PagesRound) -> f64| Spread::of(rounds.iter().map(figure));
     let (Some(alone), Some(watched), Some(cost), Some(memory)) = (
         of(|round| round.alone),
         of(|round| round.watched),

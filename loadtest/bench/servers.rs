@@ -53,11 +53,11 @@ pub(crate) fn replica(of: &Redis, workers: usize) -> Result<Redis, Failed> {
 }
 
 fn redis_with(level: Level, workers: usize, more: &[&str]) -> Result<Redis, Failed> {
-    let setup = redis::Setup {
+    let setup = redis::RedisSetup {
         options: &[&level.file(), more].concat(),
         address: Some(local_address()),
         under: &["taskset", "-c", &others_cpus(workers)],
-        ..redis::Setup::default()
+        ..redis::RedisSetup::default()
     };
     setup.start()
 }
@@ -74,14 +74,14 @@ pub(crate) fn gateway(
     let mut all = vec!["--workers", &workers_text];
     all.extend(ROOM.iter().filter(|option| !options.contains(&option[0])).flatten());
     all.extend(options);
-    let setup = gateway::Setup {
+    let setup = gateway::GatewaySetup {
         redis: &format!("redis://{ledger}"),
         options: &all,
         under: &[&["taskset", "-c", &cpus], wrapper].concat(),
         binary: Some(&folder.binary("gateway")),
         is_as_shipped: true,
         log: Some(&folder.path(&format!("gateway-{}.log", ledger.port()))),
-        ..gateway::Setup::default()
+        ..gateway::GatewaySetup::default()
     };
     let gateway = setup.start()?;
     block_on(gateway.ready());

@@ -118,14 +118,14 @@ impl Stage {
         } else {
             Vec::new()
         };
-        let setup = redis::Setup {
+        let setup = redis::RedisSetup {
             options: &options,
             address: Some(free_address(host(n))),
             dir: Some(&dir),
             envs: &envs,
             name: Some(&format!("redis {}", n + 1)),
             log: Some(&self.folder.path(&format!("redis-{}.log", n + 1))),
-            ..redis::Setup::default()
+            ..redis::RedisSetup::default()
         };
         self.redises.push(setup.start()?);
         Ok(())
@@ -136,7 +136,7 @@ impl Stage {
             let info = self.redises[0].ask("INFO replication")?;
             (info.matches("state=online").count() == 2).then_some(())
         })?;
-        let setup = sentinel::Setup {
+        let setup = sentinel::SentinelSetup {
             primary: self.redises[0].address(),
             hosts: [0, 1, 2].map(host),
             down_after_ms: DOWN_AFTER_MS,
@@ -164,14 +164,14 @@ impl Stage {
         options.extend(["--limit-address", "off", "--connections-per-address-max", "off"]);
         options.extend(["--limit-unverified", "off", "--limit-buyer", "off", "--limit-keys-max", "10000"]);
         options.extend(["--log-level", "warn", "--audit-interval-s", "5"]);
-        let setup = gateway::Setup {
+        let setup = gateway::GatewaySetup {
             redis: &url,
             options: &options,
             binary: Some(&self.folder.binary("gateway")),
             name: Some(&format!("gateway {n}")),
             log: Some(&self.folder.path(&format!("gateway-{n}.log"))),
             is_as_shipped: true,
-            ..gateway::Setup::default()
+            ..gateway::GatewaySetup::default()
         };
         let gateway = setup.start()?;
         block_on(gateway.ready());

@@ -109,7 +109,7 @@ async fn ask_what_is_left(admin: Arc<Admin>, left: Arc<AtomicU64>) {
     }
 }
 
-/// What is left when everybody is back.
+/// What is left when all sessions have ended.
 pub(crate) async fn gather(mut run: Run, load: &Load, monitor: SelfMonitor) -> RunRecord {
     let mut history = Vec::new();
     for buyer in &load.buyers {

@@ -30,7 +30,7 @@ pub(crate) struct Load {
     pub(crate) client: Client,
     pub(crate) clock: ServerClock,
     pub(crate) sale: String,
-    /// What each buyer waits for by his own estimate of the server's clock; `None` when the sale is open already.
+    /// The instant that each buyer waits for, by its own estimate of the server's clock; `None` when the sale is open already.
     pub(crate) opens_at: Option<Timestamp>,
     /// The payment service's `Authorization`.
     pub(crate) service: Option<String>,

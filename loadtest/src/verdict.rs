@@ -365,7 +365,7 @@ fn with_histories(
     let report = |violation: &Violation| {
         let mut report =
             ViolationReport { violation: violation.clone(), history: Vec::new(), ledger: Vec::new() };
-        // A buyer's history is shown once, with the first of his violations.
+        // A buyer's history is shown once, with the first of its violations.
         if let Some(buyer) = &violation.buyer
             && shown.len() < HISTORIES_MAX
             && shown.insert(buyer.clone())

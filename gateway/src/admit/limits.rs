@@ -173,9 +173,9 @@ impl Limits {
         }
     }
 
-    fn call_at(&self, now: Instant) -> Call<'_> {
+    fn call_at(&self, now: Instant) -> LimitedCall<'_> {
         let now = now.saturating_duration_since(self.since).into();
-        Call { limits: self, in_force: self.in_force.load(), now }
+        LimitedCall { limits: self, in_force: self.in_force.load(), now }
     }
 
     fn key(&self, of: &(impl Hash + ?Sized)) -> u64 {
@@ -184,13 +184,13 @@ impl Limits {
 }
 
 /// A call at its instant.
-struct Call<'a> {
+struct LimitedCall<'a> {
     limits: &'a Limits,
     in_force: Guard<Arc<InForce>>,
     now: Nanos,
 }
 
-impl Call<'_> {
+impl LimitedCall<'_> {
     /// Takes a call's cost from a bucket, if the policy is on.
     fn take(
         &self,

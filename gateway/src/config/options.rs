@@ -7,7 +7,7 @@ use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 
 /// An option, which is a flag, a variable and a key of the file.
 pub struct ConfigOption {
-    scope: Scope,
+    scope: OptionScope,
     /// The key, which is also the flag.
     pub key: &'static str,
     /// The variable.
@@ -20,7 +20,7 @@ pub struct ConfigOption {
 
 /// The commands that have an option.
 #[derive(PartialEq)]
-enum Scope {
+enum OptionScope {
     /// Every command that uses Redis.
     Common,
     /// Those that need all options of a gateway.
@@ -31,7 +31,7 @@ enum Scope {
 macro_rules! options {
     ($($(#[doc = $help:literal])+ $scope:ident($key:literal, $variable:literal, $value:literal, $default:literal),)+) => {
         &[$(ConfigOption {
-            scope: Scope::$scope,
+            scope: OptionScope::$scope,
             key: $key,
             variable: $variable,
             value_name: $value,
@@ -198,7 +198,8 @@ impl ConfigOption {
 
     fn arg(&self) -> Arg {
         let arg = Arg::new(self.key).long(self.key).env(self.variable).value_name(self.value_name);
-        let arg = arg.help(self.help()).hide_env_values(self.is_secret()).global(self.scope == Scope::Common);
+        let arg =
+            arg.help(self.help()).hide_env_values(self.is_secret()).global(self.scope == OptionScope::Common);
         match self.value_name {
             "BOOL" => arg.num_args(0..=1).require_equals(true).default_missing_value("true"),
             _ => arg,
@@ -227,7 +228,7 @@ pub struct GivenOptions<const IS_COMMON: bool>(pub BTreeMap<&'static str, String
 
 impl<const IS_COMMON: bool> GivenOptions<IS_COMMON> {
     fn all() -> impl Iterator<Item = &'static ConfigOption> {
-        OPTIONS.iter().filter(|option| IS_COMMON == (option.scope == Scope::Common))
+        OPTIONS.iter().filter(|option| IS_COMMON == (option.scope == OptionScope::Common))
     }
 }
 

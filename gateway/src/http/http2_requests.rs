@@ -35,7 +35,7 @@ pub(super) struct InFlightRequests {
     /// Response bytes that are ready and unsent.
     unsent: Cell<usize>,
     /// A slot for each response with unsent bytes.
-    answers: RefCell<Vec<Option<Progress>>>,
+    answers: RefCell<Vec<Option<ResponseProgress>>>,
     /// Header bytes of requests that wait for room.
     waiting: Cell<usize>,
     /// Wakes the first waiting request.
@@ -43,7 +43,7 @@ pub(super) struct InFlightRequests {
 }
 
 /// The progress of a response.
-struct Progress {
+struct ResponseProgress {
     /// When it last made progress.
     since: Instant,
     /// Bytes sent since then, less than `PROGRESS_BYTES`.
@@ -197,7 +197,7 @@ impl Chunk {
     fn new(bytes: Bytes, one: &InFlightRequest) -> Self {
         let in_flight = &one.0;
         in_flight.unsent.set(in_flight.unsent.get() + bytes.len());
-        let progress = Some(Progress { since: Instant::now(), sent: 0 });
+        let progress = Some(ResponseProgress { since: Instant::now(), sent: 0 });
         let mut answers = in_flight.answers.borrow_mut();
         let slot = answers.iter().position(Option::is_none).unwrap_or(answers.len());
         match answers.get_mut(slot) {
@@ -223,7 +223,7 @@ impl Buf for Chunk {
         if let Some(Some(progress)) = in_flight.answers.borrow_mut().get_mut(self.slot) {
             progress.sent += sent;
             if progress.sent >= PROGRESS_BYTES {
-                *progress = Progress { since: Instant::now(), sent: 0 };
+                *progress = ResponseProgress { since: Instant::now(), sent: 0 };
             }
         }
         in_flight.free(sent);

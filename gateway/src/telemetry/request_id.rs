@@ -87,8 +87,8 @@ impl RequestId {
     }
 
     /// Work for this request: every log line that it writes has the id.
-    pub fn scope<F: Future>(&self, work: F) -> Scope<F> {
-        Scope { request: Some(self.clone()), work }
+    pub fn scope<F: Future>(&self, work: F) -> RequestScope<F> {
+        RequestScope { request: Some(self.clone()), work }
     }
 
     /// The same for synchronous work.
@@ -113,13 +113,13 @@ pub fn current() -> Option<RequestId> {
 }
 
 /// See [`RequestId::scope`].
-pub struct Scope<F> {
+pub struct RequestScope<F> {
     /// Held here between two polls, by the thread during one.
     request: Option<RequestId>,
     work: F,
 }
 
-impl<F: Future + Unpin> Future for Scope<F> {
+impl<F: Future + Unpin> Future for RequestScope<F> {
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {

@@ -11,7 +11,7 @@ use std::process::{Command, ExitStatus, Stdio};
 pub use client::{ANSWER, Client, Reply, client, send, service_token, token};
 use rustix::process::Signal;
 use serde_json::Value;
-pub use setup::{Setup, random_text, write_secrets};
+pub use setup::{GatewaySetup, random_text, write_secrets};
 use tempfile::TempDir;
 
 use crate::Failed;
@@ -64,13 +64,13 @@ impl Gateway {
 
     /// Starts one on the Redis at this URL and waits only until its ports are open.
     pub fn spawn_at(redis: &str, options: &[&str]) -> Self {
-        Setup { redis, options, ..Setup::default() }.start().unwrap()
+        GatewaySetup { redis, options, ..GatewaySetup::default() }.start().unwrap()
     }
 
     /// Starts one that logs all it can into this file, and waits until its ports are open.
     pub fn spawn_logging(redis: &str, options: &[&str], log: &Path) -> Self {
         let options = [&["--log-level", "trace"], options].concat();
-        Setup { redis, options: &options, log: Some(log), ..Setup::default() }.start().unwrap()
+        GatewaySetup { redis, options: &options, log: Some(log), ..GatewaySetup::default() }.start().unwrap()
     }
 
     /// Starts one that writes to these, and waits for nothing.
@@ -79,7 +79,7 @@ impl Gateway {
         let options = [&["--listen", &listen, "--ops-listen", &ops_listen], options].concat();
         let files = tempfile::tempdir().unwrap();
         write_secrets(files.path(), SECRET, OPS_TOKEN).unwrap();
-        let setup = Setup { redis: &redis.url(), options: &options, ..Setup::default() };
+        let setup = GatewaySetup { redis: &redis.url(), options: &options, ..GatewaySetup::default() };
         let mut command = setup.command(files.path());
         command.stdout(out).stderr(log);
         let program = Program::once("gateway", command).unwrap();

@@ -14,7 +14,7 @@ use crate::redis::Redis;
 use crate::{Failed, block_on};
 
 /// The targets and the Alertmanager of Prometheus.
-pub struct Setup<'a> {
+pub struct PrometheusSetup<'a> {
     /// `dashboards/prometheus` of the repository.
     pub configuration: &'a Path,
     /// Where its copy, its data and its log go.
@@ -32,7 +32,7 @@ pub struct Prometheus {
     pub url: String,
 }
 
-impl Setup<'_> {
+impl PrometheusSetup<'_> {
     /// Starts it and waits until it listens.
     pub fn start(&self) -> Result<Prometheus, Failed> {
         let copy = self.dir.join("prometheus");

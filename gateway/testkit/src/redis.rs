@@ -19,7 +19,7 @@ const ANSWER: Duration = Duration::from_secs(3);
 
 /// What a redis-server is started with.
 #[derive(Default)]
-pub struct Setup<'a> {
+pub struct RedisSetup<'a> {
     /// Further options.
     pub options: &'a [&'a str],
     /// Where it listens besides its socket.
@@ -44,7 +44,7 @@ pub struct Redis {
     dir: Folder,
 }
 
-impl Setup<'_> {
+impl RedisSetup<'_> {
     /// Starts it and waits until it answers.
     pub fn start(&self) -> Result<Redis, Failed> {
         let dir = Folder::new(self.dir)?;
@@ -83,7 +83,7 @@ impl Redis {
     /// With further options, such as `["--maxmemory", "2mb"]`.
     pub fn start_with(options: &[&str]) -> Self {
         let options = [&SYNCED_ALWAYS, options].concat();
-        Setup { options: &options, ..Setup::default() }.start().unwrap()
+        RedisSetup { options: &options, ..RedisSetup::default() }.start().unwrap()
     }
 
     /// A primary, and a replica that follows it.
@@ -107,7 +107,7 @@ impl Redis {
         }
         options.extend(more);
         let address = Some(([127, 0, 0, 1], port).into());
-        (Setup { options: &options, address, ..Setup::default() }.start().unwrap(), port)
+        (RedisSetup { options: &options, address, ..RedisSetup::default() }.start().unwrap(), port)
     }
 
     /// Where it listens besides its socket; of one whose setup has an address.

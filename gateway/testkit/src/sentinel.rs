@@ -14,7 +14,7 @@ use crate::{Failed, wait_for};
 pub const NAME: &str = "ledger";
 
 /// What sentinels are started with.
-pub struct Setup<'a> {
+pub struct SentinelSetup<'a> {
     pub primary: SocketAddr,
     /// A host for each.
     pub hosts: [IpAddr; 3],
@@ -54,7 +54,7 @@ impl Sentinels {
 
     fn local(primary: u16, certificate: Option<&Certificate>) -> Self {
         let host = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        let setup = Setup {
+        let setup = SentinelSetup {
             primary: (host, primary).into(),
             hosts: [host; 3],
             down_after_ms: 3000,
@@ -70,7 +70,7 @@ impl Sentinels {
     }
 }
 
-impl Setup<'_> {
+impl SentinelSetup<'_> {
     /// Starts the sentinels, and waits until they see each other and two replicas.
     pub fn start(&self) -> Result<Sentinels, Failed> {
         let folder = Folder::new(self.dir)?;

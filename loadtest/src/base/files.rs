@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 
 use crate::base::failure::Failure;
 
-/// Reads a file that the user names; what is wrong with it is his to mend.
+/// Reads a file that the user names; an error says what to fix.
 pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, Failure> {
     let wrong = |error: &dyn Display| Failure::Usage(format!("{}: {error}", path.display()));
     let bytes = std::fs::read(path).map_err(|error| wrong(&error))?;

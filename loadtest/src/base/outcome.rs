@@ -63,7 +63,7 @@ impl Outcome {
         Outcome::ALL.into_iter().find(|outcome| outcome.name() == name)
     }
 
-    /// A winner: he holds, or held, a reservation.
+    /// A winner: holds, or held, a reservation.
     pub(crate) fn holds(self) -> bool {
         matches!(self, Outcome::Won | Outcome::Replayed | Outcome::Resolved)
     }

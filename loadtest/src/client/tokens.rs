@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::base::failure::Failure;
 use crate::client::options::{Ledger, Target};
 
-/// A buyer as the gateway identifies him.
+/// A buyer as the gateway identifies it.
 #[derive(Clone)]
 pub(crate) struct BuyerToken {
     /// The token's expiry in Unix seconds; without one, the gateway decides.

@@ -20,9 +20,9 @@ pub(crate) struct AnswerReading<R> {
     pub(crate) problem: Problem,
     /// One word for histories and goose's report.
     pub(crate) word: &'static str,
-    /// How long the gateway wants to be left alone.
+    /// How long the gateway asks clients to wait.
     pub(crate) retry_after: Option<Duration>,
-    /// Where the reply strays from the contract.
+    /// Where the reply deviates from the contract.
     pub(crate) findings: Vec<String>,
 }
 
@@ -91,7 +91,7 @@ pub(crate) fn to_tap(reply: &Result<Reply, Lost>) -> AnswerReading<Outcome> {
         (410, "sale-closed") => (Outcome::Refused, true, "closed"),
         (429, "quota-exceeded") => (Outcome::Limited, false, "limited"),
         (503, "temporary-reduced-capacity") => (Outcome::Shed, false, "shed"),
-        // Possibly taken: only a retry with the same key shows it. Whatever stands between us and the gateway may
+        // Possibly taken: only a retry with the same key shows it. A proxy in front of the gateway may
         // not have passed the tap on, or may have.
         (502..=504, _) => (Outcome::Unknown, false, "unknown"),
         (status, name) => {
@@ -132,7 +132,7 @@ pub(crate) fn to_change(reply: &Result<Reply, Lost>, expect: Expect) -> AnswerRe
             (refused(name), true, "refused")
         }
         (409, name @ "sold-out") if expect == Expect::Amended => (refused(name), true, "sold-out"),
-        // Certainly not done: come again.
+        // Certainly not done: retry later.
         (429, "quota-exceeded") => (refused("limited"), false, "limited"),
         (503, "temporary-reduced-capacity") => (refused("shed"), false, "shed"),
         (502..=504, _) => (Step::Unknown, false, "unknown"),

@@ -24,7 +24,7 @@ use crate::load::{LAUNCHES_PER_SECOND, Load};
 use crate::plan::Start;
 
 /// A request as goose's report shows it.
-pub(crate) struct Note {
+pub(crate) struct GooseRequest {
     name: String,
     took: Duration,
     good: bool,
@@ -32,16 +32,16 @@ pub(crate) struct Note {
     error: Option<String>,
 }
 
-impl Note {
+impl GooseRequest {
     /// `good`: the answer is one that the contract allows, also when it is a "no".
-    pub(crate) fn new(name: String, answer: &Answer, good: bool) -> Note {
+    pub(crate) fn new(name: String, answer: &Answer, good: bool) -> GooseRequest {
         let error = match &answer.reply {
             Ok(reply) if !good => Some(format!("{name}: {}", reply.status)),
             // Not the error's text: it has addresses in it, and goose keeps a row a text.
             Err(lost) => Some(format!("{name}: {}", lost.kind())),
             Ok(_) => None,
         };
-        Note { name, took: answer.took, good, status: answer.status(), error }
+        GooseRequest { name, took: answer.took, good, status: answer.status(), error }
     }
 }
 
@@ -131,7 +131,7 @@ async fn journey(load: &Load, start: Start, user: &mut GooseUser) {
     let session = Session::new(load, &mut buyer, notes).run(start);
     let listening = async {
         while let Some(note) = received.recv().await {
-            let Note { name, took, good, status, error } = note;
+            let GooseRequest { name, took, good, status, error } = note;
             // It fails only when goose is shutting down.
             let _ =
                 user.record_custom_request_duration(LABEL, &name, took, good, status, error.as_deref()).await;

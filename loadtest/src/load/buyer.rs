@@ -14,23 +14,23 @@ use crate::plan::selection::{Catalogue, Selection};
 
 /// A buyer.
 pub(crate) struct Buyer {
-    /// In the whole run; which gateway he talks to comes from it.
+    /// In the whole run; it decides the gateway.
     pub(crate) number: usize,
     pub(crate) scenario: Scenario,
     /// The token's `sub`.
     pub(crate) sub: String,
-    /// The `Authorization` of his requests.
+    /// The `Authorization` of the buyer's requests.
     pub(crate) bearer: String,
     pub(crate) selection: Selection,
     pub(crate) after: After,
     /// He taps twice with one key.
     pub(crate) twice: bool,
     pub(crate) rng: Rng,
-    /// Of what he asked for the time: two readings are enough, the better one counts.
+    /// Readings of the server's clock: two are enough, the better one counts.
     pub(crate) trips: Vec<RoundTrip>,
     key_prefix: String,
     keys: usize,
-    /// One for each key that he used.
+    /// One for each key that was used.
     pub(crate) history: Vec<TapHistory>,
 }
 
@@ -43,7 +43,7 @@ pub(crate) enum After {
 }
 
 impl Buyer {
-    /// All of a buyer's choices come from the seed and his number, not from how the run goes.
+    /// All of a buyer's choices come from the seed and the buyer's number, not from how the run goes.
     pub(crate) fn new(
         person: &Person,
         token: BuyerToken,
@@ -74,7 +74,7 @@ impl Buyer {
         }
     }
 
-    /// A key that he has not used before.
+    /// A key that this buyer has not used before.
     pub(crate) fn new_key(&mut self) -> String {
         self.keys += 1;
         match self.keys {
@@ -83,12 +83,12 @@ impl Buyer {
         }
     }
 
-    /// The server's clock as he estimates it.
+    /// The estimate of the server's clock.
     pub(crate) fn clock(&self) -> Option<ServerClock> {
         ServerClock::estimate(&self.trips)
     }
 
-    /// How long he thinks before his next step.
+    /// The think time before the next step.
     pub(crate) fn think(&mut self, behaviour: &Behaviour) -> Duration {
         let [shortest, longest] = behaviour.think.map(|span| u64::try_from(span.0.as_millis()).unwrap_or(0));
         Duration::from_millis(self.rng.u64(shortest..=longest.max(shortest)))

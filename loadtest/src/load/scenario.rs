@@ -187,7 +187,7 @@ impl Session<'_> {
     async fn soak(&mut self) {
         self.look().await;
         let policy = self.policy();
-        // He looks first, so that what he waits is counted from his tap.
+        // The look comes first, so that the wait is counted from the tap.
         let outcome = self.tap(Tap::at(Instant::now(), policy)).await;
         if !outcome.holds() || !self.think().await {
             return;

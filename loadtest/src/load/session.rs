@@ -18,7 +18,7 @@ use crate::base::requests::{BAD_TOKEN, FROM_ITS_INSTANT, OF_BOTS, RESERVE};
 use crate::base::span;
 use crate::client::{Answer, Request, Turn};
 use crate::load::Load;
-use crate::load::attack::Note;
+use crate::load::attack::GooseRequest;
 use crate::load::buyer::Buyer;
 use crate::load::history::{Exchange, TapHistory, clip};
 use crate::plan::Start;
@@ -26,15 +26,15 @@ use crate::plan::selection::StorePage;
 
 pub(crate) use tap::{Tap, TapPolicy};
 
-/// A buyer on his way through a scenario.
+/// A buyer's way through a scenario.
 pub(crate) struct Session<'a> {
     pub(crate) load: &'a Load,
     pub(crate) buyer: &'a mut Buyer,
     /// Each request, for goose's report.
-    notes: UnboundedSender<Note>,
-    /// What his work starts with may be sent.
+    notes: UnboundedSender<GooseRequest>,
+    /// The first request of the session may be sent.
     turn: Option<Turn<'a>>,
-    /// The sale's page as he has seen it last, and its tag.
+    /// The sale's page as last seen, and its tag.
     page: Option<(SalePage, String)>,
 }
 
@@ -74,7 +74,11 @@ const UNKNOWN_PAUSE: Duration = Duration::from_secs(1);
 const POLL_DEFAULT_MS: u64 = 2_000;
 
 impl<'a> Session<'a> {
-    pub(crate) fn new(load: &'a Load, buyer: &'a mut Buyer, notes: UnboundedSender<Note>) -> Session<'a> {
+    pub(crate) fn new(
+        load: &'a Load,
+        buyer: &'a mut Buyer,
+        notes: UnboundedSender<GooseRequest>,
+    ) -> Session<'a> {
         Session { load, buyer, notes, turn: None, page: None }
     }
 
@@ -253,7 +257,7 @@ impl<'a> Session<'a> {
         Duration::from_millis(asked).mul_f64(0.5 + self.buyer.rng.f64() / 2.0)
     }
 
-    /// Whether the page shows something of the model that he wants.
+    /// Whether the page shows something of the wanted model.
     pub(crate) fn sees_some_left(&self) -> bool {
         self.page.as_ref().is_some_and(|(page, _)| {
             page.models
@@ -306,7 +310,7 @@ impl<'a> Session<'a> {
         drop(figures);
         let name = if word.is_empty() { name.to_owned() } else { format!("{name} ({word})") };
         // The session may have ended already when the run is cut short.
-        let _ = self.notes.send(Note::new(name, answer, good));
+        let _ = self.notes.send(GooseRequest::new(name, answer, good));
     }
 }
 

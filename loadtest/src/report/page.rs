@@ -91,7 +91,7 @@ fn lead(body: &mut Markdown, verdict: &Verdict, has_goose: bool) {
         verdict.started_at,
         verdict.finished_at,
     ));
-    verdict.notes.iter().for_each(|note| body.paragraph(&format!("Note: {note}.")));
+    verdict.notes.iter().for_each(|note| body.paragraph(&format!("GooseRequest: {note}.")));
     let goose = if has_goose { format!("[goose's own report]({GOOSE}) · ") } else { String::new() };
     body.0 += &format!("\n{goose}[verdict.json](verdict.json)\n");
 }
@@ -114,7 +114,7 @@ fn outcomes(body: &mut Markdown, verdict: &Verdict) {
     body.heading("How the taps ended");
     body.paragraph(&format!(
         "{} taps came to an outcome, with {} retries. {} starts were intended, {} of them were late, {} never came. What a \
-         buyer waited is counted from the instant that was intended, with all his retries; measured by our own sender.",
+         buyer waited is counted from the instant that was intended, with all retries; measured by our own sender.",
         grouped(all),
         grouped(verdict.retries),
         grouped(arrivals.intended),

@@ -10,7 +10,7 @@ use testkit::block_on;
 use testkit::cli::run;
 use testkit::definition::apply_file;
 use testkit::files::free_port;
-use testkit::gateway::{Gateway, OPS_TOKEN, SECRET, Setup, clean, write_secrets};
+use testkit::gateway::{Gateway, GatewaySetup, OPS_TOKEN, SECRET, clean, write_secrets};
 use testkit::program::Program;
 use testkit::redis::Redis;
 use testkit::tls::Certificate;
@@ -110,7 +110,8 @@ impl Stage {
     fn start_gateway(&self, more: &[&str]) -> Gateway {
         let options = [&["--workers", "1", "--log-level", "warn"], more].concat();
         let redis = self.redis_url();
-        let setup = Setup { redis: &redis, options: &options, is_as_shipped: true, ..Setup::default() };
+        let setup =
+            GatewaySetup { redis: &redis, options: &options, is_as_shipped: true, ..GatewaySetup::default() };
         setup.start().unwrap()
     }
 

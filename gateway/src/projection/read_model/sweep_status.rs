@@ -9,11 +9,11 @@ use crate::store::scripts::Failure;
 /// The sweeper's progress.
 pub struct SweepStatus {
     since: Instant,
-    progress: Mutex<Progress>,
+    progress: Mutex<SweepProgress>,
 }
 
 #[derive(Default)]
-struct Progress {
+struct SweepProgress {
     /// When a tick and its sweeps last succeeded, or the sale was read from the Redis that serves
     /// it.
     last_success: Option<Instant>,

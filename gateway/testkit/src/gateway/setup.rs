@@ -13,7 +13,7 @@ use crate::program::{Program, ours, under};
 
 /// What a gateway is started with.
 #[derive(Default)]
-pub struct Setup<'a> {
+pub struct GatewaySetup<'a> {
     /// For `--redis`.
     pub redis: &'a str,
     /// Further options. What every gateway of the kit has (see [`DEFAULTS`]) stands back behind them.
@@ -47,7 +47,7 @@ const DEFAULTS: [(&str, &str); 7] = [
 /// So many of them are ports.
 const PORTS: usize = 2;
 
-impl Setup<'_> {
+impl GatewaySetup<'_> {
     /// Starts it and waits until its ports are open.
     pub fn start(&self) -> Result<Gateway, Failed> {
         let files = tempfile::tempdir().map_err(Failed::to("make a directory"))?;

@@ -15,13 +15,13 @@ use tokio::net::TcpStream;
 const METHODS: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "SPEND"];
 
 /// One way to a listener.
-enum Way {
+enum Transport {
     Plain(String),
     Tls(String, std::sync::Arc<rustls::ClientConfig>),
     Http2(H2),
 }
 
-impl Way {
+impl Transport {
     async fn send(&self, request: Request<Full<Bytes>>) -> Reply {
         match self {
             Self::Plain(url) => {
@@ -35,7 +35,7 @@ impl Way {
 }
 
 /// The three ways, by name.
-struct Ways([(&'static str, Way); 3]);
+struct Ways([(&'static str, Transport); 3]);
 
 impl Ways {
     /// To listeners of two gateways, one in plain text and one with TLS.
@@ -43,9 +43,9 @@ impl Ways {
         let http1 = client(std::slice::from_ref(cert), &[&TLS13], &["http/1.1"]);
         let h2 = H2::connect(tls, &h2_client(cert)).await;
         Self([
-            ("HTTP/1.1", Way::Plain(plain.to_owned())),
-            ("HTTP/1.1 in TLS", Way::Tls(tls.to_owned(), http1)),
-            ("HTTP/2", Way::Http2(h2)),
+            ("HTTP/1.1", Transport::Plain(plain.to_owned())),
+            ("HTTP/1.1 in TLS", Transport::Tls(tls.to_owned(), http1)),
+            ("HTTP/2", Transport::Http2(h2)),
         ])
     }
 

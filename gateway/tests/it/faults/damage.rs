@@ -25,14 +25,14 @@ fn five(sale: &str) -> Definition {
 }
 
 /// A sale with a hold of `ada`, one of `bob` that is due, and a car that `cyd` has paid.
-struct Sale {
+struct DamagedSale {
     ledger: Rc<Ledger>,
     id: String,
     keys: Keys,
     instance: Instance,
 }
 
-impl Sale {
+impl DamagedSale {
     async fn open(world: &World) -> Self {
         let ledger = world.ledger.clone();
         let id = ledger.fresh();
@@ -168,7 +168,7 @@ fn a_damaged_record_refuses_only_its_buyers_calls() {
     let world = World::start();
     world.run(async {
         for rubbish in ["", "rubbish", "ada", "ada key fingerprint m1 - s1 - 1 1", "ada \u{1}\u{2}"] {
-            let sale = Sale::open(&world).await;
+            let sale = DamagedSale::open(&world).await;
             let (records, field) = (sale.keys.records(), buyer_part(&sale.id, "ada"));
             let text: String = sale.ledger.command(&["HGET", records, &field]).await;
             sale.ledger.command::<i64>(&["HSET", records, &field, rubbish]).await;
@@ -207,7 +207,7 @@ fn a_damaged_record_refuses_only_its_buyers_calls() {
 fn a_damaged_counter_refuses_what_needs_it() {
     let world = World::start();
     world.run(async {
-        let sale = Sale::open(&world).await;
+        let sale = DamagedSale::open(&world).await;
         let stock = &sale.keys.all()[1];
         sale.ledger.command::<i64>(&["HSET", stock, "model:m1", "many"]).await;
         let before = sale.dump().await;
@@ -232,7 +232,7 @@ fn a_damaged_counter_refuses_what_needs_it() {
 fn a_journal_that_is_ahead_makes_nothing_be_written() {
     let world = World::start();
     world.run(async {
-        let sale = Sale::open(&world).await;
+        let sale = DamagedSale::open(&world).await;
         let journal = sale.keys.journal();
         let entry: Vec<(String, Vec<String>)> =
             sale.ledger.command(&["XREVRANGE", journal, "+", "-", "COUNT", "1"]).await;
@@ -277,7 +277,7 @@ fn a_journal_that_is_ahead_makes_nothing_be_written() {
 fn scripts_that_redis_forgot_are_loaded_again() {
     let world = World::start();
     world.run(async {
-        let sale = Sale::open(&world).await;
+        let sale = DamagedSale::open(&world).await;
         let flush = || async { sale.ledger.command::<()>(&["SCRIPT", "FLUSH"]).await };
         flush().await;
         assert!(matches!(sale.tap("eve").await, Decision::Won(..)));
@@ -298,7 +298,7 @@ fn scripts_that_redis_forgot_are_loaded_again() {
 fn another_redis_and_a_ledger_that_is_too_old_are_refused() {
     let world = World::start();
     world.run(async {
-        let sale = Sale::open(&world).await;
+        let sale = DamagedSale::open(&world).await;
         let before = sale.dump().await;
         let live = sale.instance.redis_connection.live().unwrap();
         let known = sale.instance.sale.known_sequence();

@@ -9,7 +9,9 @@ use testkit::gateway::{Gateway, send, token};
 use testkit::redis::Redis;
 
 use crate::faults::callers::{brief, far, stock};
-use crate::launch::spike::{Answer, Outcome, Spike, balanced, changes, fault, ready, reserve_until_answered};
+use crate::launch::spike::{
+    Answer, Spike, SpikeOutcome, balanced, changes, fault, ready, reserve_until_answered,
+};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_redis_killed_in_mid_spike_is_adopted_once_and_nothing_acknowledged_is_lost() {
@@ -49,7 +51,7 @@ async fn while_redis_hangs_every_call_is_answered_and_a_retry_is_decided() {
     });
     // Their answers come while Redis is stopped: it continues only after the last.
     let answers = futures_util::future::join_all(taps).await;
-    let (mut unknown, mut stopped) = (0, Outcome::default());
+    let (mut unknown, mut stopped) = (0, SpikeOutcome::default());
     for (sub, answer) in answers {
         match &answer {
             Answer::Later(problem) => unknown += usize::from(problem == "outcome-unknown"),
@@ -83,7 +85,7 @@ async fn a_full_queue_refuses_at_once_and_memory_stays_bounded() {
     let before = resident_kib(gateway.pid());
 
     redis.stop();
-    let mut kinds = Outcome::default();
+    let mut kinds = SpikeOutcome::default();
     let mut winners = Vec::new();
     // Two waves, each once the last answer of the one before has come.
     for wave in 0..2 {

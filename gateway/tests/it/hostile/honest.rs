@@ -48,7 +48,7 @@ pub fn whole_tap(sub: &str, key: &str) -> String {
 
 /// All of them at work. They end with this.
 pub struct Honest {
-    way: Way,
+    way: Route,
     rounds: Arc<[AtomicU64]>,
     is_over: Arc<AtomicBool>,
     buyers: Vec<JoinHandle<()>>,
@@ -64,7 +64,7 @@ impl Honest {
     pub async fn start_over(gateway: &Gateway, tls: Option<Arc<ClientConfig>>) -> Self {
         let rounds: Arc<[AtomicU64]> = (0..BUYERS).map(|_| AtomicU64::new(0)).collect();
         let is_over = Arc::new(AtomicBool::new(false));
-        let way = Way { url: gateway.url.clone(), tls };
+        let way = Route { url: gateway.url.clone(), tls };
         let buyers = (0..BUYERS).map(|n| {
             let (way, rounds, is_over) = (way.clone(), rounds.clone(), is_over.clone());
             tokio::spawn(async move {
@@ -127,7 +127,7 @@ impl Drop for Honest {
 
 /// How buyers come to the gateway.
 #[derive(Clone)]
-struct Way {
+struct Route {
     url: String,
     tls: Option<Arc<ClientConfig>>,
 }
@@ -136,7 +136,7 @@ trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
 
-impl Way {
+impl Route {
     async fn connect(&self) -> Box<dyn Stream> {
         if let Some(client) = &self.tls {
             return Box::new(tls::connect(&self.url, client).await.unwrap());
@@ -154,7 +154,7 @@ impl Way {
 /// A persistent connection, as a client has it.
 struct Line {
     stream: Box<dyn Stream>,
-    way: Way,
+    way: Route,
     token: String,
 }
 

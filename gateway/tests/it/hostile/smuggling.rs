@@ -26,10 +26,10 @@ fn filled(text: &str, sub: &str) -> String {
 }
 
 /// An answer's status, and whether it is the gateway's (hyper's own have no body).
-type AnswerClass = (u16, bool);
+type StatusAndOrigin = (u16, bool);
 
 /// All answers in what a server sent.
-fn answers(mut bytes: &[u8]) -> Vec<AnswerClass> {
+fn answers(mut bytes: &[u8]) -> Vec<StatusAndOrigin> {
     let mut received = Vec::new();
     while let Some(head) = memchr::memmem::find(bytes, b"\r\n\r\n") {
         let text = std::str::from_utf8(&bytes[..head]).unwrap().to_ascii_lowercase();
@@ -48,7 +48,7 @@ fn answers(mut bytes: &[u8]) -> Vec<AnswerClass> {
 const PROBE: &str = "GET /v1/sales/none HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
 
 /// All that comes back for a case, up to the end of the connection.
-async fn ask(gateway: &Gateway, (name, text, ..): &Case, sub: &str) -> Vec<AnswerClass> {
+async fn ask(gateway: &Gateway, (name, text, ..): &Case, sub: &str) -> Vec<StatusAndOrigin> {
     let mut raw = Raw::connect(&gateway.url).await;
     raw.send(filled(text, sub)).await.send(PROBE).await;
     let rest = tokio::time::timeout(PATIENCE, raw.rest()).await;

@@ -16,12 +16,12 @@ const TAPS_AT_ONCE: usize = 24;
 
 /// Buyers that are tapping. Each has one key and goes on to the next gateway when it is put off.
 pub struct Spike {
-    answered: Arc<AnswerClass>,
+    answered: Arc<SpikeAnswers>,
     buyers: Vec<JoinHandle<()>>,
 }
 
 /// The answers so far.
-struct AnswerClass {
+struct SpikeAnswers {
     answers: Mutex<Vec<(String, Answer)>>,
     won: watch::Sender<usize>,
     put_off: watch::Sender<usize>,
@@ -57,7 +57,7 @@ impl Answer {
 impl Spike {
     /// Lets `PREFIX-0` to `PREFIX-N` tap, all for the same, spread over the gateways at these URLs.
     pub fn start(gateways: &[&Gateway], prefix: &str, buyers: usize, body: &Value) -> Self {
-        let answered = Arc::new(AnswerClass {
+        let answered = Arc::new(SpikeAnswers {
             answers: Mutex::default(),
             won: watch::Sender::new(0),
             put_off: watch::Sender::new(0),
@@ -91,11 +91,11 @@ impl Spike {
     }
 
     /// Waits until every buyer is answered, and returns the results.
-    pub async fn end(self) -> Outcome {
+    pub async fn end(self) -> SpikeOutcome {
         for buyer in self.buyers {
             buyer.await.unwrap();
         }
-        let mut outcome = Outcome::default();
+        let mut outcome = SpikeOutcome::default();
         for (sub, answer) in self.answered.answers.lock().unwrap().drain(..) {
             outcome.add(sub, answer);
         }
@@ -114,7 +114,7 @@ async fn tap(
     n: usize,
     sub: &str,
     body: &Value,
-    answered: &AnswerClass,
+    answered: &SpikeAnswers,
 ) {
     let (token, mut attempt) = (token(sub), n);
     eventually("the buyer is answered", || {
@@ -141,7 +141,7 @@ async fn tap(
 
 /// The final result of every buyer, and the problems on the way.
 #[derive(Debug, Default)]
-pub struct Outcome {
+pub struct SpikeOutcome {
     /// Id and number of each acknowledged reservation, by buyer.
     pub winners: BTreeMap<String, (String, u64)>,
     /// The problem of each refused buyer.
@@ -150,7 +150,7 @@ pub struct Outcome {
     pub put_off: BTreeMap<String, usize>,
 }
 
-impl Outcome {
+impl SpikeOutcome {
     /// Adds an answer; it must not contradict one that the buyer had before.
     pub fn add(&mut self, sub: String, answer: Answer) {
         match answer {

@@ -24,14 +24,14 @@ const GRACE: i64 = 2_000;
 const HOUR: i64 = 3_600_000;
 
 /// A sale, a gateway, and `TIME`.
-struct Sale {
+struct TimedSale {
     ledger: Rc<Ledger>,
     id: String,
     instance: Instance,
     time: i64,
 }
 
-impl Sale {
+impl TimedSale {
     async fn open(world: &World, change: impl FnOnce(&mut Definition)) -> Self {
         let ledger = world.ledger.clone();
         let id = ledger.fresh();
@@ -115,7 +115,7 @@ fn refused(change: &Change) -> State {
 fn after_the_deadline_a_buyer_can_cancel_but_not_change_and_a_service_can_confirm() {
     let world = World::start();
     world.run(async {
-        let mut sale = Sale::open(&world, |_| ()).await;
+        let mut sale = TimedSale::open(&world, |_| ()).await;
         let (ada, bob) = (sale.win("ada", "k").await, sale.win("bob", "k").await);
         let cyd = sale.win("cyd", "k").await;
         assert_eq!((ada.deadline, ada.held_at), (HOLD, START));
@@ -145,7 +145,7 @@ fn after_the_deadline_a_buyer_can_cancel_but_not_change_and_a_service_can_confir
 fn past_the_grace_every_call_treats_a_hold_as_expired_before_the_sweep_comes_by() {
     let world = World::start();
     world.run(async {
-        let mut sale = Sale::open(&world, |d| d.models[0].stock = Some(2)).await;
+        let mut sale = TimedSale::open(&world, |d| d.models[0].stock = Some(2)).await;
         let hold = sale.win("ada", "k0").await;
         sale.run(HOLD + GRACE).await;
 
@@ -177,7 +177,7 @@ fn past_the_grace_every_call_treats_a_hold_as_expired_before_the_sweep_comes_by(
 fn a_freeze_gives_the_time_back() {
     let world = World::start();
     world.run(async {
-        let mut sale = Sale::open(&world, |_| ()).await;
+        let mut sale = TimedSale::open(&world, |_| ()).await;
         let hold = sale.win("ada", "k").await;
         sale.run(3_000).await;
         sale.pass(500).await;
@@ -202,7 +202,7 @@ fn a_freeze_gives_the_time_back() {
 fn opening_and_closing_go_by_time_which_does_not_run_backwards() {
     let world = World::start();
     world.run(async {
-        let mut sale = Sale::open(&world, |d| {
+        let mut sale = TimedSale::open(&world, |d| {
             let at = |ms: i64| jiff::Timestamp::from_millisecond(START + ms).unwrap();
             (d.sale.opens_at, d.sale.closes_at) = (at(1_500), at(9_000));
         })
@@ -230,7 +230,7 @@ fn opening_and_closing_go_by_time_which_does_not_run_backwards() {
 fn time_stepping_an_hour_moves_the_sale_clock_by_two_seconds_at_most() {
     let world = World::start();
     world.run(async {
-        let mut sale = Sale::open(&world, |_| ()).await;
+        let mut sale = TimedSale::open(&world, |_| ()).await;
         let hold = sale.win("ada", "k").await;
         sale.run(1_000).await;
 
@@ -253,7 +253,7 @@ fn time_stepping_an_hour_moves_the_sale_clock_by_two_seconds_at_most() {
 fn no_hold_expires_while_redis_or_all_gateways_are_away() {
     let world = World::start();
     world.run(async {
-        let mut sale = Sale::open(&world, |_| ()).await;
+        let mut sale = TimedSale::open(&world, |_| ()).await;
         let (ada, bob) = (sale.win("ada", "k").await, sale.win("bob", "k").await);
         sale.run(2_500).await;
         // No tick for a day.
@@ -275,7 +275,7 @@ fn no_hold_expires_while_redis_or_all_gateways_are_away() {
 fn what_was_decided_by_the_sale_clock_stays_when_time_steps_back() {
     let world = World::start();
     world.run(async {
-        let mut sale = Sale::open(&world, |_| ()).await;
+        let mut sale = TimedSale::open(&world, |_| ()).await;
         let first = sale.win("ada", "k0").await;
         sale.run(HOLD + GRACE - 1_000).await;
         sale.pass(1_000).await;

@@ -6,7 +6,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use testkit::definition::{known, open, small};
 use testkit::eventually;
-use testkit::gateway::{Gateway, Setup, send};
+use testkit::gateway::{Gateway, GatewaySetup, send};
 use testkit::keys::{Key, now};
 use testkit::redis::Redis;
 use testkit::tls::Certificate;
@@ -135,7 +135,8 @@ async fn a_clock_that_differs_from_that_of_redis_is_an_alarm_and_a_metric() {
         ("FAKETIME", "-10s"),
         ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
     ];
-    let behind = Setup { redis: &redis.url(), envs: &envs, ..Setup::default() }.start().unwrap();
+    let behind =
+        GatewaySetup { redis: &redis.url(), envs: &envs, ..GatewaySetup::default() }.start().unwrap();
     let answered = alarm(&behind, "clock-off").await;
     assert_eq!(answered["level"], "fault", "beyond the leeway: {answered}");
     let text = answered["text"].as_str().unwrap();

@@ -151,8 +151,8 @@ fn a_former_primary_acknowledges_nothing_once_this_gateway_has_reported() {
         let was = instance.redis_connection.live().unwrap().epoch;
         let recover_all = async |with: &[&str]| {
             let here = [recovery.membership.id.as_str()];
-            let lived = here.iter().chain(with).map(|id| ((*id).to_owned(), "here".to_owned()));
-            let mut fence = Fence::new(&was, &live.epoch, lived.collect::<BTreeMap<_, _>>());
+            let members = here.iter().chain(with).map(|id| ((*id).to_owned(), "here".to_owned()));
+            let mut fence = Fence::new(&was, &live.epoch, members.collect::<BTreeMap<_, _>>());
             recovery.recover(&redis_connection, &live, &instance.sale, &mut fence).await
         };
         let silent = async |new: &'static str| {
@@ -168,8 +168,8 @@ fn a_former_primary_acknowledges_nothing_once_this_gateway_has_reported() {
         assert_eq!(recover_all(&[]).await, Ok(()));
         silent("cyd").await;
         // It has carried out each call: what nothing was acknowledged of.
-        let page = former.audit(&sale).await;
-        assert_eq!((page.reservations.held, page.reservations.cancelled), (3, 1));
+        let report = former.audit(&sale).await;
+        assert_eq!((report.reservations.held, report.reservations.cancelled), (3, 1));
     });
 }
 

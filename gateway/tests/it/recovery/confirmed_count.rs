@@ -15,14 +15,14 @@ use testkit::eventually;
 use crate::model::world::{Instance, Ledger};
 use crate::model::{START, Tap, World, simple};
 
-/// Buyers before the storm: their records are read in several steps.
+/// Buyers before the random changes: their records are read in several steps.
 const BEFORE: usize = 3_000;
 const ROUNDS: usize = 8;
 /// Changes of a round, and how many of them are under way at the same time.
 const CHANGES: usize = 400;
 const AT_ONCE: usize = 8;
 
-/// All that a storm needs.
+/// What random changes need.
 struct RandomChanges<'a> {
     ledger: &'a Ledger,
     instance: Instance,
@@ -106,7 +106,7 @@ impl RandomChanges<'_> {
     }
 
     /// Many things happen, several at a time.
-    async fn rage(&self) {
+    async fn make_changes(&self) {
         let left = Cell::new(CHANGES);
         let raging = (0..AT_ONCE).map(|_| async {
             while left.get() > 0 {
@@ -169,23 +169,23 @@ fn a_gateway_that_starts_in_a_storm_counts_to_the_unit() {
         ledger.apply(&definition).await;
         let instance = ledger.following_instance(0, &sale).await;
         let (made, buyers, now) = (RefCell::default(), Cell::new(0), Cell::new(START));
-        let storm = RandomChanges { ledger: &ledger, instance, made, buyers, now };
+        let random = RandomChanges { ledger: &ledger, instance, made, buyers, now };
         for _ in 0..BEFORE / 60 {
-            storm.reserve(60).await;
+            random.reserve(60).await;
         }
         for n in 0..300 {
-            let (id, _) = storm.made.borrow()[n * 7].clone();
-            assert!(matches!(storm.confirm(&id).await, Change::Done(..)));
+            let (id, _) = random.made.borrow()[n * 7].clone();
+            assert!(matches!(random.confirm(&id).await, Change::Done(..)));
         }
         for _ in 0..ROUNDS {
-            let raging = storm.rage();
+            let raging = random.make_changes();
             let starting = async {
                 tokio::time::sleep(Duration::from_millis(fastrand::u64(..20))).await;
                 let late = ledger.following_instance(1, &sale).await;
                 let first = late.sale.read_model().sequence;
                 for _ in 0..100 {
                     is_of_one_sequence(&late.sale.read_model());
-                    is_of_one_sequence(&storm.instance.sale.read_model());
+                    is_of_one_sequence(&random.instance.sale.read_model());
                     tokio::time::sleep(Duration::from_millis(1)).await;
                 }
                 (late, first)
@@ -194,7 +194,7 @@ fn a_gateway_that_starts_in_a_storm_counts_to_the_unit() {
             let report = ledger.audit(&sale).await;
             assert_eq!((report.verdict, &report.problems), (AuditVerdict::Balanced, &Vec::new()));
             agrees(&ledger, &report, &late).await;
-            agrees(&ledger, &report, &storm.instance).await;
+            agrees(&ledger, &report, &random.instance).await;
             assert!(first <= late.sale.read_model().sequence);
         }
     });

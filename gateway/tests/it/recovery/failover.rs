@@ -190,7 +190,7 @@ async fn a_gateway_that_is_gone_is_waited_for_until_ops_release_it() {
     // Only the other gateway has this change, and it dies with Redis.
     let gone = reserve_until_answered(&other, "gone", "k", &far()).await;
     assert_eq!(gone.json["number"], 2);
-    let retained = reserve_until_answered(&gateway, "saved", "k", &far()).await;
+    let saved = reserve_until_answered(&gateway, "saved", "k", &far()).await;
     drop(other);
     redis.restart_from_saved();
 
@@ -207,7 +207,7 @@ async fn a_gateway_that_is_gone_is_waited_for_until_ops_release_it() {
         .chars()
         .take_while(char::is_ascii_alphanumeric)
         .collect::<String>();
-    let (code, why) = release(&redis.0, &["nobody"]);
+    let (code, why) = release(&redis.0, &["unknown-id"]);
     assert_eq!(code, Some(1), "{why}");
     assert!(why.contains(&id), "{why}");
     let (code, why) = release(&redis.0, &[&id]);
@@ -215,7 +215,7 @@ async fn a_gateway_that_is_gone_is_waited_for_until_ops_release_it() {
 
     let adopted = wait_until_recovered(&gateway).await;
     assert_eq!(adopted["lost"], 1, "{adopted}");
-    same(&reserve_until_answered(&gateway, "saved", "k", &far()).await, &retained);
+    same(&reserve_until_answered(&gateway, "saved", "k", &far()).await, &saved);
     // The lost change leaves a gap, and its car is sold again.
     let numbers: BTreeMap<String, u64> = journal(&gateway)
         .await

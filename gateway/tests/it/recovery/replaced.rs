@@ -55,8 +55,11 @@ fn the_journal_consumer_takes_nothing_of_another_sale_into_the_one_that_it_follo
             ledger.perform(&id, OperatorAction::Resume).await;
         }
         eventually("it is found", || async { instance.sale.is_replaced().then_some(()) }).await;
-        let memory = instance.sale.read_model();
-        assert_eq!((memory.sequence, &*memory.catalogue.definition.sale.name), (2, &*simple(&id).sale.name));
+        let read_model = instance.sale.read_model();
+        assert_eq!(
+            (read_model.sequence, &*read_model.catalogue.definition.sale.name),
+            (2, &*simple(&id).sale.name)
+        );
         let found = ledger.following_instance(1, &id).await;
         assert_eq!(found.sale.read_model().catalogue.definition.sale.name, "Another");
         assert!(found.sale.incarnation() > instance.sale.incarnation());

@@ -26,7 +26,7 @@ impl Session<'_> {
         }
     }
 
-    /// The payment service confirms what he has paid for.
+    /// The payment service confirms what the buyer has paid for.
     pub(crate) async fn confirm(&mut self) {
         let (Some(hold), Some(service)) = (self.hold(), self.load.service.clone()) else { return };
         let payment = self.buyer.history.last().map(|history| history.payment.clone()).unwrap_or_default();
@@ -36,7 +36,7 @@ impl Session<'_> {
         self.last(|history| history.confirm = step);
     }
 
-    /// He cancels, or the order service gives him his money back.
+    /// The buyer cancels, or the order service refunds.
     pub(crate) async fn cancel(&mut self, as_service: bool) {
         let Some(hold) = self.buyer.history.last().and_then(|history| history.holds.last().cloned()) else {
             return;
@@ -51,7 +51,7 @@ impl Session<'_> {
         self.last(|history| history.cancel = step);
     }
 
-    /// He changes his mind.
+    /// The buyer changes the selection.
     pub(crate) async fn amend(&mut self, change: &serde_json::Value) {
         let Some(hold) = self.hold() else { return };
         let request = Request::patch(self.path_of(&hold), &self.buyer.bearer, change.to_string());

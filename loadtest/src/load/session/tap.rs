@@ -15,7 +15,7 @@ use crate::load::session::{Session, UNKNOWN_PAUSE, exchange, pause_before};
 /// A tap.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Tap {
-    /// When he meant to: what he waits is counted from here.
+    /// The intended instant: the buyer's wait is counted from here.
     pub(crate) intended: Instant,
     /// He meant the opening itself: when the tap leaves is part of the skew.
     pub(crate) at_opening: bool,

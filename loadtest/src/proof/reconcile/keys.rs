@@ -18,7 +18,7 @@ pub(crate) fn check(facts: &Facts<'_>, history: &TapHistory, found: &mut Vec<Vio
         if let Some(what) = differs(hold, &facts.book, &history.buyer) {
             console(Rule::AcknowledgedIsInLedger, Some(&hold.id), what);
         }
-        // A later version is what he made of it himself.
+        // A later version is the buyer's own amendment.
         if hold.version <= 1 && !is_as_requested(hold, history) {
             let what = format!(
                 "requested {:?}, got model {} packages {:?} store {:?} unavailable {:?}",

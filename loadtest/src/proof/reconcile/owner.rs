@@ -1,4 +1,4 @@
-//! The rules about a buyer with all his keys. Which key made a reservation is not known when it was never shown, so
+//! The rules about a buyer with all keys. Which key made a reservation is not known when it was never shown, so
 //! these rules count.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};

@@ -333,7 +333,7 @@ fn confirms_and_cancels_that_differ_from_the_ledger() {
 #[test]
 fn what_happened_before_the_run_does_not_count() {
     let rules = after(|case| {
-        // b6 paid in an earlier run with the same seed, and is shown his reservation again.
+        // b6 paid in an earlier run with the same seed, and is shown the reservation again.
         case.changes.insert(1, change(6, Kind::Confirm, "old", "b6", 1));
         case.history[5] = TapHistory { holds: vec![hold("old", 1)], ..history("b6", Outcome::Replayed) };
         for item in &mut case.audit.items {

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use testkit::cli::{Ended, run as gateway_command, try_end};
 use testkit::definition::apply_file;
-use testkit::gateway::{Gateway, Setup};
+use testkit::gateway::{Gateway, GatewaySetup};
 use testkit::redis::Redis;
 use testkit::{Failed, block_on, print_line};
 
@@ -14,12 +14,12 @@ pub(crate) fn run(common: &Common) -> Result<(), Failed> {
     let log = common.dir.join("gateway.log");
     let redis = Redis::start();
     let limits = ["--limit-buyer", "off", "--limit-address", "off", "--limit-unverified", "off"];
-    let setup = Setup {
+    let setup = GatewaySetup {
         redis: &redis.url(),
         options: &[&limits[..], &["--drain-delay-ms", "0"]].concat(),
         log: Some(&log),
         is_as_shipped: true,
-        ..Setup::default()
+        ..GatewaySetup::default()
     };
     let gateway = setup.start()?;
     block_on(gateway.ready());

@@ -22,7 +22,7 @@ use crate::launch::Sale;
 const STOCK: i64 = 100_000;
 
 #[derive(Debug, Args)]
-pub(crate) struct Options {
+pub(crate) struct ClusterOptions {
     /// What to do
     mode: Mode,
     /// Redis Cluster instead of sentinels, for a fleet that is not up yet
@@ -60,7 +60,7 @@ struct Fleet {
     url: String,
 }
 
-pub(crate) fn run(options: &Options) -> Result<u8, Failed> {
+pub(crate) fn run(options: &ClusterOptions) -> Result<u8, Failed> {
     let kind = if options.redis_cluster { Kind::Cluster } else { Kind::Sentinels };
     match options.mode {
         Mode::Up => Fleet::up(kind).map(|_| 0),

@@ -11,7 +11,7 @@ use rustls::version::TLS13;
 use serde_json::{Value, json};
 use testkit::cli::run as gateway_command;
 use testkit::files::local_address;
-use testkit::gateway::{Gateway, Setup, client, send};
+use testkit::gateway::{Gateway, GatewaySetup, client, send};
 use testkit::keys::{Key, write_keys};
 use testkit::program::{Program, Server, ours};
 use testkit::prometheus::{self, Prometheus, alertmanager, exporter};
@@ -66,19 +66,19 @@ impl<'a> Check<'a> {
         let dir = &common.dir;
         let options = ["--appendonly", "yes", "--appendfsync", "everysec", "--maxmemory", "1gb"];
         let redis =
-            redis::Setup { options: &options, log: Some(&dir.join("redis.log")), ..Default::default() };
+            redis::RedisSetup { options: &options, log: Some(&dir.join("redis.log")), ..Default::default() };
         let redis = redis.start()?;
         let exporter = exporter(&redis, dir)?;
         let serve = |name: &str, more: &[&str]| {
             let limits = ["--limit-address", "off", "--connections-per-address-max", "off"];
             let usual = ["--workers", "1", "--drain-delay-ms", "0", "--audit-interval-s", "2"];
-            let setup = Setup {
+            let setup = GatewaySetup {
                 redis: &redis.url(),
                 options: &[&limits[..], &usual, more].concat(),
                 name: Some(name),
                 log: Some(&dir.join(format!("{name}.log"))),
                 is_as_shipped: true,
-                ..Setup::default()
+                ..GatewaySetup::default()
             };
             setup.start()
         };
@@ -98,7 +98,7 @@ impl<'a> Check<'a> {
         std::fs::write(&configuration, text).map_err(Failed::to("write alertmanager.yml"))?;
         let alertmanager = alertmanager(&configuration, dir)?;
         let loadtest = local_address();
-        let prometheus = prometheus::Setup {
+        let prometheus = prometheus::PrometheusSetup {
             configuration: source,
             dir,
             gateways: &[first.ops_address(), second.ops_address()],

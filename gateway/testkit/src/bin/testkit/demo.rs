@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use clap::Args;
 use testkit::cli::output;
 use testkit::files::local_address;
-use testkit::gateway::{Client, Gateway, Setup};
+use testkit::gateway::{Client, Gateway, GatewaySetup};
 use testkit::prometheus::{self, Prometheus, exporter};
 use testkit::redis::{self, Redis, SYNCED_ALWAYS};
 use testkit::{Failed, block_on, print_line, wait_for};
@@ -16,7 +16,7 @@ use crate::launch::{Sale, crowd};
 const SALE: &str = "national-good-car";
 
 #[derive(Debug, Args)]
-pub(crate) struct Options {
+pub(crate) struct DemoOptions {
     /// Ends after the verdict, with its exit code
     #[arg(long)]
     once: bool,
@@ -33,35 +33,38 @@ pub(crate) struct Options {
 
 /// What a demo consists of. It ends when this is dropped.
 struct Demo<'a> {
-    options: &'a Options,
+    options: &'a DemoOptions,
     gateway: Gateway,
     prometheus: Prometheus,
     redis: Redis,
 }
 
 /// Runs it; the verdict's exit code.
-pub(crate) fn run(options: &Options) -> Result<u8, Failed> {
+pub(crate) fn run(options: &DemoOptions) -> Result<u8, Failed> {
     let dir = &options.dir;
     print_line(&format!("starting Redis and a gateway in {}", dir.display()));
-    let redis =
-        redis::Setup { options: &SYNCED_ALWAYS, log: Some(&dir.join("redis.log")), ..Default::default() };
+    let redis = redis::RedisSetup {
+        options: &SYNCED_ALWAYS,
+        log: Some(&dir.join("redis.log")),
+        ..Default::default()
+    };
     let redis = redis.start()?;
     let limits = ["--limit-address", "off", "--connections-per-address-max", "off", "--durability", "fsync"];
     let drain = ["--drain-delay-ms", "0", "--drain-deadline-ms", "1000"];
-    let gateway = Setup {
+    let gateway = GatewaySetup {
         redis: &redis.url(),
         options: &[&limits[..], &drain].concat(),
         log: Some(&dir.join("gateway.log")),
         is_as_shipped: true,
         has_own_secrets: true,
-        ..Setup::default()
+        ..GatewaySetup::default()
     };
     let gateway = gateway.start()?;
     block_on(gateway.ready());
     // With the rules as they are in the repository, and no Alertmanager to page anyone.
     let exporter = exporter(&redis, dir)?;
     let loadtest = local_address();
-    let prometheus = prometheus::Setup {
+    let prometheus = prometheus::PrometheusSetup {
         configuration: Path::new("dashboards/prometheus"),
         dir,
         gateways: &[gateway.ops_address()],

@@ -26,13 +26,13 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// A launch from its opening to the verdict
-    Demo(demo::Options),
+    Demo(demo::DemoOptions),
     /// Holds the gateway against its own OpenAPI document
     Api(Common),
     /// Holds every panel and alert against a real launch
     Dashboards(Common),
     /// A fleet over several hosts, which are network namespaces
-    Cluster(cluster::Options),
+    Cluster(cluster::ClusterOptions),
 }
 
 /// Where things are.

@@ -4,7 +4,7 @@
 use gateway::manage::audit::AuditVerdict;
 use gateway::store::scripts::{Failure, Refusal};
 
-use super::{Sale, five};
+use super::{DamagedSale, five};
 use crate::model::World;
 use crate::model::world::ops;
 
@@ -16,7 +16,7 @@ fn each_key_damaged(spoil: fn(key: &str, kind: &str) -> Option<Vec<String>>) {
     let world = World::start();
     world.run(async {
         for at in 0..7 {
-            let sale = Sale::open(&world).await;
+            let sale = DamagedSale::open(&world).await;
             let key = &sale.keys.all()[at];
             let kind: String = sale.ledger.command(&["TYPE", key]).await;
             sale.ledger.command::<()>(&["RENAME", key, ASIDE]).await;
@@ -58,7 +58,7 @@ fn a_key_that_is_gone_stops_everything_and_is_not_made_anew() {
 fn a_sale_without_state_and_journal_is_not_started_again() {
     let world = World::start();
     world.run(async {
-        let sale = Sale::open(&world).await;
+        let sale = DamagedSale::open(&world).await;
         let (state, journal) = (&sale.keys.all()[0], sale.keys.journal());
         sale.ledger.command::<i64>(&["DEL", state, journal]).await;
         let before = sale.dump().await;

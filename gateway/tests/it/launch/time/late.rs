@@ -4,14 +4,14 @@ use gateway::domain::decision::Decision;
 use gateway::domain::reservation::{Reservation, State};
 use gateway::reserve::changes::Requester;
 
-use super::{GRACE, HOLD, HOUR, Sale, refused};
+use super::{GRACE, HOLD, HOUR, TimedSale, refused};
 use crate::model::crash::Past;
 use crate::model::sale::Model;
 use crate::model::{START, World, simple};
 
 /// How it comes up that a hold is over.
 #[derive(Debug, Clone, Copy)]
-enum Call {
+enum LateCall {
     Confirm,
     Cancel,
     Amend,
@@ -19,11 +19,12 @@ enum Call {
     Replay,
 }
 
-const CALLS: [Call; 5] = [Call::Confirm, Call::Cancel, Call::Amend, Call::Read, Call::Replay];
+const CALLS: [LateCall; 5] =
+    [LateCall::Confirm, LateCall::Cancel, LateCall::Amend, LateCall::Read, LateCall::Replay];
 
-impl Call {
+impl LateCall {
     /// The state that it is refused for, or shown in.
-    async fn state(self, sale: &Sale, id: &str) -> State {
+    async fn state(self, sale: &TimedSale, id: &str) -> State {
         match self {
             Self::Confirm => refused(&sale.confirm(id).await),
             Self::Cancel => refused(&sale.cancel(id).await),
@@ -38,8 +39,8 @@ impl Call {
 }
 
 /// A hold that is over in a second.
-async fn nearly_over(world: &World) -> (Sale, Reservation) {
-    let mut sale = Sale::open(world, |_| ()).await;
+async fn nearly_over(world: &World) -> (TimedSale, Reservation) {
+    let mut sale = TimedSale::open(world, |_| ()).await;
     let hold = sale.win("ada", "k0").await;
     sale.run(HOLD + GRACE - 1_000).await;
     (sale, hold)
@@ -59,7 +60,7 @@ fn a_hold_that_was_over_once_is_over_for_good() {
                 assert_eq!(again.state(&sale, &hold.id).await, State::Expired, "{again:?} after {call:?}");
             }
             sale.pass(-HOUR).await;
-            assert_eq!(Call::Confirm.state(&sale, &hold.id).await, State::Expired, "{call:?}");
+            assert_eq!(LateCall::Confirm.state(&sale, &hold.id).await, State::Expired, "{call:?}");
             assert_eq!(sale.instance.sweep_all(64).await, (1, 1));
             assert_eq!(sale.m1().await, (3, 0, 0));
         }
@@ -70,7 +71,7 @@ fn a_hold_that_was_over_once_is_over_for_good() {
 fn a_deadline_that_was_over_once_is_over_for_good() {
     let world = World::start();
     world.run(async {
-        let mut sale = Sale::open(&world, |_| ()).await;
+        let mut sale = TimedSale::open(&world, |_| ()).await;
         let hold = sale.win("ada", "k0").await;
         sale.run(HOLD - 1_000).await;
         sale.pass(1_000).await;
@@ -88,7 +89,7 @@ fn a_sale_that_was_closed_once_is_closed_for_good() {
     let world = World::start();
     world.run(async {
         let closes = jiff::Timestamp::from_millisecond(START + 9_000).unwrap();
-        let mut sale = Sale::open(&world, |d| d.sale.closes_at = closes).await;
+        let mut sale = TimedSale::open(&world, |d| d.sale.closes_at = closes).await;
         sale.instance.tick().await;
         sale.pass(9_000).await;
         assert_eq!(sale.tap("cyd", "k").await, Decision::Closed);

@@ -6,7 +6,7 @@ use gateway::domain::identity::reservation_id;
 use gateway::store::journal::Cursor;
 use gateway::store::scripts::{Script, text};
 
-use super::{GRACE, HOLD, Sale, is_done};
+use super::{GRACE, HOLD, TimedSale, is_done};
 use crate::model::{Tap, World, tap};
 
 /// Taps of so many buyers of their own.
@@ -23,7 +23,7 @@ fn plenty(definition: &mut Definition) {
 fn a_sweep_is_bounded_and_ends_holds_in_the_order_in_which_they_began() {
     let world = World::start();
     world.run(async {
-        let mut sale = Sale::open(&world, plenty).await;
+        let mut sale = TimedSale::open(&world, plenty).await;
         for n in 0..40 {
             sale.instance.reserve(&crowd(n * 3, 3), false).await;
             sale.run(50).await;
@@ -57,7 +57,7 @@ fn a_sweep_is_bounded_and_ends_holds_in_the_order_in_which_they_began() {
 fn one_sweep_ends_few_holds_more_than_its_bound_however_large_the_batches_were() {
     let world = World::start();
     world.run(async {
-        let mut sale = Sale::open(&world, plenty).await;
+        let mut sale = TimedSale::open(&world, plenty).await;
         for n in 0..20 {
             sale.instance.reserve(&crowd(n * 64, 64), false).await;
         }
@@ -80,7 +80,7 @@ fn one_sweep_ends_few_holds_more_than_its_bound_however_large_the_batches_were()
 fn several_gateways_sweeping_at_once_end_each_hold_once() {
     let world = World::start();
     world.run(async {
-        let mut sale = Sale::open(&world, plenty).await;
+        let mut sale = TimedSale::open(&world, plenty).await;
         for n in 0..30 {
             sale.instance.reserve(&crowd(n * 10, 10), false).await;
         }
@@ -101,8 +101,8 @@ fn several_gateways_sweeping_at_once_end_each_hold_once() {
 fn a_sweep_returns_when_its_first_remaining_batch_is_due() {
     let world = World::start();
     world.run(async {
-        let mut sale = Sale::open(&world, plenty).await;
-        let left = async |sale: &Sale| {
+        let mut sale = TimedSale::open(&world, plenty).await;
+        let left = async |sale: &TimedSale| {
             let reply = sale.instance.call(Script::Expire, &["64"]).await.unwrap();
             (Header::of(&reply).unwrap().sale_clock, text(&reply[4]).unwrap())
         };

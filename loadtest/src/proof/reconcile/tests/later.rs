@@ -105,7 +105,7 @@ fn a_refusal_after_a_win() {
         |asked| after(|case| case.history[0].sold_out = vec![sold_out_answer("model:a", asked, false)]);
     // He won at 11, the last unit went at 14 and the first came back at 16.
     assert_eq!(r1_answered(at(15)), [Rule::WinnerNeverLost]);
-    // The last unit was his.
+    // The last unit was this buyer's.
     let r5_answered = |asked| {
         after(|case| {
             case.history[4] = TapHistory { holds: vec![hold("r5", 5)], ..history("b5", Outcome::Won) };

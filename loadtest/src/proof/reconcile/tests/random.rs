@@ -103,7 +103,7 @@ fn reserve_for_a_refused_key(case: &mut Case, rng: &mut Rng) -> Option<()> {
     let history = any(rng, won(case))?.clone();
     let last = case.changes.last()?.clone();
     let number = case.changes.iter().map(|change| change.number).max()? + 1;
-    // None of his answers was lost, so none of his keys can have won.
+    // None of this buyer's answers was lost, so none of the keys can have won.
     let mut own = case.history.iter().filter(|other| other.buyer == history.buyer);
     if own.any(|history| history.log.lost > 0) {
         return None;

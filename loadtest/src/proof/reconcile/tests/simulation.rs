@@ -12,7 +12,7 @@ const CLOCK_ERROR_MS: i64 = 20;
 
 /// What the read model shows of the ledger, from a time on.
 #[derive(Clone)]
-struct Snapshot {
+struct PastLedger {
     at: i64,
     free: BTreeMap<String, i64>,
     buyers: BTreeSet<String>,
@@ -53,7 +53,7 @@ struct Simulation {
     sequence: u64,
     totals: BTreeMap<String, i64>,
     reservations: Vec<Reservation>,
-    past: Vec<Snapshot>,
+    past: Vec<PastLedger>,
     case: Case,
 }
 
@@ -130,7 +130,7 @@ impl Simulation {
     fn remember(&mut self) {
         let held = self.reservations.iter().filter(|r| r.shown.state == "held").count() as i64;
         let buyers = self.reservations.iter().map(|r| self.case.history[r.key].buyer.clone()).collect();
-        self.past.push(Snapshot { at: self.now, free: self.free(), buyers, held });
+        self.past.push(PastLedger { at: self.now, free: self.free(), buyers, held });
     }
 
     fn write(&mut self, kind: Kind, reservation: usize) {

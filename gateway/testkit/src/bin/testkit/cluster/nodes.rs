@@ -39,7 +39,7 @@ impl Fleet {
                 options.extend(["--cluster-enabled", "yes", "--cluster-node-timeout", "3000"])
             }
         }
-        let setup = redis::Setup {
+        let setup = redis::RedisSetup {
             options: &options,
             address: Some(node.at(REDIS)),
             dir: Some(&path(&name)),
@@ -47,7 +47,7 @@ impl Fleet {
             name: Some(&name),
             log: Some(&path(&format!("{name}.log"))),
             pid_file: Some(&pid_file(&name)),
-            ..redis::Setup::default()
+            ..redis::RedisSetup::default()
         };
         setup.start().map(drop)
     }
