@@ -18,7 +18,7 @@ pub(crate) fn decision(sale: &Sale, read_model: &ReadModel, decision: Decision) 
         Decision::Won(reservation, header) => {
             let location = ["/v1/sales/", &sale.id, "/reservations/", &reservation.id].concat();
             let view = ReservationView::new(sale, read_model, &reservation, &header);
-            let mut answer = json_answer(Outcome::WON, view.to_json().into(), "no-store");
+            let mut answer = json_answer(Outcome::WON, view.to_json().into());
             if let Ok(location) = HeaderValue::try_from(location) {
                 answer.headers_mut().insert(LOCATION, location);
             }
@@ -27,7 +27,7 @@ pub(crate) fn decision(sale: &Sale, read_model: &ReadModel, decision: Decision) 
         Decision::Replayed(mut reservation, header) => {
             reservation.state = reservation.state_at(header.sale_clock, read_model.grace_ms);
             let view = ReservationView::new(sale, read_model, &reservation, &header);
-            let mut answer = json_answer(Outcome::REPLAYED, view.to_json().into(), "no-store");
+            let mut answer = json_answer(Outcome::REPLAYED, view.to_json().into());
             let replayed = HeaderName::from_static("idempotency-replayed");
             answer.headers_mut().insert(replayed, HeaderValue::from_static("true"));
             return Ok(answer);

@@ -22,6 +22,12 @@ const RETRY_MS: u64 = 1_000;
 /// The longest wait that a client is asked for.
 pub const RETRY_AFTER_MS_MAX: u64 = 3_600_000;
 
+// Checked by the compiler: `from_static` at run time reads each byte.
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+const FOR_A_SECOND: HeaderValue = HeaderValue::from_static("public, max-age=1");
+
 /// The response of every handler.
 pub type Answer = Response<Body>;
 
@@ -47,7 +53,7 @@ impl Refused {
         push_json(&mut body, detail);
         let status = StatusCode::from_u16(kind.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let class = AnswerClass::plain(Outcome::of(&kind));
-        let headers = [(CONTENT_TYPE, "application/problem+json"), (CACHE_CONTROL, "no-store")];
+        let headers = [(CONTENT_TYPE, PROBLEM_JSON), (CACHE_CONTROL, NO_STORE)];
         Self(Box::new(response(status, RefusalBody { json: body, class }, headers)))
     }
 
@@ -198,13 +204,14 @@ fn push_json(text: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) {
 
 /// 200 with JSON that must not be cached.
 pub fn ok(body: &impl Serialize) -> Answer {
-    json_answer(Outcome::OK, serde_json::to_vec(body).unwrap_or_default().into(), "no-store")
+    json_answer(Outcome::OK, serde_json::to_vec(body).unwrap_or_default().into())
 }
 
 /// 200 with text.
 pub fn text(content_type: &'static str, body: impl Into<Bytes>) -> Answer {
     let body = Body::new(body, AnswerClass::plain(Outcome::OK));
-    response(StatusCode::OK, body, [(CONTENT_TYPE, content_type), (CACHE_CONTROL, "no-store")])
+    let headers = [(CONTENT_TYPE, HeaderValue::from_static(content_type)), (CACHE_CONTROL, NO_STORE)];
+    response(StatusCode::OK, body, headers)
 }
 
 /// 200 with a streamed body. No proxy may cache, buffer or compress it; nginx buffers a response unless
@@ -214,16 +221,15 @@ pub fn stream(
     body: impl hyper::body::Body<Data = Bytes, Error = std::convert::Infallible> + 'static,
 ) -> Answer {
     let headers = [
-        (CONTENT_TYPE, content_type),
-        (CACHE_CONTROL, "no-store, no-transform"),
-        (HeaderName::from_static("x-accel-buffering"), "no"),
+        (CONTENT_TYPE, HeaderValue::from_static(content_type)),
+        (CACHE_CONTROL, HeaderValue::from_static("no-store, no-transform")),
+        (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
     ];
     response(StatusCode::OK, Body::stream(body, AnswerClass::plain(Outcome::OK)), headers)
 }
 
 /// 200 or 304 with JSON that may be cached for a second.
 pub fn cached(body: Bytes, etag: Option<&HeaderValue>, if_none_match: Option<&HeaderValue>) -> Answer {
-    const CACHE: &str = "public, max-age=1";
     let matches = |etag: &HeaderValue| {
         if_none_match.and_then(|v| v.to_str().ok()).is_some_and(|list| {
             list.split(',')
@@ -232,9 +238,9 @@ pub fn cached(body: Bytes, etag: Option<&HeaderValue>, if_none_match: Option<&He
         })
     };
     let mut answer = if etag.is_some_and(matches) {
-        response(StatusCode::NOT_MODIFIED, empty(Outcome::NOT_MODIFIED), [(CACHE_CONTROL, CACHE)])
+        response(StatusCode::NOT_MODIFIED, empty(Outcome::NOT_MODIFIED), [(CACHE_CONTROL, FOR_A_SECOND)])
     } else {
-        json_answer(Outcome::OK, body, CACHE)
+        json(Outcome::OK, body, FOR_A_SECOND)
     };
     if let Some(etag) = etag {
         answer.headers_mut().insert(ETAG, etag.clone());
@@ -242,9 +248,14 @@ pub fn cached(body: Bytes, etag: Option<&HeaderValue>, if_none_match: Option<&He
     answer
 }
 
-pub(crate) fn json_answer(outcome: Outcome, body: Bytes, cache: &'static str) -> Answer {
+/// 200, or 201 for a new reservation, with JSON that must not be cached.
+pub(crate) fn json_answer(outcome: Outcome, body: Bytes) -> Answer {
+    json(outcome, body, NO_STORE)
+}
+
+fn json(outcome: Outcome, body: Bytes, cache: HeaderValue) -> Answer {
     let status = if outcome == Outcome::WON { StatusCode::CREATED } else { StatusCode::OK };
-    let headers = [(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, cache)];
+    let headers = [(CONTENT_TYPE, JSON), (CACHE_CONTROL, cache)];
     response(status, Body::new(body, AnswerClass::plain(outcome)), headers)
 }
 
@@ -267,12 +278,12 @@ fn empty(outcome: Outcome) -> Body {
 fn response<T, const N: usize>(
     status: StatusCode,
     body: T,
-    headers: [(HeaderName, &'static str); N],
+    headers: [(HeaderName, HeaderValue); N],
 ) -> Response<T> {
     let mut response = Response::new(body);
     *response.status_mut() = status;
     for (name, value) in headers {
-        response.headers_mut().insert(name, HeaderValue::from_static(value));
+        response.headers_mut().insert(name, value);
     }
     response
 }

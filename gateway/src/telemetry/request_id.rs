@@ -136,6 +136,7 @@ struct Inside<'a> {
 }
 
 impl<'a> Inside<'a> {
+    #[inline]
     fn of(request: &'a mut Option<RequestId>) -> Self {
         let before = CURRENT.replace(request.take());
         Self { request, before }
