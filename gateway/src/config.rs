@@ -235,9 +235,9 @@ impl Settings {
             _ => Err("is neither text nor json".into()),
         });
         let level = self.read("log-level", |text| {
-            text.parse::<tracing_subscriber::filter::Targets>()
-                .map(|_| text.to_owned())
-                .map_err(|e| format!("is not a valid log level: {e}"))
+            text.parse::<tracing_subscriber::filter::Targets>().map(|_| text.to_owned()).map_err(|e| {
+                format!("is not a valid log level (error, warn, info, debug, trace, or MODULE=LEVEL): {e}")
+            })
         });
         Some(LogConfig { json: json?, level: level? })
     }

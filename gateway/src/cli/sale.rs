@@ -114,16 +114,18 @@ async fn restock(
         RestockOutcome::UnknownItem => Err(CommandError::Usage(format!(
             "the sale has no item {item:?}: expected model:ID, package:ID or store:ID of the definition"
         ))),
-        RestockOutcome::NoLimit => Err(CommandError::No(format!("{item} has no limit"))),
+        RestockOutcome::NoLimit => Err(CommandError::No(format!(
+            "{item} has no limit, so it has no total to set: nothing was done. Give it a stock in the definition and apply that"
+        ))),
         RestockOutcome::Changed { total } => {
             let listed = format!(
                 "stock-changed: the total of {item} is {total}, not {was}: nothing was done. To change it anyway, give --was {total}"
             );
             Err(CommandError::No(listed))
         }
-        RestockOutcome::Taken { taken } => {
-            Err(CommandError::No(format!("stock-taken: {taken} of {item} are taken")))
-        }
+        RestockOutcome::Taken { taken } => Err(CommandError::No(format!(
+            "stock-taken: {taken} of {item} are taken, so its total can't be {total}: nothing was done. Give at least {taken}"
+        ))),
     }
 }
 
@@ -153,17 +155,23 @@ async fn apply(admin: &Admin, file: &Path, reason: Option<String>) -> Result<(),
         ApplyOutcome::Unchanged(revision) => print(&format!("{id}: unchanged at revision {revision}\n")),
         ApplyOutcome::Locked(fields) => {
             let fields = fields.join(", ");
-            Err(CommandError::No(format!("definition-locked: these can't change any more: {fields}")))
+            Err(CommandError::No(format!(
+                "definition-locked: these can't change any more: {fields}. Restore them in the file"
+            )))
         }
         ApplyOutcome::ItemTaken(items) => {
             let items = items.join(", ");
-            Err(CommandError::No(format!("definition-locked: taken by buyers, can't be removed: {items}")))
+            Err(CommandError::No(format!(
+                "definition-locked: taken by buyers, can't be removed: {items}. Keep them, with a stock of what is taken"
+            )))
         }
         ApplyOutcome::StockTaken(items) => {
             let listed: Vec<_> =
                 items.iter().map(|(item, taken)| format!("{item} ({taken} taken)")).collect();
             let listed = listed.join(", ");
-            Err(CommandError::No(format!("stock-taken: the new total is below what is taken: {listed}")))
+            Err(CommandError::No(format!(
+                "stock-taken: the new total is below what is taken: {listed}. Give at least that"
+            )))
         }
     }
 }

@@ -175,7 +175,7 @@ fn limits(facts: &FleetFacts, lines: &mut Findings) {
         lines.warn("limits", found, format!("left from a rehearsal? gateway limits set {}", back.join(" ")));
     } else if let Some(off) = any(off) {
         let found = format!("{in_force}: nothing limits {off}");
-        let todo = "on the public internet each of these needs a rate: see --limit-buyer and so on";
+        let todo = "on the public internet each of these needs a rate: see --limit-buyer, --limit-address and --limit-unverified";
         lines.warn("limits", found, todo);
     } else {
         lines.ok("limits", in_force);

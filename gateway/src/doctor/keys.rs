@@ -49,7 +49,7 @@ pub(super) fn check(facts: &KeyFacts) -> Vec<Finding> {
 fn auth(facts: &KeyFacts, lines: &mut Findings) {
     match &facts.auth {
         Err(problems) => {
-            lines.fail_each("tokens", problems, "without valid keys the gateway does not start");
+            lines.fail_each("tokens", problems, "correct --auth-secret-file or --auth-jwks-file: without valid keys the gateway does not start");
         }
         Ok(AuthFacts::Secret(bits)) if *bits < BITS_MIN => lines.warn(
             "tokens",
@@ -103,10 +103,15 @@ fn expiries(facts: &KeyFacts, keys: &[(String, Option<i64>)], lines: &mut Findin
 }
 
 fn ops(facts: &KeyFacts, lines: &mut Findings) {
-    let tokens = match &facts.ops {
-        Ok(tokens) => tokens,
-        Err(problems) => return lines.fail_each("ops", problems, "without it the gateway does not start"),
-    };
+    let tokens =
+        match &facts.ops {
+            Ok(tokens) => tokens,
+            Err(problems) => return lines.fail_each(
+                "ops",
+                problems,
+                "correct --ops-token-file, lines of NAME TOKEN [ROLE]: without it the gateway does not start",
+            ),
+        };
     let weak = tokens.iter().filter(|(_, bits)| *bits < BITS_MIN);
     if let Some(weak) = any(weak.map(|(name, _)| name)) {
         let found = format!("tokens that can be guessed: those of {weak}");

@@ -67,7 +67,11 @@ fn role(facts: &RedisFacts, lines: &mut Findings) {
         let todo = "give a cluster as redis+cluster://HOST:PORT,HOST:PORT, sentinels as redis+sentinel://";
         lines.fail("role", found, todo);
     } else if let (Some(_), Some(incompatibility)) = (&facts.master, &facts.incompatibility) {
-        lines.fail("role", incompatibility.clone(), "gateways are not ready until it is compatible");
+        lines.fail(
+            "role",
+            incompatibility.clone(),
+            "give --redis a primary of Redis 7.0 or later that holds data: no gateway is ready with this one",
+        );
     } else if facts.info("role") == "slave" {
         let found = format!("a replica of {}", facts.info("master_host"));
         lines.fail("role", found, "point --redis at the primary: a replica refuses reservations");

@@ -69,7 +69,7 @@ fn check_applied(facts: &SaleFacts, applied: &AppliedSale, lines: &mut Findings)
                 "live gateways recover it within seconds: if this persists, check their logs and /readyz";
             lines.fail("epoch", found, todo);
         } else {
-            lines.warn("epoch", found, "the first gateway that starts recovers it");
+            lines.warn("epoch", found, "start a gateway: the first one recovers it");
         }
     }
     match facts.followed {

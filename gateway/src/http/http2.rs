@@ -11,7 +11,7 @@
 //! | header list too large (HPACK bomb) | h2 discards it (`HEADER_LIST_MAX`) and answers 431 |
 //! | empty DATA frames; very small ones | h2: 100 a connection; a budget of 25,600 bytes of overhead |
 //! | floods of PING, SETTINGS, WINDOW_UPDATE, PRIORITY, unknown frames | `frame_budget.rs`; h2 answers one before it reads the next, so none accumulate |
-//! | a window of 0, answers never read | `in_flight.rs`: at most `UNSENT_MAX` bytes of answers and one more answer, then requests wait; a response without progress for the write timeout ends the connection |
+//! | a window of 0, answers never read | `http2_requests.rs`: at most `UNSENT_MAX` bytes of answers and one more answer, then requests wait; a response without progress for the write timeout ends the connection |
 //! | slow header sections and bodies, unfinished streams, silence | the idle time-out; the body's; PING |
 
 use std::convert::Infallible;

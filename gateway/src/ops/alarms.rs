@@ -79,6 +79,9 @@ pub fn is_proxy_unlisted(forwarded_ignored: u64, all: u64) -> bool {
     forwarded_ignored >= UNLISTED_MIN && forwarded_ignored.saturating_mul(2) > all
 }
 
+/// What to do about a ledger that does not balance.
+const AUDIT_IT: &str = "Pause the sale and run `gateway audit`.";
+
 /// All alarms of this gateway, the worst first; `reasons`: why it is not ready.
 pub fn of_gateway(status: &GatewayStatus, reasons: &[String], recent: Recent, now: Instant) -> Vec<Alarm> {
     let mut alarms = status.checks.alarms(now);
@@ -131,10 +134,10 @@ fn of_sale(
         add(Level::Fault, "ledger-fault", text);
     }
     if let Some(drift) = sale.drift() {
-        add(Level::Fault, "ledger-drift", format!("The ledger drifts: {drift}."));
+        add(Level::Fault, "ledger-drift", format!("The ledger drifts: {drift}. {AUDIT_IT}"));
     }
     if let Some(problem) = audited.and_then(|audited| audited.problem) {
-        add(Level::Fault, "audit-drift", format!("The last audit found drift: {problem}."));
+        add(Level::Fault, "audit-drift", format!("The last audit found drift: {problem}. {AUDIT_IT}"));
     }
     let read_model = sale.read_model();
     let below: Vec<String> =
@@ -143,13 +146,14 @@ fn of_sale(
         let more = below.len().saturating_sub(NAMED_MAX);
         let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
         let named = below[..below.len() - more].join(", ");
-        add(Level::Fault, "oversold", format!("Oversold: {named}{rest}."));
+        add(Level::Fault, "oversold", format!("Oversold: {named}{rest}. {AUDIT_IT}"));
     }
     let (overdue, count) = sale.tick_status().overdue();
     if overdue > HOLDS_OVERDUE {
         let seconds = overdue.as_secs();
         let text = format!(
-            "At least {count} holds expired up to {seconds} s ago and were not swept: their stock is not free again."
+            "At least {count} holds expired up to {seconds} s ago and were not swept: their stock is not free again. \
+             Check the log of the gateways for the expiry sweeper."
         );
         add(Level::Fault, "holds-overdue", text);
     }
@@ -157,7 +161,9 @@ fn of_sale(
     // A stale read model of a closed sale harms no buyer.
     if age > READ_MODEL_STALE && read_model.phase(time) != Phase::Closed {
         let seconds = age.as_secs_f64();
-        let text = format!("The read model is {seconds:.1} s old: Redis is slow or unreachable.");
+        let text = format!(
+            "The read model is {seconds:.1} s old: Redis is slow or unreachable. Check its load, and the network."
+        );
         add(Level::Fault, "snapshot-stale", text);
     }
     let until = Duration::from_millis(u64::try_from(read_model.controls.opens - time).unwrap_or(0));

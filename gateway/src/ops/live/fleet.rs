@@ -218,7 +218,9 @@ impl Fleet {
             let since = |at: Instant| now.saturating_duration_since(at);
             match tracked.state(now) {
                 GatewayState::Gone if since(tracked.seen) < GONE_ALARM => {
-                    let text = format!("The gateway {listen} is gone: its heartbeat ended without a drain.");
+                    let text = format!(
+                        "The gateway {listen} is gone: its heartbeat ended without a drain. Check its host; start it again."
+                    );
                     alarms.push(of_fleet(Level::Fault, "gateway-gone", text));
                 }
                 GatewayState::Silent => {
@@ -239,12 +241,16 @@ impl Fleet {
             }
         }
         if live > 0 && ready == 0 {
-            let text = "No gateway is ready: buyers can't reserve.".to_owned();
+            let text = "No gateway is ready: buyers can't reserve. Check Redis, then /readyz of a gateway."
+                .to_owned();
             alarms.push(of_fleet(Level::Fault, "none-ready", text));
         }
         if versions.len() > 1 {
             let versions: Vec<&str> = versions.into_iter().collect();
-            let text = format!("Gateways of different versions are running: {}.", versions.join(", "));
+            let text = format!(
+                "Gateways of different versions are running: {}. Complete the roll-out.",
+                versions.join(", ")
+            );
             alarms.push(of_fleet(Level::Warning, "mixed-versions", text));
         }
         alarms

@@ -7,7 +7,7 @@ use tokio::sync::{Notify, watch};
 
 use crate::projection::read_model::{Sale, Sales};
 
-/// The results of the rounds in `reserve/freshness.rs`.
+/// The results of the rounds in `reserve/rounds.rs`.
 #[derive(Default)]
 pub(crate) struct Completeness {
     /// The change up to which stock, controls and buyers are complete.

@@ -8,7 +8,7 @@
 --       {'changed', header, row}, {'unknown-item', header}, {'sold-out', header, item, …},
 --       {'late', header, stored row}, {'spent', header, row}: its buyer has used up all changes
 -- Example  "epoch incarnation" 7 aliceAAAAAAAAAAAAAAAkey-AAAAAAAA 1 1 buyer air - gz-0001 -
---       -> ok, "8 …", "key-AAAAAAAA 1 2 held air - gz-0001 - …"
+--       -> ok, "8 …", "key-AAAAAAAA fingerprint air - gz-0001 - 1 2 held …"
 
 if s.revision ~= tonumber(ARGV[4]) then return {'revision', integer(s.revision)} end
 local by, model, packages, store, unavailable = unpack(ARGV, 6, 10)

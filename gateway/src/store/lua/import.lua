@@ -3,7 +3,7 @@
 --
 -- KEYS  1 to 7  as loaded; some may be missing  8 to 14  the sale's, in the same order (see ledger.lua)
 -- Reply {'ok'}, or {'exists', key}: a sale of that name exists, nothing was done
--- Example  {small}:import:state … {small}:state … -> ok
+-- Example  lg:{small}:import:state … lg:{small}:state … -> ok
 
 for i = 8, 14 do
   if redis.call('EXISTS', KEYS[i]) == 1 then return {'exists', KEYS[i]} end

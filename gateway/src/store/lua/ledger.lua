@@ -1,4 +1,4 @@
--- The prelude of all scripts: keys, types, clocks, the text of a reservation, and the only commit.
+-- The prelude of the scripts in scripts.rs: keys, types, clocks, the text of a reservation, and the only commit.
 --
 -- KEYS of every script, in this order, all with the sale's hash tag (see keys.rs):
 --   1 state       hash     incarnation, sequence, revision, clocks, terms, controls, counts of reservations and limits
