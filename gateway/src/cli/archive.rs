@@ -34,7 +34,7 @@ pub(super) async fn write(admin: &Admin, sale: &str, file: &Path) -> Result<(), 
     match head.audit.verdict {
         AuditVerdict::Balanced => printed,
         AuditVerdict::Drift => Err(CommandError::No(format!(
-            "it is exported as it is, and its ledger drifts (see dashboards/RUNBOOK.md#launchgateledgerdrift): {}",
+            "it is exported as it is, and its ledger drifts: {}. See dashboards/RUNBOOK.md#launchgateledgerdrift",
             head.audit.first_problem().unwrap_or_default()
         ))),
     }
