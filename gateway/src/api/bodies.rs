@@ -73,6 +73,10 @@ pub struct AmendRequest<'a> {
     #[serde(borrow, default, deserialize_with = "not_null")]
     #[schema(nullable = false)]
     pub store: Option<ItemId<'a>>,
+    /// Changes nothing unless the reservation has this version.
+    #[serde(default, deserialize_with = "version")]
+    #[schema(nullable = false, minimum = 1, maximum = 4_294_967_295_u64)]
+    pub version: Option<u64>,
 }
 
 /// The packages of a request.
@@ -88,6 +92,10 @@ fn packages_schema() -> Schema {
 /// A member that is left out stays as it is; `null` is ambiguous, so it is an error.
 fn not_null<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
+}
+
+fn version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    whole_number(deserializer).map(Some)
 }
 
 /// A JSON integer: 5, and 5.0 as well, which JSON Schema (2020-12, 6.1.1) treats as equal.

@@ -3,7 +3,7 @@
 use hyper::header::{HeaderName, HeaderValue, LOCATION};
 
 use crate::api::view::{ReservationList, ReservationView};
-use crate::domain::decision::{Decision, Header};
+use crate::domain::decision::{Decision, Header, PurchaseLimit};
 use crate::domain::problem;
 use crate::domain::reservation::Reservation;
 use crate::domain::rfc3339::rfc3339;
@@ -54,11 +54,15 @@ pub(crate) fn decision(sale: &Sale, read_model: &ReadModel, decision: Decision) 
         )
         .retry_after(5_000),
         Decision::UnknownItem(items) => unknown_item(&items),
-        Decision::PurchaseLimit(ids) => Refused::new(
-            problem::PURCHASE_LIMIT,
-            "You already have as many reservations, or have made as many attempts, as this sale allows.",
-        )
-        .with("reservations", ids),
+        Decision::PurchaseLimit(limit, ids) => {
+            let detail = match limit {
+                PurchaseLimit::PerBuyer => "You already have as many reservations as this sale allows.",
+                PurchaseLimit::Attempts => "You have started as many reservations as this sale allows.",
+            };
+            Refused::new(problem::PURCHASE_LIMIT, detail)
+                .with("reservations", ids)
+                .with("reason", limit.name())
+        }
         Decision::SoldOut { items, is_final } => sold_out(&items, is_final),
         Decision::NotTaken(why) => Refused::not_taken(why),
         Decision::Unknown => Refused::unknown(),

@@ -186,13 +186,15 @@ pub async fn amend(
     body: Incoming,
 ) -> Result<Answer, Refused> {
     let body = json_bytes(parts, body, caller.worker.body_limits()).await?;
-    let AmendRequest { model, packages, store } = parse(&body)?;
+    let AmendRequest { model, packages, store, version } = parse(&body)?;
     packages.as_deref().map(check_packages).transpose()?;
+    version.map(check_version).transpose()?;
     let owned = |id: ItemId<'_>| id.0.into_owned();
     let wanted = Amendment {
         model: model.map(owned),
         packages: packages.map(|ids| ids.into_iter().map(owned).collect()),
         store: store.map(owned),
+        version,
     };
     let call = async |redis: &_, sale: &_, by: Requester<'_>| {
         changes::amend(redis, sale, named.1, by, &wanted).await
@@ -219,9 +221,7 @@ pub async fn confirm(
         );
         return Err(Refused::invalid("/payment", detail));
     }
-    if version == 0 || version > u64::from(u32::MAX) {
-        return Err(Refused::invalid("/version", "A version is a number from 1 on."));
-    }
+    check_version(version)?;
     let call = async |redis: &_, sale: &Arc<_>, _: Requester<'_>| {
         changes::confirm(redis, sale, named.1, &payment, version).await
     };
@@ -233,6 +233,11 @@ pub async fn cancel(caller: &Caller<'_>, named: Named<'_>) -> Result<Answer, Ref
     let call =
         async |redis: &_, sale: &Arc<_>, by: Requester<'_>| changes::cancel(redis, sale, named.1, by).await;
     caller.ask(named, caller.costs().change, call).await
+}
+
+fn check_version(version: u64) -> Result<(), Refused> {
+    let is_one = (1..=u64::from(u32::MAX)).contains(&version);
+    is_one.then_some(()).ok_or_else(|| Refused::invalid("/version", "A version is a number from 1 on."))
 }
 
 pub(crate) fn check_packages(packages: &[ItemId<'_>]) -> Result<(), Refused> {

@@ -12,7 +12,7 @@ use rustc_hash::FxHashMap;
 
 use crate::api::view::{ProductView, SaleView, StorePage, StoreView, TimeView};
 use crate::domain::rfc3339::rfc3339;
-use crate::domain::sale::{Availability, Phase, poll_after_ms};
+use crate::domain::sale::{Availability, Phase, SaleClock, poll_after_ms};
 use crate::http::request::known_query;
 use crate::http::respond::{self, Answer, Refused};
 use crate::projection::read_model::{ReadModel, Sale};
@@ -108,16 +108,21 @@ fn view(read_model: &ReadModel, phase: Phase, poll_after_ms: u64) -> SaleView {
     };
     let models = definition.models.iter().enumerate();
     let packages = (definition.models.len()..).zip(&definition.packages);
-    #[expect(clippy::cast_precision_loss, reason = "a hold lasts at most a day")]
-    let hold_seconds = terms.hold_ms as f64 / 1000.0;
+    #[expect(clippy::cast_precision_loss, reason = "a hold lasts at most a day, and grace an hour")]
+    let seconds = |ms: u64| ms as f64 / 1000.0;
     SaleView {
         id: terms.id.clone(),
         name: terms.name.clone(),
         phase,
         opens_at: rfc3339(read_model.controls.opens),
         closes_at: rfc3339(read_model.controls.closes),
-        hold_seconds,
+        hold_seconds: seconds(terms.hold_ms),
+        grace_seconds: seconds(terms.grace_ms),
         per_buyer: terms.per_buyer,
+        attempts: terms.attempts,
+        currency: terms.currency.clone(),
+        deposit: terms.deposit,
+        clock: if read_model.controls.frozen { SaleClock::Frozen } else { SaleClock::Running },
         poll_after_ms,
         models: models.map(|(place, m)| product(place, &m.id, &m.name, m.price, None)).collect(),
         packages: packages

@@ -3,10 +3,11 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::domain::catalogue::Catalogue;
 use crate::domain::decision::Header;
 use crate::domain::reservation::{Reservation, State};
 use crate::domain::rfc3339::rfc3339;
-use crate::domain::sale::{Availability, Phase};
+use crate::domain::sale::{Availability, Phase, SaleClock};
 use crate::projection::read_model::{ReadModel, Sale};
 
 /// A reservation as its buyer and services see it.
@@ -47,16 +48,42 @@ pub struct ReservationView<'a> {
 pub struct Price<'a> {
     /// ISO 4217.
     pub currency: &'a str,
-    /// Model and packages.
+    /// The sum of the lines.
     pub total: u64,
     /// To be paid at once.
     pub deposit: u64,
+    /// What is left to pay after the deposit.
+    pub balance: u64,
+    /// The model, then the packages.
+    pub lines: Vec<PriceLine<'a>>,
+}
+
+/// What one item costs.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct PriceLine<'a> {
+    /// `model:ID` or `package:ID`.
+    #[schema(example = "model:air-400-white")]
+    pub item: &'a str,
+    /// In minor units.
+    pub amount: u64,
+}
+
+impl<'a> Price<'a> {
+    fn new(catalogue: &'a Catalogue, r: &'a Reservation) -> Self {
+        let terms = &catalogue.definition.sale;
+        let mut lines = Vec::with_capacity(1 + r.packages.len());
+        let charged = catalogue.charged(&r.model, &r.packages);
+        lines.extend(charged.map(|item| PriceLine { item: &item.name, amount: item.price }));
+        let total: u64 = lines.iter().map(|line| line.amount).sum();
+        // A deposit above the price is a mistake that doctor reports; nobody owes less than nothing.
+        let balance = total.saturating_sub(terms.deposit);
+        Self { currency: &terms.currency, total, deposit: terms.deposit, balance, lines }
+    }
 }
 
 impl<'a> ReservationView<'a> {
     /// A reservation at the instant that the header states.
     pub fn new(sale: &'a Sale, read_model: &'a ReadModel, r: &'a Reservation, header: &Header) -> Self {
-        let terms = &read_model.catalogue.definition.sale;
         Self {
             id: &r.id,
             sale: &sale.id,
@@ -67,11 +94,7 @@ impl<'a> ReservationView<'a> {
             packages: &r.packages,
             store: r.store.as_deref(),
             unavailable: &r.unavailable,
-            price: Price {
-                currency: &terms.currency,
-                total: read_model.catalogue.price(&r.model, &r.packages),
-                deposit: terms.deposit,
-            },
+            price: Price::new(&read_model.catalogue, r),
             held_at: rfc3339(r.held_at),
             expires_at: (r.state == State::Held).then(|| rfc3339(header.wall_time_of(r.deadline))),
             server_time: rfc3339(header.time),
@@ -95,9 +118,16 @@ impl ReservationView<'_> {
             None => put(&mut json, [",\"store\":null,\"unavailable\":"]),
         }
         put_list(&mut json, self.unavailable);
-        let Price { currency, total, deposit } = &self.price;
+        let Price { currency, total, deposit, balance, lines } = &self.price;
         put(&mut json, [",\"price\":{\"currency\":\"", currency, "\",\"total\":", digits.format(*total)]);
-        put(&mut json, [",\"deposit\":", digits.format(*deposit), "},\"held_at\":\"", &self.held_at]);
+        put(&mut json, [",\"deposit\":", digits.format(*deposit)]);
+        put(&mut json, [",\"balance\":", digits.format(*balance), ",\"lines\":["]);
+        let mut before = "{\"item\":\"";
+        for PriceLine { item, amount } in lines {
+            put(&mut json, [before, item, "\",\"amount\":", digits.format(*amount), "}"]);
+            before = ",{\"item\":\"";
+        }
+        put(&mut json, ["]},\"held_at\":\"", &self.held_at]);
         match &self.expires_at {
             Some(at) => put(&mut json, ["\",\"expires_at\":\"", at, "\""]),
             None => put(&mut json, ["\",\"expires_at\":null"]),
@@ -150,8 +180,19 @@ pub struct SaleView {
     pub closes_at: String,
     /// How long a hold lasts.
     pub hold_seconds: f64,
+    /// How long after its deadline a hold can still be confirmed or cancelled.
+    pub grace_seconds: f64,
     /// Reservations that a buyer may have.
     pub per_buyer: u32,
+    /// Reservations that a buyer can ever start.
+    pub attempts: u32,
+    /// ISO 4217.
+    #[schema(example = "CNY")]
+    pub currency: String,
+    /// To be paid at once, in minor units of the currency.
+    pub deposit: u64,
+    /// `frozen`: an operator has stopped the time of all holds.
+    pub clock: SaleClock,
     /// When to ask again; clients wait a random half to all of it.
     pub poll_after_ms: u64,
     /// The models.

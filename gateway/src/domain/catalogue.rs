@@ -145,9 +145,11 @@ impl Catalogue {
         items.filter(|(kind, id)| !is_known(kind, id)).map(|(kind, id)| format!("{kind}:{id}")).collect()
     }
 
-    /// The price of a model with packages, in minor units. A removed item counts as 0.
-    pub fn price(&self, model: &str, packages: &[String]) -> u64 {
-        let price = |kind, id: &str| self.index_of_id(kind, id).map_or(0, |index| self.items[index].price);
-        price("model", model) + packages.iter().map(|id| price("package", id)).sum::<u64>()
+    /// What a reservation is charged for: its model and its packages. What was ever taken is never removed, so none
+    /// is missing.
+    pub fn charged<'a>(&'a self, model: &'a str, packages: &'a [String]) -> impl Iterator<Item = &'a Item> {
+        let packages = packages.iter().map(|id| ("package", id.as_str()));
+        let ids = std::iter::once(("model", model)).chain(packages);
+        ids.filter_map(|(kind, id)| Some(&self.items[self.index_of_id(kind, id)?]))
     }
 }

@@ -41,8 +41,8 @@ pub enum Decision {
     Paused,
     /// These items do not exist or do not fit the model.
     UnknownItem(Vec<String>),
-    /// The buyer already has these reservations.
-    PurchaseLimit(Vec<String>),
+    /// These reservations of the buyer reach a limit of the sale.
+    PurchaseLimit(PurchaseLimit, Vec<String>),
     /// These items are sold out; final when no hold is outstanding.
     SoldOut {
         /// The items that are sold out.
@@ -54,6 +54,15 @@ pub enum Decision {
     NotTaken(Shed),
     /// Sent to Redis without a reply: the outcome is unknown.
     Unknown,
+}
+
+label! {
+    /// The limit of a sale that a buyer has reached.
+    PurchaseLimit:
+    /// Of reservations held and confirmed.
+    PerBuyer "per-buyer",
+    /// Of reservations ever started.
+    Attempts "attempts",
 }
 
 /// The common prefix of every reply about reservations.

@@ -19,6 +19,16 @@ pub enum Phase {
     Closed,
 }
 
+/// Whether the time of holds goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SaleClock {
+    /// Holds expire at their deadlines.
+    Running,
+    /// No hold expires.
+    Frozen,
+}
+
 /// The controls and terms in the ledger's state that decide the phase.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SaleControls {

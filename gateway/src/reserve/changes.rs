@@ -201,6 +201,11 @@ pub async fn amend<D: Dial>(
         if !matches!(current.state, State::Held | State::Confirmed) {
             return Change::NotHeld(Box::new(current));
         }
+        let version = wanted.version.unwrap_or(current.version);
+        if version > current.version {
+            // No reservation has it yet; the content below is composed for the present one.
+            return Change::Changed(Box::new(current));
+        }
         let catalogue = sale.read_model().catalogue.clone();
         let next = wanted.over(&current);
         let unknown = amendment::unknown_changes(&catalogue, &current, &next);
@@ -214,9 +219,9 @@ pub async fn amend<D: Dial>(
         let (packages, unavailable) = (dash(next.packages.join(",")), dash(next.unavailable.join(",")));
         let store = dash(next.store.clone().unwrap_or_default());
         let content = (model, packages, store, unavailable, without_limit);
-        let args = (catalogue.revision, current.version, by.word(), content);
+        let args = (catalogue.revision, version, by.word(), content);
         last = match change(connection, sale, id, Script::Amend, args).await {
-            Ok(changed @ Change::Changed(_)) => changed,
+            Ok(changed @ Change::Changed(_)) if wanted.version.is_none() => changed,
             Ok(Change::UnknownItem(_)) => return Change::UnknownItem(unknown),
             Ok(done) => return done,
             Err(Failure::Refused(Refusal::Revision(revision))) => {

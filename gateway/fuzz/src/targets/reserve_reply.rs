@@ -4,7 +4,7 @@
 use std::sync::OnceLock;
 
 use gateway::domain::catalogue::Catalogue;
-use gateway::domain::decision::{Decision, ReserveCommand};
+use gateway::domain::decision::{Decision, PurchaseLimit, ReserveCommand};
 use gateway::domain::definition::Definition;
 use gateway::domain::identity::{is_reservation_id, reservation_id};
 use gateway::domain::reservation::State;
@@ -90,9 +90,9 @@ pub(super) fn run(bytes: &[u8]) {
             Decision::NotOpen(_) => b"N",
             Decision::Paused => b"P",
             Decision::UnknownItem(_) => b"U",
-            Decision::PurchaseLimit(ids) => {
+            Decision::PurchaseLimit(limit, ids) => {
                 assert!(!ids.is_empty() && ids.iter().all(|id| is_reservation_id(id)), "{ids:?}");
-                b"L"
+                if *limit == PurchaseLimit::PerBuyer { b"L" } else { b"A" }
             }
             Decision::SoldOut { items, .. } => {
                 assert!(!items.is_empty() && items.iter().all(known), "{items:?}");

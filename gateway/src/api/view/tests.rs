@@ -5,7 +5,12 @@ use super::*;
 #[test]
 fn to_json_equals_serialize() {
     let ids = ["cover".to_owned(), "a.b_c-D9".to_owned()];
-    let price = || Price { currency: "CNY", total: u64::MAX, deposit: 0 };
+    let line = |(item, amount)| PriceLine { item, amount };
+    let lines = [("model:air-400-white", u64::MAX), ("package:a.b_c-D9", 0), ("package:cover", 7)];
+    let price = |count: usize| {
+        let lines = lines.into_iter().take(count).map(line).collect();
+        Price { currency: "CNY", total: u64::MAX, deposit: 0, balance: 1, lines }
+    };
     for state in [State::Held, State::Confirmed, State::Cancelled, State::Expired] {
         for (packages, store, expires_at) in [
             (&ids[..], Some("gz-0001"), Some("2026-11-09T12:00:00.000Z")),
@@ -22,7 +27,7 @@ fn to_json_equals_serialize() {
                 packages,
                 store,
                 unavailable: packages,
-                price: price(),
+                price: price(packages.len() + 1),
                 held_at: "2026-11-09T12:00:00.000Z".into(),
                 expires_at: expires_at.map(str::to_owned),
                 server_time: "2026-11-09T12:00:00.001Z".into(),

@@ -5,7 +5,7 @@ use std::vec;
 use redis::{RedisWrite, ToRedisArgs, Value};
 
 use crate::domain::catalogue::Catalogue;
-use crate::domain::decision::{Decision, Header, ReserveCommand, Shed};
+use crate::domain::decision::{Decision, Header, PurchaseLimit, ReserveCommand, Shed};
 use crate::domain::identity::{BUYER_CHARS, is_reservation_id};
 use crate::domain::reservation::{Reservation, State};
 use crate::domain::subject::push_word;
@@ -235,9 +235,10 @@ impl Decisions<'_> {
                 let ReserveCommand { model, packages, store, .. } = &command;
                 Decision::UnknownItem(self.catalogue.unknown(model, packages, Some(store)))
             }
-            b'L' => {
+            letter @ (b'L' | b'A') => {
                 let id = |id: &str| is_reservation_id(id).then(|| id.to_owned());
-                Decision::PurchaseLimit(self.detail()?.split(' ').map(id).collect::<Option<_>>()?)
+                let limit = if letter == b'L' { PurchaseLimit::PerBuyer } else { PurchaseLimit::Attempts };
+                Decision::PurchaseLimit(limit, self.detail()?.split(' ').map(id).collect::<Option<_>>()?)
             }
             b'S' => {
                 let items =

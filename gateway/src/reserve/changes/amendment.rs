@@ -12,6 +12,8 @@ pub struct Amendment {
     pub packages: Option<Vec<String>>,
     /// New store.
     pub store: Option<String>,
+    /// The version that it is for; `None`: whichever the reservation has.
+    pub version: Option<u64>,
 }
 
 impl Amendment {

@@ -21,7 +21,7 @@
 --         K         the key was used with another body
 --         C, N, P   closed, not open yet, paused
 --         U         an item is unknown
---         L ids     purchase limit: the ids of the buyer's reservations
+--         L, A ids  purchase limit of what a buyer has (per_buyer), or ever started (attempts): those reservations
 --         S items   sold out: the items, by position in the list, joined by ','
 --         D         the buyer's record is damaged: nothing was decided for this tap
 --       or {'revision', the ledger's}: nothing was decided, reload the definition, send again.
@@ -108,7 +108,7 @@ local function take(wants, partial)
   return got, gone
 end
 
--- The ids that count against this buyer's limits; nil while one more is allowed.
+-- The letter of the limit that this buyer has reached, and the ids that count; nil while one more is allowed.
 local function at_limit(buyer, list)
   local active, all = {}, {}
   for i = 1, #list do
@@ -116,8 +116,8 @@ local function at_limit(buyer, list)
     all[i] = buyer .. r.key
     if r.state == 'confirmed' or (r.state == 'held' and not is_expired(s, r)) then active[#active + 1] = all[i] end
   end
-  if #active >= s.per_buyer then return active end
-  if #all >= s.attempts then return all end
+  if #active >= s.per_buyer then return 'L', active end
+  if #all >= s.attempts then return 'A', all end
 end
 
 -- "model packages store unavailable" of the items that were taken, and those that were sold out.
@@ -153,8 +153,8 @@ local function decide(i, buyer)
     return stop
   end
   if flags:byte(i) == UNKNOWN then return 'U' end
-  local limit = at_limit(buyer, list)
-  if limit then return 'L', table.concat(limit, ' ') end
+  local limit, ids = at_limit(buyer, list)
+  if limit then return limit, table.concat(ids, ' ') end
 
   local got, gone = take(wanted(i), flags:byte(i) == PARTIAL)
   if not got then return 'S', table.concat(gone, ',') end

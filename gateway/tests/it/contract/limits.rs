@@ -74,8 +74,9 @@ async fn a_buyer_is_limited_in_what_he_has_and_in_what_he_ever_started() {
     assert_eq!((first.status, second.status), (201, 201));
     let before = balanced(&gateway).await;
     let problem = tap("k3").await;
-    let problem = refused(&problem, 409, "purchase-limit", &["reservations"]);
+    let problem = refused(&problem, 409, "purchase-limit", &["reservations", "reason"]);
     assert_eq!(problem["reservations"], json!([first.id(), second.id()]));
+    assert_eq!(problem["reason"], "per-buyer");
     assert_eq!(balanced(&gateway).await, before);
     // What is confirmed counts as well; what was cancelled makes room.
     assert_eq!(gateway.confirm(&first.id(), "p", 1).await.status, 200);
@@ -87,8 +88,9 @@ async fn a_buyer_is_limited_in_what_he_has_and_in_what_he_ever_started() {
     assert_eq!(gateway.cancel("alice", &third.id()).await.status, 200);
     let before = balanced(&gateway).await;
     let problem = tap("k4").await;
-    let problem = refused(&problem, 409, "purchase-limit", &["reservations"]);
+    let problem = refused(&problem, 409, "purchase-limit", &["reservations", "reason"]);
     assert_eq!(problem["reservations"], json!([first.id(), second.id(), third.id()]));
+    assert_eq!(problem["reason"], "attempts");
     assert_eq!(balanced(&gateway).await, before);
     for (key, won, state) in
         [("k1", &first, "confirmed"), ("k2", &second, "cancelled"), ("k3", &third, "cancelled")]

@@ -126,7 +126,7 @@ async fn replay_then_closed_then_paused_then_unknown_then_limit_then_sold_out() 
     let problem = refused(&reply, 422, "unknown-item", &["items"]);
     assert_eq!(problem["items"], json!(["store:none"]));
     let reply = gateway.reserve("holder", "new", &whole).await;
-    let problem = refused(&reply, 409, "purchase-limit", &["reservations"]);
+    let problem = refused(&reply, 409, "purchase-limit", &["reservations", "reason"]);
     assert_eq!(problem["reservations"], json!([held.id()]));
     let reply = gateway.reserve("holder", "new", &unknown).await;
     refused(&reply, 422, "unknown-item", &["items"]);

@@ -23,7 +23,10 @@ async fn the_sale_shows_its_terms_and_availability() {
     let gateway = Gateway::start(&redis).await;
     let definition = with(small(), "/model/1/stock", json!(1));
     open(&gateway, &with(definition, "/package/0/stock", json!(10))).await;
-    let phase = async || gateway.get(SALE).await.json["phase"].clone();
+    let shown = async || {
+        let sale = gateway.get(SALE).await.json;
+        (sale["phase"].as_str().unwrap().to_owned(), sale["clock"].as_str().unwrap().to_owned())
+    };
 
     let sale = gateway.get(SALE).await;
     assert_eq!(sale.status, 200, "{}", sale.text);
@@ -34,7 +37,8 @@ async fn the_sale_shows_its_terms_and_availability() {
     assert_eq!(
         answered,
         json!({"id": "small", "name": "Small", "phase": "open", "opens_at": "2026-01-01T00:00:00.000Z",
-            "closes_at": "2100-01-01T00:00:00.000Z", "hold_seconds": 900.0, "per_buyer": 1, "poll_after_ms": 1000,
+            "closes_at": "2100-01-01T00:00:00.000Z", "hold_seconds": 900.0, "grace_seconds": 60.0, "per_buyer": 1,
+            "attempts": 5, "currency": "CNY", "deposit": 99_900, "clock": "running", "poll_after_ms": 1000,
             "models": [
                 {"id": "white", "name": "White", "price": 4_999_900, "availability": "in_stock"},
                 {"id": "black", "name": "Black", "price": 5_099_900, "availability": "in_stock"},
@@ -61,18 +65,20 @@ async fn the_sale_shows_its_terms_and_availability() {
     let all = json!({"item": "model:white", "total": 9, "was": 60});
     assert_eq!(gateway.action("restock", &all).await.status, 200);
     for (action, wanted) in [
-        (None, "sold_out"),
-        (Some("pause"), "paused"),
-        (Some("freeze"), "paused"),
-        (Some("resume"), "sold_out"),
-        (Some("close"), "closed"),
-        (Some("pause"), "closed"),
+        (None, ("sold_out", "running")),
+        (Some("pause"), ("paused", "running")),
+        (Some("freeze"), ("paused", "frozen")),
+        (Some("resume"), ("sold_out", "frozen")),
+        (Some("unfreeze"), ("sold_out", "running")),
+        (Some("close"), ("closed", "running")),
+        (Some("pause"), ("closed", "running")),
     ] {
         if let Some(action) = action {
             assert_eq!(gateway.action(action, &json!({})).await.status, 200);
         }
         settled(&gateway).await;
-        assert_eq!(phase().await, wanted, "after {action:?}");
+        let (phase, clock) = shown().await;
+        assert_eq!((phase.as_str(), clock.as_str()), wanted, "after {action:?}");
     }
     for (sale, status) in [("none", 404), ("SMALL", 404), ("{small}", 404), ("small%20", 404)] {
         let reply = gateway.get(&format!("/v1/sales/{sale}")).await;

@@ -181,6 +181,37 @@ async fn a_patch_changes_all_of_it_or_nothing() {
     assert_eq!((again.status, &again.json["model"]), (200, &json!("black")), "{}", again.text);
 }
 
+#[tokio::test]
+async fn a_patch_for_another_version_changes_nothing() {
+    let redis = Redis::start();
+    let gateway = Gateway::start(&redis).await;
+    open(&gateway, &small()).await;
+    let id = won(&gateway, "alice", &json!({"model": "white", "store": "gz-1"})).await;
+    let amend = async |store: &str, version: Value| {
+        gateway.amend("alice", &id, &json!({"store": store, "version": version})).await
+    };
+    for bad in [json!(0), json!(4_294_967_296_u64), json!(-1), json!(1.5), json!("1"), Value::Null] {
+        let reply = amend("gz-2", bad.clone()).await;
+        assert_eq!(refused(&reply, 400, "invalid-request", &["pointer"])["pointer"], "/version", "{bad}");
+    }
+    let changed = amend("gz-2", json!(1)).await;
+    assert_eq!((changed.status, &changed.json["version"]), (200, &json!(2)), "{}", changed.text);
+    let before = balanced(&gateway).await;
+    // Outdated (also where the answer to the first one was lost), or of no version that there is.
+    for version in [1, 3] {
+        let reply = amend("gz-1", json!(version)).await;
+        let problem = refused(&reply, 409, "reservation-changed", &["state", "version"]);
+        assert_eq!((&problem["state"], &problem["version"]), (&json!("held"), &json!(2)));
+    }
+    assert_eq!(balanced(&gateway).await, before);
+    let back = amend("gz-1", json!(2.0)).await;
+    assert_eq!((back.status, &back.json["version"]), (200, &json!(3)), "{}", back.text);
+    let same = amend("gz-1", json!(3)).await;
+    assert_eq!((same.status, &same.json["version"]), (200, &json!(3)), "{}", same.text);
+    assert_eq!(gateway.cancel("alice", &id).await.status, 200);
+    refused(&amend("gz-2", json!(1)).await, 409, "reservation-not-held", &["state", "version"]);
+}
+
 /// A package is narrowed to other models while a reservation has it.
 #[tokio::test]
 async fn a_patch_is_judged_by_what_it_changes() {

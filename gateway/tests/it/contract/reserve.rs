@@ -35,7 +35,14 @@ async fn a_new_reservation_shows_every_member_of_the_contract() {
     let (held, expires, now) = (time("held_at"), time("expires_at"), time("server_time"));
     assert_eq!(expires.as_millisecond() - held.as_millisecond(), 15 * 60_000);
     assert!(held <= now && now < expires);
-    let price = json!({"currency": "CNY", "total": 4_999_900 + 29_900 + 59_900, "deposit": 99_900});
+    let price = json!({
+        "currency": "CNY", "total": 5_089_700, "deposit": 99_900, "balance": 4_989_800,
+        "lines": [
+            {"item": "model:white", "amount": 4_999_900},
+            {"item": "package:cover", "amount": 29_900},
+            {"item": "package:care", "amount": 59_900},
+        ]
+    });
     assert_eq!(
         answered,
         json!({"id": won.id(), "sale": "small", "number": 1, "version": 1, "state": "held", "model": "white",

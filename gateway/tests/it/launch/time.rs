@@ -79,7 +79,7 @@ impl TimedSale {
 
     async fn move_to(&self, id: &str, by: Requester<'_>, model: Option<&str>, store: Option<&str>) -> Change {
         let (model, store) = (model.map(str::to_owned), store.map(str::to_owned));
-        let wanted = Amendment { model, store, packages: None };
+        let wanted = Amendment { model, store, ..Amendment::default() };
         amend(&self.instance.redis_connection, &self.instance.sale, id, by, &wanted).await
     }
 

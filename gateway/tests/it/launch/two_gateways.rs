@@ -137,7 +137,7 @@ async fn two_keys_of_one_buyer_in_one_batch_win_once() {
                 let (won, lost) =
                     if pair[0].status == 201 { (&pair[0], &pair[1]) } else { (&pair[1], &pair[0]) };
                 assert_eq!(won.status, 201, "{}", won.text);
-                let problem = refused(lost, 409, "purchase-limit", &["reservations"]);
+                let problem = refused(lost, 409, "purchase-limit", &["reservations", "reason"]);
                 assert_eq!(problem["reservations"], json!([won.id()]));
             }
             let audit = gateway.audit().await;

@@ -271,6 +271,7 @@ impl Op {
             model: model.map(str::to_owned),
             packages: packages.as_ref().map(|p| p.iter().map(ToString::to_string).collect()),
             store: store.map(str::to_owned),
+            version: None,
         }
     }
 }

@@ -5,7 +5,7 @@ mod operator_actions;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use gateway::domain::decision::{Decision, Header};
+use gateway::domain::decision::{Decision, Header, PurchaseLimit};
 use gateway::domain::definition::Definition;
 use gateway::domain::identity::reservation_id;
 use gateway::domain::reservation::{Reservation, State};
@@ -273,10 +273,11 @@ impl Model {
         let counts = |r: &Reservation| r.state.takes_stock() && !self.is_over(r);
         let active: Vec<String> = mine().filter(|c| counts(&c.is)).map(|c| c.is.id.clone()).collect();
         if active.len() >= terms.per_buyer as usize {
-            return Decision::PurchaseLimit(active);
+            return Decision::PurchaseLimit(PurchaseLimit::PerBuyer, active);
         }
         if mine().count() >= terms.attempts as usize {
-            return Decision::PurchaseLimit(mine().map(|c| c.is.id.clone()).collect());
+            let all = mine().map(|c| c.is.id.clone()).collect();
+            return Decision::PurchaseLimit(PurchaseLimit::Attempts, all);
         }
         self.take(tap, packages)
     }
