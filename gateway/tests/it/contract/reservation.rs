@@ -132,7 +132,7 @@ async fn a_patch_changes_all_of_it_or_nothing() {
         (json!({"packages": null}), "/packages"),
         (json!({"packages": ["care", "care"]}), "/packages/1"),
         (json!({"accept_partial": true}), "/accept_partial"),
-        (json!({"version": 1}), "/version"),
+        (json!({"version": null}), "/version"),
         (json!(["white", [], "gz-1"]), ""),
     ] {
         let reply = gateway.amend("alice", &id, &body).await;
