@@ -75,7 +75,7 @@ impl<'a> Price<'a> {
         let charged = catalogue.charged(&r.model, &r.packages);
         lines.extend(charged.map(|item| PriceLine { item: &item.name, amount: item.price }));
         let total: u64 = lines.iter().map(|line| line.amount).sum();
-        // A deposit above the price is a mistake that doctor reports; nobody owes less than nothing.
+        // Doctor reports a deposit above a price; the balance is never negative.
         let balance = total.saturating_sub(terms.deposit);
         Self { currency: &terms.currency, total, deposit: terms.deposit, balance, lines }
     }
