@@ -201,11 +201,9 @@ pub async fn amend<D: Dial>(
         if !matches!(current.state, State::Held | State::Confirmed) {
             return Change::NotHeld(Box::new(current));
         }
-        let version = wanted.version.unwrap_or(current.version);
-        if version > current.version {
-            // No reservation has it yet; the content below is composed for the present one.
-            return Change::Changed(Box::new(current));
-        }
+        // The content below is composed for the present version. 0 is none: for another one the script only refuses.
+        let is_for = |version: u64| if version == current.version { version } else { 0 };
+        let version = wanted.version.map_or(current.version, is_for);
         let catalogue = sale.read_model().catalogue.clone();
         let next = wanted.over(&current);
         let unknown = amendment::unknown_changes(&catalogue, &current, &next);
