@@ -9,7 +9,7 @@ use redis::Value;
 use serde::Deserialize;
 
 use crate::api::bodies::{AmendRequest, ReserveRequest};
-use crate::api::reservations::check_packages;
+use crate::api::reservations;
 use crate::api::sales::StoresWanted;
 use crate::domain::catalogue::Catalogue;
 use crate::domain::decision::{Decision, Header, ReserveCommand};
@@ -38,14 +38,12 @@ pub fn body<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, String> {
 
 /// Parses the body of a tap.
 pub fn reserve_body(bytes: &[u8]) -> Result<ReserveRequest<'_>, String> {
-    let request: ReserveRequest<'_> = body(bytes)?;
-    check_packages(&request.packages).map(|()| request).map_err(describe)
+    reservations::reserve_request(bytes).map_err(describe)
 }
 
 /// Parses the body of a PATCH.
 pub fn amend_body(bytes: &[u8]) -> Result<AmendRequest<'_>, String> {
-    let request: AmendRequest<'_> = body(bytes)?;
-    request.packages.as_deref().map_or(Ok(()), check_packages).map(|()| request).map_err(describe)
+    reservations::amend_request(bytes).map_err(describe)
 }
 
 /// Checks a request target. `None`: not a valid URI. `Err`: the JSON of the problem. `Ok`: the page

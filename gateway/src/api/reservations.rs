@@ -11,6 +11,7 @@ use hyper::body::Incoming;
 use hyper::http::HeaderName;
 use hyper::http::request::Parts;
 
+use crate::admit::limits::{Exceeded, Limits};
 use crate::admit::{AdmissionRequest, TapAdmission};
 use crate::api::bodies::{AmendRequest, ConfirmRequest, ItemId, ReserveRequest};
 use crate::api::decisions;
@@ -65,25 +66,23 @@ impl<'w> Caller<'w> {
         self.worker.shared.rates.costs()
     }
 
-    /// Counts a new reservation against the buyer, the sale and the gateway. Services are exempt: they
-    /// carry out what was sold.
+    /// Counts a new reservation against the buyer, the sale and the gateway.
     fn count_reservation(&self, sale: &Sale) -> Result<(), Refused> {
-        self.is_counted.set(true);
-        if self.identity.is_service() {
-            return Ok(());
-        }
-        let rates = &self.worker.shared.rates;
-        rates.reservation(self.identity.sub(), &sale.id, self.arrived).map_err(Refused::quota_exceeded)
+        self.charge(|rates, sub| rates.reservation(sub, &sale.id, self.arrived))
     }
 
     /// Counts any other call.
     fn count(&self, cost: NonZeroU32) -> Result<(), Refused> {
+        self.charge(|rates, sub| rates.call(sub, cost, self.arrived))
+    }
+
+    /// Services are exempt: they carry out what was sold.
+    fn charge(&self, limit: impl FnOnce(&Limits, &str) -> Result<(), Exceeded>) -> Result<(), Refused> {
         self.is_counted.set(true);
         if self.identity.is_service() {
             return Ok(());
         }
-        let rates = &self.worker.shared.rates;
-        rates.call(self.identity.sub(), cost, self.arrived).map_err(Refused::quota_exceeded)
+        limit(&self.worker.shared.rates, self.identity.sub()).map_err(Refused::quota_exceeded)
     }
 
     /// Asks the ledger about one reservation, once the call is counted at this cost.
@@ -124,8 +123,7 @@ pub async fn reserve(
     let body = json_bytes(parts, body, worker.body_limits()).await?;
     // The read model must be complete up to the end of the body, and the queue deadline starts here.
     let received = Instant::now();
-    let ReserveRequest { model, packages, store, accept_partial } = parse(&body)?;
-    check_packages(&packages)?;
+    let ReserveRequest { model, packages, store, accept_partial } = reserve_request(&body)?;
     let sale = worker.sale(sale_id)?;
     caller.count_reservation(&sale)?;
     let request = AdmissionRequest { model: &model.0, packages: &packages, store: &store.0, accept_partial };
@@ -186,9 +184,7 @@ pub async fn amend(
     body: Incoming,
 ) -> Result<Answer, Refused> {
     let body = json_bytes(parts, body, caller.worker.body_limits()).await?;
-    let AmendRequest { model, packages, store, version } = parse(&body)?;
-    packages.as_deref().map(check_packages).transpose()?;
-    version.map(check_version).transpose()?;
+    let AmendRequest { model, packages, store, version } = amend_request(&body)?;
     let owned = |id: ItemId<'_>| id.0.into_owned();
     let wanted = Amendment {
         model: model.map(owned),
@@ -235,12 +231,27 @@ pub async fn cancel(caller: &Caller<'_>, named: Named<'_>) -> Result<Answer, Ref
     caller.ask(named, caller.costs().change, call).await
 }
 
+/// Parses and checks the body of a tap.
+pub(crate) fn reserve_request(body: &[u8]) -> Result<ReserveRequest<'_>, Refused> {
+    let request: ReserveRequest<'_> = parse(body)?;
+    check_packages(&request.packages)?;
+    Ok(request)
+}
+
+/// Parses and checks the body of a PATCH.
+pub(crate) fn amend_request(body: &[u8]) -> Result<AmendRequest<'_>, Refused> {
+    let request: AmendRequest<'_> = parse(body)?;
+    request.packages.as_deref().map_or(Ok(()), check_packages)?;
+    request.version.map_or(Ok(()), check_version)?;
+    Ok(request)
+}
+
 fn check_version(version: u64) -> Result<(), Refused> {
     let is_one = (1..=u64::from(u32::MAX)).contains(&version);
     is_one.then_some(()).ok_or_else(|| Refused::invalid("/version", "A version is a number from 1 on."))
 }
 
-pub(crate) fn check_packages(packages: &[ItemId<'_>]) -> Result<(), Refused> {
+fn check_packages(packages: &[ItemId<'_>]) -> Result<(), Refused> {
     if packages.len() > PACKAGES_MAX {
         return Err(Refused::invalid("/packages", format!("At most {PACKAGES_MAX} packages.")));
     }

@@ -99,11 +99,11 @@ impl Page {
 fn view(read_model: &ReadModel, phase: Phase, poll_after_ms: u64) -> SaleView {
     let definition = &read_model.catalogue.definition;
     let terms = &definition.sale;
-    let product = |place, id: &String, name: &String, price, models: Option<&Vec<String>>| ProductView {
+    let product = |index, id: &String, name: &String, price, models: Option<&Vec<String>>| ProductView {
         id: id.clone(),
         name: name.clone(),
         price,
-        availability: read_model.availability(place),
+        availability: read_model.availability(index),
         models: models.cloned(),
     };
     let models = definition.models.iter().enumerate();
@@ -124,9 +124,9 @@ fn view(read_model: &ReadModel, phase: Phase, poll_after_ms: u64) -> SaleView {
         deposit: terms.deposit,
         clock: if read_model.controls.frozen { SaleClock::Frozen } else { SaleClock::Running },
         poll_after_ms,
-        models: models.map(|(place, m)| product(place, &m.id, &m.name, m.price, None)).collect(),
+        models: models.map(|(index, m)| product(index, &m.id, &m.name, m.price, None)).collect(),
         packages: packages
-            .map(|(place, p)| product(place, &p.id, &p.name, p.price, p.models.as_ref()))
+            .map(|(index, p)| product(index, &p.id, &p.name, p.price, p.models.as_ref()))
             .collect(),
         server_time: String::new(),
     }
@@ -179,13 +179,13 @@ pub fn stores(sale: &Sale, wanted: StoresWanted) -> Result<Answer, Refused> {
     };
     let mut found = catalogue
         .stores_in(city.as_deref())
-        .filter(|place| after.is_none_or(|after| *place > after))
-        .filter(|place| !only_available || read_model.availability(*place) != Availability::SoldOut)
+        .filter(|index| after.is_none_or(|after| *index > after))
+        .filter(|index| !only_available || read_model.availability(*index) != Availability::SoldOut)
         .take(limit + 1)
-        .map(|place| {
-            let store = catalogue.store_at(place);
+        .map(|index| {
+            let store = catalogue.store_at(index);
             let (id, name, city) = (store.id.clone(), store.name.clone(), store.city.clone());
-            StoreView { id, name, city, availability: read_model.availability(place) }
+            StoreView { id, name, city, availability: read_model.availability(index) }
         })
         .collect::<Vec<_>>();
     let more = found.len() > limit;

@@ -92,10 +92,8 @@ fn check_applied(facts: &SaleFacts, applied: &AppliedSale, lines: &mut Findings)
 /// Restocks since the definition was applied; applying it again does not undo them.
 fn check_restocks(facts: &SaleFacts, applied: &AppliedSale, lines: &mut Findings) {
     let Some(Ok(report)) = &facts.audit else { return };
-    let models = applied.definition.models.iter().map(|m| (format!("model:{}", m.id), m.stock));
-    let packages = applied.definition.packages.iter().map(|p| (format!("package:{}", p.id), p.stock));
-    let stores = applied.definition.stores.iter().map(|s| (format!("store:{}", s.id), s.capacity));
-    let defined: HashMap<String, Option<u64>> = models.chain(packages).chain(stores).collect();
+    let defined: HashMap<String, Option<u64>> =
+        applied.definition.items().map(|(item, stock, _)| (item, stock)).collect();
     let changed = report.items.iter().filter_map(|item| {
         let (was, now) = ((*defined.get(&item.item)?)?, item.total?);
         (i64::try_from(was) != Ok(now)).then(|| format!("{} from {was} to {now}", item.item))

@@ -38,18 +38,8 @@ pub struct Item {
 impl Catalogue {
     /// Assigns an index to every item: models, packages, stores, in the definition's order.
     pub fn new(definition: Definition, revision: u64) -> Self {
-        let models = definition.models.iter().map(|m| ("model", &m.id, m.stock, m.price));
-        let packages = definition.packages.iter().map(|p| ("package", &p.id, p.stock, p.price));
-        let stores = definition.stores.iter().map(|s| ("store", &s.id, s.capacity, 0));
-        let items: Vec<Item> = models
-            .chain(packages)
-            .chain(stores)
-            .map(|(kind, id, stock, price)| Item {
-                name: format!("{kind}:{id}"),
-                limited: stock.is_some(),
-                price,
-            })
-            .collect();
+        let item = |(name, stock, price): (_, Option<u64>, _)| Item { name, limited: stock.is_some(), price };
+        let items: Vec<Item> = definition.items().map(item).collect();
         let indices = KINDS.map(|kind| {
             let of_kind = |(index, item): (usize, &Item)| {
                 let id = item.name.strip_prefix(kind)?.strip_prefix(':')?;

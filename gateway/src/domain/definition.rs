@@ -142,6 +142,14 @@ pub struct Mistake {
 }
 
 impl Definition {
+    /// Every item by its name, with its stock and its price: models, packages, stores, in their order.
+    pub fn items(&self) -> impl Iterator<Item = (String, Option<u64>, u64)> {
+        let models = self.models.iter().map(|m| (format!("model:{}", m.id), m.stock, m.price));
+        let packages = self.packages.iter().map(|p| (format!("package:{}", p.id), p.stock, p.price));
+        let stores = self.stores.iter().map(|s| (format!("store:{}", s.id), s.capacity, 0));
+        models.chain(packages).chain(stores)
+    }
+
     /// Names and cities that this version would refuse or normalise, each with its item.
     pub fn odd_texts(&self) -> impl Iterator<Item = (String, &str)> {
         let Self { sale, models, packages, stores } = self;

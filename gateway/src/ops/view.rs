@@ -188,10 +188,7 @@ impl SaleDetail {
     pub fn new(snapshot: &Snapshot, definition: Definition) -> Self {
         let number =
             |map: &std::collections::HashMap<String, String>, item: &str| map.get(item)?.parse::<i64>().ok();
-        let models = definition.models.iter().map(|m| format!("model:{}", m.id));
-        let packages = definition.packages.iter().map(|p| format!("package:{}", p.id));
-        let stores = definition.stores.iter().map(|s| format!("store:{}", s.id));
-        let items = models.chain(packages).chain(stores).map(|item| {
+        let items = definition.items().map(|(item, ..)| {
             let total = number(&snapshot.totals, &item);
             ItemView { total, free: total.and(number(&snapshot.stock, &item)), item }
         });

@@ -1,5 +1,6 @@
 //! The recovery reports of all gateways, and what follows from them: a wait, a replay, or a decision for an operator. Pure.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::{Deserialize, Serialize};
@@ -68,8 +69,12 @@ impl RecoveryReports {
             }
             Some(("t", _)) => {
                 let entry: MissingChange = serde_json::from_str(value).ok()?;
-                let slot = self.acknowledged.entry(entry.sequence);
-                slot.and_modify(|before| before.merge(entry.clone())).or_insert(entry);
+                match self.acknowledged.entry(entry.sequence) {
+                    Entry::Occupied(mut before) => before.get_mut().merge(entry),
+                    Entry::Vacant(slot) => {
+                        slot.insert(entry);
+                    }
+                }
             }
             _ if field == "conflict" => self.conflict = Some(value.to_owned()),
             _ => {}

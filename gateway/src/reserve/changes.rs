@@ -202,13 +202,13 @@ pub async fn amend<D: Dial>(
             return Change::NotHeld(Box::new(current));
         }
         // The content below is composed for the present version. 0 is none: for another one the script only refuses.
-        let is_for = |version: u64| if version == current.version { version } else { 0 };
-        let version = wanted.version.map_or(current.version, is_for);
+        let is_current = wanted.version.is_none_or(|version| version == current.version);
+        let version = if is_current { current.version } else { 0 };
         let catalogue = sale.read_model().catalogue.clone();
         let next = wanted.over(&current);
         let unknown = amendment::unknown_changes(&catalogue, &current, &next);
         let limited =
-            |name: &String| catalogue.index_of(name).is_some_and(|place| catalogue.items()[place].limited);
+            |name: &String| catalogue.index_of(name).is_some_and(|index| catalogue.items()[index].limited);
         let items = next.items().into_iter().chain(current.items());
         let without_limit: Vec<String> = items.filter(|name| !limited(name)).collect();
         // The ledger reports it, if it has this definition.

@@ -74,13 +74,13 @@ impl Keys {
 }
 
 macro_rules! parts {
-    ($($place:literal $part:ident, $doc:literal;)*) => {
+    ($($index:literal $part:ident, $doc:literal;)*) => {
         const PARTS: [&str; 7] = [$(stringify!($part)),*];
 
         impl Keys {
             $(#[doc = $doc]
             pub fn $part(&self) -> &str {
-                &self.all[$place]
+                &self.all[$index]
             })*
         }
     };

@@ -1,6 +1,7 @@
 //! Tests the contract of every call on both listeners and of the command line.
 
 pub mod admin;
+pub mod amend;
 pub mod browsers;
 pub mod cli;
 pub mod definition;

@@ -18,6 +18,7 @@ pub(super) fn run(bytes: &[u8]) {
     if let Some(change) = taken(bytes, amend_body(bytes)) {
         change.model.iter().chain(&change.store).for_each(is_item);
         change.packages.iter().for_each(|ids| are_packages(ids));
+        assert!(change.version.is_none_or(|version| (1..=u64::from(u32::MAX)).contains(&version)));
     }
     taken::<ConfirmRequest>(bytes, body(bytes));
     taken::<RestockRequest>(bytes, body(bytes));

@@ -15,8 +15,9 @@ pub(crate) fn locked_differences(before: &Definition, after: &Definition) -> Vec
         (b.currency != a.currency, "currency"),
         (b.deposit != a.deposit, "deposit"),
     ];
-    let old: HashMap<String, u64> = items(before).map(|(item, _, price)| (item, price)).collect();
-    let mut prices: Vec<String> = items(after)
+    let old: HashMap<String, u64> = before.items().map(|(item, _, price)| (item, price)).collect();
+    let mut prices: Vec<String> = after
+        .items()
         .filter(|(item, _, price)| old.get(item).is_some_and(|was| was != price))
         .map(|(item, ..)| format!("price of {item}"))
         .collect();
@@ -25,21 +26,13 @@ pub(crate) fn locked_differences(before: &Definition, after: &Definition) -> Vec
     terms.chain(prices).collect()
 }
 
-/// All items of a definition with their stock and price.
-fn items(definition: &Definition) -> impl Iterator<Item = (String, Option<u64>, u64)> {
-    let models = definition.models.iter().map(|m| (format!("model:{}", m.id), m.stock, m.price));
-    let packages = definition.packages.iter().map(|p| (format!("package:{}", p.id), p.stock, p.price));
-    let stores = definition.stores.iter().map(|s| (format!("store:{}", s.id), s.capacity, 0));
-    models.chain(packages).chain(stores)
-}
-
 /// The items with a different stock, as the apply script expects them.
 pub(crate) fn stock_differences(before: Option<&Definition>, after: &Definition) -> Vec<String> {
     let word = |stock: Option<u64>| stock.map(|n| n.to_string()).unwrap_or_default();
     let mut old: HashMap<String, Option<u64>> =
-        before.into_iter().flat_map(items).map(|(item, stock, _)| (item, stock)).collect();
+        before.into_iter().flat_map(Definition::items).map(|(item, stock, _)| (item, stock)).collect();
     let mut args = Vec::new();
-    for (item, stock, _) in items(after) {
+    for (item, stock, _) in after.items() {
         match old.remove(&item) {
             Some(was) if was == stock => {}
             Some(was) => args.extend([item, word(was), word(stock)]),
