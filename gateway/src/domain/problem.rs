@@ -24,6 +24,10 @@ pub struct ProblemKind {
 pub enum Member {
     /// A text.
     Text,
+    /// A time, RFC 3339.
+    Time,
+    /// One of these words.
+    Word(&'static [&'static str]),
     /// A whole number.
     Number,
     /// true or false.
@@ -34,10 +38,12 @@ pub enum Member {
     Objects,
 }
 
-use Member::{Flag, Number, Objects, Text, Texts};
+use Member::{Flag, Number, Objects, Text, Texts, Time, Word};
 
 const RETRY: &[(&str, Member)] = &[("retry_after_ms", Number)];
-const STATE: &[(&str, Member)] = &[("state", Text), ("version", Number)];
+const STATE: &[(&str, Member)] = &[("state", Word(STATES)), ("version", Number)];
+const STATES: &[&str] = &["held", "confirmed", "cancelled", "expired"];
+const REASONS: &[&str] = &["per-buyer", "attempts"];
 
 macro_rules! problems {
     ($($constant:ident $status:literal $name:literal $members:expr, $title:literal $explanation:literal)*) => {
@@ -80,13 +86,13 @@ problems! {
         "The `Allow` header lists them."
     REQUEST_TIMEOUT 408 "request-timeout" &[], "The request did not arrive in time"
         "Headers or body came too slowly. Nothing was done; send the request again."
-    SALE_NOT_OPEN 409 "sale-not-open" &[("opens_at", Text), ("server_time", Text), ("retry_after_ms", Number)], "The sale has not opened yet"
+    SALE_NOT_OPEN 409 "sale-not-open" &[("opens_at", Time), ("server_time", Time), ("retry_after_ms", Number)], "The sale has not opened yet"
         "Reservations start at `opens_at`, by the server's clock (`server_time`)."
     SALE_PAUSED 409 "sale-paused" RETRY, "The sale is paused"
         "New reservations are paused. Existing holds stay."
     SOLD_OUT 409 "sold-out" &[("items", Texts), ("final", Flag)], "Sold out"
         "The listed `items` are sold out. Unless `final` is true, a hold that ends may return some."
-    PURCHASE_LIMIT 409 "purchase-limit" &[("reservations", Texts), ("reason", Text)], "The purchase limit is reached"
+    PURCHASE_LIMIT 409 "purchase-limit" &[("reservations", Texts), ("reason", Word(REASONS))], "The purchase limit is reached"
         "`reservations` lists those that count. `reason` is `per-buyer`: the buyer has as many as the sale allows; or `attempts`: the buyer has started as many as the sale allows."
     RESERVATION_NOT_HELD 409 "reservation-not-held" STATE, "The reservation is not held"
         "It was confirmed, cancelled or has expired, its deadline is over (`state`), or its buyer has changed it 100 times. A payment that can't be confirmed for this reason has to be refunded."

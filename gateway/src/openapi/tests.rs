@@ -3,9 +3,10 @@
 use serde_json::Value;
 
 use super::*;
+use crate::domain::problem;
 
 fn parsed() -> Value {
-    serde_json::from_str(&document()).unwrap()
+    serde_json::from_str(&document(Api::All)).unwrap()
 }
 
 #[test]

@@ -75,6 +75,7 @@ impl LimitsRequest {
 
 /// The rate limits of this gateway, and those set for all gateways.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Limits)]
 pub struct LimitsView {
     /// Number of changes by operators; 0: none yet.
     pub revision: u64,
@@ -88,6 +89,7 @@ pub struct LimitsView {
 
 /// One policy.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Limit)]
 pub struct LimitView {
     /// Its name in responses.
     pub policy: &'static str,
@@ -101,8 +103,10 @@ pub struct LimitView {
 
 /// The last change of the rate limits.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Changed)]
 pub struct ChangedView {
     /// By Redis's clock.
+    #[schema(format = DateTime)]
     pub at: String,
     /// The name of the ops token, or the user of the command line.
     pub who: String,
@@ -120,6 +124,7 @@ impl ChangedView {
 
 /// The log of rate limit changes.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = LimitsLog)]
 pub struct LimitsLogView {
     /// The latest changes, oldest first; 1,000 are kept.
     pub entries: Vec<LimitsEntry>,
@@ -127,6 +132,7 @@ pub struct LimitsLogView {
 
 /// The live gateways by the id that each generates at its start, with their work in the last second.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Fleet)]
 pub struct FleetView {
     /// Gateways with a heartbeat in the last 5 s.
     pub gateways: BTreeMap<String, GatewayReport>,

@@ -43,6 +43,7 @@ pub struct RestockRequest {
 
 /// An item after a restock.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Restock)]
 pub struct RestockView {
     /// The item.
     pub item: String,
@@ -68,10 +69,13 @@ pub struct SaleState {
     /// Load tests may send load to it.
     pub rehearsal: bool,
     /// RFC 3339, milliseconds, UTC.
+    #[schema(format = DateTime)]
     pub opens_at: String,
     /// RFC 3339, milliseconds, UTC.
+    #[schema(format = DateTime)]
     pub closes_at: String,
     /// The server's clock.
+    #[schema(format = DateTime)]
     pub server_time: String,
     /// New reservations are stopped.
     pub paused: bool,
@@ -98,6 +102,7 @@ pub struct SaleDetail {
 
 /// The units of an item.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Item)]
 pub struct ItemView {
     /// `model:ID`, `package:ID` or `store:ID`.
     pub item: String,
@@ -129,6 +134,7 @@ pub struct UnreadableSale {
 
 /// The result of applying a definition.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Applied)]
 pub struct AppliedView {
     /// The sale.
     pub sale: String,
@@ -140,6 +146,7 @@ pub struct AppliedView {
 
 /// A buyer, for the support desk.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Buyer)]
 pub struct BuyerView<'a> {
     /// The sale.
     pub sale: String,

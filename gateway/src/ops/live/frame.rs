@@ -37,6 +37,7 @@ pub struct Hello<'a> {
     /// Interval of lines, in ms.
     pub every_ms: u64,
     /// The server's clock.
+    #[schema(format = DateTime)]
     pub server_time: String,
 }
 
@@ -52,8 +53,10 @@ pub struct SaleLine {
     /// The revision of the definition.
     pub revision: u64,
     /// RFC 3339, milliseconds, UTC.
+    #[schema(format = DateTime)]
     pub opens_at: String,
     /// RFC 3339, milliseconds, UTC.
+    #[schema(format = DateTime)]
     pub closes_at: String,
     /// How long a hold lasts.
     pub hold_ms: u64,
@@ -118,6 +121,7 @@ pub struct History {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Now {
     /// The server's clock: the estimate of Redis's clock.
+    #[schema(format = DateTime)]
     pub server_time: String,
     /// Whether Redis's clock was read within the last second.
     pub clock_known: bool,
@@ -229,6 +233,7 @@ pub struct LedgerBalance {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct AuditNow {
     /// When, RFC 3339.
+    #[schema(format = DateTime)]
     pub at: String,
     /// Whether every item balanced.
     pub balanced: bool,
@@ -266,6 +271,7 @@ pub struct JournalLine {
     /// The sequence of the ledger.
     pub sequence: u64,
     /// RFC 3339.
+    #[schema(format = DateTime)]
     pub at: String,
     /// Whether an operator made it.
     pub ops: bool,

@@ -25,9 +25,11 @@ pub(crate) fn run(common: &Common) -> Result<(), Failed> {
     block_on(gateway.ready());
     apply_file("gateway/examples/small/sale.toml".as_ref(), &redis.url())?;
     block_on(testkit::definition::known(&gateway, "small"));
-    let document = gateway_command(&["openapi"]);
-    std::fs::write(common.dir.join("openapi.json"), document.out)
-        .map_err(Failed::to("write the document"))?;
+    for api in ["apps", "ops"] {
+        let document = gateway_command(&["openapi", "--api", api]);
+        std::fs::write(common.dir.join(format!("{api}.json")), document.out)
+            .map_err(Failed::to("write the document"))?;
+    }
 
     as_caller(common, &gateway, "buyer", "apps", &gateway.url, &gateway.token("alice"))?;
     as_caller(common, &gateway, "service", "apps", &gateway.url, &gateway.service_token())?;
@@ -48,16 +50,16 @@ fn as_caller(
     common: &Common,
     gateway: &Gateway,
     caller: &str,
-    tag: &str,
+    api: &str,
     url: &str,
     token: &str,
 ) -> Result<(), Failed> {
     print_line(&format!("--> as {caller}"));
-    let api = std::env::current_dir().map_err(Failed::to("find this folder"))?.join("gateway/tests/api");
+    let folder = std::env::current_dir().map_err(Failed::to("find this folder"))?.join("gateway/tests/api");
     let mut command = Command::new(common.venv.join("bin/schemathesis"));
     command.current_dir(&common.dir);
-    command.arg("--config-file").arg(api.join("schemathesis.toml"));
-    command.args(["run", "openapi.json", "--url", url, "--include-tag", tag, "--no-color"]);
+    command.arg("--config-file").arg(folder.join("schemathesis.toml"));
+    command.args(["run", &format!("{api}.json"), "--url", url, "--no-color"]);
     command
         .env("CHECK_API_TOKEN", token)
         .env("CHECK_API_OPS_TOKEN", gateway.ops_token())
