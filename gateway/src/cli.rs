@@ -81,7 +81,7 @@ pub fn run(command: Command) -> Result<(), CommandError> {
                 let args = DoctorArgs { unknown_variables: unknown_variables().others, ..args };
                 doctor::run(&config, args).await
             }
-            Command::Openapi { api } => print(&openapi::document(api)),
+            Command::Openapi { spec, api } => print(&openapi::document(spec, api)),
             Command::Config { common, serve } => print(&Settings::new(&common, Some(&serve)).document()?),
         }
     })?

@@ -6,6 +6,7 @@ mod examples;
 mod parameters;
 mod problems;
 mod schemas;
+mod spec30;
 
 use call::Call;
 use calls::{OPS_TAGS, PUBLIC_TAGS, ops_calls, public_calls};
@@ -25,6 +26,17 @@ pub enum Api {
     All,
 }
 
+/// The version of OpenAPI of a document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Spec {
+    /// With JSON Schema of 2020-12: says everything
+    #[value(name = "3.1")]
+    V31,
+    /// For older tools
+    #[value(name = "3.0")]
+    V30,
+}
+
 /// A document, its members in the order in which people read them.
 #[derive(Serialize)]
 struct Document {
@@ -32,18 +44,18 @@ struct Document {
     info: Value,
     servers: Value,
     tags: Value,
-    paths: Map<String, Value>,
+    paths: Value,
     components: Map<String, Value>,
 }
 
 /// The document of these calls as JSON.
-pub fn document(api: Api) -> String {
-    let mut text = serde_json::to_string_pretty(&build(api)).unwrap_or_default();
+pub fn document(spec: Spec, api: Api) -> String {
+    let mut text = serde_json::to_string_pretty(&build(spec, api)).unwrap_or_default();
     text.push('\n');
     text
 }
 
-fn build(api: Api) -> Document {
+fn build(spec: Spec, api: Api) -> Document {
     let (has_apps, has_ops) = (api != Api::Ops, api != Api::Apps);
     let mut paths = Map::new();
     let mut schemas: Map<String, Value> = problems::problem_schemas().collect();
@@ -68,7 +80,7 @@ fn build(api: Api) -> Document {
         ops_calls().into_iter().for_each(|call| add(call, servers.clone()));
     }
     let tag = |(name, about): (&str, &str)| json!({"name": name, "description": about});
-    let components = json!({
+    let mut components = json!({
         "schemas": schemas,
         "examples": problems::problem_examples().collect::<Map<_, _>>(),
         "headers": {
@@ -76,8 +88,14 @@ fn build(api: Api) -> Document {
         },
         "securitySchemes": security_schemes(),
     });
+    let mut paths = Value::Object(paths);
+    if spec == Spec::V30 {
+        let before = components.clone();
+        spec30::convert(&mut paths, &before);
+        spec30::convert(&mut components, &before);
+    }
     Document {
-        openapi: "3.1.0",
+        openapi: if spec == Spec::V31 { "3.1.0" } else { "3.0.3" },
         info: info(api),
         servers,
         tags: tags.into_iter().map(tag).collect(),
@@ -87,12 +105,10 @@ fn build(api: Api) -> Document {
 }
 
 /// The components that the paths name, or that those name in turn.
-fn reachable(paths: &Map<String, Value>, mut components: Value) -> Map<String, Value> {
+fn reachable(paths: &Value, mut components: Value) -> Map<String, Value> {
     let mut found = Map::new();
     let mut open: Vec<(String, String)> = Vec::new();
-    for item in paths.values() {
-        references(item, &mut open);
-    }
+    references(paths, &mut open);
     while let Some((kind, name)) = open.pop() {
         let component = components[&kind][&name].take();
         if !component.is_null() {

@@ -6,7 +6,7 @@ use super::*;
 use crate::domain::problem;
 
 fn parsed() -> Value {
-    serde_json::from_str(&document(Api::All)).unwrap()
+    serde_json::from_str(&document(Spec::V31, Api::All)).unwrap()
 }
 
 #[test]
