@@ -2,6 +2,8 @@
 
 mod call;
 mod calls;
+#[cfg(test)]
+mod changes;
 mod examples;
 mod parameters;
 mod problems;
@@ -55,11 +57,18 @@ pub fn document(spec: Spec, api: Api) -> String {
     text
 }
 
+/// What `GET /openapi.json` answers: the document of the public listener, without line breaks.
+pub fn served() -> String {
+    serde_json::to_string(&build(Spec::V31, Api::Apps)).unwrap_or_default()
+}
+
 fn build(spec: Spec, api: Api) -> Document {
     let (has_apps, has_ops) = (api != Api::Ops, api != Api::Apps);
     let mut paths = Map::new();
     let mut schemas: Map<String, Value> = problems::problem_schemas().collect();
+    schemas.extend(parameters::parameter_schemas());
     schemas.insert("Definition".into(), json!(definition_schema()));
+    schemas.insert("OpenApi".into(), json!({"type": "object", "description": "An OpenAPI document."}));
     let mut add = |call: Call, servers: Option<Value>| {
         let item = paths.entry(call.path).or_insert_with(|| json!({}));
         item[call.method.as_str().to_lowercase()] = call.operation();

@@ -24,6 +24,8 @@ pub struct ProblemKind {
 pub enum Member {
     /// A text.
     Text,
+    /// The state of a reservation.
+    State,
     /// A time, RFC 3339.
     Time,
     /// One of these words.
@@ -38,11 +40,10 @@ pub enum Member {
     Objects,
 }
 
-use Member::{Flag, Number, Objects, Text, Texts, Time, Word};
+use Member::{Flag, Number, Objects, State, Text, Texts, Time, Word};
 
 const RETRY: &[(&str, Member)] = &[("retry_after_ms", Number)];
-const STATE: &[(&str, Member)] = &[("state", Word(STATES)), ("version", Number)];
-const STATES: &[&str] = &["held", "confirmed", "cancelled", "expired"];
+const STATE: &[(&str, Member)] = &[("state", State), ("version", Number)];
 const REASONS: &[&str] = &["per-buyer", "attempts"];
 
 macro_rules! problems {

@@ -108,6 +108,11 @@ impl Call {
         self.schema::<T>().good(status, description, Content::Json(json))
     }
 
+    /// 200 with JSON of a schema that no type has.
+    pub(crate) fn named_json(self, schema: &str, description: &'static str, example: Value) -> Self {
+        self.good(200, description, Content::Json(Json { schema: schema.to_owned(), example }))
+    }
+
     pub(crate) fn schema<T: ToSchema>(mut self) -> Self {
         T::schemas(&mut self.schemas);
         self.schemas.push((T::name().into_owned(), T::schema()));
@@ -160,7 +165,8 @@ impl Call {
     /// Its operation.
     pub(crate) fn operation(&self) -> Value {
         let is_tap = self.problems.contains(&problem::IDEMPOTENCY_KEY_MISSING);
-        let in_path = self.path.split(['{', '}']).skip(1).step_by(2).map(path_parameter);
+        let in_path = self.path.split(['{', '}']).skip(1).step_by(2);
+        let in_path = in_path.map(|name| path_parameter(self.path, name));
         let in_query = self.query.iter().map(|(name, about)| query_parameter(self.path, name, about));
         let parameters: Vec<Value> = in_path.chain(in_query).chain(is_tap.then(idempotency_key)).collect();
         let mut responses = Map::new();

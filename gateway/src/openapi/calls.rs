@@ -56,6 +56,16 @@ pub(crate) fn public_calls() -> Vec<Call> {
         )
         .text("text/plain", "A short explanation.", "Sold out (409)\n\nThe listed `items` are sold out.\n"),
         open(
+            ("reference", "getOpenApi"),
+            "/openapi.json",
+            (
+                "This document",
+                "The calls of the public listener, as `gateway openapi --api apps` prints them; cacheable.",
+            ),
+        )
+        .named_json("OpenApi", "The document.", examples::open_api())
+        .good(304, "The document has not changed.", Content::Empty),
+        open(
             ("sales", "getSale"),
             "/v1/sales/{sale}",
             (

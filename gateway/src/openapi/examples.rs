@@ -10,6 +10,10 @@ pub(crate) fn time() -> Value {
     json!({"server_time": SERVER_TIME})
 }
 
+pub(crate) fn open_api() -> Value {
+    json!({"openapi": "3.1.0", "info": {"title": "Launchgate", "version": "0.1.0"}, "paths": {}})
+}
+
 pub(crate) fn sale() -> Value {
     json!({
         "id": "national-good-car",

@@ -10,22 +10,34 @@ pub(crate) fn idempotency_key() -> Value {
     parameter("", "Idempotency-Key", "header", about)
 }
 
-pub(crate) fn path_parameter(name: &str) -> Value {
+pub(crate) fn path_parameter(path: &str, name: &str) -> Value {
     let about = match name {
         "sale" => "A sale's id.",
         "id" => "A reservation's id.",
         "sub" => "The buyer: the `sub` of its tokens, percent-encoded.",
         _ => "The last part of a problem's `type`.",
     };
-    parameter("", name, "path", about)
+    parameter(path, name, "path", about)
 }
 
 pub(crate) fn query_parameter(path: &str, name: &str, about: &str) -> Value {
     parameter(path, name, "query", about)
 }
 
+/// Parameters whose schema has a name: generated clients then have one type for all calls.
+const NAMED: &[(&str, &str)] =
+    &[("sale", "SaleId"), ("id", "ReservationId"), ("Idempotency-Key", "IdempotencyKey")];
+
+/// The schemas that parameters name.
+pub(crate) fn parameter_schemas() -> impl Iterator<Item = (String, Value)> {
+    NAMED.iter().map(|(name, schema)| ((*schema).to_owned(), json!(parameter_schema("", name).build())))
+}
+
 fn parameter(path: &str, name: &str, place: &str, about: &str) -> Value {
-    let schema = parameter_schema(path, name).build();
+    let schema = match NAMED.iter().find(|(named, _)| *named == name) {
+        Some((_, schema)) => json!({"$ref": format!("#/components/schemas/{schema}")}),
+        None => json!(parameter_schema(path, name).build()),
+    };
     let mut parameter = json!({
         "name": name,
         "in": place,

@@ -48,6 +48,7 @@ fn schema(kind: &ProblemKind) -> Value {
 fn member_schema(member: Member) -> Value {
     match member {
         Member::Text => json!({"type": "string"}),
+        Member::State => json!({"$ref": "#/components/schemas/State"}),
         Member::Time => json!({"type": "string", "format": "date-time"}),
         Member::Word(words) => json!({"type": "string", "enum": words}),
         Member::Number => json!({"type": "integer", "format": "int64", "minimum": 0}),
@@ -83,6 +84,7 @@ fn member_example(field: &str, member: Member) -> Value {
         ("pointer", _) => json!("/model"),
         ("mistakes", _) => json!([{"pointer": "/sale/hold", "detail": "expected a duration such as 15m"}]),
         (_, Member::Text) => json!("01JCAVN3W5Y8"),
+        (_, Member::State) => json!("expired"),
         (_, Member::Time) => json!("2026-11-09T11:59:58.760Z"),
         (_, Member::Word(words)) => json!(words.first()),
         (_, Member::Number) => json!(2),

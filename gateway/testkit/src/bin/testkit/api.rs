@@ -1,5 +1,6 @@
 //! Holds a running gateway against its own OpenAPI document, with schemathesis: as a buyer, as a service, as ops.
 
+use std::path::Path;
 use std::process::Command;
 
 use testkit::cli::{Ended, run as gateway_command, try_end};
@@ -11,20 +12,8 @@ use testkit::{Failed, block_on, print_line};
 use crate::Common;
 
 pub(crate) fn run(common: &Common) -> Result<(), Failed> {
-    let log = common.dir.join("gateway.log");
     let redis = Redis::start();
-    let limits = ["--limit-buyer", "off", "--limit-address", "off", "--limit-unverified", "off"];
-    let setup = GatewaySetup {
-        redis: &redis.url(),
-        options: &[&limits[..], &["--drain-delay-ms", "0"]].concat(),
-        log: Some(&log),
-        is_as_shipped: true,
-        ..GatewaySetup::default()
-    };
-    let gateway = setup.start()?;
-    block_on(gateway.ready());
-    apply_file("gateway/examples/small/sale.toml".as_ref(), &redis.url())?;
-    block_on(testkit::definition::known(&gateway, "small"));
+    let gateway = serve_small(&redis, &common.dir)?;
     for api in ["apps", "ops"] {
         let document = gateway_command(&["openapi", "--api", api]);
         std::fs::write(common.dir.join(format!("{api}.json")), document.out)
@@ -43,6 +32,24 @@ pub(crate) fn run(common: &Common) -> Result<(), Failed> {
     } else {
         Err(Failed::Wrong(format!("{}\nthe ledger does not balance afterwards", audit.out)))
     }
+}
+
+/// A gateway without limits, and the small sale open.
+pub(crate) fn serve_small(redis: &Redis, dir: &Path) -> Result<Gateway, Failed> {
+    let log = dir.join("gateway.log");
+    let limits = ["--limit-buyer", "off", "--limit-address", "off", "--limit-unverified", "off"];
+    let setup = GatewaySetup {
+        redis: &redis.url(),
+        options: &[&limits[..], &["--drain-delay-ms", "0"]].concat(),
+        log: Some(&log),
+        is_as_shipped: true,
+        ..GatewaySetup::default()
+    };
+    let gateway = setup.start()?;
+    block_on(gateway.ready());
+    apply_file("gateway/examples/small/sale.toml".as_ref(), &redis.url())?;
+    block_on(testkit::definition::known(&gateway, "small"));
+    Ok(gateway)
 }
 
 /// One caller's calls. What schemathesis writes stays out of the repository.
