@@ -2,7 +2,7 @@
 
 import os
 from datetime import timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from launchgate import AuthenticatedClient, Client
 from launchgate.api.reservations import (
@@ -49,14 +49,14 @@ buyer = AuthenticatedClient(base_url=url, token=os.environ["WALK_BUYER"])
 service = AuthenticatedClient(base_url=url, token=os.environ["WALK_SERVICE"])
 
 
-def parsed(response: Response[T], status: int, kind: type[T]) -> T:
+def parsed(response: Response[Any], status: int, kind: type[T]) -> T:
     """The body, which has to be of this kind."""
     assert response.status_code == status, response
     assert isinstance(response.parsed, kind), response
     return response.parsed
 
 
-def refused(response: Response[T], status: int, kind: type[T]) -> T:
+def refused(response: Response[Any], status: int, kind: type[T]) -> T:
     global refusals
     refusals += 1
     return parsed(response, status, kind)
@@ -71,7 +71,7 @@ ids = [store.id for store in parsed(page, 200, StorePage).stores]
 assert ids == ["gz-0001"], "the other store is sold out"
 
 
-def tap(key: str, model: str, store: str) -> Response[object]:
+def tap(key: str, model: str, store: str) -> Response[Any]:
     body = ReserveRequest(model=model, packages=["cover"], store=store)
     return reserve.sync_detailed(SALE, client=buyer, body=body, idempotency_key=key)
 
@@ -89,7 +89,7 @@ own = parsed(list_reservations.sync_detailed(SALE, client=buyer), 200, Reservati
 assert len(own.reservations) == 1
 
 
-def amend() -> Response[object]:
+def amend() -> Response[Any]:
     body = AmendRequest(store="sh-0001", version=1)
     return amend_reservation.sync_detailed(SALE, held.id, client=buyer, body=body)
 
@@ -99,7 +99,7 @@ assert (amended.store, amended.version) == ("sh-0001", 2)
 assert refused(amend(), 409, ProblemReservationChanged).version == 2
 
 
-def confirm(caller: AuthenticatedClient, payment: str) -> Response[object]:
+def confirm(caller: AuthenticatedClient, payment: str) -> Response[Any]:
     body = ConfirmRequest(payment=payment, version=2)
     return confirm_reservation.sync_detailed(SALE, held.id, client=caller, body=body)
 
@@ -123,6 +123,7 @@ assert not_held.state is State.CANCELLED
 read = get_reservation.sync_detailed(SALE, held.id, client=service)
 assert parsed(read, 200, Reservation).state is State.CANCELLED
 
-refused(list_reservations.sync_detailed(SALE, client=AuthenticatedClient(base_url=url, token="none")), 401, ProblemUnauthenticated)
+stranger = AuthenticatedClient(base_url=url, token="none")
+refused(list_reservations.sync_detailed(SALE, client=stranger), 401, ProblemUnauthenticated)
 refused(get_sale.sync_detailed("none", client=anyone), 404, ProblemSaleNotFound)
 print(f"the Python client: 1 reservation, {refusals} refusals")

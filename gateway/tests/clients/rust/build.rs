@@ -6,7 +6,8 @@ use progenitor::{GenerationSettings, Generator, InterfaceStyle};
 
 fn main() {
     println!("cargo:rerun-if-env-changed=OPENAPI");
-    let document = std::env::var("OPENAPI").expect("OPENAPI: a file, `gateway openapi --spec 3.0 --api apps`");
+    let document =
+        std::env::var("OPENAPI").expect("OPENAPI: a file, `gateway openapi --spec 3.0 --api apps`");
     println!("cargo:rerun-if-changed={document}");
     let text = std::fs::read_to_string(document).expect("the document is readable");
     let document = serde_json::from_str(&text).expect("it is a document in OpenAPI 3.0");

@@ -1,5 +1,7 @@
 //! Walks through a reservation with the client that progenitor generates, refusals included.
 
+use std::num::NonZeroU64;
+
 use futures_util::TryStreamExt;
 use progenitor_client::{ByteStream, Error};
 use serde::de::DeserializeOwned;
@@ -69,23 +71,26 @@ async fn main() {
     assert_eq!(held.expires_at.unwrap() - held.held_at, chrono::Duration::minutes(2));
     let again = reserve("walk", "air-white", "gz-0001").await.unwrap();
     assert_eq!(again.status(), 200);
-    assert_eq!((&again.id, again.headers()["idempotency-replayed"].to_str()), (&held.id, Ok("true")));
+    assert_eq!(again.id, held.id);
+    assert_eq!(again.headers()["idempotency-replayed"], "true");
     let own = buyer.list_reservations().sale(SALE).send().await.unwrap();
     assert_eq!(own.reservations.len(), 1);
 
-    let (id, now) = (&held.id, &held.version);
+    let id = held.id.as_str();
     let amend = || {
-        let amended = buyer.amend_reservation().sale(SALE).id(id);
-        amended.body_map(|body| body.store("sh-0001".parse::<types::ItemId>().unwrap()).version(*now)).send()
+        let body = types::AmendRequest::builder()
+            .store("sh-0001".parse::<types::ItemId>().unwrap())
+            .version(NonZeroU64::MIN);
+        buyer.amend_reservation().sale(SALE).id(id).body(body).send()
     };
     let amended = amend().await.unwrap();
     assert_eq!((amended.store.as_deref(), amended.version), (Some("sh-0001"), 2));
     let changed: types::ProblemReservationChanged = refused(amend().await, 409).await;
     assert_eq!(changed.version, 2);
 
-    let confirm = |client: &Client, payment: &'static str| {
+    let confirm = async |client: &Client, payment: &'static str| {
         let call = client.confirm_reservation().sale(SALE).id(id);
-        call.body_map(|body| body.payment(payment).version(2)).send()
+        call.body_map(|body| body.payment(payment).version(2_u64)).send().await
     };
     let _: types::ProblemForbidden = refused(confirm(&buyer, "pay-1").await, 403).await;
     let confirmed = confirm(&service, "pay-1").await.unwrap();
@@ -98,8 +103,12 @@ async fn main() {
     assert_eq!(reused.status, 422);
     let unknown: types::ProblemUnknownItem = refused(reserve("other", "air-red", "gz-0001").await, 422).await;
     assert_eq!(unknown.items, ["model:air-red", "package:cover"]);
-    let limit: types::ProblemPurchaseLimit = refused(reserve("other", "air-white", "gz-0001").await, 409).await;
-    assert_eq!((limit.reason, &limit.reservations[0]), (types::ProblemPurchaseLimitReason::PerBuyer, id));
+    let limit: types::ProblemPurchaseLimit =
+        refused(reserve("other", "air-white", "gz-0001").await, 409).await;
+    assert_eq!(
+        (limit.reason, limit.reservations[0].as_str()),
+        (types::ProblemPurchaseLimitReason::PerBuyer, id)
+    );
 
     let cancelled = service.cancel_reservation().sale(SALE).id(id).send().await.unwrap();
     assert_eq!(cancelled.state, types::State::Cancelled);
