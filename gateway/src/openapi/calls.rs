@@ -304,10 +304,15 @@ pub(crate) fn ops_calls() -> Vec<Call> {
             ("Every change, in order", "One JSON object a line, as `gateway journal` prints it."),
         )
         .query(&[
-            ("from", "An id (`4711-0`) or cursor (`4711-0/3`) to continue after."),
+            ("from", "The `cursor` of the last line that the reader has; `0-0` or left out: the start."),
             ("limit", "Lines, 1 to 10,000. There may be fewer; continue from the last `cursor` until there are none."),
         ])
-        .text("application/x-ndjson", "The lines.", "{\"cursor\":\"17-0/0\",\"kind\":\"reserve\"}\n"),
+        .text(
+            "application/x-ndjson",
+            "The lines. The header `Launchgate-Sequence` has the sequence of the ledger's latest change.",
+            "{\"cursor\":\"17-0/1~b2Zm0w4aAAAA\",\"kind\":\"reserve\"}\n",
+        )
+        .or(&[problem::JOURNAL_FORKED]),
     ];
     for (action, id, path, summary) in [
         (OperatorAction::Pause, "pause", "/admin/v1/sales/{sale}/pause", "Stop new reservations"),
