@@ -162,7 +162,7 @@ pub(crate) fn public_calls() -> Vec<Call> {
         call(Method::POST, "/v1/sales/{sale}/reservations", "Reserve", Auth::Token)
             .body::<ReserveRequest<'_>>(Required::True)
             .json_with::<ReservationView<'_>>(201, "A new hold.")
-            .json_with::<ReservationView<'_>>(200, "The same reservation again, in its present state.")
+            .json_with::<ReservationView<'_>>(200, "The same reservation again, in its present state. In a terminal state (`cancelled`, `expired`) this key is used up: drop it.")
             .or(&[
                 problem::IDEMPOTENCY_KEY_MISSING,
                 problem::IDEMPOTENCY_KEY_REUSED,
@@ -180,12 +180,13 @@ pub(crate) fn public_calls() -> Vec<Call> {
             .json::<ReservationView<'_>>("In its present state.")
             .or(&[problem::RESERVATION_NOT_FOUND]),
         call(Method::PATCH, RESERVATION, "Change what is reserved, all of it or nothing", Auth::Token)
-            .about("A buyer can change a reservation 100 times; after that it is 409 `reservation-not-held`. Services have no such limit.")
+            .about("A buyer can change a hold until `expires_at`, and a confirmed reservation until the sale's `configure_until`, if it has one; at most 100 times, after that it is 409 `reservation-not-held`. A service can change what is held or confirmed, without these limits. The price follows what is reserved.")
             .body::<AmendRequest<'_>>(Required::True)
             .json::<ReservationView<'_>>("The present state; `version` has increased if anything changed.")
             .or(held)
             .or(&[problem::RESERVATION_CHANGED, problem::UNKNOWN_ITEM, problem::SOLD_OUT]),
         call(Method::POST, CONFIRM, "Confirm after the payment (services only)", Auth::Token)
+            .about("With `accept_late` a hold that has ended without payment is taken again in one step, if all of it is there and the buyer's limit allows it. 409 `reservation-not-held` means: refund this payment. It stays refused.")
             .body::<ConfirmRequest>(Required::True)
             .json::<ReservationView<'_>>("Confirmed, now or before by the same payment.")
             .or(held)
