@@ -95,7 +95,7 @@ problems! {
     PURCHASE_LIMIT 409 "purchase-limit" &[("reservations", Texts), ("reason", Word(REASONS))], "The purchase limit is reached"
         "`reservations` lists those that count. `reason` is `per-buyer`: the buyer has as many as the sale allows; or `attempts`: the buyer has started as many as the sale allows."
     RESERVATION_NOT_HELD 409 "reservation-not-held" STATE, "The reservation is not held"
-        "It was confirmed, cancelled or has expired, its deadline is over (`state`), or its buyer has changed it 100 times. A payment that can't be confirmed for this reason has to be refunded."
+        "It was confirmed, cancelled or has expired, the time for changes is over (`state`), or its buyer has changed it 100 times. A payment that can't be confirmed for this reason has to be refunded."
     RESERVATION_CHANGED 409 "reservation-changed" STATE, "The reservation has changed"
         "It has another `version` than the request names. Read it again."
     PAYMENT_CONFLICT 409 "payment-conflict" STATE, "It was confirmed by another payment"

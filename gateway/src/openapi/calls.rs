@@ -89,7 +89,11 @@ pub(crate) fn public_calls() -> Vec<Call> {
         )
         .body::<ReserveRequest<'_>>(Required::True, examples::tap())
         .json_with::<ReservationView<'_>>(201, "A new hold.", examples::held())
-        .json_with::<ReservationView<'_>>(200, "The same reservation again, in its present state.", examples::held())
+        .json_with::<ReservationView<'_>>(
+            200,
+            "The same reservation again, in its present state. In a terminal state (`cancelled`, `expired`) this key is used up: drop it.",
+            examples::held(),
+        )
         .or(&[
             problem::IDEMPOTENCY_KEY_MISSING,
             problem::IDEMPOTENCY_KEY_REUSED,
@@ -124,7 +128,7 @@ pub(crate) fn public_calls() -> Vec<Call> {
             RESERVATION,
             (
                 "Change what is reserved",
-                "All of it or nothing. A buyer can change a reservation 100 times; after that it is 409 `reservation-not-held`. Services have no such limit.",
+                "All of it or nothing. A buyer can change a hold until `expires_at`, and a confirmed reservation until the sale's `configure_until`, if it has one; at most 100 times, after that it is 409 `reservation-not-held`. A service can change what is held or confirmed, without these limits. The price follows what is reserved.",
             ),
             Auth::Token,
         )
@@ -141,7 +145,7 @@ pub(crate) fn public_calls() -> Vec<Call> {
             CONFIRM,
             (
                 "Confirm after the payment",
-                "For services. Repeating it with the same payment is harmless. A confirm that is refused because the hold has ended stays refused: refund the payment.",
+                "For services. Repeating it with the same payment is harmless. With `accept_late` a hold that has ended without payment is taken again in one step, if all of it is there and the buyer's limit allows it. 409 `reservation-not-held` means: refund this payment. It stays refused.",
             ),
             Auth::Token,
         )
