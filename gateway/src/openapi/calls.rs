@@ -99,7 +99,11 @@ pub(crate) fn public_calls() -> Vec<Call> {
         )
         .body::<ReserveRequest<'_>>(Required::True, examples::tap())
         .json_with::<ReservationView<'_>>(201, "A new hold.", examples::held())
-        .json_with::<ReservationView<'_>>(200, "The same reservation again, in its present state.", examples::held())
+        .json_with::<ReservationView<'_>>(
+            200,
+            "The same reservation again, in its present state. In a terminal state (`cancelled`, `expired`) this key is used up: drop it.",
+            examples::held(),
+        )
         .or(&[
             problem::IDEMPOTENCY_KEY_MISSING,
             problem::IDEMPOTENCY_KEY_REUSED,
@@ -134,7 +138,7 @@ pub(crate) fn public_calls() -> Vec<Call> {
             RESERVATION,
             (
                 "Change what is reserved",
-                "All of it or nothing. A buyer can change a reservation 100 times; after that it is 409 `reservation-not-held`. Services have no such limit.",
+                "All of it or nothing. A buyer can change a hold until `expires_at`, and a confirmed reservation until the sale's `configure_until`, if it has one; at most 100 times, after that it is 409 `reservation-not-held`. A service can change what is held or confirmed, without these limits. The price follows what is reserved.",
             ),
             Auth::Token,
         )
@@ -151,7 +155,7 @@ pub(crate) fn public_calls() -> Vec<Call> {
             CONFIRM,
             (
                 "Confirm after the payment",
-                "For services. Repeating it with the same payment is harmless. A confirm that is refused because the hold has ended stays refused: refund the payment.",
+                "For services. Repeating it with the same payment is harmless. With `accept_late` a hold that has ended without payment is taken again in one step, if all of it is there and the buyer's limit allows it. 409 `reservation-not-held` means: refund this payment. It stays refused.",
             ),
             Auth::Token,
         )
@@ -314,10 +318,15 @@ pub(crate) fn ops_calls() -> Vec<Call> {
             ("Every change, in order", "One JSON object a line, as `gateway journal` prints it."),
         )
         .query(&[
-            ("from", "An id (`4711-0`) or cursor (`4711-0/3`) to continue after."),
+            ("from", "The `cursor` of the last line that the reader has; `0-0` or left out: the start."),
             ("limit", "Lines, 1 to 10,000. There may be fewer; continue from the last `cursor` until there are none."),
         ])
-        .text("application/x-ndjson", "The lines.", "{\"cursor\":\"17-0/0\",\"kind\":\"reserve\"}\n"),
+        .text(
+            "application/x-ndjson",
+            "The lines. The header `Launchgate-Sequence` has the sequence of the ledger's latest change.",
+            "{\"cursor\":\"17-0/1~b2Zm0w4aAAAA\",\"kind\":\"reserve\"}\n",
+        )
+        .or(&[problem::JOURNAL_FORKED]),
     ];
     for (action, id, path, summary) in [
         (OperatorAction::Pause, "pause", "/admin/v1/sales/{sale}/pause", "Stop new reservations"),

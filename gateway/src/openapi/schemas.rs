@@ -17,7 +17,7 @@ pub(crate) fn parameter_schema(path: &str, name: &str) -> ObjectBuilder {
         "Idempotency-Key" => text.pattern(Some(r#"^([!#-~][!-~]{0,63}|"[!#-\[\]-~]{1,64}")$"#)),
         "available" => ObjectBuilder::new().schema_type(Type::Boolean),
         "cursor" => text.pattern(Some("^[A-Za-z0-9._-]{1,64}$")),
-        "from" => text.pattern(Some("^[0-9]{1,15}-0(/[0-9]{1,9})?$")),
+        "from" => text.pattern(Some("^(0-0|[1-9][0-9]{0,18}-0(/[1-9][0-9]{0,8})?~[A-Za-z0-9_-]{8,94})$")),
         "limit" => {
             ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1)).maximum(Some(match path {
                 "/admin/v1/limits/log" => 1_000,
@@ -54,6 +54,9 @@ pub(crate) fn definition_schema() -> Schema {
             .format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)))
             .description(Some("RFC 3339, not finer than a millisecond, from 1970 on."))
     };
+    let until = instant()
+        .schema_type(SchemaType::from_iter([Type::String, Type::Null]))
+        .description(Some("Later than `opens_at`. Until then buyers can change what is confirmed; null or left out: they can't."));
     let duration = |schema: ObjectBuilder, about: &str| {
         schema.pattern(Some("^[0-9]+(h|m|s|ms)$")).description(Some(about))
     };
@@ -80,7 +83,8 @@ pub(crate) fn definition_schema() -> Schema {
         .property("attempts", times().description(Some("At least `per_buyer`.")))
         .property("currency", text("^[A-Z]{3}$"))
         .property("deposit", number(or_null(Type::Integer), PRICE_MAX))
-        .property("rehearsal", or_null(Type::Boolean));
+        .property("rehearsal", or_null(Type::Boolean))
+        .property("configure_until", until);
     let sale = required(sale, &["id", "name", "opens_at", "closes_at", "hold", "currency"]);
     let model = || {
         let model = object().property("id", id()).property("name", words(200));
