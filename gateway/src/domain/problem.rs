@@ -34,13 +34,15 @@ pub enum Member {
     Number,
     /// true or false.
     Flag,
+    /// A list of rate-limit policies.
+    Policies,
     /// A list of texts.
     Texts,
     /// A list of objects.
     Objects,
 }
 
-use Member::{Flag, Number, Objects, State, Text, Texts, Time, Word};
+use Member::{Flag, Number, Objects, Policies, State, Text, Texts, Time, Word};
 
 const RETRY: &[(&str, Member)] = &[("retry_after_ms", Number)];
 const STATE: &[(&str, Member)] = &[("state", State), ("version", Number)];
@@ -125,7 +127,7 @@ problems! {
         "This `Idempotency-Key` has made a reservation with another body. A new intention needs a new key."
     UNKNOWN_ITEM 422 "unknown-item" &[("items", Texts)], "There is no such item"
         "The listed `items` do not exist in this sale, or do not fit the model."
-    QUOTA_EXCEEDED 429 "quota-exceeded" &[("violated-policies", Texts), ("retry_after_ms", Number)], "Too many requests"
+    QUOTA_EXCEEDED 429 "quota-exceeded" &[("violated-policies", Policies), ("retry_after_ms", Number)], "Too many requests"
         "A limit is reached: `violated-policies` names it. Wait for `Retry-After`."
     HEADERS_TOO_LARGE 431 "headers-too-large" &[], "The headers are too large"
         "The limit is 16 KiB and 64 headers."

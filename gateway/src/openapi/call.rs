@@ -34,6 +34,15 @@ pub(crate) enum Content {
     Empty,
 }
 
+/// A successful response.
+pub(crate) struct Good {
+    status: u16,
+    description: &'static str,
+    content: Content,
+    /// Its own headers, by name.
+    headers: Vec<(&'static str, Value)>,
+}
+
 /// One call of the API.
 pub(crate) struct Call {
     /// The name of the call in generated clients: never changed, see CONTRIBUTING, "Versions".
@@ -46,7 +55,7 @@ pub(crate) struct Call {
     pub(crate) auth: Auth,
     pub(crate) query: &'static [(&'static str, &'static str)],
     pub(crate) body: Option<(Json, Required)>,
-    pub(crate) good: Vec<(u16, &'static str, Content)>,
+    pub(crate) good: Vec<Good>,
     pub(crate) problems: Vec<ProblemKind>,
     /// The schemas of its body and its responses, and of the types inside them.
     pub(crate) schemas: Vec<(String, RefOr<Schema>)>,
@@ -89,8 +98,35 @@ pub(crate) fn call(
 
 impl Call {
     pub(crate) fn good(mut self, status: u16, description: &'static str, content: Content) -> Self {
-        self.good.push((status, description, content));
+        self.good.push(Good { status, description, content, headers: Vec::new() });
         self
+    }
+
+    /// A header of the response before.
+    pub(crate) fn header(
+        mut self,
+        name: &'static str,
+        of: &str,
+        about: &str,
+        example: impl Into<Value>,
+    ) -> Self {
+        if let Some(good) = self.good.last_mut() {
+            good.headers.push((name, header(of, about, example)));
+        }
+        self
+    }
+
+    /// The `ETag` of the response before, and the answer to who has this state already.
+    pub(crate) fn or_not_modified(self, description: &'static str) -> Self {
+        let etag = |call: Self| {
+            call.header(
+                "ETag",
+                "string",
+                "Identifies this state; send it as `If-None-Match`.",
+                "\"5f2c81f0a9d34e7b\"",
+            )
+        };
+        etag(etag(self).good(304, description, Content::Empty))
     }
 
     /// 200 with JSON.
@@ -170,12 +206,12 @@ impl Call {
         let in_query = self.query.iter().map(|(name, about)| query_parameter(self.path, name, about));
         let parameters: Vec<Value> = in_path.chain(in_query).chain(is_tap.then(idempotency_key)).collect();
         let mut responses = Map::new();
-        for (status, description, content) in &self.good {
-            let mut response = good_response(*status, description, content);
+        for good in &self.good {
+            let mut response = good.response();
             if is_tap {
                 response["links"] = links();
             }
-            responses.insert(status.to_string(), response);
+            responses.insert(good.status.to_string(), response);
         }
         for kind in &self.problems {
             // What a status of success or readiness already has, stays.
@@ -236,33 +272,19 @@ pub(crate) fn header(of: &str, about: &str, example: impl Into<Value>) -> Value 
     json!({"description": about, "schema": {"type": of}, "example": example.into()})
 }
 
-fn good_response(status: u16, description: &str, content: &Content) -> Value {
-    let mut response = any_response(description);
-    let schema = match content {
-        Content::Json(json) => {
-            response["content"] = json!({"application/json": json_content(json)});
-            json.schema.as_str()
+impl Good {
+    fn response(&self) -> Value {
+        let mut response = any_response(self.description);
+        match &self.content {
+            Content::Json(json) => response["content"] = json!({"application/json": json_content(json)}),
+            Content::Text(media_type, schema, example) => {
+                response["content"] = json!({*media_type: {"schema": schema, "example": example}});
+            }
+            Content::Empty => {}
         }
-        Content::Text(media_type, schema, example) => {
-            response["content"] = json!({*media_type: {"schema": schema, "example": example}});
-            ""
+        for (name, header) in &self.headers {
+            response["headers"][name] = header.clone();
         }
-        Content::Empty => "",
-    };
-    let headers = &mut response["headers"];
-    match (status, schema) {
-        (201, _) => {
-            let path = "/v1/sales/national-good-car/reservations/kq3vX9bN2mZ7aLr0Ty8wFhUcE5dPs1Jo";
-            headers["Location"] = header("string", "The new reservation.", path);
-        }
-        (200, "Reservation") => {
-            headers["Idempotency-Replayed"] = header("boolean", "`true` when an earlier POST made it.", true);
-        }
-        (200, "Sale" | "OpenApi") | (304, _) => {
-            headers["ETag"] =
-                header("string", "Identifies this state; see `If-None-Match`.", "\"5f2c81f0a9d34e7b\"");
-        }
-        _ => {}
+        response
     }
-    response
 }

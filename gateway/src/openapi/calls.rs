@@ -64,7 +64,7 @@ pub(crate) fn public_calls() -> Vec<Call> {
             ),
         )
         .named_json("OpenApi", "The document.", examples::open_api())
-        .good(304, "The document has not changed.", Content::Empty),
+        .or_not_modified("The document has not changed."),
         open(
             ("sales", "getSale"),
             "/v1/sales/{sale}",
@@ -74,7 +74,7 @@ pub(crate) fn public_calls() -> Vec<Call> {
             ),
         )
         .json::<SaleView>("The sale.", examples::sale())
-        .good(304, "Nothing but `server_time` has changed.", Content::Empty),
+        .or_not_modified("Nothing but `server_time` has changed."),
         open(
             ("sales", "listStores"),
             "/v1/sales/{sale}/stores",
@@ -99,11 +99,13 @@ pub(crate) fn public_calls() -> Vec<Call> {
         )
         .body::<ReserveRequest<'_>>(Required::True, examples::tap())
         .json_with::<ReservationView<'_>>(201, "A new hold.", examples::held())
+        .header("Location", "string", "The path of the new reservation.", examples::PATH)
         .json_with::<ReservationView<'_>>(
             200,
             "The same reservation again, in its present state. In a terminal state (`cancelled`, `expired`) this key is used up: drop it.",
             examples::held(),
         )
+        .header("Idempotency-Replayed", "boolean", "`true`: an earlier POST made it.", true)
         .or(&[
             problem::IDEMPOTENCY_KEY_MISSING,
             problem::IDEMPOTENCY_KEY_REUSED,
@@ -323,9 +325,10 @@ pub(crate) fn ops_calls() -> Vec<Call> {
         ])
         .text(
             "application/x-ndjson",
-            "The lines. The header `Launchgate-Sequence` has the sequence of the ledger's latest change.",
+            "The lines.",
             "{\"cursor\":\"17-0/1~b2Zm0w4aAAAA\",\"kind\":\"reserve\"}\n",
         )
+        .header("Launchgate-Sequence", "integer", "The sequence of the ledger's latest change.", 4_711)
         .or(&[problem::JOURNAL_FORKED]),
     ];
     for (action, id, path, summary) in [

@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+/// The path of the reservation.
+pub(crate) const PATH: &str = "/v1/sales/national-good-car/reservations/kq3vX9bN2mZ7aLr0Ty8wFhUcE5dPs1Jo";
 /// When a reservation was taken, and what the server's clock shows.
 const HELD_AT: &str = "2026-11-09T12:00:00.042Z";
 const SERVER_TIME: &str = "2026-11-09T12:00:00.050Z";

@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use crate::domain::problem::{self, Member, ProblemKind};
 use crate::openapi::call::{any_response, header};
+use crate::ops::rate_limits::policy_schema;
 
 /// The name of a problem's schema: `ProblemSoldOut`.
 fn schema_name(kind: &ProblemKind) -> String {
@@ -53,6 +54,7 @@ fn member_schema(member: Member) -> Value {
         Member::Word(words) => json!({"type": "string", "enum": words}),
         Member::Number => json!({"type": "integer", "format": "int64", "minimum": 0}),
         Member::Flag => json!({"type": "boolean"}),
+        Member::Policies => json!({"type": "array", "items": policy_schema()}),
         Member::Texts => json!({"type": "array", "items": {"type": "string"}}),
         Member::Objects => json!({"type": "array", "items": {"type": "object"}}),
     }
@@ -78,9 +80,9 @@ fn member_example(field: &str, member: Member) -> Value {
     match (field, member) {
         ("opens_at", _) => json!("2026-11-09T12:00:00.000Z"),
         ("retry_after_ms", _) => json!(1240),
-        ("violated-policies", _) => json!(["buyer"]),
         ("reservations", _) => json!(["kq3vX9bN2mZ7aLr0Ty8wFhUcE5dPs1Jo"]),
         ("fields", _) => json!(["hold", "models[0].price"]),
+        ("cursor", _) => json!("4702-0/1~b2Zm0w4aAAAA"),
         ("pointer", _) => json!("/model"),
         ("mistakes", _) => json!([{"pointer": "/sale/hold", "detail": "expected a duration such as 15m"}]),
         (_, Member::Text) => json!("01JCAVN3W5Y8"),
@@ -89,6 +91,7 @@ fn member_example(field: &str, member: Member) -> Value {
         (_, Member::Word(words)) => json!(words.first()),
         (_, Member::Number) => json!(2),
         (_, Member::Flag) => json!(false),
+        (_, Member::Policies) => json!(["buyer"]),
         (_, Member::Texts) => json!(["model:air-400-white"]),
         (_, Member::Objects) => json!([]),
     }

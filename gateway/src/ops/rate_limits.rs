@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 
 use crate::domain::policy::{Policy, rate_text};
 use crate::domain::rfc3339::rfc3339;
@@ -73,6 +74,16 @@ impl LimitsRequest {
     }
 }
 
+/// The schema of a policy's name.
+pub(crate) fn policy_schema() -> Schema {
+    Schema::Object(
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .enum_values(Some(Policy::ALL.map(Policy::name)))
+            .build(),
+    )
+}
+
 /// The rate limits of this gateway, and those set for all gateways.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Limits)]
@@ -92,6 +103,7 @@ pub struct LimitsView {
 #[schema(as = Limit)]
 pub struct LimitView {
     /// Its name in responses.
+    #[schema(schema_with = policy_schema)]
     pub policy: &'static str,
     /// The rate in this gateway's configuration.
     pub configured: String,

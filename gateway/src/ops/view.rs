@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 
 use crate::api::bodies::whole_number;
 use crate::domain::definition::Definition;
@@ -140,8 +141,14 @@ pub struct AppliedView {
     pub sale: String,
     /// The revision of the definition in force.
     pub revision: u64,
-    /// `created`, `updated` or `unchanged`.
+    /// What it did.
+    #[schema(schema_with = outcome_schema)]
     pub outcome: &'static str,
+}
+
+fn outcome_schema() -> Schema {
+    let words = ["created", "updated", "unchanged"];
+    Schema::Object(ObjectBuilder::new().schema_type(Type::String).enum_values(Some(words)).build())
 }
 
 /// A buyer, for the support desk.

@@ -7,6 +7,7 @@ use crate::domain::sale::Phase;
 use crate::fleet::alarm::Level;
 use crate::manage::audit::Counts;
 use crate::ops::live::taps::{Latency, Taps};
+use crate::ops::rate_limits::policy_schema;
 
 /// One line. `hello` comes first, then `sale` if there is one, and `history`; then `now` each second.
 /// When the definition changes, `sale` comes again.
@@ -147,6 +148,7 @@ pub struct Now {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct LimitNow {
     /// The policy.
+    #[schema(schema_with = policy_schema)]
     pub policy: &'static str,
     /// `RATE:BURST`, or `off`.
     pub rate: String,
