@@ -11,6 +11,7 @@ use crate::domain::problem;
 use crate::manage::audit::AuditReport;
 use crate::openapi::call::{Auth, Call, Content, call};
 use crate::openapi::examples;
+use crate::ops::feed::{LeaseRequest, LeaseView};
 use crate::ops::live::frame::LiveLine;
 use crate::ops::rate_limits::{FleetView, LimitsLogView, LimitsRequest, LimitsView};
 use crate::ops::view::{
@@ -322,6 +323,7 @@ pub(crate) fn ops_calls() -> Vec<Call> {
         .query(&[
             ("from", "The `cursor` of the last line that the reader has; `0-0` or left out: the start."),
             ("limit", "Lines, 1 to 10,000. There may be fewer; continue from the last `cursor` until there are none."),
+            ("wait", "How long to wait for a change if there is none, at most `60s`."),
         ])
         .text(
             "application/x-ndjson",
@@ -330,6 +332,18 @@ pub(crate) fn ops_calls() -> Vec<Call> {
         )
         .header("Launchgate-Sequence", "integer", "The sequence of the ledger's latest change.", 4_711)
         .or(&[problem::JOURNAL_FORKED]),
+        admin(
+            ("support", "leaseReader"),
+            Method::POST,
+            "/admin/v1/sales/{sale}/journal/lease",
+            (
+                "Take, renew or release a reader's lease",
+                "One program at a time has the lease of a reader's name. Its `fence` is larger than that of every earlier holder.",
+            ),
+        )
+        .body::<LeaseRequest>(Required::True, examples::lease_request())
+        .json::<LeaseView>("The caller has the lease, or has released it.", examples::lease())
+        .or(&[problem::LEASE_HELD, problem::OUTCOME_UNKNOWN]),
     ];
     for (action, id, path, summary) in [
         (OperatorAction::Pause, "pause", "/admin/v1/sales/{sale}/pause", "Stop new reservations"),

@@ -241,3 +241,16 @@ pub(crate) fn audit() -> Value {
         "problems": [],
     })
 }
+
+pub(crate) fn lease_request() -> Value {
+    json!({"reader": "orders", "holder": "host-1:4711:3f9a", "ttl_ms": 15_000, "state": {"lag_ms": 40, "parked": 0}})
+}
+
+pub(crate) fn lease() -> Value {
+    json!({
+        "reader": "orders",
+        "holder": "host-1:4711:3f9a",
+        "fence": 1_764_460_800_000_001_u64,
+        "expires_at": "2026-11-09T12:00:15.000Z",
+    })
+}
