@@ -88,6 +88,7 @@ fn build(spec: Spec, api: Api) -> Document {
         let servers = has_apps.then(|| json!([ops_server()]));
         ops_calls().into_iter().for_each(|call| add(call, servers.clone()));
     }
+    name_choices(&mut schemas);
     let tag = |(name, about): (&str, &str)| json!({"name": name, "description": about});
     let mut components = json!({
         "schemas": schemas,
@@ -111,6 +112,22 @@ fn build(spec: Spec, api: Api) -> Document {
         components: reachable(&paths, components),
         paths,
     }
+}
+
+/// Gives the choices of tagged lines a name, such as `LiveLineHello`: generators skip what has none.
+fn name_choices(schemas: &mut Map<String, Value>) {
+    let mut named = Map::new();
+    for (name, schema) in schemas.iter_mut() {
+        let choices = schema.get_mut("oneOf").and_then(Value::as_array_mut);
+        for choice in choices.into_iter().flatten() {
+            if let Some(kind) = choice.pointer("/allOf/1/properties/kind/enum/0").and_then(Value::as_str) {
+                let name = format!("{name}{}", problems::capital(kind));
+                let reference = json!({"$ref": format!("#/components/schemas/{name}")});
+                named.insert(name, std::mem::replace(choice, reference));
+            }
+        }
+    }
+    schemas.extend(named);
 }
 
 /// The components that the paths name, or that those name in turn.

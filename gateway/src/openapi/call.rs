@@ -30,7 +30,7 @@ pub(crate) struct Json {
 pub(crate) enum Content {
     Json(Json),
     /// Text of this media type and schema, with an example.
-    Text(&'static str, Value, &'static str),
+    Text(&'static str, Value, String),
     Empty,
 }
 
@@ -160,9 +160,9 @@ impl Call {
         self,
         media_type: &'static str,
         description: &'static str,
-        example: &'static str,
+        example: impl Into<String>,
     ) -> Self {
-        self.good(200, description, Content::Text(media_type, json!({"type": "string"}), example))
+        self.good(200, description, Content::Text(media_type, json!({"type": "string"}), example.into()))
     }
 
     /// 200 with lines of JSON, each of this schema.
@@ -170,7 +170,7 @@ impl Call {
         let media_type = "application/x-ndjson";
         let line = json!({"$ref": format!("#/components/schemas/{}", T::name())});
         let schema = json!({"type": "string", "contentMediaType": media_type, "contentSchema": line});
-        self.schema::<T>().good(200, description, Content::Text(media_type, schema, example))
+        self.schema::<T>().good(200, description, Content::Text(media_type, schema, example.to_owned()))
     }
 
     pub(crate) fn query(mut self, query: &'static [(&'static str, &'static str)]) -> Self {

@@ -200,7 +200,7 @@ pub(crate) fn ops_calls() -> Vec<Call> {
             .good(
                 503,
                 "Not ready; the body has the reasons.",
-                Content::Text("text/plain", json!({"type": "string"}), "not ready: Redis does not answer\n"),
+                Content::Text("text/plain", json!({"type": "string"}), "not ready: Redis does not answer\n".into()),
             ),
         open(
             ("health", "getMetrics"),
@@ -328,7 +328,7 @@ pub(crate) fn ops_calls() -> Vec<Call> {
         .text(
             "application/x-ndjson",
             "The lines.",
-            "{\"cursor\":\"17-0/1~b2Zm0w4aAAAA\",\"kind\":\"reserve\"}\n",
+            examples::journal().to_string() + "\n",
         )
         .header("Launchgate-Sequence", "integer", "The sequence of the ledger's latest change.", 4_711)
         .or(&[problem::JOURNAL_FORKED]),

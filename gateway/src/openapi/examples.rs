@@ -224,8 +224,30 @@ pub(crate) fn buyer() -> Value {
         "buyer": "alice",
         "sequence": 4_711,
         "reservations": [held()],
-        "journal": [{"cursor": "17-0/0", "kind": "reserve"}],
+        "journal": [journal()],
     })
+}
+
+/// A line of the journal.
+pub(crate) fn journal() -> Value {
+    let mut line = held();
+    line["reservation"] = line["id"].take();
+    for (name, value) in [
+        ("cursor", json!("3-0/2~AAECAwQFBgcICQoLDA0ODw")),
+        ("id", json!("3-0")),
+        ("change", json!(2)),
+        ("changes", json!(2)),
+        ("kind", json!("reserve")),
+        ("at", json!(HELD_AT)),
+        ("buyer", json!("alice")),
+        ("payment", Value::Null),
+    ] {
+        line[name] = value;
+    }
+    if let Value::Object(members) = &mut line {
+        members.remove("server_time");
+    }
+    line
 }
 
 pub(crate) fn audit() -> Value {

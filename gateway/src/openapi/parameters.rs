@@ -61,7 +61,8 @@ fn example(name: &str) -> Option<Value> {
         "Idempotency-Key" => json!("\"7f0c2a9e-1b8d-4e63-9a55-d2b1c6a8f043\""),
         "city" => json!("guangzhou"),
         "cursor" => json!("gz-0001"),
-        "from" => json!("4711-0/3~b2Zm0w4aAAAA"),
+        "wait" => json!("25s"),
+        "from" => json!("3-0/2~AAECAwQFBgcICQoLDA0ODw"),
         _ => return None,
     })
 }

@@ -6,9 +6,13 @@ use crate::domain::problem::{self, Member, ProblemKind};
 use crate::openapi::call::{any_response, header};
 use crate::ops::rate_limits::policy_schema;
 
+/// A word with a capital letter.
+pub(crate) fn capital(word: &str) -> String {
+    word[..1].to_uppercase() + &word[1..]
+}
+
 /// The name of a problem's schema: `ProblemSoldOut`.
 fn schema_name(kind: &ProblemKind) -> String {
-    let capital = |word: &str| word[..1].to_uppercase() + &word[1..];
     kind.name.split('-').fold("Problem".to_owned(), |name, word| name + &capital(word))
 }
 
@@ -79,10 +83,11 @@ fn example(kind: &ProblemKind) -> Value {
 fn member_example(field: &str, member: Member) -> Value {
     match (field, member) {
         ("opens_at", _) => json!("2026-11-09T12:00:00.000Z"),
+        ("holder", _) => json!("host-1:4711:3f9a"),
         ("retry_after_ms", _) => json!(1240),
         ("reservations", _) => json!(["kq3vX9bN2mZ7aLr0Ty8wFhUcE5dPs1Jo"]),
         ("fields", _) => json!(["hold", "models[0].price"]),
-        ("cursor", _) => json!("4702-0/1~b2Zm0w4aAAAA"),
+        ("cursor", _) => json!("3-0/2~AAECAwQFBgcICQoLDA0ODw"),
         ("pointer", _) => json!("/model"),
         ("mistakes", _) => json!([{"pointer": "/sale/hold", "detail": "expected a duration such as 15m"}]),
         (_, Member::Text) => json!("01JCAVN3W5Y8"),

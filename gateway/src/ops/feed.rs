@@ -85,6 +85,7 @@ pub struct LeaseRequest {
 
 /// A lease.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Lease)]
 pub struct LeaseView {
     /// The reader.
     pub reader: String,
@@ -93,6 +94,7 @@ pub struct LeaseView {
     /// Larger than that of every earlier holder.
     pub fence: u64,
     /// When it ends unless it is renewed; of a released one the time of its release.
+    #[schema(format = DateTime)]
     pub expires_at: String,
 }
 
