@@ -81,11 +81,12 @@ impl Ledger {
             }
         };
         let before = self.reservations.get(&line.reservation);
-        let may_end_in_payment = matches!(line.kind.as_str(), "confirm" | "refuse");
-        let is_over = |before: &Reservation| {
-            !before.is_alive && !(may_end_in_payment && !before.was_confirmed && !before.was_refused)
+        let is_allowed = |before: &Reservation| {
+            // A late payment takes it again, or is refused.
+            let is_payment = matches!(line.kind.as_str(), "confirm" | "refuse");
+            before.is_alive || (is_payment && !before.was_confirmed && !before.was_refused)
         };
-        if (line.kind == "reserve") == before.is_some() || before.is_some_and(is_over) {
+        if (line.kind == "reserve") == before.is_some() || !before.is_none_or(is_allowed) {
             self.broken
                 .push(format!("{} of {} at {} is not an allowed step", line.kind, line.reservation, line.id));
             return;

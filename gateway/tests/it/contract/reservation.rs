@@ -235,6 +235,10 @@ async fn a_payment_after_the_end_of_the_hold_takes_it_again_only_if_asked_to() {
     assert_eq!(call(&gateway, &service_token(), Method::POST, &path, None).await.status, 200);
     let bob = won(&gateway, "bob", &body).await;
     has_ended(&bob).await;
+    eventually("its cover is back", || async {
+        (free(&gateway, "package:cover").await == Some(1)).then_some(())
+    })
+    .await;
     let carol = won(&gateway, "carol", &body).await;
     // Also if its second is over by now.
     assert_eq!(confirm(&carol, "pay-3", json!(true)).await.status, 200);

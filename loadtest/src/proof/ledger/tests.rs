@@ -132,7 +132,7 @@ fn missteps_are_found() {
     assert_eq!(missteps(&twice), [Rule::StepsAllowed]);
     let again = |between: &[Change], kind| {
         let last = change(20, kind, "r1", "b1", 1);
-        missteps(&[&[first.clone()], between, &[last]].concat())
+        missteps(&[std::slice::from_ref(&first), between, &[last]].concat())
     };
     let ended = [change(9, Kind::Expire, "r1", "b1", 1)];
     let refused = [ended[0].clone(), change(10, Kind::Refuse, "r1", "b1", 1)];

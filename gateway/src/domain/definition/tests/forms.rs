@@ -103,7 +103,7 @@ fn files(definition: &Definition) -> (String, Vec<u8>) {
     let sale = &definition.sale;
     let mut toml = format!(
         "[sale]\nid = {}\nname = {}\nopens_at = {}\ncloses_at = {}\nhold = \"{}ms\"\ngrace = \"{}ms\"\nper_buyer = {}\n\
-         attempts = {}\ncurrency = {}\ndeposit = {}\nrehearsal = {}\n[stores]\nfile = \"stores.csv\"\n",
+         attempts = {}\ncurrency = {}\ndeposit = {}\nrehearsal = {}\n{}[stores]\nfile = \"stores.csv\"\n",
         text(&sale.id),
         text(&sale.name),
         sale.opens_at,
@@ -115,6 +115,7 @@ fn files(definition: &Definition) -> (String, Vec<u8>) {
         text(&sale.currency),
         sale.deposit,
         sale.rehearsal,
+        sale.configure_until.map_or(String::new(), |until| format!("configure_until = {until}\n")),
     );
     let mut item =
         |kind, id: &str, name: &str, price: u64, stock: Option<u64>, models: &Option<Vec<String>>| {
