@@ -5,5 +5,6 @@ pub(crate) mod decisions;
 pub mod reservations;
 pub mod route;
 pub mod sales;
+pub mod stores;
 pub mod view;
 pub mod worker;

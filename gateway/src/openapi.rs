@@ -46,7 +46,7 @@ pub fn document() -> String {
     let info = InfoBuilder::new()
         .title("Launchgate")
         .version(env!("CARGO_PKG_VERSION"))
-        .description(Some("Reservations of a launch. Calls tagged `apps` are on the public listener (--listen), calls tagged `ops` on the ops listener (--ops-listen). A retry with the same Idempotency-Key is always safe.\n\nWhere a refusal has `Retry-After`, its `retry_after_ms` is the same wait in milliseconds, with jitter; neither is longer than an hour. Query parameters that are not listed here are ignored on cacheable reads (a sale, its stores), and refused on every other call.\n\nEach response has an `X-Request-Id`, which every log line of the request contains; a trusted proxy may set it in the request (1 to 64 of `A-Za-z0-9-_.`). The trace of a `traceparent` (W3C Trace Context) appears in the log and in the `traceresponse`, which adds the id of the gateway's span."));
+        .description(Some("Reservations of a launch. Calls tagged `apps` are on the public listener (--listen), calls tagged `ops` on the ops listener (--ops-listen). A retry with the same Idempotency-Key is always safe.\n\nWhere a refusal has `Retry-After`, its `retry_after_ms` is the same wait in milliseconds, with jitter; neither is longer than an hour. Query parameters that are not listed here are ignored on cacheable reads (sales, cities, stores), and refused on every other call.\n\nEach response has an `X-Request-Id`, which every log line of the request contains; a trusted proxy may set it in the request (1 to 64 of `A-Za-z0-9-_.`). The trace of a `traceparent` (W3C Trace Context) appears in the log and in the `traceresponse`, which adds the id of the gateway's span."));
     let document = OpenApiBuilder::new().info(info).paths(paths).components(Some(components.build())).build();
     let mut text = document.to_pretty_json().unwrap_or_default();
     text.push('\n');
@@ -136,6 +136,7 @@ fn path_parameter(name: &str) -> &'static str {
     match name {
         "sale" => "A sale's id.",
         "id" => "A reservation's id.",
+        "store" => "A store's id.",
         "sub" => "The buyer: the `sub` of its tokens, percent-encoded.",
         _ => "The last part of a problem's `type`.",
     }
@@ -174,7 +175,10 @@ fn good_response(status: u16, description: &str, body: &Good) -> ResponseBuilder
         (200, "ReservationView") => {
             response.header("Idempotency-Replayed", text_header("`true` when an earlier POST made it."))
         }
-        (200, "SaleView") | (304, _) => response.header("ETag", text_header("Over all but `server_time`.")),
+        (200, "SaleView") => response.header("ETag", text_header("Over all but `server_time`.")),
+        (200, "SaleList" | "CityList" | "StorePage" | "StoreView") | (304, _) => {
+            response.header("ETag", text_header("Changes with the body."))
+        }
         _ => response,
     }
 }

@@ -8,7 +8,9 @@ use utoipa::openapi::schema::Schema;
 use utoipa::openapi::{RefOr, Required};
 
 use crate::api::bodies::{AmendRequest, ConfirmRequest, ReserveRequest};
-use crate::api::view::{ReservationList, ReservationView, SaleView, StorePage, TimeView};
+use crate::api::view::{
+    CityList, ReservationList, ReservationView, SaleList, SaleView, StorePage, StoreView, TimeView,
+};
 use crate::domain::operator_action::{LIMITS_EFFECT, OperatorAction, RESTOCK_EFFECT};
 use crate::domain::problem::{self, ProblemKind};
 use crate::manage::audit::AuditReport;
@@ -146,19 +148,37 @@ pub(crate) fn public_calls() -> Vec<Call> {
             .json::<TimeView>("Not cacheable."),
         call(Method::GET, "/problems/{name}", "The explanation of a problem", Auth::Anyone)
             .other("text/plain", "A short explanation."),
+        call(Method::GET, "/v1/sales", "The sales that are not over", Auth::Anyone)
+            .json::<SaleList>("Cacheable for a second. Sales with `listed = false` are left out; at most 1,000 are shown.")
+            .good(304, "The list has not changed.", Good::Empty)
+            .or(LIMITED),
         call(Method::GET, "/v1/sales/{sale}", "A sale with its availability", Auth::Anyone)
             .json::<SaleView>("Cacheable for a second; the `ETag` is over all but `server_time`.")
             .good(304, "Nothing but `server_time` has changed.", Good::Empty)
             .or(LIMITED),
+        call(Method::GET, "/v1/sales/{sale}/cities", "The cities that have stores", Auth::Anyone)
+            .json::<CityList<'_>>("Cacheable for a second.")
+            .good(304, "No city has another availability.", Good::Empty)
+            .or(LIMITED),
         call(Method::GET, "/v1/sales/{sale}/stores", "A page of the stores", Auth::Anyone)
+            .about("The filters apply together. A query does a bounded amount of work: a page may have fewer stores than `limit`, also none, before the last one; `next` continues it.")
             .query(&[
                 ("city", "Only stores of this city; case, kind of white space and decomposed accents are ignored."),
+                ("province", "Only stores of this province, compared in the same way."),
+                ("q", "Only stores with this text in their name or address, compared in the same way."),
+                ("near", "`LAT,LNG` in degrees: the nearest first, each with `distance_m`. Stores without coordinates are left out."),
                 ("available", "`true`: only stores with slots left."),
                 ("limit", "Stores on the page, 1 to 500; 50 if left out."),
-                ("cursor", "`next` of the page before."),
+                ("cursor", "`next` of the page before, with the same other parameters."),
             ])
-            .json::<StorePage>("In the definition's order.")
+            .json::<StorePage<'_>>("In the definition's order, or by distance.")
+            .good(304, "The page has not changed.", Good::Empty)
             .or(LIMITED),
+        call(Method::GET, "/v1/sales/{sale}/stores/{store}", "A store", Auth::Anyone)
+            .json::<StoreView<'_>>("Cacheable for a second.")
+            .good(304, "The store has not changed.", Good::Empty)
+            .or(LIMITED)
+            .or(&[problem::STORE_NOT_FOUND]),
         call(Method::POST, "/v1/sales/{sale}/reservations", "Reserve", Auth::Token)
             .body::<ReserveRequest<'_>>(Required::True)
             .json_with::<ReservationView<'_>>(201, "A new hold.")

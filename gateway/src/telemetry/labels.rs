@@ -10,10 +10,16 @@ label! {
     Time "time",
     /// `/problems/{name}`
     Problem "problem",
+    /// The list of sales.
+    Sales "sales",
     /// A sale.
     Sale "sale",
+    /// The cities of its stores.
+    Cities "cities",
     /// Its stores.
     Stores "stores",
+    /// One of them.
+    Store "store",
     /// A new reservation: the tap.
     Reserve "reserve",
     /// The caller's own reservations.
