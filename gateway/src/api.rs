@@ -6,5 +6,6 @@ pub mod document;
 pub mod reservations;
 pub mod route;
 pub mod sales;
+pub mod stores;
 pub mod view;
 pub mod worker;

@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use crate::api::bodies::{AmendRequest, ReserveRequest};
 use crate::api::reservations;
-use crate::api::sales::StoresWanted;
+use crate::api::stores::StoresWanted;
 use crate::domain::catalogue::Catalogue;
 use crate::domain::decision::{Decision, Header, ReserveCommand};
 use crate::domain::reservation::Reservation;
@@ -51,7 +51,7 @@ pub fn amend_body(bytes: &[u8]) -> Result<AmendRequest<'_>, String> {
 pub fn stores_query(target: &[u8]) -> Option<Result<usize, String>> {
     let (parts, ()) = Request::builder().uri(target).body(()).ok()?.into_parts();
     let wanted = request::check_head(&parts).and_then(|()| StoresWanted::read(&parts));
-    Some(wanted.map(|wanted| wanted.limit).map_err(describe))
+    Some(wanted.map(|wanted| wanted.query.limit).map_err(describe))
 }
 
 /// Parses a PROXY header: the address, and its length in bytes; `None` if there is no valid one.

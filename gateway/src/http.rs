@@ -6,6 +6,7 @@ pub mod connection_caps;
 pub mod cors;
 pub mod drain;
 mod frame_budget;
+pub mod gzip;
 mod head_timer;
 mod http2;
 mod http2_requests;

@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, watch};
 
@@ -17,6 +17,7 @@ use crate::admit::limits::Limits;
 use crate::api::document::ServedDocument;
 use crate::api::worker::{self, WorkerContext};
 use crate::config::ServeConfig;
+use crate::domain::polling::PollLoad;
 use crate::fleet::membership::Membership;
 use crate::http::connection_caps::ConnectionCaps;
 use crate::http::drain::{Drain, DrainPhase};
@@ -99,6 +100,7 @@ impl Gateway {
             service_addresses: config.service_addresses.clone(),
             rates: Arc::new(Limits::new(config.rates)),
             metrics: Arc::new(Metrics::default()),
+            poll_load: Arc::new(PollLoad::new(Instant::now(), config.workers)),
             membership: Arc::new(Membership::new(addresses.public.to_string())),
         };
         let checks = SelfChecks { leeway_s: config.auth.leeway_s, ..SelfChecks::default() };

@@ -1,8 +1,12 @@
 //! Counts the instructions of a tap with callgrind, which shows a slow-down on any machine.
 //!
+//! Searches of stores are compared with a status read instead: none may cost more than a few, however little it finds.
+//!
 //! The gateway runs under valgrind with one worker. Only its worker thread counts: other threads (the journal
 //! consumer, the live page) work by the clock, and weigh more on a slow machine. Valgrind lacks SHA instructions, so
 //! hashes weigh more here than on a CPU that has them.
+
+mod searches;
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
@@ -16,7 +20,7 @@ use testkit::{Failed, print_line};
 
 use crate::Options;
 use crate::cases::{Buyers, Case, ledger, requests};
-use crate::generator::Generator;
+use crate::generator::{Generator, Outcome, Requests};
 use crate::servers::gateway;
 
 /// More than the committed figure by this share is a failure.
@@ -59,8 +63,13 @@ pub(crate) fn run(options: &Options, committed: &Path) -> Result<(), Failed> {
         }
         counted.insert(name, instructions);
     }
+    let searches = searches::count(&folder, &gateway, &redis, counted["status"], CASES.len() + 1)?;
     if options.accept {
         return write(committed, &counted);
+    }
+    if !searches.is_empty() {
+        let most = searches::STATUS_READS_MAX;
+        return Err(Failed::Wrong(format!("more than {most} status reads: {}", searches.join(", "))));
     }
     if longer.is_empty() {
         return Ok(());
@@ -81,15 +90,26 @@ fn count(
     buyers: &Buyers,
     dump: usize,
 ) -> Result<(u64, Profile), Failed> {
-    let taps = requests(case, buyers, 10);
+    let (outcome, profile) = load(folder, gateway, &requests(case, buyers, 10), (WARM_UP, COUNT), dump)?;
+    case.check(&outcome)?;
+    Ok((outcome.requests, profile))
+}
+
+/// Loads the gateway with so many requests, after others that do not count.
+fn load(
+    folder: &RunFolder,
+    gateway: &Gateway,
+    requests: &Requests,
+    (warm_up, count): (usize, usize),
+    dump: usize,
+) -> Result<(Outcome, Profile), Failed> {
     let mut generator = Generator::connect(gateway.address(), CONNECTIONS)?;
-    generator.run(&taps, 0, WARM_UP, None)?;
+    generator.run(requests, 0, warm_up, None)?;
     control(gateway, &["-i", "on"])?;
-    let outcome = generator.run(&taps, WARM_UP, COUNT, None)?;
+    let outcome = generator.run(requests, warm_up, count, None)?;
     control(gateway, &["-i", "off"])?;
     control(gateway, &["--dump=bench"])?;
-    case.check(&outcome)?;
-    Ok((outcome.requests, worker(folder, dump)?))
+    Ok((outcome, worker(folder, dump)?))
 }
 
 /// The profile of the worker: of the thread that did most. A dump is a file a thread.

@@ -27,6 +27,6 @@ impl ServedDocument {
     }
 
     pub(super) fn answer(&self, parts: &Parts) -> Answer {
-        respond::cached(self.body.clone(), Some(&self.etag), parts.headers.get(IF_NONE_MATCH))
+        respond::cached(self.body.clone(), &self.etag, parts.headers.get(IF_NONE_MATCH))
     }
 }

@@ -10,9 +10,9 @@ use hyper::body::Incoming;
 use hyper::http::request::Parts;
 
 use crate::api::reservations::Caller;
-use crate::api::sales::StoresWanted;
+use crate::api::stores::StoresWanted;
 use crate::api::worker::Worker;
-use crate::api::{reservations, sales};
+use crate::api::{reservations, sales, stores};
 use crate::domain::problem;
 use crate::http::peer::Peer;
 use crate::http::request;
@@ -26,8 +26,11 @@ type Calls = &'static [(&'static str, Route)];
 const TIME: Calls = &[("GET", Route::Time), ("HEAD", Route::Time)];
 const PROBLEM: Calls = &[("GET", Route::Problem), ("HEAD", Route::Problem)];
 const DOCUMENT: Calls = &[("GET", Route::Document), ("HEAD", Route::Document)];
+const SALES: Calls = &[("GET", Route::Sales), ("HEAD", Route::Sales)];
 const SALE: Calls = &[("GET", Route::Sale), ("HEAD", Route::Sale)];
+const CITIES: Calls = &[("GET", Route::Cities), ("HEAD", Route::Cities)];
 const STORES: Calls = &[("GET", Route::Stores), ("HEAD", Route::Stores)];
+const STORE: Calls = &[("GET", Route::Store), ("HEAD", Route::Store)];
 const RESERVATIONS: Calls =
     &[("GET", Route::Reservations), ("HEAD", Route::Reservations), ("POST", Route::Reserve)];
 const RESERVATION: Calls =
@@ -41,7 +44,7 @@ struct Path<'a> {
     calls: Calls,
     /// The sale, or the problem.
     name: &'a str,
-    /// The reservation.
+    /// The reservation, or the store.
     id: &'a str,
 }
 
@@ -61,10 +64,12 @@ fn path(text: &str) -> Option<Path<'_>> {
         ("problems", name) => (PROBLEM, name, ""),
         ("v1", "time") => (TIME, "", ""),
         ("v1", "sales") => {
-            let sale = parts.next()?;
+            let Some(sale) = parts.next() else { return Some(Path { calls: SALES, name: "", id: "" }) };
             match (parts.next(), parts.next(), parts.next()) {
                 (None, ..) => (SALE, sale, ""),
+                (Some("cities"), None, _) => (CITIES, sale, ""),
                 (Some("stores"), None, _) => (STORES, sale, ""),
+                (Some("stores"), Some(id), None) => (STORE, sale, id),
                 (Some("reservations"), None, _) => (RESERVATIONS, sale, ""),
                 (Some("reservations"), Some(id), None) => (RESERVATION, sale, id),
                 (Some("reservations"), Some(id), Some("confirm")) => (CONFIRM, sale, id),
@@ -112,9 +117,9 @@ pub async fn answer(worker: &Worker, peer: &Peer, parts: &Parts, body: Incoming,
             let is_counted = Cell::new(false);
             let answer = dispatch(worker, (peer, arrived), path, parts, body, &is_counted).await;
             if answer.is_err() && !is_counted.get() {
-                // A refusal costs its address as much as any call without a token. It stays the same,
-                // because request errors come before limits.
-                let _ = worker.admit_anonymous(peer, parts, arrived);
+                // A refusal costs as much as any call that needs no token. It stays the same, because
+                // request errors come before limits.
+                let _ = worker.admit_open(peer, parts, arrived);
             }
             answer.unwrap_or_else(Refused::into_answer)
         }
@@ -136,9 +141,9 @@ async fn dispatch(
     let path = path.ok_or_else(nothing_here)?;
     // HEAD is handled as GET: hyper, or `http2.rs` for HTTP/2, drops the body.
     let route = path.call(&parts.method).ok_or_else(|| Refused::method_not_allowed(&path.allow()))?;
-    let anonymous = || {
+    let open = || {
         is_counted.set(true);
-        worker.admit_anonymous(peer, parts, arrived)
+        worker.admit_open(peer, parts, arrived)
     };
     let caller = || {
         // From here the limits by buyer, or those for invalid tokens, count the call.
@@ -148,28 +153,42 @@ async fn dispatch(
     match route {
         Route::Time => {
             let [] = query(parts, [])?;
-            anonymous()?;
+            open()?;
             Ok(sales::time(time(worker, arrived)))
         }
         Route::Problem => {
             let [] = query(parts, [])?;
-            anonymous()?;
+            open()?;
             explain(path.name)
         }
         Route::Document => {
-            anonymous()?;
+            open()?;
             Ok(worker.shared.document.answer(parts))
         }
         Route::Sale => {
             let sale = worker.sale(path.name)?;
-            anonymous()?;
-            Ok(worker.pages.answer(&sale, parts))
+            open()?;
+            Ok(worker.pages.answer(&sale, parts, worker.shared.poll_load.note(arrived)))
+        }
+        Route::Sales => {
+            open()?;
+            Ok(worker.pages.list(&worker.shared.sales, parts, &worker.gzip, arrived))
+        }
+        Route::Cities => {
+            let sale = worker.sale(path.name)?;
+            open()?;
+            Ok(worker.cities.answer(&sale, parts, &worker.gzip, arrived))
         }
         Route::Stores => {
             let wanted = StoresWanted::read(parts)?;
             let sale = worker.sale(path.name)?;
-            anonymous()?;
-            sales::stores(&sale, wanted)
+            open()?;
+            stores::search(&sale, wanted, parts, &worker.gzip, arrived)
+        }
+        Route::Store => {
+            let sale = worker.sale(path.name)?;
+            open()?;
+            stores::one(&sale, path.id, parts)
         }
         Route::Reserve => {
             let caller = caller()?;

@@ -1,8 +1,9 @@
-//! Reads without a token: the sale, its stores and the time, served from the read model.
+//! Reads without a token: the list of sales, a sale and the time, served from the read model.
 
 use std::cell::RefCell;
 use std::hash::{DefaultHasher, Hasher};
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use hyper::header::IF_NONE_MATCH;
@@ -10,26 +11,47 @@ use hyper::http::HeaderValue;
 use hyper::http::request::Parts;
 use rustc_hash::FxHashMap;
 
-use crate::api::view::{ProductView, SaleView, StorePage, StoreView, TimeView};
+use crate::api::view::{ListedSale, ProductView, SaleList, SaleView, TimeView};
+use crate::domain::definition::Meta;
+use crate::domain::polling::poll_after_ms;
 use crate::domain::rfc3339::rfc3339;
-use crate::domain::sale::{Availability, Phase, SaleClock, poll_after_ms};
-use crate::http::request::known_query;
-use crate::http::respond::{self, Answer, Refused};
-use crate::projection::read_model::{ReadModel, Sale};
+use crate::domain::sale::{Phase, SaleClock};
+use crate::http::gzip::GzipCache;
+use crate::http::respond::{self, Answer};
+use crate::projection::read_model::{ReadModel, Sale, Sales};
 
-/// Stores on a page by default, and at most.
-const PAGE: usize = 50;
-const PAGE_MAX: usize = 500;
+/// Sales on the list; those that open last are left off.
+const LISTED_MAX: usize = 1_000;
 
 /// `GET /v1/time`
 pub fn time(now: i64) -> Answer {
     respond::ok(&TimeView { server_time: rfc3339(now) })
 }
 
-/// The sale's page as bytes, kept per worker until the sale changes.
+/// The pages of sales as bytes, kept per worker until they change.
 #[derive(Default)]
 pub struct Pages {
     by_sale: RefCell<FxHashMap<String, Page>>,
+    list: RefCell<Option<ListPage>>,
+}
+
+/// The list of sales.
+struct ListPage {
+    of: Vec<Listed>,
+    etag: HeaderValue,
+    body: Bytes,
+}
+
+/// A sale on the list.
+struct Listed {
+    of: Arc<ReadModel>,
+    phase: Phase,
+}
+
+impl PartialEq for Listed {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.of, &other.of) && self.phase == other.phase
+    }
 }
 
 struct Page {
@@ -44,16 +66,12 @@ struct Page {
 }
 
 impl Pages {
-    /// `GET /v1/sales/{sale}`
-    pub fn answer(&self, sale: &Sale, parts: &Parts) -> Answer {
+    /// `GET /v1/sales/{sale}`, with the factor by which load stretches the interval of polls.
+    pub fn answer(&self, sale: &Sale, parts: &Parts, poll_load: u32) -> Answer {
         let read_model = sale.read_model();
         let time = sale.best_time();
-        // A sale whose ledger can't be asked shows as paused: its reservations would only wait.
-        let phase = match read_model.phase(time) {
-            Phase::Open | Phase::SoldOut if sale.is_unavailable() => Phase::Paused,
-            phase => phase,
-        };
-        let poll_after_ms = poll_after_ms(phase, read_model.controls.opens - time);
+        let phase = shown_phase(sale, &read_model, time);
+        let poll_after_ms = poll_after_ms(phase, read_model.controls.opens - time, poll_load);
         let mut pages = self.by_sale.borrow_mut();
         let page = match pages.get_mut(&sale.id) {
             Some(p)
@@ -71,8 +89,63 @@ impl Pages {
         if page.cached.0 != time {
             page.cached = (time, [&page.head[..], rfc3339(time).as_bytes(), b"\"}"].concat().into());
         }
-        respond::cached(page.cached.1.clone(), Some(&page.etag), parts.headers.get(IF_NONE_MATCH))
+        respond::cached(page.cached.1.clone(), &page.etag, parts.headers.get(IF_NONE_MATCH))
     }
+
+    /// `GET /v1/sales`
+    pub fn list(&self, sales: &Sales, parts: &Parts, gzip: &GzipCache, now: Instant) -> Answer {
+        let listed = |sale: Arc<Sale>| {
+            let read_model = sale.read_model();
+            let phase = shown_phase(&sale, &read_model, sale.best_time());
+            let is_shown = phase != Phase::Closed && read_model.catalogue.definition.sale.listed;
+            is_shown.then_some(Listed { of: read_model, phase })
+        };
+        let of: Vec<Listed> = sales.all().into_iter().filter_map(listed).collect();
+        let mut page = self.list.borrow_mut();
+        let ListPage { etag, body, .. } = match &mut *page {
+            Some(page) if page.of == of => page,
+            page => page.insert(ListPage::new(of)),
+        };
+        gzip.answer(parts, etag, now, || body.clone())
+    }
+}
+
+impl ListPage {
+    fn new(of: Vec<Listed>) -> Self {
+        let view = |sale: &Listed| {
+            let (terms, controls) = (&sale.of.catalogue.definition.sale, sale.of.controls);
+            let listed = ListedSale {
+                id: terms.id.clone(),
+                name: terms.name.clone(),
+                phase: sale.phase,
+                opens_at: rfc3339(controls.opens),
+                closes_at: rfc3339(controls.closes),
+            };
+            (controls.opens, listed)
+        };
+        let mut sales: Vec<_> = of.iter().map(view).collect();
+        sales.sort_by(|(opens, a), (other, b)| opens.cmp(other).then_with(|| a.id.cmp(&b.id)));
+        sales.truncate(LISTED_MAX);
+        let list = SaleList { sales: sales.into_iter().map(|(_, sale)| sale).collect() };
+        let body = serde_json::to_vec(&list).unwrap_or_default();
+        Self { of, etag: weak_tag(&[&body]), body: body.into() }
+    }
+}
+
+/// The phase that buyers see: a sale whose ledger can't be asked shows as paused, since its reservations would only
+/// wait.
+fn shown_phase(sale: &Sale, read_model: &ReadModel, time: i64) -> Phase {
+    match read_model.phase(time) {
+        Phase::Open | Phase::SoldOut if sale.is_unavailable() => Phase::Paused,
+        phase => phase,
+    }
+}
+
+/// A tag of these bytes, for pages that are also sent compressed.
+pub(super) fn weak_tag(of: &[&[u8]]) -> HeaderValue {
+    let mut hasher = DefaultHasher::new();
+    of.iter().for_each(|bytes| hasher.write(bytes));
+    HeaderValue::try_from(format!("W/\"{:016x}\"", hasher.finish())).unwrap_or(HeaderValue::from_static(""))
 }
 
 impl Page {
@@ -99,13 +172,16 @@ impl Page {
 fn view(read_model: &ReadModel, phase: Phase, poll_after_ms: u64) -> SaleView {
     let definition = &read_model.catalogue.definition;
     let terms = &definition.sale;
-    let product = |index, id: &String, name: &String, price, models: Option<&Vec<String>>| ProductView {
-        id: id.clone(),
-        name: name.clone(),
-        price,
-        availability: read_model.availability(index),
-        models: models.cloned(),
-    };
+    let product =
+        |index, id: &String, name: &String, price, models: Option<&Vec<String>>, meta| ProductView {
+            id: id.clone(),
+            name: name.clone(),
+            price,
+            availability: read_model.availability(index),
+            models: models.cloned(),
+            meta,
+        };
+    let meta = |meta: &Option<Meta>| meta.clone();
     let models = definition.models.iter().enumerate();
     let packages = (definition.models.len()..).zip(&definition.packages);
     #[expect(clippy::cast_precision_loss, reason = "a hold lasts at most a day, and grace an hour")]
@@ -124,73 +200,13 @@ fn view(read_model: &ReadModel, phase: Phase, poll_after_ms: u64) -> SaleView {
         deposit: terms.deposit,
         clock: if read_model.controls.frozen { SaleClock::Frozen } else { SaleClock::Running },
         poll_after_ms,
-        models: models.map(|(index, m)| product(index, &m.id, &m.name, m.price, None)).collect(),
+        meta: meta(&terms.meta),
+        models: models
+            .map(|(index, m)| product(index, &m.id, &m.name, m.price, None, meta(&m.meta)))
+            .collect(),
         packages: packages
-            .map(|(index, p)| product(index, &p.id, &p.name, p.price, p.models.as_ref()))
+            .map(|(index, p)| product(index, &p.id, &p.name, p.price, p.models.as_ref(), meta(&p.meta)))
             .collect(),
         server_time: String::new(),
     }
-}
-
-/// The filter and page of a store list.
-pub struct StoresWanted {
-    city: Option<String>,
-    only_available: bool,
-    /// Stores on the page, at most.
-    pub(crate) limit: usize,
-    cursor: Option<String>,
-}
-
-impl StoresWanted {
-    /// Parses the query.
-    pub fn read(parts: &Parts) -> Result<Self, Refused> {
-        let [city, available, limit, cursor] = known_query(parts, ["city", "available", "limit", "cursor"])?;
-        let only_available = match available.as_deref() {
-            None | Some("false") => false,
-            Some("true") => true,
-            Some(_) => return Err(wrong("available", "is true or false.")),
-        };
-        let limit = match limit.map(|limit| limit.parse::<usize>()) {
-            None => PAGE,
-            Some(Ok(limit)) if (1..=PAGE_MAX).contains(&limit) => limit,
-            Some(_) => return Err(wrong("limit", &format!("is a number from 1 to {PAGE_MAX}."))),
-        };
-        Ok(Self { city, only_available, limit, cursor })
-    }
-}
-
-fn wrong(name: &str, what: &str) -> Refused {
-    Refused::new(crate::domain::problem::INVALID_REQUEST, format!("{name} {what}"))
-}
-
-/// `GET /v1/sales/{sale}/stores`
-pub fn stores(sale: &Sale, wanted: StoresWanted) -> Result<Answer, Refused> {
-    let StoresWanted { city, only_available, limit, cursor } = wanted;
-    let read_model = sale.read_model();
-    let catalogue = &read_model.catalogue;
-    // A cursor is the last store of the page before: it stays valid when stores are added or removed.
-    let after = match cursor {
-        None => None,
-        Some(id) => Some(
-            catalogue
-                .index_of_id("store", &id)
-                .ok_or_else(|| wrong("cursor", "is not a store of this sale."))?,
-        ),
-    };
-    let mut found = catalogue
-        .stores_in(city.as_deref())
-        .filter(|index| after.is_none_or(|after| *index > after))
-        .filter(|index| !only_available || read_model.availability(*index) != Availability::SoldOut)
-        .take(limit + 1)
-        .map(|index| {
-            let store = catalogue.store_at(index);
-            let (id, name, city) = (store.id.clone(), store.name.clone(), store.city.clone());
-            StoreView { id, name, city, availability: read_model.availability(index) }
-        })
-        .collect::<Vec<_>>();
-    let more = found.len() > limit;
-    found.truncate(limit);
-    let next = found.last().filter(|_| more).map(|store| store.id.clone());
-    let body = serde_json::to_vec(&StorePage { stores: found, next }).unwrap_or_default();
-    Ok(respond::cached(body.into(), None, None))
 }

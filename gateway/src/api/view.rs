@@ -4,6 +4,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::domain::decision::Header;
+use crate::domain::definition::Meta;
+use crate::domain::degrees::Degrees;
 use crate::domain::price::{Price, PriceLine};
 use crate::domain::reservation::{Reservation, State};
 use crate::domain::rfc3339::rfc3339;
@@ -166,6 +168,10 @@ pub struct SaleView {
     pub clock: SaleClock,
     /// When to ask again; clients wait a random half to all of it.
     pub poll_after_ms: u64,
+    /// What apps show besides, as in the definition; left out where it has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>, nullable = false)]
+    pub meta: Option<Meta>,
     /// The models.
     pub models: Vec<ProductView>,
     /// The packages.
@@ -190,13 +196,64 @@ pub struct ProductView {
     /// The models that a package fits; left out: every model.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub models: Option<Vec<String>>,
+    /// What apps show besides, as in the definition; left out where it has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>, nullable = false)]
+    pub meta: Option<Meta>,
+}
+
+/// The sales that are not over.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SaleList {
+    /// By `opens_at`.
+    pub sales: Vec<ListedSale>,
+}
+
+/// A sale on the list.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ListedSale {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// upcoming, or open, paused, sold_out.
+    pub phase: Phase,
+    /// RFC 3339, milliseconds, UTC.
+    #[schema(format = DateTime)]
+    pub opens_at: String,
+    /// RFC 3339, milliseconds, UTC.
+    #[schema(format = DateTime)]
+    pub closes_at: String,
+}
+
+/// The cities that have stores.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct CityList<'a> {
+    /// In the order of their first stores in the definition.
+    pub cities: Vec<CityView<'a>>,
+}
+
+/// A city.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = City)]
+pub struct CityView<'a> {
+    /// Its province; null where the definition has none.
+    #[schema(required)]
+    pub province: Option<&'a str>,
+    /// Its name.
+    pub city: &'a str,
+    /// How many stores it has.
+    pub stores: usize,
+    /// That of the store with the most left.
+    pub availability: Availability,
 }
 
 /// A page of stores.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct StorePage {
-    /// In the definition's order.
-    pub stores: Vec<StoreView>,
+pub struct StorePage<'a> {
+    /// The nearest first with `near`, otherwise in the definition's order. There may be fewer than `limit`, also none,
+    /// before the last page.
+    pub stores: Vec<StoreView<'a>>,
     /// The cursor of the next page; null on the last.
     #[schema(required)]
     pub next: Option<String>,
@@ -205,15 +262,31 @@ pub struct StorePage {
 /// A store.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Store)]
-pub struct StoreView {
+pub struct StoreView<'a> {
     /// Its id.
-    pub id: String,
+    pub id: &'a str,
     /// Its name.
-    pub name: String,
+    pub name: &'a str,
+    /// Its province; null where the definition has none.
+    #[schema(required)]
+    pub province: Option<&'a str>,
     /// Its city.
-    pub city: String,
+    pub city: &'a str,
+    /// Where it is in its city; null where the definition has none.
+    #[schema(required)]
+    pub address: Option<&'a str>,
+    /// Its latitude in degrees; null where the definition has none.
+    #[schema(required, value_type = Option<f64>)]
+    pub lat: Option<Degrees>,
+    /// Its longitude in degrees.
+    #[schema(required, value_type = Option<f64>)]
+    pub lng: Option<Degrees>,
     /// How many pick-up slots are left.
     pub availability: Availability,
+    /// With `near`: metres from that point, over the ground.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub distance_m: Option<u32>,
 }
 
 #[cfg(test)]

@@ -16,10 +16,13 @@ use crate::admit::limits::Limits;
 use crate::api::document::ServedDocument;
 use crate::api::route;
 use crate::api::sales::Pages;
+use crate::api::stores::CityPages;
 use crate::domain::decision::Shed;
+use crate::domain::polling::PollLoad;
 use crate::fleet::membership::Membership;
 use crate::http::cors::Cors;
 use crate::http::drain::Drain;
+use crate::http::gzip::GzipCache;
 use crate::http::peer::{Networks, Peer};
 use crate::http::respond::{Answer, Refused};
 use crate::http::server::{self, ConnectionLimits, Handler, ListenerSettings};
@@ -72,6 +75,8 @@ pub struct WorkerContext {
     pub rates: Arc<Limits>,
     /// Metrics of this gateway.
     pub metrics: Arc<Metrics>,
+    /// How many look at its sales.
+    pub poll_load: Arc<PollLoad>,
     /// This gateway's membership of the fleet.
     pub membership: Arc<Membership>,
 }
@@ -103,6 +108,10 @@ pub struct Worker {
     pub(super) recorder: Arc<Recorder>,
     /// Rendered pages of the sales.
     pub pages: Pages,
+    /// Rendered lists of cities.
+    pub cities: CityPages,
+    /// Compressed pages.
+    pub gzip: GzipCache,
 }
 
 /// Runs a worker on this thread until it has drained and its connections have ended.
@@ -121,6 +130,8 @@ pub fn run(shared: WorkerContext, listener: std::net::TcpListener, drain: Drain)
             refusals: RefCell::default(),
             recorder: shared.metrics.of_worker(),
             pages: Pages::default(),
+            cities: CityPages::default(),
+            gzip: GzipCache::default(),
             redis_connections,
             shared,
         });
@@ -214,8 +225,16 @@ impl Worker {
         })
     }
 
-    /// Counts a call without a token against its client address, unless a service's.
-    pub fn admit_anonymous(&self, peer: &Peer, parts: &Parts, now: Instant) -> Result<(), Refused> {
+    /// Counts a call that needs no token: against its buyer if its token is valid, otherwise against its client
+    /// address. Services are exempt.
+    pub fn admit_open(&self, peer: &Peer, parts: &Parts, now: Instant) -> Result<(), Refused> {
+        if parts.headers.contains_key(AUTHORIZATION)
+            && let Ok(caller) = self.identify(peer, parts, now)
+        {
+            let rates = &self.shared.rates;
+            let counted = || rates.call(caller.sub(), rates.costs().status, now);
+            return if caller.is_service() { Ok(()) } else { counted().map_err(Refused::quota_exceeded) };
+        }
         let client = peer.client(&parts.headers);
         if self.shared.service_addresses.contain(client) {
             return Ok(());

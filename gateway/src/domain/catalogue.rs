@@ -1,11 +1,9 @@
 //! A definition indexed for taps: every item has an index, and one look-up finds the items that fit.
 
-use std::collections::HashMap;
-
 use rustc_hash::FxHashMap;
 
-use crate::domain::definition::{Definition, Store};
-use crate::domain::text::search_key;
+use crate::domain::definition::Definition;
+use crate::domain::stores::StoreIndex;
 
 /// The kinds of items: prefixes of their names.
 const KINDS: [&str; 3] = ["model", "package", "store"];
@@ -20,8 +18,8 @@ pub struct Catalogue {
     items: Vec<Item>,
     /// Indices of models, packages and stores, by id.
     indices: [FxHashMap<String, usize>; 3],
-    /// Indices of the stores of each city, by search key, in the definition's order.
-    cities: HashMap<String, Vec<usize>>,
+    /// The stores, indexed for searches.
+    stores: StoreIndex,
 }
 
 /// An item with a counted stock.
@@ -47,12 +45,8 @@ impl Catalogue {
             };
             items.iter().enumerate().filter_map(of_kind).collect()
         });
-        let first_store = definition.models.len() + definition.packages.len();
-        let mut cities: HashMap<String, Vec<usize>> = HashMap::new();
-        for (i, store) in definition.stores.iter().enumerate() {
-            cities.entry(search_key(&store.city)).or_default().push(first_store + i);
-        }
-        Self { definition, revision, items, indices, cities }
+        let stores = StoreIndex::new(&definition.stores);
+        Self { definition, revision, items, indices, stores }
     }
 
     /// All items by index.
@@ -65,7 +59,8 @@ impl Catalogue {
         &self.items[..self.first_store()]
     }
 
-    fn first_store(&self) -> usize {
+    /// The index of the first store among all items.
+    pub fn first_store(&self) -> usize {
         self.definition.models.len() + self.definition.packages.len()
     }
 
@@ -89,18 +84,14 @@ impl Catalogue {
         names.chain(stores.iter().map(|s| &s.name)).nth(index).map(String::as_str)
     }
 
-    /// Indices of all stores, or of those in a city, in the definition's order. The comparison
-    /// ignores case, kinds of white space and the composition of accents.
-    pub fn stores_in(&self, city: Option<&str>) -> impl Iterator<Item = usize> + '_ {
-        let first = self.first_store();
-        let all = if city.is_none() { first..self.items.len() } else { 0..0 };
-        let some = city.and_then(|city| self.cities.get(&search_key(city))).map_or(&[][..], Vec::as_slice);
-        all.chain(some.iter().copied())
+    /// The stores, indexed for searches.
+    pub fn stores(&self) -> &StoreIndex {
+        &self.stores
     }
 
-    /// The store at an index from [`Self::stores_in`].
-    pub fn store_at(&self, index: usize) -> &Store {
-        &self.definition.stores[index - self.first_store()]
+    /// The index of an item among the stores; `None`: it is a model or a package.
+    pub fn store_of(&self, index: usize) -> Option<usize> {
+        index.checked_sub(self.first_store())
     }
 
     /// Indices of a model, its packages and a store, if there is one, in this order; `None` for an item that does

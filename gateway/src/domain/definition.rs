@@ -8,8 +8,10 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use crate::domain::degrees::Degrees;
 use crate::domain::duration::DurationText;
 use crate::domain::text;
+pub use meta::{META_BYTES_MAX, Meta};
 use rules::DefinitionSource;
 
 mod check;
@@ -17,6 +19,7 @@ mod encoding;
 mod header;
 mod json;
 mod load;
+mod meta;
 mod node;
 mod rules;
 mod stores;
@@ -88,6 +91,12 @@ pub struct Terms {
     /// Until then buyers can change what is confirmed, too; `None`: they can't. Always after `opens_at`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub configure_until: Option<Timestamp>,
+    /// Whether the list of sales shows it. Written only where it is false: older gateways do not know it.
+    #[serde(skip_serializing_if = "is_true")]
+    pub listed: bool,
+    /// What apps show besides.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub meta: Option<Meta>,
 }
 
 /// A model: the main item of a reservation.
@@ -102,6 +111,9 @@ pub struct Model {
     /// `None`: no limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stock: Option<u64>,
+    /// What apps show besides.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub meta: Option<Meta>,
 }
 
 /// A package that can be added to a model.
@@ -119,6 +131,9 @@ pub struct Package {
     /// Ids of models that it fits; `None`: every model.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub models: Option<Vec<String>>,
+    /// What apps show besides.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub meta: Option<Meta>,
 }
 
 /// A store where cars are picked up.
@@ -133,6 +148,18 @@ pub struct Store {
     /// Pick-up slots; `None`: no limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub capacity: Option<u64>,
+    /// The province that buyers search by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub province: Option<String>,
+    /// Where it is in its city.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// Its latitude; there with `lng` only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lat: Option<Degrees>,
+    /// Its longitude.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lng: Option<Degrees>,
 }
 
 /// One mistake in a definition, with its location.
@@ -153,15 +180,19 @@ impl Definition {
         models.chain(packages).chain(stores)
     }
 
-    /// Names and cities that this version would refuse or normalise, each with its item.
+    /// Names and places that this version would refuse or normalise, each with its item.
     pub fn odd_texts(&self) -> impl Iterator<Item = (String, &str)> {
         let Self { sale, models, packages, stores } = self;
         let names = std::iter::once(("the sale's name".to_owned(), sale.name.as_str()))
             .chain(models.iter().map(|m| (format!("the name of model:{}", m.id), m.name.as_str())))
             .chain(packages.iter().map(|p| (format!("the name of package:{}", p.id), p.name.as_str())))
             .chain(stores.iter().flat_map(|s| {
-                [("name", &s.name), ("city", &s.city)]
-                    .map(|(what, text)| (format!("the {what} of store:{}", s.id), text.as_str()))
+                let texts =
+                    [("name", Some(&s.name)), ("city", Some(&s.city)), ("province", s.province.as_ref())];
+                let texts = texts.into_iter().chain([("address", s.address.as_ref())]);
+                texts.filter_map(|(what, text)| {
+                    Some((format!("the {what} of store:{}", s.id), text?.as_str()))
+                })
             }));
         names.filter(|(_, text)| text::forbidden(text).is_some() || text::normalised(text) != *text)
     }
@@ -189,6 +220,11 @@ impl fmt::Display for Mistake {
         }
         out.write_str(&self.what)
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+fn is_true(value: &bool) -> bool {
+    *value
 }
 
 fn duration_text<S: Serializer>(ms: &u64, serializer: S) -> Result<S::Ok, S::Error> {

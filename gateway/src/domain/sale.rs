@@ -1,4 +1,4 @@
-//! The public state of a sale at one moment: phase, availability, poll interval.
+//! The public state of a sale at one moment: phase, availability.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -61,8 +61,8 @@ impl SaleControls {
     }
 }
 
-/// The stock level that buyers see.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+/// The stock level that buyers see, the best first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Availability {
     /// More than a tenth is free, or there is no limit.
@@ -74,6 +74,15 @@ pub enum Availability {
 }
 
 impl Availability {
+    /// As JSON has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::InStock => "in_stock",
+            Self::Low => "low",
+            Self::SoldOut => "sold_out",
+        }
+    }
+
     /// The level of an item with this total (`None`: no limit) and this free stock.
     ///
     /// ```
@@ -88,19 +97,6 @@ impl Availability {
             Some(total) if free.saturating_mul(10) <= total => Self::Low,
             Some(_) => Self::InStock,
         }
-    }
-}
-
-/// The poll interval for apps in ms: long while the opening is far away, one second around it.
-/// Clients spread their polls over half to all of it.
-pub fn poll_after_ms(phase: Phase, until_open_ms: i64) -> u64 {
-    match phase {
-        Phase::Upcoming if until_open_ms > 600_000 => 60_000,
-        Phase::Upcoming if until_open_ms > 60_000 => 10_000,
-        Phase::Upcoming if until_open_ms > 10_000 => 3_000,
-        Phase::Upcoming | Phase::Open => 1_000,
-        Phase::Paused | Phase::SoldOut => 5_000,
-        Phase::Closed => 60_000,
     }
 }
 

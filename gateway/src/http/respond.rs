@@ -229,22 +229,26 @@ pub fn stream(
 }
 
 /// 200 or 304 with JSON that may be cached for a second.
-pub fn cached(body: Bytes, etag: Option<&HeaderValue>, if_none_match: Option<&HeaderValue>) -> Answer {
-    let matches = |etag: &HeaderValue| {
-        if_none_match.and_then(|v| v.to_str().ok()).is_some_and(|list| {
-            list.split(',')
-                .map(|tag| tag.trim().trim_start_matches("W/"))
-                .any(|tag| tag == etag || tag == "*")
-        })
-    };
-    let mut answer = if etag.is_some_and(matches) {
-        response(StatusCode::NOT_MODIFIED, empty(Outcome::NOT_MODIFIED), [(CACHE_CONTROL, FOR_A_SECOND)])
-    } else {
-        json(Outcome::OK, body, FOR_A_SECOND)
-    };
-    if let Some(etag) = etag {
-        answer.headers_mut().insert(ETAG, etag.clone());
+pub fn cached(body: Bytes, etag: &HeaderValue, if_none_match: Option<&HeaderValue>) -> Answer {
+    not_modified(etag, if_none_match).unwrap_or_else(|| fresh(body, etag))
+}
+
+/// 304 if the client has what this tag is of.
+pub fn not_modified(etag: &HeaderValue, if_none_match: Option<&HeaderValue>) -> Option<Answer> {
+    fn opaque(tag: &[u8]) -> &[u8] {
+        tag.strip_prefix(b"W/").unwrap_or(tag)
     }
+    let mut list = if_none_match?.to_str().ok()?.split(',').map(str::trim);
+    list.any(|tag| tag == "*" || opaque(tag.as_bytes()) == opaque(etag.as_bytes())).then(|| {
+        let body = empty(Outcome::NOT_MODIFIED);
+        response(StatusCode::NOT_MODIFIED, body, [(CACHE_CONTROL, FOR_A_SECOND), (ETAG, etag.clone())])
+    })
+}
+
+/// 200 with JSON that may be cached for a second.
+pub fn fresh(body: Bytes, etag: &HeaderValue) -> Answer {
+    let mut answer = json(Outcome::OK, body, FOR_A_SECOND);
+    answer.headers_mut().insert(ETAG, etag.clone());
     answer
 }
 

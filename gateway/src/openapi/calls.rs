@@ -5,7 +5,9 @@ use serde_json::json;
 use utoipa::openapi::Required;
 
 use crate::api::bodies::{AmendRequest, ConfirmRequest, ReserveRequest};
-use crate::api::view::{ReservationList, ReservationView, SaleView, StorePage, TimeView};
+use crate::api::view::{
+    CityList, ReservationList, ReservationView, SaleList, SaleView, StorePage, StoreView, TimeView,
+};
 use crate::domain::operator_action::{LIMITS_EFFECT, OperatorAction, RESTOCK_EFFECT};
 use crate::domain::problem;
 use crate::manage::audit::AuditReport;
@@ -67,6 +69,16 @@ pub(crate) fn public_calls() -> Vec<Call> {
         .named_json("OpenApi", "The document.", examples::open_api())
         .or_not_modified("The document has not changed."),
         open(
+            ("sales", "listSales"),
+            "/v1/sales",
+            (
+                "The sales that are not over",
+                "Cacheable for a second. Sales with `listed = false` are left out; at most 1,000 are shown.",
+            ),
+        )
+        .json::<SaleList>("The sales, by `opens_at`.", examples::sales())
+        .or_not_modified("The list has not changed."),
+        open(
             ("sales", "getSale"),
             "/v1/sales/{sale}",
             (
@@ -77,17 +89,39 @@ pub(crate) fn public_calls() -> Vec<Call> {
         .json::<SaleView>("The sale.", examples::sale())
         .or_not_modified("Nothing but `server_time` has changed."),
         open(
+            ("sales", "listCities"),
+            "/v1/sales/{sale}/cities",
+            ("The cities that have stores", "Cacheable for a second. In the order of their first stores in the definition."),
+        )
+        .json::<CityList<'_>>("The cities.", examples::cities())
+        .or_not_modified("No city has another availability."),
+        open(
             ("sales", "listStores"),
             "/v1/sales/{sale}/stores",
-            ("A page of the stores", "In the definition's order."),
+            (
+                "A page of the stores",
+                "Cacheable for a second. The filters apply together. A query does a bounded amount of work: a page may have fewer stores than `limit`, also none, before the last one; `next` continues it.",
+            ),
         )
         .query(&[
             ("city", "Only stores of this city; case, kind of white space and decomposed accents are ignored."),
+            ("province", "Only stores of this province, compared in the same way."),
+            ("q", "Only stores with this text in their name or address, compared in the same way."),
+            ("near", "`LAT,LNG` in degrees: the nearest first, each with `distance_m`. Stores without coordinates are left out."),
             ("available", "`true`: only stores with slots left."),
             ("limit", "Stores on the page, 1 to 500; 50 if left out."),
-            ("cursor", "`next` of the page before."),
+            ("cursor", "`next` of the page before, with the same other parameters."),
         ])
-        .json::<StorePage>("The page.", examples::stores()),
+        .json::<StorePage<'_>>("In the definition's order, or by distance.", examples::stores())
+        .or_not_modified("The page has not changed."),
+        open(
+            ("sales", "getStore"),
+            "/v1/sales/{sale}/stores/{store}",
+            ("A store", "Cacheable for a second."),
+        )
+        .json::<StoreView<'_>>("The store.", examples::store())
+        .or_not_modified("The store has not changed.")
+        .or(&[problem::STORE_NOT_FOUND]),
         call(
             ("reservations", "reserve"),
             Method::POST,

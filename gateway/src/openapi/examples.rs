@@ -41,14 +41,38 @@ pub(crate) fn sale() -> Value {
     })
 }
 
-pub(crate) fn stores() -> Value {
-    let store = json!({
+pub(crate) fn sales() -> Value {
+    let sale = json!({
+        "id": "national-good-car",
+        "name": "National Good Car",
+        "phase": "open",
+        "opens_at": "2026-11-09T12:00:00.000Z",
+        "closes_at": "2026-11-11T16:00:00.000Z",
+    });
+    json!({"sales": [sale]})
+}
+
+pub(crate) fn cities() -> Value {
+    json!({"cities": [{"province": "Guangdong", "city": "Guangzhou", "stores": 41, "availability": "in_stock"}]})
+}
+
+pub(crate) fn store() -> Value {
+    json!({
         "id": "gz-0001",
         "name": "Guangzhou Tianhe",
+        "province": "Guangdong",
         "city": "Guangzhou",
+        "address": "1 Tianhe Road",
+        "lat": 23.1357,
+        "lng": 113.3272,
         "availability": "in_stock",
-    });
-    json!({"stores": [store], "next": "gz-0001"})
+    })
+}
+
+pub(crate) fn stores() -> Value {
+    let mut nearest = store();
+    nearest["distance_m"] = json!(1_240);
+    json!({"stores": [nearest], "next": null})
 }
 
 pub(crate) fn tap() -> Value {

@@ -14,6 +14,7 @@ pub(crate) fn path_parameter(path: &str, name: &str) -> Value {
     let about = match name {
         "sale" => "A sale's id.",
         "id" => "A reservation's id.",
+        "store" => "A store's id.",
         "sub" => "The buyer: the `sub` of its tokens, percent-encoded.",
         _ => "The last part of a problem's `type`.",
     };
@@ -59,7 +60,11 @@ fn example(name: &str) -> Option<Value> {
         "sub" => json!("alice"),
         "name" => json!("sold-out"),
         "Idempotency-Key" => json!("\"7f0c2a9e-1b8d-4e63-9a55-d2b1c6a8f043\""),
+        "store" => json!("gz-0001"),
         "city" => json!("guangzhou"),
+        "province" => json!("guangdong"),
+        "q" => json!("tianhe"),
+        "near" => json!("23.13,113.33"),
         "cursor" => json!("gz-0001"),
         "wait" => json!("25s"),
         "from" => json!("3-0/2~AAECAwQFBgcICQoLDA0ODw"),

@@ -16,6 +16,9 @@ pub(crate) fn parameter_schema(path: &str, name: &str) -> ObjectBuilder {
         "id" => text.pattern(Some("^[A-Za-z0-9_-]{32}$")),
         "Idempotency-Key" => text.pattern(Some(r#"^([!#-~][!-~]{0,63}|"[!#-\[\]-~]{1,64}")$"#)),
         "available" => ObjectBuilder::new().schema_type(Type::Boolean),
+        "store" => text.pattern(Some("^[A-Za-z0-9._-]{1,64}$")),
+        "city" | "province" | "q" => text.max_length(Some(100)),
+        "near" => text.pattern(Some(r"^-?[0-9]{1,2}(\.[0-9]{1,9})?,-?[0-9]{1,3}(\.[0-9]{1,9})?$")),
         "cursor" => text.pattern(Some("^[A-Za-z0-9._-]{1,64}$")),
         "from" => text.pattern(Some("^(0-0|[1-9][0-9]{0,18}-0(/[1-9][0-9]{0,8})?~[A-Za-z0-9_-]{8,94})$")),
         "wait" => text.pattern(Some("^([1-5]?[0-9]|60)s$")),
@@ -67,6 +70,14 @@ pub(crate) fn definition_schema() -> Schema {
         number(price, PRICE_MAX).description(Some("Minor units, written without a fraction."))
     };
     let stock = || number(or_null(Type::Integer), STOCK_MAX).description(Some("null or left out: no limit."));
+    let text_or_null = || SchemaType::from_iter([Type::String, Type::Null]);
+    let degrees = |most: f64| or_null(Type::Number).minimum(Some(-most)).maximum(Some(most));
+    let meta = || {
+        let about = "Passed through to apps; at most 4,096 bytes without white space, and 32 levels.";
+        or_null(Type::Object)
+            .additional_properties(Some(AdditionalProperties::FreeForm(true)))
+            .description(Some(about))
+    };
     let times = || or_null(Type::Integer).minimum(Some(1)).maximum(Some(100));
     let list = |of: ObjectBuilder, most: usize| ArrayBuilder::new().items(of).max_items(Some(most));
 
@@ -85,11 +96,13 @@ pub(crate) fn definition_schema() -> Schema {
         .property("currency", text("^[A-Z]{3}$"))
         .property("deposit", number(or_null(Type::Integer), PRICE_MAX))
         .property("rehearsal", or_null(Type::Boolean))
-        .property("configure_until", until);
+        .property("configure_until", until)
+        .property("listed", or_null(Type::Boolean).description(Some("false: `GET /v1/sales` leaves it out.")))
+        .property("meta", meta());
     let sale = required(sale, &["id", "name", "opens_at", "closes_at", "hold", "currency"]);
     let model = || {
         let model = object().property("id", id()).property("name", words(200));
-        let model = model.property("price", price()).property("stock", stock());
+        let model = model.property("price", price()).property("stock", stock()).property("meta", meta());
         required(model, &["id", "name", "price"])
     };
     let models = ArrayBuilder::new()
@@ -102,7 +115,11 @@ pub(crate) fn definition_schema() -> Schema {
         .property("id", id())
         .property("name", words(200))
         .property("city", words(100))
-        .property("capacity", stock());
+        .property("capacity", stock())
+        .property("province", words(100).schema_type(text_or_null()))
+        .property("address", words(200).schema_type(text_or_null()))
+        .property("lat", degrees(90.0))
+        .property("lng", degrees(180.0).description(Some("Both or neither of `lat` and `lng`.")));
     let store = required(store, &["id", "name", "city"]);
     let nullable = |list: ArrayBuilder| list.schema_type(SchemaType::from_iter([Type::Array, Type::Null]));
     let definition = object()

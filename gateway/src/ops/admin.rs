@@ -42,7 +42,7 @@ use crate::store::scripts::Failure;
 use crate::telemetry::record::{AnswerClass, Connections};
 
 /// A definition with 50,000 stores has some MiB.
-const DEFINITION_MAX: usize = 16 * 1024 * 1024;
+const DEFINITION_MAX: usize = 32 * 1024 * 1024;
 /// The largest number of lines that a client may ask of a live stream: a day.
 const FRAMES_MAX: usize = 86_400;
 /// How long the journal consumer may take to reach a change before the response is sent.

@@ -31,6 +31,7 @@ pub use totals::StoreTotals;
 use crate::domain::catalogue::Catalogue;
 use crate::domain::decision::Header;
 use crate::domain::sale::{Availability, Phase, SaleControls};
+use crate::domain::stores::StoreLevels;
 use crate::projection::acknowledged::AcknowledgementBuffer;
 use crate::projection::tail::Tail;
 use crate::store::keys::Keys;
@@ -145,6 +146,8 @@ pub struct ReadModel {
     pub free: Vec<i64>,
     /// Total of every limited item, by index. Shared, since it rarely changes.
     pub totals: Arc<[Option<i64>]>,
+    /// The levels of the stores that follow from both. Shared, since most changes leave them.
+    pub stores: Arc<StoreLevels>,
     /// Reservations by state: held, confirmed, cancelled, expired.
     pub counts: [u64; 4],
     /// Confirmed count of each model and package, by index.
@@ -162,6 +165,37 @@ impl ReadModel {
     /// The phase at this `TIME`.
     pub fn phase(&self, time: i64) -> Phase {
         self.controls.phase(time, self.models_left)
+    }
+
+    /// The levels of all stores, from the stock and the total of every item by index.
+    pub(crate) fn store_levels(
+        catalogue: &Catalogue,
+        totals: &[Option<i64>],
+        free: &[i64],
+    ) -> Arc<StoreLevels> {
+        let first = catalogue.first_store();
+        let level = |store| Availability::of(totals[first + store], free[first + store]);
+        StoreLevels::new(catalogue.stores(), level).into()
+    }
+
+    /// Sets the free stock of the item at this index.
+    pub(crate) fn set_free(&mut self, place: usize, free: i64) {
+        self.free[place] = free;
+        self.note_level(place);
+    }
+
+    /// Sets the total of the item at this index.
+    pub(crate) fn set_total(&mut self, place: usize, total: i64) {
+        Arc::make_mut(&mut self.totals)[place] = Some(total);
+        self.note_level(place);
+    }
+
+    fn note_level(&mut self, place: usize) {
+        let Some(store) = self.catalogue.store_of(place) else { return };
+        let level = self.availability(place);
+        if self.stores.of(store) != level {
+            Arc::make_mut(&mut self.stores).set(self.catalogue.stores(), store, level);
+        }
     }
 
     /// Computes the derived fields.

@@ -1,6 +1,7 @@
 //! Reads a sale at one sequence, in one step.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use redis::Value;
 use redis::aio::ConnectionLike;
@@ -154,13 +155,14 @@ impl Snapshot {
             number.ok_or_else(|| no_number(key, &item.name))
         };
         let free = |item: &Item| number(item, &self.stock, keys.stock());
-        let free = catalogue.items().iter().map(free).collect::<Result<_, Refusal>>()?;
+        let free = catalogue.items().iter().map(free).collect::<Result<Vec<_>, Refusal>>()?;
         let total = |item: &Item| item.limited.then(|| number(item, &self.totals, keys.totals())).transpose();
-        let totals = catalogue.items().iter().map(total).collect::<Result<_, Refusal>>()?;
+        let totals: Arc<[_]> = catalogue.items().iter().map(total).collect::<Result<_, Refusal>>()?;
         Ok(ReadModel {
             sequence: self.header.sequence,
             controls: self.controls(),
             grace_ms: self.number("grace"),
+            stores: ReadModel::store_levels(&catalogue, &totals, &free),
             free,
             totals,
             counts: self.counts(),

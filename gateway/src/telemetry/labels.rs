@@ -12,10 +12,16 @@ label! {
     Problem "problem",
     /// `/openapi.json`
     Document "document",
+    /// The list of sales.
+    Sales "sales",
     /// A sale.
     Sale "sale",
+    /// The cities of its stores.
+    Cities "cities",
     /// Its stores.
     Stores "stores",
+    /// One of them.
+    Store "store",
     /// A new reservation: the tap.
     Reserve "reserve",
     /// The caller's own reservations.

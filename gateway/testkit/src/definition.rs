@@ -68,11 +68,15 @@ pub fn white() -> Value {
 /// Writes a definition as `NAME.toml` with its stores beside it, as operators keep it; the TOML file's path.
 pub fn write(definition: &Value, folder: &Path, name: &str) -> Result<PathBuf, Failed> {
     let mut definition = definition.clone();
-    let mut rows = "id,name,city,capacity\n".to_owned();
+    let columns = ["id", "name", "city", "capacity", "province", "address", "lat", "lng"];
+    let mut rows = columns.join(",") + "\n";
     for store in definition["stores"].as_array().into_iter().flatten() {
-        let capacity = store["capacity"].as_u64().map(|capacity| capacity.to_string()).unwrap_or_default();
-        let text = |field: &str| store[field].as_str().unwrap_or_default().to_owned();
-        rows += &format!("{},{},{},{capacity}\n", text("id"), text("name"), text("city"));
+        let field = |column: &&str| match &store[*column] {
+            Value::Null => String::new(),
+            Value::String(text) => text.clone(),
+            number => number.to_string(),
+        };
+        rows += &(columns.iter().map(field).collect::<Vec<_>>().join(",") + "\n");
     }
     let stores = format!("{name}-stores.csv");
     definition["stores"] = json!({"file": stores});

@@ -14,5 +14,7 @@ pub mod public;
 pub mod request_ids;
 pub mod reservation;
 pub mod reserve;
+pub mod sales;
 pub mod serve;
 pub mod smoke;
+pub mod stores;

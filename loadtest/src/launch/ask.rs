@@ -24,7 +24,7 @@ pub(super) struct PublicSale {
 const CLOCK_READINGS: usize = 12;
 /// A clock that is off by more than this makes tokens that have expired, and reports that fit no log.
 const CLOCK_OFF_MAX: Duration = Duration::from_secs(60);
-/// Some thousand stores: enough that buyers of a large sale do not all want the same few.
+/// Pages of 500: all stores that a sale can have.
 const STORE_PAGES_MAX: usize = 100;
 const PREPARING_TIMEOUT: Duration = Duration::from_secs(10);
 /// A gateway learns of a new sale, or of all when it is started, within a second or so.
@@ -91,9 +91,9 @@ pub(super) async fn read_stores(client: &Client, sale: &str) -> Result<Vec<Store
     let mut stores = Vec::new();
     let mut cursor: Option<String> = None;
     for _ in 0..STORE_PAGES_MAX {
-        let mut path = format!("/v1/sales/{sale}/stores");
+        let mut path = format!("/v1/sales/{sale}/stores?limit=500");
         if let Some(cursor) = &cursor {
-            path = format!("{path}?cursor={}", escaped(cursor));
+            path = format!("{path}&cursor={}", escaped(cursor));
         }
         let page: StorePage = get(client, 0, &path).await?;
         stores.extend(page.stores);

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use gateway::domain::catalogue::Catalogue;
 use gateway::domain::definition::{
-    Definition, MODELS_MAX, Mistake, PACKAGES_MAX, PRICE_MAX, STOCK_MAX, STORES_MAX,
+    Definition, META_BYTES_MAX, MODELS_MAX, Meta, Mistake, PACKAGES_MAX, PRICE_MAX, STOCK_MAX, STORES_MAX,
 };
 use serde_json::Value;
 
@@ -69,12 +69,18 @@ pub(super) fn holds(definition: Definition) {
     let mut unique = |kind: &str, id: &str| assert!(ids.insert(format!("{kind}:{id}")), "{kind}:{id} twice");
     let (price, stock) =
         (|n: u64| assert!(n <= PRICE_MAX), |n: Option<u64>| assert!(n.is_none_or(|n| n <= STOCK_MAX)));
+    let meta = |meta: &Option<Meta>| {
+        let bytes = meta.as_ref().map_or(0, |meta| serde_json::to_string(meta).unwrap_or_default().len());
+        assert!(bytes <= META_BYTES_MAX, "{bytes} bytes of meta");
+    };
+    meta(&sale.meta);
     for model in models {
         unique("model", &model.id);
         item(&model.id);
         words(&model.name, 200);
         price(model.price);
         stock(model.stock);
+        meta(&model.meta);
     }
     for package in packages {
         unique("package", &package.id);
@@ -82,6 +88,7 @@ pub(super) fn holds(definition: Definition) {
         words(&package.name, 200);
         price(package.price);
         stock(package.stock);
+        meta(&package.meta);
         for fits in package.models.iter().flatten() {
             assert!(models.iter().any(|model| model.id == *fits), "{fits:?} is not a model");
         }
@@ -91,6 +98,9 @@ pub(super) fn holds(definition: Definition) {
         item(&store.id);
         words(&store.name, 200);
         words(&store.city, 100);
+        store.province.iter().for_each(|province| words(province, 100));
+        store.address.iter().for_each(|address| words(address, 200));
+        assert_eq!(store.lat.is_some(), store.lng.is_some());
         stock(store.capacity);
     }
 

@@ -11,11 +11,13 @@ use crate::domain::definition::rules::{self, DefinitionSource, RuleResult};
 use crate::domain::definition::table::Table;
 use crate::domain::definition::{
     Definition, MODELS_MAX, Mistake, Model, PACKAGES_MAX, PRICE_MAX, Package, STOCK_MAX, STORES_MAX, Store,
-    Terms,
+    Terms, meta,
 };
 
 const NAME_CHARS_MAX: usize = 200;
-const CITY_CHARS_MAX: usize = 100;
+/// Of a city and of a province.
+const PLACE_CHARS_MAX: usize = 100;
+const ADDRESS_CHARS_MAX: usize = 200;
 const HOLD_MS: RangeInclusive<u64> = 1_000..=24 * 3_600_000;
 const GRACE_MS: RangeInclusive<u64> = 0..=3_600_000;
 const GRACE_MS_DEFAULT: u64 = 60_000;
@@ -25,10 +27,10 @@ const ATTEMPTS_DEFAULT: u32 = 5;
 const TIMES_MAX: u32 = 100;
 /// The keys of `[sale]`, of a model, a package and a store.
 const TERMS: &str = "id, name, opens_at, closes_at, hold, grace, per_buyer, attempts, currency, deposit, rehearsal, \
-     configure_until";
-const MODEL: &str = "id, name, price, stock";
-const PACKAGE: &str = "id, name, price, stock, models";
-const STORE: &str = "id, name, city, capacity";
+     configure_until, listed, meta";
+const MODEL: &str = "id, name, price, stock, meta";
+const PACKAGE: &str = "id, name, price, stock, models, meta";
+const STORE: &str = "id, name, city, capacity, province, address, lat, lng";
 
 /// Checks the tree; all mistakes, with those found before.
 pub(super) fn check(
@@ -52,6 +54,7 @@ fn definition(root: &Node<'_>, source: DefinitionSource, mistakes: &Mistakes) ->
         name: table.needed("name", name),
         price: table.needed("price", price),
         stock: table.may("stock", stock),
+        meta: meta::read(table),
     });
     let known = model_ids(&root);
     let packages = list(&root, "package", 0..=PACKAGES_MAX, PACKAGE, |table| Package {
@@ -60,13 +63,9 @@ fn definition(root: &Node<'_>, source: DefinitionSource, mistakes: &Mistakes) ->
         price: table.needed("price", price),
         stock: table.may("stock", stock),
         models: table.field("models").map(|field| fits(table, field, &known)),
+        meta: meta::read(table),
     });
-    let stores = list(&root, "stores", 0..=STORES_MAX, STORE, |table| Store {
-        id: table.needed("id", rules::item_id),
-        name: table.needed("name", name),
-        city: table.needed("city", |value| rules::words(value, CITY_CHARS_MAX, source)),
-        capacity: table.may("capacity", stock),
-    });
+    let stores = list(&root, "stores", 0..=STORES_MAX, STORE, |table| store(table, source));
     Some(Definition { sale: sale?, models, packages, stores })
 }
 
@@ -106,7 +105,29 @@ fn terms(root: &Table<'_, '_>, name: impl Fn(&RawValue<'_>) -> RuleResult<String
         deposit: table.may("deposit", price).unwrap_or(0),
         rehearsal: table.may("rehearsal", rules::boolean).unwrap_or(false),
         configure_until: table.may("configure_until", later),
+        listed: table.may("listed", rules::boolean).unwrap_or(true),
+        meta: meta::read(&table),
     })
+}
+
+fn store(table: &Table<'_, '_>, source: DefinitionSource) -> Store {
+    let words = |chars_max| move |value: &RawValue<'_>| rules::words(value, chars_max, source);
+    for (key, other) in [("lat", "lng"), ("lng", "lat")] {
+        if table.field(key).is_none() && table.field(other).is_some() {
+            let what = format!("`{key}` is missing; `{other}` is there");
+            table.mistakes.missing(table.place, table.way, what);
+        }
+    }
+    Store {
+        id: table.needed("id", rules::item_id),
+        name: table.needed("name", words(NAME_CHARS_MAX)),
+        city: table.needed("city", words(PLACE_CHARS_MAX)),
+        capacity: table.may("capacity", stock),
+        province: table.may("province", words(PLACE_CHARS_MAX)),
+        address: table.may("address", words(ADDRESS_CHARS_MAX)),
+        lat: table.may("lat", |value| rules::degrees(value, 90)),
+        lng: table.may("lng", |value| rules::degrees(value, 180)),
+    }
 }
 
 /// The models that a package fits.

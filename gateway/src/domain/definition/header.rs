@@ -6,35 +6,46 @@ use crate::domain::nearest::closest;
 /// The most columns of a wrong header that a message shows.
 const SHOWN_MAX: usize = 20;
 
-/// The expected names in the order of the header, each once.
+/// The names in the order of the header, each once: all `needed` ones, and any `optional` ones.
 ///
 /// # Errors
 ///
 /// What was found and what was expected, column by column.
-pub(super) fn read<'k>(header: &csv::ByteRecord, known: &[&'k str]) -> Result<Vec<&'k str>, String> {
+pub(super) fn read<'k>(
+    header: &csv::ByteRecord,
+    needed: &[&'k str],
+    optional: &[&'k str],
+) -> Result<Vec<&'k str>, String> {
     let found: Vec<_> = header.iter().map(String::from_utf8_lossy).collect();
+    let known = || needed.iter().chain(optional);
     let columns: Vec<_> =
-        found.iter().filter_map(|name| known.iter().find(|known| *known == name).copied()).collect();
-    let missing: Vec<_> = known.iter().filter(|name| !columns.contains(name)).copied().collect();
-    if missing.is_empty() && found.len() == known.len() {
+        found.iter().filter_map(|name| known().find(|known| *known == name).copied()).collect();
+    let absent: Vec<_> = known().filter(|name| !columns.contains(name)).copied().collect();
+    let missing: Vec<_> = needed.iter().filter(|name| absent.contains(name)).copied().collect();
+    if missing.is_empty() && columns.len() == found.len() && found.len() + absent.len() == known().count() {
         return Ok(columns);
     }
     if let [only] = &found[..]
         && let Some(other) = only.chars().find(|char| [';', '\t', '|'].contains(char))
     {
-        let (columns, only) = (known.join(","), shortened(only));
+        let (columns, only) = (needed.join(","), shortened(only));
         return Err(format!(
             "expected {columns}; found {only:?}: separate columns by commas, not by {other:?}"
         ));
     }
-    let mut what = format!("expected the columns {}; found {}", known.join(", "), found.len());
+    let mut what = format!(
+        "expected the columns {}, and possibly {}; found {}",
+        needed.join(", "),
+        optional.join(", "),
+        found.len()
+    );
     for (n, name) in found.iter().enumerate().take(SHOWN_MAX) {
         what += if n == 0 { ": " } else { ", " };
         what += &format!("{:?}", shortened(name));
         if found[..n].contains(name) {
             what += " (again)";
-        } else if !known.contains(&&**name) {
-            what += &match closest(name, &missing) {
+        } else if !known().any(|known| known == name) {
+            what += &match closest(name, &absent) {
                 Some(meant) => format!(" (unknown; is {meant} meant?)"),
                 None => " (unknown)".to_owned(),
             };

@@ -14,8 +14,8 @@ use crate::domain::definition::{Definition, Mistake, encoding, rules, stores, to
 
 const PATH_CHARS_MAX: usize = 1_000;
 const TOML_BYTES_MAX: u64 = 4 << 20;
-/// Enough for 50,000 stores with the longest allowed names.
-const CSV_BYTES_MAX: u64 = 64 << 20;
+/// Enough for 50,000 stores with the longest allowed texts.
+const CSV_BYTES_MAX: u64 = 128 << 20;
 
 impl Definition {
     /// Reads a TOML file and the CSV file of stores that it names, relative to the TOML file's folder.

@@ -9,6 +9,7 @@ use jiff::civil::DateTime;
 use jiff::{Timestamp, Zoned};
 
 use crate::domain::definition::node::{RawValue, shortened};
+use crate::domain::degrees::Degrees;
 use crate::domain::duration::{self, DurationText};
 use crate::domain::text;
 
@@ -100,6 +101,19 @@ where
     };
     let (from, to) = (range.start(), range.end());
     number.map_or_else(|| expected(format_args!("a whole number from {from} to {to}"), value), Ok)
+}
+
+/// A latitude or longitude of at most so many degrees.
+pub(super) fn degrees(value: &RawValue<'_>, most: u8) -> RuleResult<Degrees> {
+    let number = match value {
+        RawValue::Integer(number) => number.to_string().parse().ok(),
+        RawValue::Number(text) => text.parse().ok(),
+        _ => None,
+    };
+    number.and_then(|number| Degrees::new(number, most)).map_or_else(
+        || expected(format_args!("a number of degrees from -{most} to {most}, such as 23.1291"), value),
+        Ok,
+    )
 }
 
 /// An instant: a TOML date-time, or a JSON text.

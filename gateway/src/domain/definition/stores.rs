@@ -9,6 +9,8 @@ use crate::domain::definition::toml::LineStarts;
 use crate::domain::definition::{encoding, header};
 
 const COLUMNS: [&str; 4] = ["id", "name", "city", "capacity"];
+/// Columns that may be left out; an empty field means the same as none.
+const OPTIONAL: [&str; 4] = ["province", "address", "lat", "lng"];
 
 /// The rows as tables, as in the JSON form. The header decides the order of the columns.
 pub(super) fn read<'a>(bytes: &[u8], file: &'a SourceFile, mistakes: &Mistakes) -> Node<'a> {
@@ -25,10 +27,10 @@ pub(super) fn read<'a>(bytes: &[u8], file: &'a SourceFile, mistakes: &Mistakes) 
         return node(list);
     }
     let Some((place, header)) = header else {
-        mistakes.file(file, format!("is empty; its first line must be {}", COLUMNS.join(",")));
+        mistakes.file(file, empty());
         return node(list);
     };
-    let columns = match header::read(&header, &COLUMNS) {
+    let columns = match header::read(&header, &COLUMNS, &OPTIONAL) {
         Ok(columns) => columns,
         Err(what) => {
             mistakes.wrong(place, &FieldPath::Root, what);
@@ -48,6 +50,10 @@ pub(super) fn read<'a>(bytes: &[u8], file: &'a SourceFile, mistakes: &Mistakes) 
     node(list)
 }
 
+fn empty() -> String {
+    format!("is empty; its first line must be {}[,{}]", COLUMNS.join(","), OPTIONAL.join(","))
+}
+
 /// `columns` are the field names of a row.
 fn store<'a>(
     place: SourcePosition<'a>,
@@ -65,8 +71,12 @@ fn store<'a>(
             );
             continue;
         };
-        let value =
-            if column == "capacity" { capacity(text) } else { RawValue::Text(Cow::Owned(text.to_owned())) };
+        let value = match column {
+            "capacity" => capacity(text),
+            _ if text.is_empty() && OPTIONAL.contains(&column) => RawValue::Null,
+            "lat" | "lng" if text.parse::<f64>().is_ok() => RawValue::Number(text.to_owned()),
+            _ => RawValue::Text(Cow::Owned(text.to_owned())),
+        };
         fields.push(Field { key: Cow::Borrowed(column), place, value: Node { place, value } });
     }
     // A store with an unreadable field would also be reported for lacking it.

@@ -231,7 +231,7 @@ fn json_mistakes_have_pointers() {
             "/sale/closes_at: `closes_at` must be later than `opens_at`",
             "/sale/hold: `hold` must be",
             "/sale/configure_until: `configure_until` must be later than `opens_at`",
-            "/model/1: must be a table with id, name, price, stock",
+            "/model/1: must be a table with id, name, price, stock, meta",
             "/model/2/price: `price` must be a whole number from 0 to 1000000000000, not 1000.0",
             "/model/2/id: the id \"a\" is already taken by /model/0/id",
             "/package/0/x~1y: unknown key `x/y`",
@@ -242,6 +242,49 @@ fn json_mistakes_have_pointers() {
             "/stores/1/id: the id \"z\" is already taken by /stores/0/id",
         ],
     );
+}
+
+#[test]
+fn what_stores_may_have_is_read_and_checked() {
+    let csv = "id,name,city,capacity,province,address,lat,lng\n\
+        gz-1,A,B,1,\u{3000}Guangdong,1 Road,23.12911004,113.264385\n\
+        gz-2,A,B,1,,,,\n\
+        gz-3,A,B,1,,,-90,180\n\
+        gz-4,A,B,1,,,1e1,-0.5\n";
+    let folder = folder(format!("{SALE}{STORES}"), Some(csv.as_bytes()));
+    let stores = Definition::load(&folder.path().join("sale.toml")).unwrap().stores;
+    let at = |n: usize| (stores[n].lat.map(Degrees::value), stores[n].lng.map(Degrees::value));
+    assert_eq!(
+        (stores[0].province.as_deref(), stores[0].address.as_deref()),
+        (Some("Guangdong"), Some("1 Road"))
+    );
+    assert_eq!(at(0), (Some(23.129_11), Some(113.264_385)));
+    assert_eq!(
+        (stores[1].province.as_deref(), stores[1].address.as_deref(), at(1)),
+        (None, None, (None, None))
+    );
+    assert_eq!((at(2), at(3)), ((Some(-90.0), Some(180.0)), (Some(10.0), Some(-0.5))));
+    let long = "x".repeat(201);
+    let csv = format!(
+        "lat,lng,id,name,city,capacity,address\n90.1,0,a,A,B,,\n1,,b,A,B,,\n,1,c,A,B,,\nnorth,nan,d,A,B,,\n0,inf,e,A,B,,{long}\n"
+    );
+    assert_messages(
+        &of_csv(csv.as_bytes()),
+        &[
+            "stores.csv:2: `lat` must be a number of degrees from -90 to 90, such as 23.1291, not 90.1",
+            "stores.csv:3: `lng` is missing; `lat` is there",
+            "stores.csv:4: `lat` is missing; `lng` is there",
+            "stores.csv:5: `lat` must be a number of degrees from -90 to 90, such as 23.1291, not \"north\"",
+            "stores.csv:5: `lng` must be a number of degrees from -180 to 180, such as 23.1291, not nan",
+            "stores.csv:6: `address` must be a text of 1 to 200 characters",
+            "stores.csv:6: `lng` must be a number of degrees",
+        ],
+    );
+    let json = JSON.replace(
+        "5}]}",
+        r#"5}], "stores": [{"id": "a", "name": "A", "city": "B", "province": null, "lat": 1, "lng": "2"}]}"#,
+    );
+    assert_messages(&of_json(&json), &["/stores/0/lng: `lng` must be a number of degrees from -180 to 180"]);
 }
 
 #[test]

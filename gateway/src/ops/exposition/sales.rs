@@ -23,7 +23,8 @@ impl SaleSample {
     fn new(sale: Arc<Sale>, status: &GatewayStatus) -> Self {
         let read_model = sale.read_model();
         let mut stores = StoreTotals::default();
-        read_model.catalogue.stores_in(None).for_each(|index| stores.add(&read_model, index));
+        let catalogue = &read_model.catalogue;
+        (catalogue.first_store()..catalogue.items().len()).for_each(|index| stores.add(&read_model, index));
         Self { time: sale.best_time(), read_model, stores, audited: status.audit_of(&sale), sale }
     }
 

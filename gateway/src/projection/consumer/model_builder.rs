@@ -1,7 +1,6 @@
 //! Builds a read model: reads a sale and applies its journal, entry by entry.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 
 use redis::Value;
 use redis::aio::ConnectionLike;
@@ -168,7 +167,7 @@ fn apply(read_model: &mut ReadModel, entry: &Entry) {
     read_model.counts = entry.counts;
     for (item, left) in entry.stock() {
         if let Some(place) = read_model.catalogue.index_of(item) {
-            read_model.free[place] = left;
+            read_model.set_free(place, left);
         }
     }
     match entry.kind.as_str() {
@@ -180,7 +179,7 @@ fn apply(read_model: &mut ReadModel, entry: &Entry) {
         "restock" => {
             for (item, total) in entry.totals() {
                 if let (Some(place), Total::Of(total)) = (read_model.catalogue.index_of(&item), total) {
-                    Arc::make_mut(&mut read_model.totals)[place] = Some(total);
+                    read_model.set_total(place, total);
                 }
             }
         }

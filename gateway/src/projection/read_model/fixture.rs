@@ -23,12 +23,14 @@ impl Sale {
         };
         let catalogue = Arc::new(Catalogue::new(definition, 1));
         let items = catalogue.items().iter();
+        let totals: Arc<[_]> = items.map(|item| item.limited.then_some(10)).collect();
         let read_model = ReadModel {
             sequence: 1,
             controls,
             grace_ms: 0,
             free: free.to_vec(),
-            totals: items.map(|item| item.limited.then_some(10)).collect(),
+            stores: ReadModel::store_levels(&catalogue, &totals, free),
+            totals,
             counts: [1, 0, 0, 0],
             confirmed: vec![0; catalogue.counted().len()],
             models_left: false,

@@ -73,6 +73,40 @@ async fn calls_without_a_token_count_against_their_address() {
     }
 }
 
+#[tokio::test]
+async fn a_valid_token_counts_open_reads_against_its_buyer() {
+    let redis = Redis::start();
+    let options = ["--limit-address", "1:300", "--limit-buyer", "1:400", "--cost-status", "100"];
+    let gateway = Gateway::start_with(&redis, &options).await;
+    open_for_buyers(&gateway).await;
+    let read =
+        async |path: &str, token: String| send(gateway.request(Method::GET, path).bearer_auth(token)).await;
+    let paths = ["/v1/sales", "/v1/sales/small", "/v1/sales/small/cities", "/v1/sales/small/stores/gz-1"];
+    for path in paths {
+        assert_eq!(read(path, token("alice")).await.status, 200, "{path}");
+    }
+    // What was refused counts, too; the refusal stays.
+    for path in ["/v1/time", "/v1/sales/small/stores", "/problems/sold-out"] {
+        limited(&read(path, token("alice")).await, "buyer", "q=4;w=400", 1);
+    }
+    for _ in 0..4 {
+        assert_eq!(read("/v1/nowhere", token("bob")).await.status, 404);
+    }
+    limited(&read("/v1/time", token("bob")).await, "buyer", "q=4;w=400", 1);
+    // None of it counted for the address, and services are exempt.
+    for _ in 0..20 {
+        assert_eq!(read("/v1/time", service_token()).await.status, 200);
+    }
+    assert_eq!(read("/v1/time", token("carol")).await.status, 200);
+    // A token that is not valid is as none: the read is answered, and counts for the address.
+    for n in 0..3 {
+        assert_eq!(read("/v1/time", format!("{}{n}", token("carol"))).await.status, 200);
+    }
+    limited(&read("/v1/time", format!("{}x", token("carol"))).await, "address", "q=3;w=300", 1);
+    limited(&gateway.get("/v1/time").await, "address", "q=3;w=300", 1);
+    assert_eq!(read("/v1/time", token("carol")).await.status, 200);
+}
+
 /// Opens `small`, and waits for it as a buyer: the page of a sale that is not known yet would cost the address units.
 async fn open_for_buyers(gateway: &Gateway) {
     assert_eq!(apply(gateway, &small()).await.status, 200);

@@ -282,7 +282,7 @@ async fn every_mistake_of_a_definition_is_reported_at_once() {
         let reply = put(SALE, malformed.to_owned(), "application/json").await;
         refused(&reply, 400, "invalid-request", &["pointer", "mistakes"]);
     }
-    let reply = put(SALE, " ".repeat(16 * 1024 * 1024 + 1), "application/json").await;
+    let reply = put(SALE, " ".repeat(32 * 1024 * 1024 + 1), "application/json").await;
     refused(&reply, 413, "body-too-large", &[]);
     let sales = gateway.ops_get("/admin/v1/sales").await;
     assert_eq!(sales.json, json!({"sales": [], "unreadable": []}), "nothing was defined");

@@ -102,6 +102,9 @@ async fn unknown_query_parameters_are_ignored_on_cacheable_reads_and_refused_els
         assert_eq!(sale.header("cache-control"), "public, max-age=1");
         let stores = gateway.get(&format!("{SALE}/stores{query}")).await;
         assert_eq!((stores.status, stores.json["stores"].as_array().unwrap().len()), (200, 3), "{query}");
+        for path in ["/v1/sales", "/v1/sales/small/cities", "/v1/sales/small/stores/gz-1"] {
+            assert_eq!(gateway.get(&format!("{path}{query}")).await.status, 200, "{path}{query}");
+        }
     }
     let some = gateway.get(&format!("{SALE}/stores?_=17&limit=1&utm_source=x")).await;
     assert_eq!(some.json["stores"].as_array().unwrap().len(), 1, "{}", some.text);
@@ -204,7 +207,8 @@ async fn stores_come_in_pages_by_city_and_by_what_is_left() {
     assert_eq!(first.header("cache-control"), "public, max-age=1");
     assert_eq!(
         first.json["stores"][1],
-        json!({"id": "s001", "name": "Store 1", "city": "Guangzhou", "availability": "sold_out"})
+        json!({"id": "s001", "name": "Store 1", "province": null, "city": "Guangzhou", "address": null, "lat": null,
+            "lng": null, "availability": "sold_out"})
     );
     assert_eq!(first.json["stores"][0]["availability"], "in_stock");
 
@@ -307,7 +311,7 @@ async fn every_problem_has_a_page() {
     let redis = Redis::start();
     let gateway = Gateway::start(&redis).await;
     let named = "invalid-request idempotency-key-missing unauthenticated forbidden not-found sale-not-found \
-        reservation-not-found method-not-allowed request-timeout body-too-large uri-too-long unsupported-media-type \
+        reservation-not-found store-not-found method-not-allowed request-timeout body-too-large uri-too-long unsupported-media-type \
         headers-too-large sale-not-open sale-paused sold-out purchase-limit reservation-not-held reservation-changed \
         payment-conflict sale-closed idempotency-key-reused unknown-item quota-exceeded internal \
         temporary-reduced-capacity outcome-unknown definition-locked stock-taken stock-changed";
@@ -332,7 +336,6 @@ async fn wrong_paths_and_methods_are_refused() {
         "/",
         "/v1",
         "/v1/",
-        "/v1/sales",
         "/v1/time/",
         "/v1/sales/small/",
         "/v1/sales/small/reservations/x/refund",
@@ -356,7 +359,10 @@ async fn wrong_paths_and_methods_are_refused() {
         ("/openapi.json", "GET, HEAD"),
         ("/problems/sold-out", "GET, HEAD"),
         (SALE, "GET, HEAD"),
+        ("/v1/sales", "GET, HEAD"),
+        ("/v1/sales/small/cities", "GET, HEAD"),
         ("/v1/sales/small/stores", "GET, HEAD"),
+        ("/v1/sales/small/stores/gz-1", "GET, HEAD"),
         ("/v1/sales/small/reservations", "GET, HEAD, POST"),
         (&reservation, "GET, HEAD, PATCH"),
         (&format!("{reservation}/confirm"), "POST"),

@@ -303,16 +303,16 @@ impl History {
     /// The definition that the sale begins with.
     pub fn definition(&self, sale: &str) -> Definition {
         let named = |id: &str| format!("The {id}");
-        let model = |id: &str, stock| Model { id: id.into(), name: named(id), price: 100, stock };
+        let model = |id: &str, stock| Model { id: id.into(), name: named(id), price: 100, stock, meta: None };
         let package = |id: &str, stock, models: Option<Vec<String>>| Package {
             id: id.into(),
             name: named(id),
             price: 10,
             stock,
             models,
+            meta: None,
         };
-        let store =
-            |id: &str, capacity| Store { id: id.into(), name: named(id), city: "Guangzhou".into(), capacity };
+        let store = |id: &str, capacity| store_in(id.into(), named(id), "Guangzhou", capacity);
         Definition {
             sale: Terms {
                 id: sale.into(),
@@ -327,6 +327,8 @@ impl History {
                 deposit: 1,
                 rehearsal: true,
                 configure_until: self.configure_in.map(|ms| instant(ms).max(instant(self.opens_in) + TICK)),
+                listed: true,
+                meta: None,
             },
             models: vec![model("m1", self.stocks[0]), model("m2", self.stocks[1])],
             packages: vec![
@@ -372,24 +374,27 @@ fn instant(ms: i64) -> Timestamp {
     Timestamp::from_millisecond(START + ms).unwrap()
 }
 
+fn store_in(id: String, name: String, city: &str, capacity: Option<u64>) -> Store {
+    Store { id, name, city: city.into(), capacity, province: None, address: None, lat: None, lng: None }
+}
+
 fn set_stock(definition: &mut Definition, item: &str, stock: Option<u64>) {
     let (kind, id) = item.split_once(':').unwrap();
     let (id, name) = (id.to_owned(), id.to_owned());
     match kind {
         "model" => match definition.models.iter_mut().find(|m| m.id == id) {
             Some(model) => model.stock = stock,
-            None => definition.models.push(Model { id, name, price: 100, stock }),
+            None => definition.models.push(Model { id, name, price: 100, stock, meta: None }),
         },
         "package" => match definition.packages.iter_mut().find(|p| p.id == id) {
             Some(package) => package.stock = stock,
-            None => definition.packages.push(Package { id, name, price: 10, stock, models: None }),
+            None => {
+                definition.packages.push(Package { id, name, price: 10, stock, models: None, meta: None })
+            }
         },
         _ => match definition.stores.iter_mut().find(|s| s.id == id) {
             Some(store) => store.capacity = stock,
-            None => {
-                let city = "Shanghai".into();
-                definition.stores.push(Store { id, name, city, capacity: stock });
-            }
+            None => definition.stores.push(store_in(id, name, "Shanghai", stock)),
         },
     }
 }

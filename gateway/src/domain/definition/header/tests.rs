@@ -3,20 +3,24 @@
 use super::*;
 
 const KNOWN: [&str; 4] = ["id", "name", "city", "capacity"];
+const OPTIONAL: [&str; 2] = ["lat", "lng"];
 
 fn of(names: &[&str]) -> Result<Vec<&'static str>, String> {
-    read(&csv::ByteRecord::from(names.to_vec()), &KNOWN)
+    read(&csv::ByteRecord::from(names.to_vec()), &KNOWN, &OPTIONAL)
 }
 
 #[test]
 fn the_header_decides_the_order() {
     assert_eq!(of(&["id", "name", "city", "capacity"]).unwrap(), KNOWN);
     assert_eq!(of(&["city", "capacity", "id", "name"]).unwrap(), ["city", "capacity", "id", "name"]);
+    let more = ["lng", "city", "capacity", "id", "name", "lat"];
+    assert_eq!(of(&more).unwrap(), more);
+    assert_eq!(of(&more[1..]).unwrap(), more[1..]);
 }
 
 #[test]
 fn a_mistake_lists_the_columns() {
-    let expected = "expected the columns id, name, city, capacity; found ";
+    let expected = "expected the columns id, name, city, capacity, and possibly lat, lng; found ";
     for (names, found) in [
         (
             &["id", "nmae", "city", "capacity"][..],
@@ -26,6 +30,10 @@ fn a_mistake_lists_the_columns() {
         (
             &["id", "name", "city", "capacity", "colour"],
             r#"5: "id", "name", "city", "capacity", "colour" (unknown)"#,
+        ),
+        (
+            &["id", "name", "city", "capacity", "lag", "lng", "lng"],
+            r#"7: "id", "name", "city", "capacity", "lag" (unknown; is lat meant?), "lng", "lng" (again)"#,
         ),
         (
             &["id", "name", "name", "capacity"],

@@ -66,7 +66,7 @@ fn hostile_csv_is_refused() {
     assert_messages(
         &of_csv(b"nmae,id,city,capacity\na,b,c,1\n"),
         &[
-            "stores.csv:1: expected the columns id, name, city, capacity; found 4: \"nmae\" (unknown; is name meant?)",
+            "stores.csv:1: expected the columns id, name, city, capacity, and possibly province, address, lat, lng; found 4: \"nmae\" (unknown; is name meant?)",
         ],
     );
     assert_messages(&of_csv(&[0, 255, b'"', 0]), &["stores.csv:1: "]);

@@ -1,0 +1,85 @@
+//! Unit tests of `stores.rs`.
+
+use hyper::Request;
+use serde_json::json;
+
+use super::*;
+use crate::api::view::{StorePage, StoreView};
+use crate::projection::read_model::Sale;
+
+fn wanted(query: &str) -> Result<StoresWanted, Refused> {
+    let request = Request::builder().uri(format!("/v1/sales/s/stores?{query}"));
+    StoresWanted::read(&request.body(()).unwrap().into_parts().0)
+}
+
+#[test]
+fn the_page_is_the_same_as_serde_makes_it() {
+    let definition = json!({
+        "sale": {"id": "s", "name": "S", "opens_at": "2026-01-01T00:00:00Z", "closes_at": "2100-01-01T00:00:00Z",
+            "hold": "15m", "currency": "CNY"},
+        "model": [{"id": "m", "name": "M", "price": 1}],
+        "stores": [
+            {"id": "a", "name": "\"A\" \\ 天河", "city": "B", "capacity": 10},
+            {"id": "b", "name": "B", "city": "B", "province": "P", "address": "1 \"Road\"", "lat": -0.5, "lng": 113.264_385},
+        ],
+    });
+    let sale = Sale::fixture(&definition.to_string(), &[0, 0, 5], (0, 0));
+    let read_model = sale.read_model();
+    let found = [(1, Some(17)), (0, None)];
+    let page = |next: Option<&str>| {
+        let stores = found.iter().map(|(store, distance_m)| {
+            let of = &read_model.catalogue.definition.stores[*store];
+            StoreView {
+                id: &of.id,
+                name: &of.name,
+                province: of.province.as_deref(),
+                city: &of.city,
+                address: of.address.as_deref(),
+                lat: of.lat,
+                lng: of.lng,
+                availability: read_model.stores.of(*store),
+                distance_m: *distance_m,
+            }
+        });
+        serde_json::to_string(&StorePage { stores: stores.collect(), next: next.map(str::to_owned) }).unwrap()
+    };
+    for next in [None, Some("gz-1")] {
+        assert_eq!(super::page(&read_model, &found, next), page(next));
+    }
+    assert_eq!(super::page(&read_model, &[], None), r#"{"stores":[],"next":null}"#);
+}
+
+#[test]
+fn parameters_are_checked() {
+    for good in [
+        "near=23.1291,113.2644",
+        "near=-90,180",
+        "near=%2B1e1,-0",
+        "near=1,%202",
+        "q=",
+        "q=a&q2=b",
+        &format!("q={}", "x".repeat(100)),
+        "city=&province=&limit=500&available=false&cursor=x",
+    ] {
+        assert!(wanted(good).is_ok(), "{good}");
+    }
+    for bad in [
+        "near=",
+        "near=23.1291",
+        "near=23.1291,",
+        "near=23.1291,113.2644,5",
+        "near=90.1,0",
+        "near=0,-180.5",
+        "near=nan,0",
+        "near=inf,0",
+        "near=N,E",
+        &format!("q={}", "x".repeat(101)),
+        &format!("city={}", "%E5%B9%BF".repeat(101)),
+        &format!("province={}", "x".repeat(101)),
+        "limit=501",
+        "near=1,1&near=1,1",
+    ] {
+        let problem = wanted(bad).err().unwrap();
+        assert!(problem.body().contains("invalid-request"), "{bad}: {}", problem.body());
+    }
+}
