@@ -200,6 +200,19 @@ need_python() {
     fi
 }
 
+# need_npm FOLDER SOURCE: installs into FOLDER what the lock file in SOURCE lists, again when that changes.
+need_npm() {
+    need npm=npm
+    if ! cmp -s "$2/package-lock.json" "$1/package-lock.json"; then
+        mkdir -p "$1"
+        cp "$2"/{package.json,package-lock.json,.npmrc} "$1"
+        if ! (cd "$1" && npm ci --silent --ignore-scripts); then
+            rm "$1/package-lock.json"
+            die 3 "npm could not install what $2/package-lock.json lists"
+        fi
+    fi
+}
+
 # need_live charts|all: installs the chart library of the live page, or also its test tools, as in dashboards/live's lock
 # file. Without npm the gateway is built without charts, and the page reports that.
 need_live() {

@@ -80,7 +80,7 @@ pub fn run(command: Command) -> Result<(), CommandError> {
                 let args = DoctorArgs { unknown_variables: unknown_variables().others, ..args };
                 doctor::run(&config, args).await
             }
-            Command::Openapi => print(&openapi::document()),
+            Command::Openapi { spec, api } => print(&openapi::document(spec, api)),
             Command::Config { common, serve } => print(&Settings::new(&common, Some(&serve)).document()?),
         }
     })?

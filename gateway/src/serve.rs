@@ -14,6 +14,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
 use crate::admit::limits::Limits;
+use crate::api::document::ServedDocument;
 use crate::api::worker::{self, WorkerContext};
 use crate::config::ServeConfig;
 use crate::fleet::membership::Membership;
@@ -21,6 +22,7 @@ use crate::http::connection_caps::ConnectionCaps;
 use crate::http::drain::{Drain, DrainPhase};
 use crate::http::server::{self, ListenerSettings};
 use crate::manage::admin::Admin;
+use crate::openapi;
 use crate::ops::admin::Ops;
 use crate::ops::exposition::{Exposition, ExpositionSources};
 use crate::ops::feed::Feed;
@@ -93,6 +95,7 @@ impl Gateway {
                 caps: Arc::new(ConnectionCaps::new(config.caps)),
             },
             cors: config.cors.clone(),
+            document: ServedDocument::new(openapi::served()),
             service_addresses: config.service_addresses.clone(),
             rates: Arc::new(Limits::new(config.rates)),
             metrics: Arc::new(Metrics::default()),

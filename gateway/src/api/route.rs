@@ -25,6 +25,7 @@ type Calls = &'static [(&'static str, Route)];
 
 const TIME: Calls = &[("GET", Route::Time), ("HEAD", Route::Time)];
 const PROBLEM: Calls = &[("GET", Route::Problem), ("HEAD", Route::Problem)];
+const DOCUMENT: Calls = &[("GET", Route::Document), ("HEAD", Route::Document)];
 const SALE: Calls = &[("GET", Route::Sale), ("HEAD", Route::Sale)];
 const STORES: Calls = &[("GET", Route::Stores), ("HEAD", Route::Stores)];
 const RESERVATIONS: Calls =
@@ -45,6 +46,9 @@ struct Path<'a> {
 }
 
 fn path(text: &str) -> Option<Path<'_>> {
+    if text == "/openapi.json" {
+        return Some(Path { calls: DOCUMENT, name: "", id: "" });
+    }
     let mut rest = Some(text.strip_prefix('/')?);
     // Byte by byte: paths are short, and setting up the fast search of `split` costs more than it saves.
     let mut parts = std::iter::from_fn(|| {
@@ -151,6 +155,10 @@ async fn dispatch(
             let [] = query(parts, [])?;
             anonymous()?;
             explain(path.name)
+        }
+        Route::Document => {
+            anonymous()?;
+            Ok(worker.shared.document.answer(parts))
         }
         Route::Sale => {
             let sale = worker.sale(path.name)?;

@@ -12,6 +12,7 @@ use crate::projection::read_model::{ReadModel, Sale};
 
 /// A reservation as its buyer and services see it.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Reservation)]
 pub struct ReservationView<'a> {
     /// Derived from sale, buyer and `Idempotency-Key`.
     pub id: &'a str,
@@ -35,11 +36,13 @@ pub struct ReservationView<'a> {
     /// The price.
     pub price: Price<'a>,
     /// When it was taken, by the server's clock.
+    #[schema(format = DateTime)]
     pub held_at: String,
     /// When the hold ends, if the sale clock keeps running; null once it is not held any more.
-    #[schema(required)]
+    #[schema(required, format = DateTime)]
     pub expires_at: Option<String>,
     /// The server's clock.
+    #[schema(format = DateTime)]
     pub server_time: String,
 }
 
@@ -117,18 +120,22 @@ pub struct ReservationList<'a> {
     /// In the order in which they were taken.
     pub reservations: Vec<ReservationView<'a>>,
     /// The server's clock.
+    #[schema(format = DateTime)]
     pub server_time: String,
 }
 
 /// The server's clock.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Time)]
 pub struct TimeView {
     /// RFC 3339, milliseconds, UTC.
+    #[schema(format = DateTime)]
     pub server_time: String,
 }
 
 /// A sale.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Sale)]
 pub struct SaleView {
     /// Its id.
     pub id: String,
@@ -137,8 +144,10 @@ pub struct SaleView {
     /// closed > upcoming > paused > sold_out > open.
     pub phase: Phase,
     /// RFC 3339, milliseconds, UTC.
+    #[schema(format = DateTime)]
     pub opens_at: String,
     /// RFC 3339, milliseconds, UTC.
+    #[schema(format = DateTime)]
     pub closes_at: String,
     /// How long a hold lasts.
     pub hold_seconds: f64,
@@ -162,11 +171,13 @@ pub struct SaleView {
     /// The packages.
     pub packages: Vec<ProductView>,
     /// The server's clock. Not part of the `ETag`.
+    #[schema(format = DateTime)]
     pub server_time: String,
 }
 
 /// A model or a package.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Product)]
 pub struct ProductView {
     /// Its id.
     pub id: String,
@@ -193,6 +204,7 @@ pub struct StorePage {
 
 /// A store.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Store)]
 pub struct StoreView {
     /// Its id.
     pub id: String,

@@ -85,6 +85,9 @@ pub struct Terms {
     pub deposit: u64,
     /// Whether load tests may use this sale.
     pub rehearsal: bool,
+    /// Until then buyers can change what is confirmed, too; `None`: they can't. Always after `opens_at`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub configure_until: Option<Timestamp>,
 }
 
 /// A model: the main item of a reservation.

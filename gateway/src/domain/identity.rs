@@ -88,11 +88,17 @@ pub fn buyer_mark(id: &str) -> Option<u64> {
 /// A fingerprint of a request in eleven characters, independent of the order of packages. It only
 /// distinguishes one buyer's requests under one key: a fast hash of 64 bits, stable across
 /// versions, is enough.
-pub fn fingerprint(model: &str, packages: &[impl AsRef<str>], store: &str, accept_partial: bool) -> String {
+pub fn fingerprint(
+    model: &str,
+    packages: &[impl AsRef<str>],
+    store: Option<&str>,
+    accept_partial: bool,
+) -> String {
     let mut sorted: Vec<&str> = packages.iter().map(AsRef::as_ref).collect();
     sorted.sort_unstable();
     let mut hash = SipHasher24::new();
-    for text in [model, store] {
+    // No id is empty.
+    for text in [model, store.unwrap_or_default()] {
         hash.write(text.as_bytes());
         hash.write_u8(0);
     }

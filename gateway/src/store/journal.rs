@@ -26,7 +26,8 @@ use crate::store::scripts::{Failure, Refusal};
 pub struct Entry {
     /// Its sequence; its id is `<sequence>-0`.
     pub sequence: u64,
-    /// `define`, `restock`, `reserve`, `amend`, `confirm`, `cancel`, `expire`, `adopt`, `lost` or an operator action.
+    /// `define`, `restock`, `reserve`, `amend`, `confirm`, `cancel`, `expire`, `refuse`, `adopt`, `lost` or an operator
+    /// action.
     pub kind: String,
     /// Redis's `TIME`, in ms.
     pub at: i64,

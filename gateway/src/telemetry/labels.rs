@@ -10,6 +10,8 @@ label! {
     Time "time",
     /// `/problems/{name}`
     Problem "problem",
+    /// `/openapi.json`
+    Document "document",
     /// A sale.
     Sale "sale",
     /// Its stores.
