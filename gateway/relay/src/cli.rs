@@ -10,6 +10,8 @@ use crate::duration;
 use crate::failure::Failure;
 use crate::filter::{Filter, Item, State};
 use crate::variables;
+use crate::webhook::CONCURRENCY;
+use crate::webhook::commands::{ParkedOptions, RetryOptions};
 
 /// Delivers every change of a sale, at least once and in order per reservation.
 ///
@@ -31,7 +33,12 @@ pub(crate) struct Cli {
 
 /// What to do besides delivering.
 #[derive(Debug, Subcommand)]
-pub(crate) enum Command {}
+pub(crate) enum Command {
+    /// List the reservations whose webhooks are not taken, one JSON object a line
+    Parked(ParkedOptions),
+    /// Send webhooks again that were not taken, also while a relay runs
+    Retry(RetryOptions),
+}
 
 /// Options of a delivery.
 #[derive(Debug, Args)]
@@ -148,6 +155,20 @@ pub(crate) struct WebhookOptions {
     /// The folder of what is not delivered yet; created if missing
     #[arg(long, value_name = "DIR", requires = "webhook", env = "LAUNCHGATE_STATE_DIR")]
     pub(crate) state_dir: Option<PathBuf>,
+
+    /// So many requests at once, never two of one reservation (2 to 256)
+    #[arg(
+        long,
+        value_name = "N",
+        requires = "webhook",
+        default_value_t = 16,
+        env = "LAUNCHGATE_WEBHOOK_CONCURRENCY"
+    )]
+    pub(crate) webhook_concurrency: usize,
+
+    /// Allow http:// to other machines than this one: the network then sees what buyers chose
+    #[arg(long, requires = "webhook", env = "LAUNCHGATE_WEBHOOK_PLAIN_HTTP")]
+    pub(crate) webhook_plain_http: bool,
 }
 
 /// The form of the log.
@@ -205,6 +226,9 @@ impl DeliverOptions {
                  state is right there. Select in SQL, as in `SELECT … FROM reservations WHERE state = 'confirmed'`"
                     .to_owned(),
             );
+        }
+        if !CONCURRENCY.contains(&self.webhook.webhook_concurrency) {
+            mistakes.push("--webhook-concurrency must be 2 to 256".to_owned());
         }
         if self.lease < LEASE_MIN || self.lease > LEASE_MAX {
             mistakes.push("--lease must be 1s to 60s".to_owned());

@@ -26,6 +26,7 @@ mod trust;
 #[path = "../../src/config/variables.rs"]
 #[allow(unreachable_pub, reason = "the gateway's library shows it to its program")]
 mod variables;
+pub mod webhook;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -42,6 +43,7 @@ use postgres::{Database, Postgres};
 use sink::Sink;
 use status::Status;
 use stop::Stop;
+use webhook::{Webhooks, commands};
 
 /// Parses the command line, runs the command and returns its exit code.
 pub async fn run() -> ExitCode {
@@ -61,6 +63,9 @@ pub async fn run() -> ExitCode {
 }
 
 async fn run_command(cli: Cli) -> Result<(), Failure> {
+    if let Some(command) = &cli.command {
+        return print(&commands::run(command)?);
+    }
     let options = cli.deliver;
     if options.postgres.print_schema {
         return print(&postgres::schema::text());
@@ -87,6 +92,9 @@ async fn run_command(cli: Cli) -> Result<(), Failure> {
     if let Some(url) = &options.postgres.postgres {
         let database = Database::new(url, options.postgres.postgres_password_file.as_deref(), tls)?;
         return work.deliver_to(Postgres::new(database, status), &options).await;
+    }
+    if let Some(url) = &options.webhook.webhook {
+        return work.deliver_to(Webhooks::new(url, &options.webhook, tls, status)?, &options).await;
     }
     if options.stdout {
         let sink = stdout::Stdout::new(options.from.as_deref(), status)?;
@@ -118,7 +126,9 @@ impl Work {
             troubles: Troubles::default(),
             is_known: false,
         };
-        delivery.run().await
+        let ended = delivery.run().await;
+        delivery.sink.close().await;
+        ended
     }
 }
 

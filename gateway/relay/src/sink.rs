@@ -29,6 +29,9 @@ pub trait Sink {
     async fn settle(&mut self) -> Result<(), SinkError> {
         Ok(())
     }
+
+    /// Finishes what is under way: the program ends.
+    async fn close(&mut self) {}
 }
 
 /// Why a sink did not do it.

@@ -4,3 +4,4 @@
 #![allow(clippy::unwrap_used, reason = "a panic shows where a test failed")]
 
 mod usage;
+mod webhook;
