@@ -1,10 +1,12 @@
 //! Tests webhooks against a real receiver, with a clock that the test moves.
 
 mod fork;
+mod launch;
 mod operator;
 mod receiver;
 mod stage;
 mod trouble;
+mod usage;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering::SeqCst;

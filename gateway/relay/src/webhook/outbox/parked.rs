@@ -61,6 +61,11 @@ impl Outbox {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> Result<bool, OutboxError> {
+        Ok(!self.connection.prepare_cached("SELECT 1 FROM queues")?.exists(())?)
+    }
+
     /// Sends all that is parked again, and resumes after a 410. Returns how many reservations that releases.
     pub fn release_all(&mut self) -> Result<usize, OutboxError> {
         let transaction = self.connection.transaction()?;

@@ -1,0 +1,117 @@
+//! The real program with a real gateway and Redis: killed in mid load, and after a fork.
+
+use std::collections::BTreeMap;
+
+use relay::webhook::outbox::Outbox;
+use serde_json::Value;
+use testkit::eventually;
+
+use super::receiver::{Arrival, Reaction, Receiver, SECRET};
+use crate::fork::{lose, save_files};
+use crate::ledger::{journal, without_estimate};
+use crate::stage::{Relay, Stage, load};
+
+/// A relay of this stage that sends to this receiver.
+fn relay(stage: &Stage, receiver: &Receiver) -> Relay {
+    let secret = stage.file("webhook-secret", SECRET).display().to_string();
+    let state = state_dir(stage).display().to_string();
+    let options = ["--webhook", &receiver.url, "--webhook-secret-file", &secret, "--state-dir", &state];
+    stage.relay(&options).start()
+}
+
+fn state_dir(stage: &Stage) -> std::path::PathBuf {
+    stage.file("feed", crate::stage::FEED_TOKEN).with_file_name("outbox")
+}
+
+/// What a receiver has that removes duplicates and obeys `rescinded`: the lines of each reservation, in order.
+fn kept(arrivals: &[Arrival]) -> BTreeMap<String, Vec<Value>> {
+    let mut kept: BTreeMap<String, Vec<(String, Value)>> = BTreeMap::new();
+    for arrival in arrivals.iter().filter(|arrival| arrival.before == 0) {
+        let of_reservation = kept.entry(arrival.reservation().to_owned()).or_default();
+        match arrival.body["rescinds"].as_str() {
+            None => of_reservation.push((arrival.id.clone(), without_estimate(&arrival.body["data"]))),
+            Some(id) => {
+                let newest = of_reservation.pop().map(|(id, _)| id);
+                assert_eq!(newest.as_deref(), Some(id), "newest first");
+            }
+        }
+    }
+    let lines = |(reservation, lines): (String, Vec<(String, Value)>)| {
+        (reservation, lines.into_iter().map(|(_, line)| line).collect::<Vec<_>>())
+    };
+    kept.into_iter().map(lines).filter(|(_, lines)| !lines.is_empty()).collect()
+}
+
+/// Waits until the receiver has the ledger, which rests: the lines of each reservation, in order.
+async fn has_the_ledger(stage: &Stage, receiver: &Receiver) {
+    let lines = journal(&stage.gateway).await;
+    let last = lines.last().unwrap()["cursor"].as_str().unwrap().to_owned();
+    eventually("everything is read and delivered", || async {
+        let outbox = Outbox::open_beside(&state_dir(stage)).ok()?;
+        let is_read = outbox.cursor().ok()?.as_deref() == Some(&*last);
+        (is_read && outbox.is_empty().ok()?).then_some(())
+    })
+    .await;
+    let mut expected: BTreeMap<String, Vec<Value>> = BTreeMap::new();
+    for line in &lines {
+        let reservation = line["reservation"].as_str().unwrap_or_default().to_owned();
+        expected.entry(reservation).or_default().push(without_estimate(line));
+    }
+    let kept = kept(&receiver.arrivals());
+    assert_eq!(kept.len(), expected.len());
+    for (reservation, lines) in &expected {
+        assert_eq!(kept.get(reservation), Some(lines), "{reservation}");
+    }
+}
+
+#[tokio::test]
+async fn a_relay_that_is_killed_in_mid_load_loses_no_webhook_and_reorders_none() {
+    let stage = Stage::set().await;
+    let receiver = Receiver::start().await;
+    receiver.react(|arrival| match (arrival.before, arrival.sequence() % 7) {
+        (0, 0) => Reaction::Drop,
+        (0, 1) => Reaction::Answer(500),
+        _ => Reaction::Answer(200),
+    });
+    let mut relay = relay(&stage, &receiver);
+    let kills = async {
+        for _ in 0..8 {
+            let before = receiver.arrivals().len();
+            // A little more each time: the kill hits another moment.
+            let arrived = before + 1 + fastrand::usize(..20);
+            eventually("more arrives", || async { (receiver.arrivals().len() >= arrived).then_some(()) }).await;
+            relay.program.kill();
+            relay.program.spawn().unwrap();
+        }
+    };
+    tokio::pin!(kills);
+    let mut buyers = 0;
+    loop {
+        tokio::select! {
+            () = load(&stage.gateway, buyers..buyers + 40) => buyers += 40,
+            () = &mut kills => break,
+        }
+    }
+    load(&stage.gateway, buyers..buyers + 40).await;
+    has_the_ledger(&stage, &receiver).await;
+}
+
+#[tokio::test]
+async fn a_receiver_ends_with_the_ledger_also_after_a_fork() {
+    let mut stage = Stage::set().await;
+    let receiver = Receiver::start().await;
+    load(&stage.gateway, 0..12).await;
+    save_files(&mut stage.redis);
+    stage.gateway.ready().await;
+    load(&stage.gateway, 12..20).await;
+    let relay = relay(&stage, &receiver);
+    has_the_ledger(&stage, &receiver).await;
+    lose(&mut stage).await;
+    load(&stage.gateway, 30..34).await;
+    has_the_ledger(&stage, &receiver).await;
+    relay.logs("are rescinded").await;
+    let arrivals = receiver.arrivals();
+    let is_rescinded = |arrival: &&Arrival| arrival.body["type"] == "reservation.rescinded";
+    let rescinded = arrivals.iter().filter(is_rescinded).count();
+    assert!((8..40).contains(&rescinded), "only what was lost: {rescinded} of {}", arrivals.len());
+}
