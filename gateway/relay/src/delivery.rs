@@ -95,6 +95,7 @@ impl<S: Sink> Delivery<S> {
                 }
                 Err(FeedError::Held { holder, after }) => {
                     self.feed_works();
+                    self.status.set_unread(0, None);
                     let text = format!(
                         "the relay {holder} delivers this sale as {}; waiting for its lease",
                         self.status.reader

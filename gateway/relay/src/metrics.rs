@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::failure::Failure;
 use crate::status::Status;
-use listener::Listener;
+use listener::{HEADER_TIMEOUT, Listener};
 
 /// Serves until it is dropped.
 pub(crate) struct Metrics {
@@ -30,7 +30,7 @@ impl Metrics {
             )));
         }
         let text = move || exposition::text(&status);
-        let listener = Listener::start(address, Arc::new(text)).await.map_err(|error| {
+        let listener = Listener::start(address, HEADER_TIMEOUT, Arc::new(text)).await.map_err(|error| {
             Failure::Outside(format!(
                 "--metrics-listen {address}: {error}: use an address of this machine and a port that is free"
             ))

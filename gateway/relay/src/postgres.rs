@@ -91,7 +91,7 @@ impl Postgres {
                 _ => self.database.connect().await?,
             };
             let done = work(&mut client, &self.status, self.cursor.as_deref()).await?;
-            Ok((client, done))
+            Ok::<_, SinkError>((client, done))
         };
         let (client, done) =
             tokio::time::timeout(TRANSACTION_TIMEOUT, work).await.map_err(|_| timed_out())??;
@@ -129,8 +129,8 @@ impl Sink for Postgres {
         let Columns { sequences, places, cursors, .. } = Columns::of(changes)?;
         let last = self
             .within(async |client, status, _| {
-                let row = client.query_one(LAST_KNOWN, &[&status.sale, &sequences, &places, &cursors]);
-                Ok(row.await.map_err(failed)?.get::<_, Option<i64>>(0))
+                let row = client.query_one(LAST_KNOWN, &[&status.sale, &sequences, &places, &cursors]).await;
+                Ok(row.map_err(failed)?.get::<_, Option<i64>>(0))
             })
             .await?;
         Ok(last.and_then(|number| usize::try_from(number - 1).ok()))
@@ -165,8 +165,8 @@ impl Sink for Postgres {
 
 /// The cursor of the copy, if it is this reader's.
 async fn position(client: &Client, status: &Status) -> Result<Option<String>, SinkError> {
-    let row = client.query_opt("SELECT reader, cursor FROM cursor WHERE sale = $1", &[&status.sale]);
-    let Some(row) = row.await.map_err(failed)? else { return Ok(None) };
+    let row = client.query_opt("SELECT reader, cursor FROM cursor WHERE sale = $1", &[&status.sale]).await;
+    let Some(row) = row.map_err(failed)? else { return Ok(None) };
     let reader: &str = row.get(0);
     if reader != status.reader {
         return Err(fatal(Failure::Usage(format!(

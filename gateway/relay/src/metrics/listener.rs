@@ -1,4 +1,6 @@
 //! A small HTTP server for `GET /metrics`, which scrapes can't overload.
+//!
+//! The load test includes this file.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -16,10 +18,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-/// A Prometheus has one. What comes beyond that is closed.
+/// A Prometheus has one. What comes beyond that is closed, so that scrapes never take the program's descriptors.
 const CONNECTIONS_MAX: usize = 16;
 /// From the connection to the complete request head.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
+pub(crate) const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
 /// From the connection to the last byte of the answer: one is answered, then the connection ends.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(20);
 /// After an accept that failed: most likely for want of descriptors, which a loop would not bring back.
@@ -32,6 +34,7 @@ const OPEN_METRICS: HeaderValue =
 pub(crate) type Text = Arc<dyn Fn() -> String + Send + Sync>;
 
 /// Serves until it is dropped.
+#[derive(Debug)]
 pub(crate) struct Listener {
     address: SocketAddr,
     /// Dropping it ends the server, and its connections with it: they are in its set.
@@ -39,10 +42,14 @@ pub(crate) struct Listener {
 }
 
 impl Listener {
-    pub(crate) async fn start(address: SocketAddr, text: Text) -> std::io::Result<Self> {
+    pub(crate) async fn start(
+        address: SocketAddr,
+        header_timeout: Duration,
+        text: Text,
+    ) -> std::io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
-        Ok(Self { address, _server: JoinSet::from_iter([serve(listener, text)]) })
+        Ok(Self { address, _server: JoinSet::from_iter([serve(listener, header_timeout, text)]) })
     }
 
     /// Where it listens, with the port that it got.
@@ -51,7 +58,7 @@ impl Listener {
     }
 }
 
-async fn serve(listener: TcpListener, text: Text) {
+async fn serve(listener: TcpListener, header_timeout: Duration, text: Text) {
     let free = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let mut connections = JoinSet::new();
     loop {
@@ -65,20 +72,20 @@ async fn serve(listener: TcpListener, text: Text) {
         let text = text.clone();
         connections.spawn(async move {
             let _place = place;
-            let _ = tokio::time::timeout(CONNECTION_TIMEOUT, answer_one(stream, text)).await;
+            let _ = tokio::time::timeout(CONNECTION_TIMEOUT, answer_one(stream, header_timeout, text)).await;
         });
     }
 }
 
 /// Answers one request. An error is the other side's: it went away, or spoke no HTTP.
-async fn answer_one(stream: TcpStream, text: Text) {
+async fn answer_one(stream: TcpStream, header_timeout: Duration, text: Text) {
     let service = service_fn(move |request| {
         let answer = answer(&request, &text);
         async move { Ok::<_, Infallible>(answer) }
     });
     let _ = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT)
+        .header_read_timeout(header_timeout)
         .keep_alive(false)
         .serve_connection(TokioIo::new(stream), service)
         .await;

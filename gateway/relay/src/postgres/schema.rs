@@ -57,3 +57,6 @@ async fn version(client: &impl GenericClient) -> Result<usize, SinkError> {
         client.query_one("SELECT coalesce(max(version), 0) FROM relay_schema", &[]).await.map_err(failed)?;
     Ok(usize::try_from(row.get::<_, i32>(0)).unwrap_or(0))
 }
+
+#[cfg(test)]
+mod tests;
