@@ -21,14 +21,14 @@ fn copy_files(redis: &Redis, from: &str, to: &str) {
     assert!(copied(&from, &to).unwrap().success());
 }
 
-fn save_files(redis: &mut Redis) {
+pub(crate) fn save_files(redis: &mut Redis) {
     redis.kill();
     copy_files(redis, "appendonlydir", "earlier");
     redis.start_again().unwrap();
 }
 
 /// Redis loses what came after the saved files, and with the gateway all that could replay it is gone, too.
-async fn lose(stage: &mut Stage) {
+pub(crate) async fn lose(stage: &mut Stage) {
     stage.gateway.kill();
     stage.redis.kill();
     copy_files(&stage.redis, "earlier", "appendonlydir");

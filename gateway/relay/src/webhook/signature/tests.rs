@@ -87,12 +87,17 @@ fn a_receiver_written_as_the_page_says_accepts_what_is_signed_and_nothing_else()
         let signature = secrets.sign("car/4711/3", timestamp, signed);
         let headers = serde_json::json!({"webhook-id": "car/4711/3", "webhook-timestamp": timestamp.to_string(),
             "webhook-signature": signature});
-        let program = format!("{code}\nprint(*[is_valid(s, {headers}, {BODY:?}.encode()) for s in {:?}])", [OLD, NEW]);
+        let program =
+            format!("{code}\nprint(*[is_valid(s, {headers}, {BODY:?}.encode()) for s in {:?}])", [OLD, NEW]);
         let done = std::process::Command::new("python3").args(["-c", &program]).output().unwrap();
         assert!(done.status.success(), "{done:?}");
         String::from_utf8(done.stdout).unwrap()
     };
     assert_eq!(answers(now, BODY), "True True\n");
     assert_eq!(answers(now, r#"{"test": 2432232315}"#), "False False\n", "another body");
-    assert_eq!(answers(now - 400, BODY), "False False\n", "an old webhook that is sent again by someone else");
+    assert_eq!(
+        answers(now - 400, BODY),
+        "False False\n",
+        "an old webhook that is sent again by someone else"
+    );
 }

@@ -79,7 +79,8 @@ async fn a_relay_that_is_killed_in_mid_load_loses_no_webhook_and_reorders_none()
             let before = receiver.arrivals().len();
             // A little more each time: the kill hits another moment.
             let arrived = before + 1 + fastrand::usize(..20);
-            eventually("more arrives", || async { (receiver.arrivals().len() >= arrived).then_some(()) }).await;
+            eventually("more arrives", || async { (receiver.arrivals().len() >= arrived).then_some(()) })
+                .await;
             relay.program.kill();
             relay.program.spawn().unwrap();
         }

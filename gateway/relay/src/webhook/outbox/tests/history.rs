@@ -136,6 +136,16 @@ impl World {
         }
     }
 
+    /// What it counts is what is there; what took a change back is not kept.
+    fn check(&mut self) {
+        let outbox = self.outbox();
+        let sql = "SELECT count(*) FILTER (WHERE delivered = 0), count(*) FILTER (WHERE delivered = 1),
+            count(*) FILTER (WHERE delivered = 1 AND cursor IS NULL) FROM webhooks";
+        let there: (i64, i64, i64) =
+            outbox.connection.query_row(sql, (), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap();
+        assert_eq!((signed(outbox.waiting), signed(outbox.delivered), 0), there);
+    }
+
     /// As the core reads: a page after the cursor, or after a fork the way back to what both have.
     fn read(&mut self, max: usize, before: usize) {
         let cursor = self.outbox().cursor().unwrap();
@@ -196,6 +206,7 @@ proptest! {
         let mut world = World::new();
         for step in steps {
             world.take(step);
+            world.check();
         }
         world.settle();
         let mut expected: BTreeMap<String, Vec<Value>> = BTreeMap::new();
