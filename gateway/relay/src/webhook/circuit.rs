@@ -68,6 +68,13 @@ impl Circuit {
         probes.next = probes.next.max(next);
     }
 
+    /// A clock that was set back must not put a probe off for longer than a minute.
+    pub(crate) fn bound(&mut self, now: i64) {
+        if let Some(probes) = &mut self.open {
+            probes.next = probes.next.min(now + millis(PROBE_MAX));
+        }
+    }
+
     /// An operator asks to try again: the next probe is due now.
     pub(crate) fn probe_now(&mut self, now: i64) {
         if let Some(probes) = &mut self.open {
@@ -127,5 +134,8 @@ mod tests {
         assert_eq!(circuit.probes_at(), Some(90_000));
         circuit.probe_now(31_000);
         assert_eq!(circuit.allows(31_000, 4, 0), 1);
+        circuit.throttled(100_000, Some(Duration::from_secs(60)));
+        circuit.bound(10_000);
+        assert_eq!(circuit.probes_at(), Some(70_000));
     }
 }

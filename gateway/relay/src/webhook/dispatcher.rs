@@ -183,6 +183,7 @@ impl Dispatcher {
             answered.push(next);
         }
         let now = self.clock.now();
+        let was_gone = run.is_gone;
         let mut outcomes = Vec::new();
         for ended in answered {
             let (webhook, answer) =
@@ -194,7 +195,8 @@ impl Dispatcher {
         let is_change =
             |(webhook, outcome): &&(Due, Outcome)| *outcome == Outcome::Delivered && !webhook.takes_back;
         let delivered = outcomes.iter().filter(is_change).count() as u64;
-        let (outcomes, gone_url) = (Arc::new(outcomes), run.is_gone.then(|| self.sender.shown_url()));
+        let gone_url = (run.is_gone && !was_gone).then(|| self.sender.shown_url());
+        let outcomes = Arc::new(outcomes);
         self.persist(move |outbox| {
             if let Some(url) = &gone_url {
                 outbox.note_gone(url)?;
@@ -271,7 +273,9 @@ impl Dispatcher {
     async fn look_around(&mut self, run: &mut Run) -> Result<(), SinkError> {
         self.secrets.reload();
         let url = self.sender.shown_url();
-        let latest = self.clock.now() + millis(DELAY_MAX);
+        let now = self.clock.now();
+        run.circuit.bound(now);
+        let latest = now + millis(DELAY_MAX);
         let (foreign_writes, is_gone) = self
             .persist(move |outbox| {
                 outbox.bound_due(latest)?;
@@ -279,7 +283,7 @@ impl Dispatcher {
             })
             .await?;
         if foreign_writes != run.foreign_writes {
-            run.circuit.probe_now(self.clock.now());
+            run.circuit.probe_now(now);
         }
         (run.foreign_writes, run.is_gone) = (foreign_writes, is_gone);
         Ok(())
