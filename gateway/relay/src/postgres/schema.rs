@@ -13,7 +13,7 @@ pub(super) const VERSIONS: &[&str] = &[include_str!("1.sql")];
 const LOCK: i64 = 0x6c67_7265_6c61_7901;
 
 /// All of it, as `--print-schema` shows it: an administrator may apply it by hand.
-pub fn text() -> String {
+pub(crate) fn text() -> String {
     (1..).zip(VERSIONS).map(|(version, sql)| format!("{sql}\n{}\n\n", applied(version))).collect()
 }
 
