@@ -2,7 +2,7 @@
 
 mod connection;
 mod errors;
-pub mod schema;
+pub(crate) mod schema;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -271,3 +271,6 @@ fn narrow(place: i64) -> Result<i32, SinkError> {
         fatal(Failure::Outside(format!("the gateway gave an impossible place in an entry: {place}")))
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 /// Whether the program is to end.
 #[derive(Debug, Clone)]
-pub struct Stop(watch::Receiver<bool>);
+pub(crate) struct Stop(watch::Receiver<bool>);
 
 impl Stop {
     /// Catches the signals from now on. The second one ends the program at once.
@@ -15,7 +15,7 @@ impl Stop {
     /// # Errors
     ///
     /// The system refuses.
-    pub fn on_signals() -> io::Result<Self> {
+    pub(crate) fn on_signals() -> io::Result<Self> {
         let (mut terminate, mut interrupt) =
             (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
         let (sender, receiver) = watch::channel(false);
@@ -36,12 +36,12 @@ impl Stop {
     }
 
     /// Whether to end.
-    pub fn is_asked(&self) -> bool {
+    pub(crate) fn is_asked(&self) -> bool {
         *self.0.borrow()
     }
 
     /// Waits until it is to end.
-    pub async fn asked(&self) {
+    pub(crate) async fn asked(&self) {
         let mut receiver = self.0.clone();
         if receiver.wait_for(|asked| *asked).await.is_err() {
             // Its sender lives as long as the program.

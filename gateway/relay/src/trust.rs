@@ -16,7 +16,7 @@ use crate::failure::{Failure, causes};
 /// # Errors
 ///
 /// The file has no certificate, or the system's can't be read.
-pub fn tls(ca_file: Option<&Path>) -> Result<ClientConfig, Failure> {
+pub(crate) fn tls(ca_file: Option<&Path>) -> Result<ClientConfig, Failure> {
     let broken = |error: rustls::Error| Failure::Outside(format!("TLS can't be set up: {error}"));
     let extra = ca_file.map_or(Ok(Vec::new()), authorities)?;
     let provider = Arc::new(aws_lc_rs::default_provider());

@@ -19,7 +19,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 /// A Prometheus has one. What comes beyond that is closed, so that scrapes never take the program's descriptors.
-const CONNECTIONS_MAX: usize = 16;
+pub(crate) const CONNECTIONS_MAX: usize = 16;
 /// From the connection to the complete request head.
 pub(crate) const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
 /// From the connection to the last byte of the answer: one is answered, then the connection ends.

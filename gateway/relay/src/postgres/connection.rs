@@ -69,7 +69,7 @@ impl Database {
         Ok(client)
     }
 
-    fn with_password(&self) -> Result<Config, Failure> {
+    pub(super) fn with_password(&self) -> Result<Config, Failure> {
         let mut config = self.config.clone();
         if let Some(file) = &self.password_file {
             let password = std::fs::read_to_string(file).map_err(|error| {

@@ -12,8 +12,15 @@ pub(super) const VERSIONS: &[&str] = &[include_str!("1.sql")];
 /// Of `pg_advisory_xact_lock`: two relays that start at once must not both create the tables.
 const LOCK: i64 = 0x6c67_7265_6c61_7901;
 
+/// `to_regclass` would remember that the table is missing, also when another relay has just made it.
+const IS_THERE: &str = "
+SELECT EXISTS (
+    SELECT FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
+    WHERE relname = 'relay_schema' AND nspname = ANY (current_schemas(false))
+)";
+
 /// All of it, as `--print-schema` shows it: an administrator may apply it by hand.
-pub fn text() -> String {
+pub(crate) fn text() -> String {
     (1..).zip(VERSIONS).map(|(version, sql)| format!("{sql}\n{}\n\n", applied(version))).collect()
 }
 
@@ -48,8 +55,7 @@ pub(super) async fn migrate(client: &mut Client, versions: &[&str]) -> Result<()
 
 /// The version of the tables; 0: there are none.
 async fn version(client: &impl GenericClient) -> Result<usize, SinkError> {
-    let row =
-        client.query_one("SELECT to_regclass('relay_schema') IS NOT NULL", &[]).await.map_err(failed)?;
+    let row = client.query_one(IS_THERE, &[]).await.map_err(failed)?;
     if !row.get::<_, bool>(0) {
         return Ok(0);
     }
