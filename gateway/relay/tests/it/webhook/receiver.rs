@@ -18,33 +18,33 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 /// What senders and receivers share.
-pub const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+pub(crate) const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
 /// A webhook that has arrived.
 #[derive(Clone, Debug)]
-pub struct Arrival {
-    pub id: String,
-    pub signatures: String,
-    pub content_type: String,
-    pub body: Value,
+pub(crate) struct Arrival {
+    pub(crate) id: String,
+    pub(crate) signatures: String,
+    pub(crate) content_type: String,
+    pub(crate) body: Value,
     /// How many of the same id came before.
-    pub before: usize,
+    pub(crate) before: usize,
 }
 
 impl Arrival {
     /// The reservation, or nothing of a change of the sale.
-    pub fn reservation(&self) -> &str {
+    pub(crate) fn reservation(&self) -> &str {
         self.body["data"]["reservation"].as_str().unwrap_or_default()
     }
 
     /// The sequence in the id.
-    pub fn sequence(&self) -> usize {
+    pub(crate) fn sequence(&self) -> usize {
         self.id.split('/').nth(1).unwrap().parse().unwrap()
     }
 }
 
 /// What the receiver does with a webhook.
-pub enum Reaction {
+pub(crate) enum Reaction {
     Answer(u16),
     /// With `Retry-After`.
     Later(u16, &'static str),
@@ -83,8 +83,8 @@ struct State {
 }
 
 /// The receiver, at a port of its own. It ends with this value.
-pub struct Receiver {
-    pub url: String,
+pub(crate) struct Receiver {
+    pub(crate) url: String,
     state: Arc<State>,
     task: JoinHandle<()>,
 }
@@ -99,7 +99,7 @@ impl Drop for Receiver {
 
 impl Receiver {
     /// One that takes everything.
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let state = Arc::new(State {
             seen: Mutex::default(),
             react: Mutex::new(Box::new(|_| Reaction::Answer(204))),
@@ -115,42 +115,42 @@ impl Receiver {
     }
 
     /// From now on it does this.
-    pub fn react(&self, react: impl Fn(&Arrival) -> Reaction + Send + 'static) {
+    pub(crate) fn react(&self, react: impl Fn(&Arrival) -> Reaction + Send + 'static) {
         *self.state.react.lock().unwrap() = Box::new(react);
     }
 
     /// Whether it closes each connection at once, as a balancer without a server behind it.
-    pub fn set_away(&self, is_away: bool) {
+    pub(crate) fn set_away(&self, is_away: bool) {
         self.state.is_away.store(is_away, SeqCst);
     }
 
     /// Which secret it checks with.
-    pub fn set_secret(&self, secret: &str) {
+    pub(crate) fn set_secret(&self, secret: &str) {
         secret.clone_into(&mut self.state.secret.lock().unwrap());
     }
 
     /// Answers what is held, now and from now on.
-    pub fn open_gate(&self) {
+    pub(crate) fn open_gate(&self) {
         self.state.gate.send_replace(true);
     }
 
     /// How many connections were opened.
-    pub fn connections(&self) -> usize {
+    pub(crate) fn connections(&self) -> usize {
         self.state.connections.load(SeqCst)
     }
 
     /// How many requests it held at once, at most.
-    pub fn open_max(&self) -> usize {
+    pub(crate) fn open_max(&self) -> usize {
         self.state.seen.lock().unwrap().open_max
     }
 
     /// All that has arrived, in order.
-    pub fn arrivals(&self) -> Vec<Arrival> {
+    pub(crate) fn arrivals(&self) -> Vec<Arrival> {
         self.state.seen.lock().unwrap().arrivals.clone()
     }
 
     /// Of each reservation what has arrived, in order, without duplicates.
-    pub fn order(&self) -> BTreeMap<String, Vec<String>> {
+    pub(crate) fn order(&self) -> BTreeMap<String, Vec<String>> {
         let mut order: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for arrival in self.arrivals().iter().filter(|arrival| arrival.before == 0) {
             order.entry(arrival.reservation().to_owned()).or_default().push(arrival.id.clone());
@@ -159,7 +159,7 @@ impl Receiver {
     }
 
     /// How often a webhook with this id has arrived.
-    pub fn times(&self, id: &str) -> usize {
+    pub(crate) fn times(&self, id: &str) -> usize {
         self.state.seen.lock().unwrap().times.get(id).copied().unwrap_or_default()
     }
 }

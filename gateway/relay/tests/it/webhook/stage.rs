@@ -19,25 +19,25 @@ use testkit::{PATIENCE, eventually};
 
 use super::receiver::{Receiver, SECRET};
 
-pub const SALE: &str = "car";
+pub(crate) const SALE: &str = "car";
 /// Of the relay; the receiver's is the one of the option.
 const CONCURRENCY: usize = 4;
 const START: i64 = 1_764_460_800_000;
 
 /// Everything that a test of webhooks needs.
-pub struct Stage {
-    pub folder: TempDir,
-    pub receiver: Receiver,
-    pub clock: Clock,
-    pub status: Arc<Status>,
-    pub timeout: Duration,
+pub(crate) struct Stage {
+    pub(crate) folder: TempDir,
+    pub(crate) receiver: Receiver,
+    pub(crate) clock: Clock,
+    pub(crate) status: Arc<Status>,
+    pub(crate) timeout: Duration,
     webhooks: Option<Webhooks>,
     /// The sequence of the newest change.
     sequence: u64,
 }
 
 impl Stage {
-    pub async fn set() -> Self {
+    pub(crate) async fn set() -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("secret"), SECRET).unwrap();
         let status = Arc::new(Status::new(SALE, "orders", "webhook"));
@@ -56,7 +56,7 @@ impl Stage {
     }
 
     /// Starts the sink, also again: the one before was ended at once, in the middle of whatever it did.
-    pub async fn start(&mut self) {
+    pub(crate) async fn start(&mut self) {
         self.webhooks = None;
         let sender = Sender::new(&self.receiver.url, false, self.timeout, tls()).unwrap();
         let started = eventually("the folder is free", async || {
@@ -73,20 +73,20 @@ impl Stage {
         self.webhooks = Some(started.await);
     }
 
-    pub fn state_dir(&self) -> std::path::PathBuf {
+    pub(crate) fn state_dir(&self) -> std::path::PathBuf {
         self.folder.path().join("state")
     }
 
-    pub fn secret_file(&self) -> std::path::PathBuf {
+    pub(crate) fn secret_file(&self) -> std::path::PathBuf {
         self.folder.path().join("secret")
     }
 
-    pub fn webhooks(&mut self) -> &mut Webhooks {
+    pub(crate) fn webhooks(&mut self) -> &mut Webhooks {
         self.webhooks.as_mut().unwrap()
     }
 
     /// The feed has one change more of each of these reservations.
-    pub async fn deliver<'a>(&mut self, reservations: impl IntoIterator<Item = &'a str>) {
+    pub(crate) async fn deliver<'a>(&mut self, reservations: impl IntoIterator<Item = &'a str>) {
         let changes: Vec<Change> =
             reservations.into_iter().map(|reservation| self.next(reservation)).collect();
         let cursor = changes.last().unwrap().cursor.clone();
@@ -99,24 +99,24 @@ impl Stage {
     }
 
     /// The feed goes on from here.
-    pub fn go_back_to(&mut self, sequence: u64) {
+    pub(crate) fn go_back_to(&mut self, sequence: u64) {
         self.sequence = sequence;
     }
 
     /// Waits until nothing happens before the clock is moved.
-    pub async fn rest(&mut self) -> Rest {
+    pub(crate) async fn rest(&mut self) -> Rest {
         tokio::time::timeout(PATIENCE, self.webhooks().until_it_rests()).await.expect("it rests")
     }
 
     /// Waits until the sink is in such a state.
-    pub async fn until(&mut self, what: &str, mut is_so: impl FnMut(&Rest) -> bool) {
+    pub(crate) async fn until(&mut self, what: &str, mut is_so: impl FnMut(&Rest) -> bool) {
         let mut rest = self.webhooks().rest();
         let so = tokio::time::timeout(PATIENCE, rest.wait_for(|rest| is_so(rest))).await;
         so.unwrap_or_else(|_| panic!("never came true: {what}")).unwrap();
     }
 
     /// Moves the clock from one attempt to the next, until all is delivered, or this much time has gone by.
-    pub async fn pass(&mut self, longest: Duration) -> Rest {
+    pub(crate) async fn pass(&mut self, longest: Duration) -> Rest {
         let end = self.clock.now() + i64::try_from(longest.as_millis()).unwrap();
         loop {
             let rest = self.rest().await;
@@ -138,7 +138,7 @@ impl Stage {
 }
 
 /// A change; those of the same content have the same cursor.
-pub fn change(sequence: u64, reservation: &str, content: &str) -> Change {
+pub(crate) fn change(sequence: u64, reservation: &str, content: &str) -> Change {
     let line = json!({"cursor": format!("{sequence}-0/1~{content}"), "id": format!("{sequence}-0"), "change": 1,
         "kind": "confirm", "at": "2026-11-30T00:00:00Z", "sale": SALE, "state": "confirmed",
         "reservation": reservation});
@@ -155,6 +155,6 @@ fn tls() -> ClientConfig {
 }
 
 /// What an operator's command does, beside the relay.
-pub fn beside(state_dir: &Path) -> relay::webhook::outbox::Outbox {
+pub(crate) fn beside(state_dir: &Path) -> relay::webhook::outbox::Outbox {
     relay::webhook::outbox::Outbox::open_beside(state_dir).unwrap()
 }
