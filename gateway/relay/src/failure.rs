@@ -1,5 +1,7 @@
 //! Defines why the program ends before its work is done.
 
+use crate::trust::TrustError;
+
 /// Why the program ends, as the operator reads it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
@@ -21,6 +23,15 @@ impl Failure {
             Self::No(_) => 1,
             Self::Usage(_) => 2,
             Self::Outside(_) => 3,
+        }
+    }
+}
+
+impl From<TrustError> for Failure {
+    fn from(error: TrustError) -> Self {
+        match error {
+            TrustError::Outside(_) => Self::Outside(error.to_string()),
+            TrustError::Unread { .. } | TrustError::Empty(_) => Self::Usage(error.to_string()),
         }
     }
 }
