@@ -6,15 +6,17 @@ use std::time::Duration;
 use crate::webhook::clock::millis;
 use crate::webhook::schedule::longest;
 
-/// The webhooks of so many reservations fail in a row, and none is delivered: it is the receiver. One reservation
-/// that fails is none of its business.
-const RESERVATIONS: usize = 5;
+/// As many reservations fail in a row as there are requests at once, but at least so many: it is the receiver. One
+/// reservation that fails is none of its business.
+const RESERVATIONS_MIN: usize = 5;
 const PROBE_FIRST: Duration = Duration::from_secs(1);
 const PROBE_MAX: Duration = Duration::from_secs(60);
 
 /// Closed: requests go out. Open: one at a time, as a probe.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Circuit {
+    /// So many reservations open it.
+    reservations: usize,
     /// Reservations that failed since the last success.
     failed: HashSet<String>,
     open: Option<Probes>,
@@ -27,12 +29,22 @@ struct Probes {
 }
 
 impl Circuit {
+    /// A closed one, for so many requests at once.
+    pub(crate) fn new(concurrency: usize) -> Self {
+        Self { reservations: concurrency.max(RESERVATIONS_MIN), failed: HashSet::new(), open: None }
+    }
+
     /// How many of these free slots may be used now.
     pub(crate) fn allows(&self, now: i64, free: usize, in_flight: usize) -> usize {
         match &self.open {
             None => free,
             Some(probes) => usize::from(in_flight == 0 && free > 0 && probes.next <= now),
         }
+    }
+
+    /// Whether nothing was delivered since the last failure.
+    pub(crate) fn has_failures(&self) -> bool {
+        !self.failed.is_empty()
     }
 
     /// When the next probe may go out; `None` while it is closed.
@@ -42,7 +54,8 @@ impl Circuit {
 
     /// A request was answered with a 2xx.
     pub(crate) fn succeeded(&mut self) {
-        *self = Self::default();
+        self.failed.clear();
+        self.open = None;
     }
 
     /// A request of this reservation failed. `random` is from 0 to 1.
@@ -56,7 +69,7 @@ impl Circuit {
             return;
         }
         self.failed.insert(reservation.to_owned());
-        if self.failed.len() >= RESERVATIONS {
+        if self.failed.len() >= self.reservations {
             self.open = Some(Probes { next: now + wait(1, random), failures: 1 });
         }
     }
@@ -94,7 +107,7 @@ mod tests {
 
     #[test]
     fn one_reservation_that_fails_for_ever_stops_no_other() {
-        let mut circuit = Circuit::default();
+        let mut circuit = Circuit::new(2);
         for now in 0..100 {
             circuit.failed("a", now, 0.5);
             assert_eq!(circuit.allows(now, 16, 3), 16);
@@ -103,7 +116,7 @@ mod tests {
 
     #[test]
     fn a_receiver_that_is_down_gets_few_probes_and_one_success_ends_that() {
-        let mut circuit = Circuit::default();
+        let mut circuit = Circuit::new(2);
         for name in ["a", "b", "c", "d", "e"] {
             assert_eq!(circuit.allows(0, 16, 0), 16);
             circuit.failed(name, 0, 1.0);
@@ -126,7 +139,7 @@ mod tests {
 
     #[test]
     fn a_receiver_that_asks_for_a_pause_gets_it_up_to_a_minute() {
-        let mut circuit = Circuit::default();
+        let mut circuit = Circuit::new(2);
         circuit.throttled(0, Some(Duration::from_secs(30)));
         circuit.throttled(0, None);
         assert_eq!((circuit.allows(29_999, 4, 0), circuit.allows(30_000, 4, 0)), (0, 1));

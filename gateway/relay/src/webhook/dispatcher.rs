@@ -89,7 +89,7 @@ impl Dispatcher {
         let mut run = Run {
             flights: JoinSet::new(),
             in_flight: HashMap::new(),
-            circuit: Circuit::default(),
+            circuit: Circuit::new(self.concurrency),
             is_gone: false,
             foreign_writes: 0,
         };
@@ -128,16 +128,20 @@ impl Dispatcher {
         let is_open = run.circuit.probes_at().is_some();
         let failed_in_flight = run.in_flight.values().filter(|has_failed| **has_failed).count();
         let failed_max = (self.concurrency / 2).saturating_sub(failed_in_flight).min(free);
+        // Neighbours may fail for the same reason: after a failure it goes on somewhere else.
+        let place = if run.circuit.has_failures() { fastrand::f64() } else { 0.0 };
+        let probe_at = fastrand::f64();
         let (due, next_due, counts) = self
             .persist(move |outbox| {
-                let (mut due, mut failed) = (Vec::new(), outbox.failed(now, &busy, failed_max)?);
-                // A probe with what always fails would prove nothing.
-                if !is_open {
-                    due.append(&mut failed);
-                }
-                due.append(&mut outbox.fresh(&busy, free - due.len())?);
-                due.append(&mut failed);
-                due.truncate(free);
+                let due = match is_open {
+                    true if free == 0 => Vec::new(),
+                    true => outbox.probe(now, probe_at)?.into_iter().collect(),
+                    false => {
+                        let mut due = outbox.failed(now, &busy, failed_max)?;
+                        due.append(&mut outbox.fresh(place, &busy, free - due.len())?);
+                        due
+                    }
+                };
                 Ok((due, outbox.next_due(now)?, outbox.counts()?))
             })
             .await?;
@@ -227,7 +231,7 @@ impl Dispatcher {
     /// What an answer means for the webhook and for the receiver.
     fn judge(&self, run: &mut Run, webhook: &Due, answer: Answer, now: i64) -> Outcome {
         let random = fastrand::f64();
-        let (error, retry_after) = match answer {
+        let (error, retry_after, is_refusal) = match answer {
             Answer::Delivered => {
                 if run.circuit.probes_at().is_some() {
                     tracing::info!("the receiver takes webhooks again");
@@ -241,18 +245,23 @@ impl Dispatcher {
                     url = self.sender.shown_url(),
                     "the receiver answered 410 Gone: it gets no more webhooks until `relay retry --all`, or another --webhook"
                 );
-                ("410 Gone".to_owned(), None)
+                ("410 Gone".to_owned(), None, false)
             }
-            Answer::Failed { error, retry_after, is_throttled } => {
+            Answer::Failed { error, retry_after, is_throttled, is_refusal } => {
                 if is_throttled {
                     run.circuit.throttled(now, retry_after);
                 }
-                (error, retry_after)
+                if is_refusal {
+                    run.circuit.succeeded();
+                }
+                (error, retry_after, is_refusal)
             }
         };
         self.status.count_failure(Cause::Receiver);
         let was_open = run.circuit.probes_at().is_some();
-        run.circuit.failed(&webhook.reservation, now, random);
+        if !is_refusal {
+            run.circuit.failed(&webhook.reservation, now, random);
+        }
         if !was_open && run.circuit.probes_at().is_some() {
             tracing::warn!(%error, "the receiver takes no webhooks: it gets a probe now and then until it does");
         }

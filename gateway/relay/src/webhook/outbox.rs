@@ -140,9 +140,19 @@ impl Outbox {
         Ok(rescinded)
     }
 
-    /// What was never tried, of reservations that have nothing in flight: the oldest first, at most so many.
-    pub fn fresh(&self, in_flight: &[String], max: usize) -> Result<Vec<Due>, OutboxError> {
-        self.due("attempts = 0 ORDER BY head", 0, in_flight, max)
+    /// What was never tried, of reservations that have nothing in flight: at most so many, the oldest first from a
+    /// place on, which is from 0 (the oldest of all) to 1.
+    pub fn fresh(&self, place: f64, in_flight: &[String], max: usize) -> Result<Vec<Due>, OutboxError> {
+        let sql = "SELECT coalesce(min(head), 0), coalesce(max(head), 0) FROM queues WHERE attempts = 0";
+        let (first, last): (i64, i64) =
+            self.connection.prepare_cached(sql)?.query_row((), |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let from = first + ((last - first) as f64 * place) as i64;
+        let mut due = self.due("attempts = 0 AND head >= ?1 ORDER BY head", from, in_flight, max)?;
+        if due.len() < max && from > first {
+            let before = "attempts = 0 AND head < ?1 ORDER BY head";
+            due.append(&mut self.due(before, from, in_flight, max - due.len())?);
+        }
+        Ok(due)
     }
 
     /// The same of what failed before and is due: the longest due first.
@@ -150,7 +160,22 @@ impl Outbox {
         self.due("attempts > 0 AND dead = 0 AND due <= ?1 ORDER BY due", now, in_flight, max)
     }
 
-    fn due(&self, which: &str, now: i64, in_flight: &[String], max: usize) -> Result<Vec<Due>, OutboxError> {
+    /// One that may be sent while nothing is in flight: every second time one that has failed, otherwise any other.
+    /// `random` is from 0 to 1.
+    pub fn probe(&self, now: i64, random: f64) -> Result<Option<Due>, OutboxError> {
+        let mut failed = self.failed(now, &[], 1)?;
+        let mut fresh = self.fresh((random * 2.0).fract(), &[], 1)?;
+        Ok(if random < 0.5 { failed.pop().or(fresh.pop()) } else { fresh.pop().or(failed.pop()) })
+    }
+
+    /// `which` has a parameter, the first, and an order.
+    fn due(
+        &self,
+        which: &str,
+        parameter: i64,
+        in_flight: &[String],
+        max: usize,
+    ) -> Result<Vec<Due>, OutboxError> {
         if max == 0 {
             return Ok(Vec::new());
         }
@@ -159,7 +184,7 @@ impl Outbox {
             FROM queues JOIN webhooks ON position = head WHERE {which} LIMIT ?2"
         ))?;
         let limit = signed((max + in_flight.len()) as u64);
-        let rows = select.query_map(params![now, limit], |row| {
+        let rows = select.query_map(params![parameter, limit], |row| {
             Ok(Due {
                 position: row.get(0)?,
                 id: row.get(1)?,

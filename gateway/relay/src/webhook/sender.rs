@@ -19,6 +19,15 @@ pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 const BODY_BYTES_MAX: usize = 16 << 10;
 /// So much of a refusal's text is shown to operators.
 const SHOWN_CHARS_MAX: usize = 200;
+/// What a receiver refuses whatever the webhook is: a wrong secret or address, a pause.
+const ABOUT_THE_SENDER: [StatusCode; 6] = [
+    StatusCode::UNAUTHORIZED,
+    StatusCode::FORBIDDEN,
+    StatusCode::NOT_FOUND,
+    StatusCode::REQUEST_TIMEOUT,
+    StatusCode::TOO_EARLY,
+    StatusCode::TOO_MANY_REQUESTS,
+];
 const USER_AGENT: &str = concat!("launchgate-relay/", env!("CARGO_PKG_VERSION"));
 
 /// The receiver's address and the client that talks to it.
@@ -41,6 +50,8 @@ pub(crate) enum Answer {
         retry_after: Option<Duration>,
         /// 429: it asks for fewer requests, whatever they are about.
         is_throttled: bool,
+        /// It refuses this webhook, so it is not down.
+        is_refusal: bool,
     },
     /// 410: it wants no webhooks any more.
     Gone,
@@ -89,7 +100,12 @@ impl Sender {
         match request.send().await {
             Ok(response) => read(response, now).await,
             // Its own text repeats the URL.
-            Err(error) => failed(causes(&error.without_url()), None, false),
+            Err(error) => Answer::Failed {
+                error: causes(&error.without_url()),
+                retry_after: None,
+                is_throttled: false,
+                is_refusal: false,
+            },
         }
     }
 }
@@ -116,13 +132,14 @@ async fn read(mut response: Response, now: i64) -> Answer {
             let hint =
                 if status.is_redirection() { ": redirects are not followed, change --webhook" } else { "" };
             let shown = if text.is_empty() { String::new() } else { format!(": {text}") };
-            failed(format!("{status}{hint}{shown}"), retry_after, status == StatusCode::TOO_MANY_REQUESTS)
+            Answer::Failed {
+                error: format!("{status}{hint}{shown}"),
+                retry_after,
+                is_throttled: status == StatusCode::TOO_MANY_REQUESTS,
+                is_refusal: status.is_client_error() && !ABOUT_THE_SENDER.contains(&status),
+            }
         }
     }
-}
-
-fn failed(error: String, retry_after: Option<Duration>, is_throttled: bool) -> Answer {
-    Answer::Failed { error, retry_after, is_throttled }
 }
 
 /// A URL to which webhooks may go.

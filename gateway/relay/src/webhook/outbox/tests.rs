@@ -15,10 +15,19 @@ fn folder() -> TempDir {
 }
 
 fn open(folder: &TempDir) -> Outbox {
-    let outbox = Outbox::open(folder.path(), SALE, "orders").unwrap();
+    let outbox = try_open(folder, SALE).unwrap();
     // Tests lose no power.
     outbox.connection.pragma_update(None, "synchronous", "OFF").unwrap();
     outbox
+}
+
+/// A test beside this one may start a program, which has the lock until it runs.
+fn try_open(folder: &TempDir, sale: &str) -> Result<Outbox, Failure> {
+    let open = || match Outbox::open(folder.path(), sale, "orders") {
+        Err(failure) if failure.to_string().contains("another relay uses it") => None,
+        opened => Some(opened),
+    };
+    testkit::wait_for("the folder is free", open).unwrap()
 }
 
 /// A change of a reservation; those of the same content have the same cursor.
@@ -39,7 +48,7 @@ fn store(outbox: &mut Outbox, changes: &[(u64, &str, &str)]) {
 }
 
 fn deliver(outbox: &mut Outbox, max: usize) -> Vec<String> {
-    let due = outbox.fresh(&[], max).unwrap();
+    let due = outbox.fresh(0.0, &[], max).unwrap();
     let outcomes: Vec<_> = due.iter().map(|due| (due.clone(), Outcome::Delivered)).collect();
     outbox.record(&outcomes, 0).unwrap();
     ids(&due)
@@ -58,13 +67,13 @@ fn each_reservation_has_one_webhook_due_and_a_failure_parks_no_other() {
     let folder = folder();
     let mut outbox = open(&folder);
     store(&mut outbox, &[(1, "a", ""), (2, "a", ""), (3, "b", ""), (4, "", ""), (5, "b", "")]);
-    let due = outbox.fresh(&[], 9).unwrap();
+    let due = outbox.fresh(0.0, &[], 9).unwrap();
     assert_eq!(ids(&due), ["car/1/1", "car/3/1", "car/4/1"]);
-    assert_eq!(ids(&outbox.fresh(&["a".into()], 1).unwrap()), ["car/3/1"]);
+    assert_eq!(ids(&outbox.fresh(0.0, &["a".into()], 1).unwrap()), ["car/3/1"]);
     outbox
         .record(&[(due[0].clone(), failed("500", Some(70))), (due[1].clone(), Outcome::Delivered)], 20)
         .unwrap();
-    assert_eq!(ids(&outbox.fresh(&[], 9).unwrap()), ["car/4/1", "car/5/1"]);
+    assert_eq!(ids(&outbox.fresh(0.0, &[], 9).unwrap()), ["car/4/1", "car/5/1"]);
     assert_eq!((outbox.failed(69, &[], 9).unwrap().len(), outbox.next_due(20).unwrap()), (0, Some(70)));
     let again = outbox.failed(70, &[], 9).unwrap();
     assert_eq!((ids(&again), again[0].attempts), (vec!["car/1/1".to_owned()], 1));
@@ -77,13 +86,36 @@ fn each_reservation_has_one_webhook_due_and_a_failure_parks_no_other() {
 }
 
 #[test]
+fn probes_are_taken_from_everywhere() {
+    let folder = folder();
+    let mut outbox = open(&folder);
+    assert_eq!(outbox.probe(0, 0.5).unwrap(), None);
+    let changes: Vec<Change> = (1..=100).map(|n| change(n, &n.to_string(), "")).collect();
+    outbox.store(&page(&changes), 1).unwrap();
+    let failures = outbox.fresh(0.0, &[], 2).unwrap().into_iter().map(|due| (due, failed("500", Some(5))));
+    outbox.record(&failures.collect::<Vec<_>>(), 0).unwrap();
+    let probe = |now: i64, random: f64| outbox.probe(now, random).unwrap().unwrap().id;
+    assert_eq!(
+        (probe(5, 0.2), probe(4, 0.0)),
+        ("car/1/1".into(), "car/3/1".into()),
+        "none of the failed is due"
+    );
+    assert_eq!(
+        (probe(5, 0.5), probe(5, 0.75), probe(5, 0.99)),
+        ("car/3/1".into(), "car/51/1".into(), "car/98/1".into())
+    );
+}
+
+#[test]
 fn a_dead_letter_holds_its_reservation_until_an_operator_releases_it() {
     let folder = folder();
     let mut outbox = open(&folder);
     store(&mut outbox, &[(1, "a", ""), (2, "a", ""), (3, "b", "")]);
-    let due = outbox.fresh(&[], 9).unwrap();
+    let due = outbox.fresh(0.0, &[], 9).unwrap();
     outbox.record(&[(due[0].clone(), failed("500", None)), (due[1].clone(), Outcome::Delivered)], 0).unwrap();
-    assert!(outbox.failed(i64::MAX, &[], 9).unwrap().is_empty() && outbox.fresh(&[], 9).unwrap().is_empty());
+    assert!(
+        outbox.failed(i64::MAX, &[], 9).unwrap().is_empty() && outbox.fresh(0.0, &[], 9).unwrap().is_empty()
+    );
     assert_eq!(outbox.counts().unwrap(), Counts { waiting: 2, parked: 1, dead: 1, stuck: 2, oldest: None });
     let mut beside = Outbox::open_beside(folder.path()).unwrap();
     let seen = outbox.foreign_writes().unwrap();
@@ -123,7 +155,7 @@ fn a_fork_takes_back_what_may_have_been_sent_newest_first_and_drops_the_rest() {
     assert_eq!(outbox.rescind("1-0/1~", 1, "now").unwrap(), 3);
     assert_eq!(outbox.cursor().unwrap().as_deref(), Some("1-0/1~"));
     store(&mut outbox, &[(2, "a", "new")]);
-    let due = outbox.fresh(&[], 9).unwrap();
+    let due = outbox.fresh(0.0, &[], 9).unwrap();
     assert_eq!(ids(&due), ["car/4/1/rescinded", "car/3/1/rescinded"]);
     let body: Value = serde_json::from_str(&due[0].body).unwrap();
     assert_eq!((&body["type"], &body["rescinds"]), (&json!("reservation.rescinded"), &json!("car/4/1")));
@@ -143,7 +175,7 @@ fn an_answer_that_arrives_after_a_fork_changes_nothing() {
     let folder = folder();
     let mut outbox = open(&folder);
     store(&mut outbox, &[(1, "a", ""), (2, "a", "")]);
-    let sent = outbox.fresh(&[], 9).unwrap().remove(0);
+    let sent = outbox.fresh(0.0, &[], 9).unwrap().remove(0);
     outbox.rescind("0-0", 1, "now").unwrap();
     outbox.record(&[(sent.clone(), failed("500", None))], 0).unwrap();
     outbox.record(&[(sent, Outcome::Delivered)], 0).unwrap();
@@ -196,7 +228,7 @@ fn a_clock_that_was_set_back_holds_up_nothing_for_longer_than_the_schedule() {
     let folder = folder();
     let mut outbox = open(&folder);
     store(&mut outbox, &[(1, "a", "")]);
-    let due = outbox.fresh(&[], 1).unwrap().remove(0);
+    let due = outbox.fresh(0.0, &[], 1).unwrap().remove(0);
     outbox.record(&[(due, failed("500", Some(1_000_000)))], 900_000).unwrap();
     outbox.bound_due(3_600).unwrap();
     assert_eq!(outbox.failed(3_600, &[], 1).unwrap().len(), 1);
@@ -221,17 +253,17 @@ fn a_folder_is_of_one_process_one_sale_and_this_version() {
     let second = Outbox::open(folder.path(), SALE, "orders").unwrap_err().to_string();
     assert!(second.contains("another relay uses it"), "{second}");
     drop(first);
-    let other = Outbox::open(folder.path(), "van", "orders").unwrap_err().to_string();
+    let other = try_open(&folder, "van").unwrap_err().to_string();
     assert!(other.contains("it belongs to sale \"car\" and --name \"orders\""), "{other}");
     let outbox = open(&folder);
     outbox.connection.pragma_update(None, "user_version", 2).unwrap();
     drop(outbox);
-    let newer = Outbox::open(folder.path(), SALE, "orders").unwrap_err().to_string();
+    let newer = try_open(&folder, SALE).unwrap_err().to_string();
     assert!(newer.contains("a newer relay wrote it (version 2)"), "{newer}");
     let none = Outbox::open_beside(&folder.path().join("none")).unwrap_err().to_string();
     assert!(none.contains("there is no outbox"), "{none}");
     std::fs::write(folder.path().join("outbox.sqlite"), "not a database, but some text").unwrap();
-    let damaged = Outbox::open(folder.path(), SALE, "orders").unwrap_err().to_string();
+    let damaged = try_open(&folder, SALE).unwrap_err().to_string();
     assert!(damaged.contains("not a database"), "{damaged}");
 }
 

@@ -1,10 +1,12 @@
 //! The real program with a real gateway and Redis: killed in mid load, and after a fork.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use relay::webhook::outbox::Outbox;
 use serde_json::Value;
-use testkit::eventually;
+use testkit::{PATIENCE, eventually};
+use tokio::time::timeout;
 
 use super::receiver::{Arrival, Reaction, Receiver, SECRET};
 use crate::fork::{lose, save_files};
@@ -12,15 +14,12 @@ use crate::ledger::{journal, without_estimate};
 use crate::stage::{Relay, Stage, load};
 
 /// A relay of this stage that sends to this receiver.
-fn relay(stage: &Stage, receiver: &Receiver) -> Relay {
-    let secret = stage.file("webhook-secret", SECRET).display().to_string();
-    let state = state_dir(stage).display().to_string();
+fn relay(stage: &Stage, receiver: &Receiver) -> (Relay, PathBuf) {
+    let secret = stage.file("webhook-secret", SECRET);
+    let (secret, state_dir) = (secret.display().to_string(), secret.with_file_name("outbox"));
+    let state = state_dir.display().to_string();
     let options = ["--webhook", &receiver.url, "--webhook-secret-file", &secret, "--state-dir", &state];
-    stage.relay(&options).start()
-}
-
-fn state_dir(stage: &Stage) -> std::path::PathBuf {
-    stage.file("feed", crate::stage::FEED_TOKEN).with_file_name("outbox")
+    (stage.relay(&options).start(), state_dir)
 }
 
 /// What a receiver has that removes duplicates and obeys `rescinded`: the lines of each reservation, in order.
@@ -42,16 +41,18 @@ fn kept(arrivals: &[Arrival]) -> BTreeMap<String, Vec<Value>> {
     kept.into_iter().map(lines).filter(|(_, lines)| !lines.is_empty()).collect()
 }
 
-/// Waits until the receiver has the ledger, which rests: the lines of each reservation, in order.
-async fn has_the_ledger(stage: &Stage, receiver: &Receiver) {
-    let lines = journal(&stage.gateway).await;
-    let last = lines.last().unwrap()["cursor"].as_str().unwrap().to_owned();
-    eventually("everything is read and delivered", || async {
-        let outbox = Outbox::open_beside(&state_dir(stage)).ok()?;
-        let is_read = outbox.cursor().ok()?.as_deref() == Some(&*last);
-        (is_read && outbox.is_empty().ok()?).then_some(())
-    })
-    .await;
+/// Waits until the receiver has the ledger: the lines of each reservation, in order.
+async fn has_the_ledger(stage: &Stage, receiver: &Receiver, relay: &Relay, state_dir: &Path) {
+    let outbox = || Outbox::open_beside(state_dir).ok();
+    let read = eventually("everything is read", || async {
+        let lines = journal(&stage.gateway).await;
+        (outbox()?.cursor().ok()?.as_deref() == lines.last()?["cursor"].as_str()).then_some(lines)
+    });
+    let quote = || format!("{:?}\n{}", outbox().map(|outbox| outbox.parked()), relay.log());
+    let lines = timeout(PATIENCE / 2, read).await.unwrap_or_else(|_| panic!("{}", quote()));
+    let delivered =
+        eventually("everything is delivered", || async { outbox()?.is_empty().ok()?.then_some(()) });
+    timeout(PATIENCE / 2, delivered).await.unwrap_or_else(|_| panic!("{}", quote()));
     let mut expected: BTreeMap<String, Vec<Value>> = BTreeMap::new();
     for line in &lines {
         let reservation = line["reservation"].as_str().unwrap_or_default().to_owned();
@@ -73,28 +74,29 @@ async fn a_relay_that_is_killed_in_mid_load_loses_no_webhook_and_reorders_none()
         (0, 1) => Reaction::Answer(500),
         _ => Reaction::Answer(200),
     });
-    let mut relay = relay(&stage, &receiver);
-    let kills = async {
-        for _ in 0..8 {
-            let before = receiver.arrivals().len();
-            // A little more each time: the kill hits another moment.
-            let arrived = before + 1 + fastrand::usize(..20);
-            eventually("more arrives", || async { (receiver.arrivals().len() >= arrived).then_some(()) })
-                .await;
-            relay.program.kill();
-            relay.program.spawn().unwrap();
-        }
-    };
-    tokio::pin!(kills);
+    let (mut relay, state_dir) = relay(&stage, &receiver);
     let mut buyers = 0;
-    loop {
-        tokio::select! {
-            () = load(&stage.gateway, buyers..buyers + 40) => buyers += 40,
-            () = &mut kills => break,
+    {
+        let kills = async {
+            for _ in 0..8 {
+                // A little more each time: the kill hits another moment.
+                let arrived = receiver.arrivals().len() + 1 + fastrand::usize(..20);
+                eventually("more arrives", || async { (receiver.arrivals().len() >= arrived).then_some(()) })
+                    .await;
+                relay.program.kill();
+                relay.program.spawn().unwrap();
+            }
+        };
+        tokio::pin!(kills);
+        loop {
+            tokio::select! {
+                () = load(&stage.gateway, buyers..buyers + 40) => buyers += 40,
+                () = &mut kills => break,
+            }
         }
     }
     load(&stage.gateway, buyers..buyers + 40).await;
-    has_the_ledger(&stage, &receiver).await;
+    has_the_ledger(&stage, &receiver, &relay, &state_dir).await;
 }
 
 #[tokio::test]
@@ -105,11 +107,11 @@ async fn a_receiver_ends_with_the_ledger_also_after_a_fork() {
     save_files(&mut stage.redis);
     stage.gateway.ready().await;
     load(&stage.gateway, 12..20).await;
-    let relay = relay(&stage, &receiver);
-    has_the_ledger(&stage, &receiver).await;
+    let (relay, state_dir) = relay(&stage, &receiver);
+    has_the_ledger(&stage, &receiver, &relay, &state_dir).await;
     lose(&mut stage).await;
     load(&stage.gateway, 30..34).await;
-    has_the_ledger(&stage, &receiver).await;
+    has_the_ledger(&stage, &receiver, &relay, &state_dir).await;
     relay.logs("are rescinded").await;
     let arrivals = receiver.arrivals();
     let is_rescinded = |arrival: &&Arrival| arrival.body["type"] == "reservation.rescinded";

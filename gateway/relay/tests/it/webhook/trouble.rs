@@ -56,6 +56,28 @@ async fn a_reservation_that_fails_parks_no_other() {
 }
 
 #[tokio::test]
+async fn many_that_are_refused_hold_up_nothing() {
+    let mut stage = Stage::set().await;
+    stage.receiver.react(|arrival| Reaction::Answer(if arrival.sequence() <= 60 { 422 } else { 200 }));
+    let changes = rounds(160, 1);
+    stage.deliver(changes.iter().map(String::as_str)).await;
+    let rest = stage.rest().await;
+    assert_eq!((rest.waiting, rest.is_open), (60, false), "at an unmoved clock");
+}
+
+#[tokio::test]
+async fn many_that_fail_as_if_the_receiver_were_down_hold_up_the_others_for_minutes_at_most() {
+    let mut stage = Stage::set().await;
+    stage.receiver.react(|arrival| Reaction::Answer(if arrival.sequence() <= 60 { 500 } else { 200 }));
+    let changes = rounds(160, 1);
+    stage.deliver(changes.iter().map(String::as_str)).await;
+    let latest = stage.clock.now() + 20 * 60_000;
+    while stage.pass(Duration::from_secs(1)).await.waiting > 60 {
+        assert!(stage.clock.now() < latest);
+    }
+}
+
+#[tokio::test]
 async fn a_receiver_that_is_down_for_an_hour_is_not_hammered_and_then_catches_up() {
     let mut stage = Stage::set().await;
     stage.receiver.set_away(true);

@@ -107,7 +107,7 @@ impl World {
             Step::Send(max) => {
                 let busy: Vec<String> = self.flights.iter().map(|due| due.reservation.clone()).collect();
                 let mut due = self.outbox().failed(i64::MAX, &busy, max).unwrap();
-                due.extend(self.outbox().fresh(&busy, max).unwrap());
+                due.extend(self.outbox().fresh(max as f64 / 4.0, &busy, max).unwrap());
                 self.flights.extend(due);
             }
             Step::Answer { which, is_received, is_ok } => {
