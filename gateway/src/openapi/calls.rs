@@ -257,10 +257,14 @@ pub(crate) fn ops_calls() -> Vec<Call> {
             .json::<AuditReport>("Exact, also of a live sale."),
         admin(Method::GET, "/admin/v1/sales/{sale}/journal", "Every change, one JSON object a line")
             .query(&[
-                ("from", "An id (`4711-0`) or cursor (`4711-0/3`) to continue after."),
+                ("from", "The `cursor` of the last line that the reader has; `0-0` or left out: the start."),
                 ("limit", "Lines, 1 to 10,000. There may be fewer; continue from the last `cursor` until there are none."),
             ])
-            .other("application/x-ndjson", "As `gateway journal` prints it."),
+            .other(
+                "application/x-ndjson",
+                "As `gateway journal` prints it. The header `Launchgate-Sequence` has the sequence of the ledger's latest change.",
+            )
+            .or(&[problem::JOURNAL_FORKED]),
     ];
     for (action, path, summary) in [
         (OperatorAction::Pause, "/admin/v1/sales/{sale}/pause", "Stop new reservations"),

@@ -8,15 +8,15 @@ use std::time::{Duration, Instant};
 
 use hyper::Method;
 use hyper::body::Incoming;
-use hyper::header::{AUTHORIZATION, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use hyper::header::{AUTHORIZATION, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use hyper::http::request::Parts;
 use percent_encoding::percent_decode_str;
 pub(super) use refusals::{actor, failed, number_of};
-use refusals::{invalid_definition, nothing_here};
+use refusals::{forked, invalid_definition, nothing_here};
 use serde::de::DeserializeOwned;
 
 use crate::admit::limits::Limits;
-use crate::api::reservations::{find_sale, sale_not_found};
+use crate::api::reservations::find_sale;
 use crate::api::view::ReservationView;
 use crate::domain::decision::Shed;
 use crate::domain::definition::{Definition, STOCK_MAX};
@@ -26,7 +26,9 @@ use crate::http::request::{self, BodyLimits, query};
 use crate::http::respond::{self, Answer, Refused};
 use crate::http::server::Handler;
 use crate::identify::ops_tokens::{OpsTokens, Role};
-use crate::manage::admin::{Admin, ApplyOutcome, BuyerHistory, OperatorAction, RestockOutcome};
+use crate::manage::admin::{
+    Admin, ApplyOutcome, BuyerHistory, Fence, JournalRead, OperatorAction, RestockOutcome,
+};
 use crate::ops::exposition::Exposition;
 use crate::ops::health::Health;
 use crate::ops::hosts::OpsHosts;
@@ -45,6 +47,8 @@ use crate::telemetry::record::{AnswerClass, Connections};
 const DEFINITION_MAX: usize = 16 * 1024 * 1024;
 /// Journal entries in one response.
 const LINES_MAX: usize = 10_000;
+/// The ledger's latest change, for a reader that computes how far behind it is.
+const SEQUENCE: HeaderName = HeaderName::from_static("launchgate-sequence");
 /// The largest number of lines that a client may ask of a live stream: a day.
 const FRAMES_MAX: usize = 86_400;
 /// How long the journal consumer may take to reach a change before the response is sent.
@@ -341,14 +345,23 @@ impl Ops {
     ) -> Result<Answer, Refused> {
         let wrong = |detail: String| Refused::new(problem::INVALID_REQUEST, detail);
         let cursor = from.map(Cursor::parse).transpose().map_err(wrong)?.unwrap_or(Cursor::START);
-        let limit = number_of("limit", limit, LINES_MAX)?.unwrap_or(LINES_MAX);
-        if !self.admin.exists(sale).await.map_err(failed(sale))? {
-            return Err(sale_not_found(sale));
+        if !cursor.has_history() {
+            return Err(wrong(format!(
+                "{cursor} names no history, so that a lost change could be skipped: continue from the whole `cursor` of the \
+                 last line that you have, or leave `from` out."
+            )));
         }
+        let limit = number_of("limit", limit, LINES_MAX)?.unwrap_or(LINES_MAX);
         // An entry has at least one line and, with the largest batches, some hundred.
-        let lines = self.admin.journal(sale, cursor, limit.min(100)).await.map_err(failed(sale))?;
-        let text: String = lines.iter().take(limit).map(|(_, line)| format!("{line}\n")).collect();
-        Ok(respond::text("application/x-ndjson", text))
+        let read = self.admin.journal(sale, cursor, limit.min(100), Fence::Respect).await;
+        let page = match read.map_err(failed(sale))? {
+            JournalRead::Page(page) => page,
+            JournalRead::Forked(common) => return Err(forked(&cursor, &common)),
+        };
+        let text: String = page.lines.iter().take(limit).map(|(_, line)| format!("{line}\n")).collect();
+        let mut answer = respond::text("application/x-ndjson", text);
+        answer.headers_mut().insert(SEQUENCE, page.sequence.into());
+        Ok(answer)
     }
 
     async fn buyer(&self, sale: &str, sub: &str) -> Result<Answer, Refused> {

@@ -159,6 +159,21 @@ impl Scripts {
         (command, text)
     }
 
+    /// Waits for replicas to have all earlier writes of any connection; `false`: they have not in time. Without required
+    /// replica acknowledgements it is done at once.
+    pub(crate) async fn wait_for_earlier_writes(
+        &self,
+        conn: &mut impl ConnectionLike,
+        keys: &Keys,
+    ) -> Result<bool, Failure> {
+        let Some(ReplicaAcks { replicas, wait }) = self.replica_acks else { return Ok(true) };
+        let mut all = redis::pipe();
+        all.cmd("EVAL").arg(MARK).arg(1).arg(keys.definition());
+        all.cmd("WAIT").arg(replicas).arg(wait.as_millis());
+        let (_, acknowledged): (Value, u16) = all.query_async(conn).await?;
+        Ok(acknowledged >= replicas)
+    }
+
     /// Calls a script, and in the same write waits for replicas to have all earlier writes of any
     /// connection. So a retry that finds its change already made waits for that as well.
     async fn call_with_replica_acks(

@@ -5,6 +5,7 @@ pub mod amend;
 pub mod browsers;
 pub mod cli;
 pub mod definition;
+pub mod journal;
 pub mod limits;
 pub mod methods;
 pub mod order;
