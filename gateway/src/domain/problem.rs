@@ -103,6 +103,8 @@ problems! {
         "The item's total is neither the expected nor the new one. Read it, and decide again."
     JOURNAL_FORKED 409 "journal-forked" &[("cursor", Text)], "The journal has another history"
         "The change of `from` is not in the ledger: a failover lost it, or the sale was purged and applied again. `cursor` is the last one that `from` and the ledger have in common, or somewhat earlier; `0-0` is the start. Take back what you have of this sale after it, and continue from it."
+    LEASE_HELD 409 "lease-held" &[("holder", Text), ("expires_at", Text), ("retry_after_ms", Number)], "Another reader has the lease"
+        "`holder` reads the journal under this name. Its lease ends at `expires_at` unless it is renewed."
     SALE_CLOSED 410 "sale-closed" &[], "The sale has closed"
         "New reservations have ended."
     BODY_TOO_LARGE 413 "body-too-large" &[], "The body is too large"

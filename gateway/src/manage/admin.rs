@@ -5,6 +5,7 @@ mod differences;
 mod feed;
 mod history;
 mod outcomes;
+mod readers;
 
 use std::sync::Arc;
 
@@ -13,6 +14,7 @@ use feed::PricedBy;
 pub use feed::{Fence, JournalPage, JournalRead};
 use history::JournalSearch;
 pub use outcomes::{ApplyOutcome, RestockOutcome};
+pub use readers::{LeaseCall, LeaseOutcome, LeaseStatus, ReaderLease};
 use redis::{Cmd, FromRedisValue, Value};
 
 use crate::domain::decision::Header;

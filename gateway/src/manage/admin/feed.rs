@@ -28,6 +28,8 @@ pub struct JournalPage {
     pub lines: Vec<(Cursor, serde_json::Value)>,
     /// The ledger's latest change.
     pub sequence: u64,
+    /// Whether there are changes that this page lacks, because they are not protected yet.
+    pub has_unprotected: bool,
     /// Whether the sale is fenced: recovery may append to what is read.
     pub is_fenced: bool,
 }
@@ -85,10 +87,13 @@ impl Admin {
         // Redis flushes its append-only file, and with `appendfsync always` syncs it, before it sends replies: what a read
         // saw has the levels `aof` and `fsync`. Replicas have to be waited for, over the same connection.
         let needs_replicas = !lines.is_empty() && !raw.is_fenced;
-        if needs_replicas && !self.scripts.wait_for_earlier_writes(&mut conn, &keys).await? {
+        let has_unprotected =
+            needs_replicas && !self.scripts.wait_for_earlier_writes(&mut conn, &keys).await?;
+        if has_unprotected {
             lines.clear();
         }
-        Ok(JournalRead::Page(JournalPage { lines, sequence: *sequence, is_fenced: raw.is_fenced }))
+        let (sequence, is_fenced) = (*sequence, raw.is_fenced);
+        Ok(JournalRead::Page(JournalPage { lines, sequence, has_unprotected, is_fenced }))
     }
 
     /// A definition of this incarnation with at least this revision.

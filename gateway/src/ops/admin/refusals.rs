@@ -6,7 +6,6 @@ use crate::domain::operator_action::check_reason;
 use crate::domain::problem;
 use crate::http::respond::Refused;
 use crate::manage::admin::Actor;
-use crate::store::journal::Cursor;
 use crate::store::scripts::{Failure, Refusal};
 
 /// The number in a query parameter, from 1 to `max`.
@@ -27,15 +26,6 @@ pub(in crate::ops) fn number_of(
 
 pub(super) fn nothing_here() -> Refused {
     Refused::new(problem::NOT_FOUND, "No call of the ops listener has this path.")
-}
-
-/// 409: the ledger does not have the history of a reader's cursor.
-pub(super) fn forked(from: &Cursor, common: &Cursor) -> Refused {
-    let detail = format!(
-        "The ledger does not have the history of {from}: the change was lost, or the sale was purged and applied again. \
-         Take back what you have of this sale after `cursor`, and continue from there."
-    );
-    Refused::new(problem::JOURNAL_FORKED, detail).with("cursor", common.to_string())
 }
 
 /// The operator of a change, with a valid reason.

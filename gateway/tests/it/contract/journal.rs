@@ -1,10 +1,13 @@
 //! Tests the journal as a feed: its lines, its cursors, its pages.
 
+use gateway::ops::feed::WAITING_MAX;
 use reqwest::Method;
 use serde_json::{Value, json};
+use testkit::Signal;
 use testkit::check::refused;
 use testkit::cli::run;
-use testkit::definition::{open, small, white};
+use testkit::definition::{open, small, white, with};
+use testkit::eventually;
 use testkit::gateway::{Gateway, OPS_TOKEN, Reply, send};
 use testkit::redis::Redis;
 
@@ -139,4 +142,103 @@ async fn a_cursor_without_a_history_is_for_looking_things_up_only() {
     // The digests are those of this place only.
     let moved = whole.replacen("1-0/1", "2-0/1", 1);
     refused(&page(&gateway, &format!("?from={moved}")).await, 400, "invalid-request", &[]);
+}
+
+#[tokio::test]
+async fn a_reader_can_wait_for_the_next_change() {
+    let redis = Redis::start();
+    let gateway = Gateway::start(&redis).await;
+    open(&gateway, &small()).await;
+    let from = journal(&gateway).await[0]["cursor"].as_str().unwrap().to_owned();
+    let there = page(&gateway, "?wait=60s").await;
+    assert_eq!(there.text.lines().count(), 1, "it does not wait for what is there: {}", there.text);
+    let none = page(&gateway, &format!("?from={from}&wait=50ms")).await;
+    assert_eq!((none.status, &*none.text, none.header("launchgate-sequence")), (200, "", "1"));
+
+    let waiting = (0..20).map(|_| {
+        let gateway = &gateway;
+        let path = format!("?from={from}&wait=60000ms");
+        async move { page(gateway, &path).await }
+    });
+    let tap = async {
+        // All of them wait by now, or come too late to wait: both answers are the same.
+        tokio::task::yield_now().await;
+        gateway.reserve("alice", "k", &white()).await
+    };
+    let (pages, tap) = futures_util::future::join(futures_util::future::join_all(waiting), tap).await;
+    assert_eq!(tap.status, 201);
+    for page in pages {
+        assert_eq!(
+            (&page.json["buyer"], page.header("launchgate-sequence")),
+            (&json!("alice"), "2"),
+            "{}",
+            page.text
+        );
+    }
+    let head = format!("{SALE}/journal?from={from}&wait=60s");
+    let head = send(gateway.ops_request(Method::HEAD, &head, OPS_TOKEN)).await;
+    assert_eq!((head.status, head.header("launchgate-sequence")), (200, "2"));
+    for wrong in ["61s", "1h", "-1s", "1.5s", "5", "", "now"] {
+        let reply = page(&gateway, &format!("?wait={wrong}")).await;
+        refused(&reply, 400, "invalid-request", &[]);
+        assert!(reply.json["detail"].as_str().unwrap().contains("at most 60s"), "{}", reply.text);
+    }
+}
+
+#[tokio::test]
+async fn a_wait_ends_with_the_token_with_the_gateway_and_with_the_sale() {
+    let redis = Redis::start();
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("ops");
+    let relay = "relay-relay-relay-relay-relay-00";
+    let all = format!("maja {OPS_TOKEN}\nrelay {relay} feed\n");
+    std::fs::write(&file, &all).unwrap();
+    let options = ["--ops-token-file", file.to_str().unwrap(), "--drain-delay-ms", "2000"];
+    let gateway = Gateway::start_with(&redis, &options).await;
+    open(&gateway, &small()).await;
+    let from = journal(&gateway).await[0]["cursor"].as_str().unwrap().to_owned();
+    let path = format!("{SALE}/journal?from={from}&wait=60s");
+    let waiting = |token: &str| tokio::spawn(send(gateway.ops_request(Method::GET, &path, token)));
+    // They wait once they have read.
+    let reads = || redis.run::<String>("INFO commandstats").contains("cmdstat_xrange");
+    let (of_relay, of_maja) = (waiting(relay), waiting(OPS_TOKEN));
+    eventually("they have read", || async { reads().then_some(()) }).await;
+
+    std::fs::write(&file, format!("maja {OPS_TOKEN}\n")).unwrap();
+    refused(&of_relay.await.unwrap(), 401, "unauthenticated", &[]);
+    // The sale is gone with all its keys, as after a purge.
+    let keys: Vec<String> = redis.run("KEYS lg:{small}:*");
+    redis.run::<i64>(&format!("DEL {}", keys.join(" ")));
+    refused(&of_maja.await.unwrap(), 404, "sale-not-found", &[]);
+    let again = with(small(), "/sale/id", json!("other"));
+    open(&gateway, &again).await;
+    let lines = gateway.ops_get("/admin/v1/sales/other/journal").await;
+    let from = lines.json["cursor"].as_str().unwrap();
+    let path = format!("/admin/v1/sales/other/journal?from={from}&wait=60s");
+    let waits = tokio::spawn(send(gateway.ops_request(Method::GET, &path, OPS_TOKEN)));
+    gateway.signal(Signal::TERM);
+    let ended = waits.await.unwrap();
+    // Or it came when the gateway had ended.
+    assert!(matches!((ended.status, &*ended.text), (200, "") | (0, _)), "{}", ended.text);
+}
+
+#[tokio::test]
+async fn a_bounded_number_of_readers_wait() {
+    let redis = Redis::start();
+    let gateway = Gateway::start(&redis).await;
+    open(&gateway, &small()).await;
+    let from = journal(&gateway).await[0]["cursor"].as_str().unwrap().to_owned();
+    let path = format!("{SALE}/journal?from={from}&wait=60s");
+    let all: Vec<_> = (0..WAITING_MAX + 1)
+        .map(|_| tokio::spawn(send(gateway.ops_request(Method::GET, &path, OPS_TOKEN))))
+        .collect();
+    let (first, _, rest) = futures_util::future::select_all(all).await;
+    let first = first.unwrap();
+    refused(&first, 503, "temporary-reduced-capacity", &["retry_after_ms"]);
+    assert!(first.json["detail"].as_str().unwrap().contains("200 readers"), "{}", first.text);
+    assert_eq!(page(&gateway, &format!("?from={from}")).await.status, 200, "without a wait it is answered");
+    assert_eq!(gateway.reserve("alice", "k", &white()).await.status, 201);
+    for reply in futures_util::future::join_all(rest).await {
+        assert_eq!(reply.unwrap().json["buyer"], "alice");
+    }
 }
