@@ -10,6 +10,7 @@ pub(crate) mod label;
 pub(crate) mod nearest;
 pub mod operator_action;
 pub mod policy;
+pub mod price;
 pub mod problem;
 pub mod reservation;
 pub mod rfc3339;

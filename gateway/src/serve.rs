@@ -23,6 +23,7 @@ use crate::http::server::{self, ListenerSettings};
 use crate::manage::admin::Admin;
 use crate::ops::admin::Ops;
 use crate::ops::exposition::{Exposition, ExpositionSources};
+use crate::ops::feed::Feed;
 use crate::ops::health::{Durable, Health};
 use crate::ops::live::Live;
 use crate::ops::report::Reporter;
@@ -118,9 +119,9 @@ impl Gateway {
         runtime::run(async move {
             let mut signals = Signals::listen()?;
             ready(self.addresses);
-            let drain = (self.config.drain_delay, self.config.drain_deadline);
+            let (drains, drain) = (drain, (self.config.drain_delay, self.config.drain_deadline));
             let membership = self.shared.membership.clone();
-            let ops = self.start_ops(&signals)?;
+            let ops = self.start_ops(&signals, drains)?;
             signals.end().await;
             Self::drain(&ops, &phase, &membership, drain, workers).await;
             Ok(())
@@ -177,7 +178,8 @@ impl Gateway {
     }
 
     /// Starts the ops listener and its tasks on this thread.
-    fn start_ops(self, signals: &Signals) -> Result<OpsListener, CommandError> {
+    /// `drain` is that of the public listener.
+    fn start_ops(self, signals: &Signals, drain: Drain) -> Result<OpsListener, CommandError> {
         let Self { config, files, ports, shared, status, .. } = self;
         let GatewayStatus { sales, metrics, readiness, .. } = status.clone();
         let scripts = shared.scripts;
@@ -208,6 +210,7 @@ impl Gateway {
         tokio::task::spawn_local(audits);
         let ops = Rc::new(Ops {
             live: Live::start(status.clone()),
+            feed: Feed::new(drain),
             status,
             hosts: config.ops_hosts,
             tokens: files.tokens,

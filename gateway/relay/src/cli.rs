@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{ArgGroup, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
+use crate::change::position;
 use crate::duration;
 use crate::failure::Failure;
 use crate::filter::{Filter, Item, State};
@@ -229,6 +230,9 @@ impl DeliverOptions {
         }
         if !CONCURRENCY.contains(&self.webhook.webhook_concurrency) {
             mistakes.push("--webhook-concurrency must be 2 to 256".to_owned());
+        }
+        if let Some(from) = self.from.as_deref().filter(|from| position(from).is_none()) {
+            mistakes.push(format!("--from: expected the `cursor` of a line, or 0-0, found {from:?}"));
         }
         if self.lease < LEASE_MIN || self.lease > LEASE_MAX {
             mistakes.push("--lease must be 1s to 60s".to_owned());

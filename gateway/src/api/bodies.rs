@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 use utoipa::openapi::Ref;
 use utoipa::openapi::schema::{ArrayBuilder, Schema};
 
+use crate::domain::identity::is_item_id;
 use crate::domain::text::JsonText;
 
 /// An id of a model, a package or a store: 1 to 64 of `[A-Za-z0-9._-]`, not a lone hyphen.
@@ -25,10 +26,7 @@ impl AsRef<str> for ItemId<'_> {
 impl<'de: 'a, 'a> Deserialize<'de> for ItemId<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let JsonText(text) = JsonText::deserialize(deserializer)?;
-        let fits = (1..=64).contains(&text.len())
-            && text != "-"
-            && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
-        if fits {
+        if is_item_id(&text) {
             Ok(Self(text))
         } else {
             Err(D::Error::custom(

@@ -54,15 +54,15 @@ pub enum Command {
         /// Connection options.
         common: CommonOptions,
     },
-    /// Prints every change of a sale, one JSON object a line
+    /// Prints every change of a sale, one JSON object a line; exit code 1 if changes after --from were lost
     Journal {
         /// The sale's id.
         sale: String,
         /// Waits for new entries at the end
         #[arg(long, env = "LAUNCHGATE_FOLLOW")]
         follow: bool,
-        /// Continues after this id (4711-0) or cursor (4711-0/3)
-        #[arg(long, env = "LAUNCHGATE_FROM", value_name = "ID")]
+        /// Continues after the `cursor` of a line; without --follow also after an id (4711-0)
+        #[arg(long, env = "LAUNCHGATE_FROM", value_name = "CURSOR")]
         from: Option<String>,
         #[command(flatten)]
         /// Connection options.

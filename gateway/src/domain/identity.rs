@@ -70,6 +70,12 @@ pub fn is_reservation_id(text: &str) -> bool {
     text.len() == ID_CHARS && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
 }
 
+/// Whether this is a valid id of an item or a reader: 1 to 64 of `[A-Za-z0-9._-]`, not a lone hyphen.
+pub fn is_item_id(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    (1..=64).contains(&text.len()) && text != "-" && text.bytes().all(allowed)
+}
+
 /// Eight bytes of the buyer's part of an id, for sets in memory; `None` if it is not a valid part.
 /// Two buyers may share them, so a match may only cause one more call to Redis.
 pub fn buyer_mark(id: &str) -> Option<u64> {

@@ -12,6 +12,7 @@ use crate::api::view::{ReservationList, ReservationView, SaleView, StorePage, Ti
 use crate::domain::operator_action::{LIMITS_EFFECT, OperatorAction, RESTOCK_EFFECT};
 use crate::domain::problem::{self, ProblemKind};
 use crate::manage::audit::AuditReport;
+use crate::ops::feed::{LeaseRequest, LeaseView};
 use crate::ops::live::frame::LiveLine;
 use crate::ops::rate_limits::{FleetView, LimitsLogView, LimitsRequest, LimitsView};
 use crate::ops::view::{
@@ -257,10 +258,20 @@ pub(crate) fn ops_calls() -> Vec<Call> {
             .json::<AuditReport>("Exact, also of a live sale."),
         admin(Method::GET, "/admin/v1/sales/{sale}/journal", "Every change, one JSON object a line")
             .query(&[
-                ("from", "An id (`4711-0`) or cursor (`4711-0/3`) to continue after."),
+                ("from", "The `cursor` of the last line that the reader has; `0-0` or left out: the start."),
                 ("limit", "Lines, 1 to 10,000. There may be fewer; continue from the last `cursor` until there are none."),
+                ("wait", "How long to wait for a change if there is none, at most `60s`."),
             ])
-            .other("application/x-ndjson", "As `gateway journal` prints it."),
+            .other(
+                "application/x-ndjson",
+                "As `gateway journal` prints it. The header `Launchgate-Sequence` has the sequence of the ledger's latest change.",
+            )
+            .or(&[problem::JOURNAL_FORKED]),
+        admin(Method::POST, "/admin/v1/sales/{sale}/journal/lease", "Take, renew or release the lease of a reader of the journal")
+            .about("One program at a time has the lease of a name. Its `fence` is larger than that of every earlier holder.")
+            .body::<LeaseRequest>(Required::True)
+            .json::<LeaseView>("The caller has the lease, or has released it.")
+            .or(&[problem::LEASE_HELD, problem::OUTCOME_UNKNOWN]),
     ];
     for (action, path, summary) in [
         (OperatorAction::Pause, "/admin/v1/sales/{sale}/pause", "Stop new reservations"),

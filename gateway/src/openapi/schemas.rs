@@ -17,7 +17,8 @@ pub(crate) fn parameter_schema(path: &str, name: &str) -> ObjectBuilder {
         "Idempotency-Key" => text.pattern(Some(r#"^([!#-~][!-~]{0,63}|"[!#-\[\]-~]{1,64}")$"#)),
         "available" => text.enum_values(Some(["true", "false"])),
         "cursor" => text.pattern(Some("^[A-Za-z0-9._-]{1,64}$")),
-        "from" => text.pattern(Some("^[0-9]{1,15}-0(/[0-9]{1,9})?$")),
+        "from" => text.pattern(Some("^(0-0|[1-9][0-9]{0,18}-0(/[1-9][0-9]{0,8})?~[A-Za-z0-9_-]{8,94})$")),
+        "wait" => text.pattern(Some("^([1-5]?[0-9]|60)s$")),
         "limit" => {
             ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1)).maximum(Some(match path {
                 "/admin/v1/limits/log" => 1_000,

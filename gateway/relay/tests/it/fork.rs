@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use serde_json::json;
+use testkit::Method;
 use testkit::cli::run as gateway_command;
 use testkit::definition::open;
 use testkit::eventually;
@@ -45,7 +46,13 @@ pub(crate) async fn lose(stage: &mut Stage) {
     .await;
 }
 
+/// Closes it, ends its holds, and purges it.
 pub(crate) async fn purge(stage: &Stage) {
+    let held = journal(&stage.gateway).await.into_iter().filter(|line| line["state"] == "held");
+    for line in held {
+        let (id, token) = (line["reservation"].as_str().unwrap(), stage.gateway.service_token());
+        stage.gateway.call(Method::POST, token, id, "/cancel", &json!({})).await;
+    }
     let export = stage.file("export", "").display().to_string();
     std::fs::remove_file(&export).unwrap();
     let url = stage.redis.url();

@@ -12,8 +12,13 @@ pub(crate) async fn journal(gateway: &Client) -> Vec<Value> {
     let (mut lines, mut from) = (Vec::<Value>::new(), "0-0".to_owned());
     loop {
         let path = format!("/admin/v1/sales/small/journal?limit=10000&from={from}");
-        let Reply { status, text, .. } = gateway.ops_get(&path).await;
-        assert_eq!(status, 200, "{text}");
+        // A sale is fenced for a while after a restart of Redis.
+        let text = eventually("the journal is served", || async {
+            let Reply { status, text, .. } = gateway.ops_get(&path).await;
+            assert!(matches!(status, 200 | 503), "{text}");
+            (status == 200).then_some(text)
+        })
+        .await;
         let before = lines.len();
         lines.extend(text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()));
         match lines.last() {

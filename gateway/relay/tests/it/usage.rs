@@ -39,7 +39,7 @@ async fn what_the_operator_must_set_right_ends_it_with_the_reason() {
         ),
         (
             &["small", "--token-file", &known, "--stdout", "--from", "later"],
-            "\"later\" is not a valid cursor",
+            "--from: expected the `cursor` of a line",
         ),
     ];
     for (args, reason) in wrong {
