@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior, params};
 
 use crate::failure::Failure;
 use crate::sink::SinkError;
@@ -119,8 +119,10 @@ pub(super) fn open_beside(folder: &Path) -> Result<Outbox, Failure> {
     with_connection(connection, None, folder)
 }
 
-fn with_connection(connection: Connection, lock: Option<File>, folder: &Path) -> Result<Outbox, Failure> {
+fn with_connection(mut connection: Connection, lock: Option<File>, folder: &Path) -> Result<Outbox, Failure> {
     let failed = failure_in(folder);
+    // One that reads first and writes later would fail when another process has written between.
+    connection.set_transaction_behavior(TransactionBehavior::Immediate);
     let version: i64 = (|| {
         connection.busy_timeout(BUSY_MAX)?;
         connection.pragma_update(None, "journal_mode", "WAL")?;

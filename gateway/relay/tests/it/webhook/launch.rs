@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use relay::webhook::outbox::Outbox;
 use serde_json::Value;
-use testkit::{PATIENCE, eventually};
+use testkit::{PATIENCE, Signal, eventually};
 use tokio::time::timeout;
 
 use super::receiver::{Arrival, Reaction, Receiver, SECRET};
@@ -14,12 +14,12 @@ use crate::ledger::{journal, without_estimate};
 use crate::stage::{Relay, Stage, load};
 
 /// A relay of this stage that sends to this receiver.
-fn relay(stage: &Stage, receiver: &Receiver) -> (Relay, PathBuf) {
+fn relay(stage: &Stage, receiver: &Receiver, more: &[&str]) -> (Relay, PathBuf) {
     let secret = stage.file("webhook-secret", SECRET);
     let (secret, state_dir) = (secret.display().to_string(), secret.with_file_name("outbox"));
     let state = state_dir.display().to_string();
     let options = ["--webhook", &receiver.url, "--webhook-secret-file", &secret, "--state-dir", &state];
-    (stage.relay(&options).start(), state_dir)
+    (stage.relay(&[&options, more].concat()).start(), state_dir)
 }
 
 /// What a receiver has that removes duplicates and obeys `rescinded`: the lines of each reservation, in order.
@@ -74,7 +74,7 @@ async fn a_relay_that_is_killed_in_mid_load_loses_no_webhook_and_reorders_none()
         (0, 1) => Reaction::Answer(500),
         _ => Reaction::Answer(200),
     });
-    let (mut relay, state_dir) = relay(&stage, &receiver);
+    let (mut relay, state_dir) = relay(&stage, &receiver, &[]);
     let mut buyers = 0;
     {
         let kills = async {
@@ -107,7 +107,7 @@ async fn a_receiver_ends_with_the_ledger_also_after_a_fork() {
     save_files(&mut stage.redis);
     stage.gateway.ready().await;
     load(&stage.gateway, 12..20).await;
-    let (relay, state_dir) = relay(&stage, &receiver);
+    let (relay, state_dir) = relay(&stage, &receiver, &[]);
     has_the_ledger(&stage, &receiver, &relay, &state_dir).await;
     lose(&mut stage).await;
     load(&stage.gateway, 30..34).await;
@@ -117,4 +117,43 @@ async fn a_receiver_ends_with_the_ledger_also_after_a_fork() {
     let is_rescinded = |arrival: &&Arrival| arrival.body["type"] == "reservation.rescinded";
     let rescinded = arrivals.iter().filter(is_rescinded).count();
     assert!((8..40).contains(&rescinded), "only what was lost: {rescinded} of {}", arrivals.len());
+}
+
+#[tokio::test]
+async fn a_relay_that_is_caught_up_has_delivered_everything_and_ends() {
+    let stage = Stage::set().await;
+    let receiver = Receiver::start().await;
+    receiver.react(|arrival| Reaction::Answer(if arrival.before == 0 { 503 } else { 200 }));
+    load(&stage.gateway, 0..4).await;
+    let (mut relay, state_dir) =
+        relay(&stage, &receiver, &["--until-caught-up", "--state", "held,confirmed"]);
+    let log = relay.ends(0).await;
+    assert!(log.contains("parked: it is sent again"), "{log}");
+    let outbox = Outbox::open_beside(&state_dir).unwrap();
+    let lines = journal(&stage.gateway).await;
+    assert_eq!(outbox.cursor().unwrap().as_deref(), lines.last().unwrap()["cursor"].as_str());
+    let is_wanted = |line: &&Value| line["state"] == "held" || line["state"] == "confirmed";
+    assert_eq!(
+        receiver.order().values().map(Vec::len).sum::<usize>(),
+        lines.iter().filter(is_wanted).count()
+    );
+}
+
+#[tokio::test]
+async fn a_relay_that_is_asked_to_end_waits_for_the_answers_to_what_it_has_sent() {
+    let stage = Stage::set().await;
+    let receiver = Receiver::start().await;
+    receiver.react(|_| Reaction::Hold);
+    load(&stage.gateway, 0..4).await;
+    let (mut relay, state_dir) = relay(&stage, &receiver, &[]);
+    eventually("webhooks are in flight", || async { (receiver.open_max() > 3).then_some(()) }).await;
+    relay.program.signal(Signal::TERM);
+    relay.logs("a signal was received").await;
+    receiver.open_gate();
+    relay.ends(0).await;
+    let delivered = receiver.arrivals();
+    assert!(delivered.iter().all(|arrival| arrival.before == 0), "{delivered:?}");
+    let next = Outbox::open(&state_dir, "small", "webhook").unwrap();
+    let waiting = next.fresh(0.0, &[], 100).unwrap();
+    assert!(waiting.iter().all(|due| delivered.iter().all(|arrival| arrival.id != due.id)), "{waiting:?}");
 }
