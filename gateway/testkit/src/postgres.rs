@@ -15,10 +15,9 @@ use crate::{Failed, PATIENCE, wait_for};
 const VERSIONS: &str = "/usr/lib/postgresql";
 /// The superuser of the server, and the owner of its files: the server refuses to run as root.
 const USER: &str = "postgres";
-/// Nothing has to outlive this machine.
-const OPTIONS: [&str; 10] = [
+/// Nothing has to outlive this machine; what is committed outlives the server.
+const OPTIONS: [&str; 9] = [
     "fsync=off",
-    "synchronous_commit=off",
     "full_page_writes=off",
     "autovacuum=off",
     "listen_addresses=",
