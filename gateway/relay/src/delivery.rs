@@ -136,6 +136,8 @@ impl<S: Sink> Delivery<S> {
                         if self.until_caught_up {
                             return self.settle(lease).await;
                         }
+                        // A database that failed over to an older standby has forgotten what it had stored.
+                        from = self.position(lease).await?;
                     } else {
                         from = self.deliver_page(read, lease, from).await?;
                     }

@@ -19,6 +19,8 @@ use errors::{failed, fatal};
 
 /// A transaction that takes longer is given up, with its connection.
 const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(60);
+/// After a purge it takes back a whole sale.
+const RESCIND_TIMEOUT: Duration = Duration::from_secs(3600);
 
 /// Adds the changes of a page.
 const CHANGES: &str = "
@@ -81,10 +83,10 @@ impl Postgres {
     /// Does it within the time; any error costs the connection, and with it the transaction.
     async fn within<T>(
         &mut self,
+        timeout: Duration,
         work: impl AsyncFnOnce(&mut Client, &Status, Option<&str>) -> Result<T, SinkError>,
     ) -> Result<T, SinkError> {
-        let timed_out =
-            || SinkError::Transient(format!("PostgreSQL gave no answer within {TRANSACTION_TIMEOUT:?}"));
+        let timed_out = || SinkError::Transient(format!("PostgreSQL gave no answer within {timeout:?}"));
         let work = async {
             let mut client = match self.client.take() {
                 Some(client) if !client.is_closed() => client,
@@ -93,8 +95,7 @@ impl Postgres {
             let done = work(&mut client, &self.status, self.cursor.as_deref()).await?;
             Ok::<_, SinkError>((client, done))
         };
-        let (client, done) =
-            tokio::time::timeout(TRANSACTION_TIMEOUT, work).await.map_err(|_| timed_out())??;
+        let (client, done) = tokio::time::timeout(timeout, work).await.map_err(|_| timed_out())??;
         self.client = Some(client);
         Ok(done)
     }
@@ -102,12 +103,14 @@ impl Postgres {
 
 impl Sink for Postgres {
     async fn position(&mut self) -> Result<Option<String>, SinkError> {
-        self.cursor = self.within(async |client, status, _| position(client, status).await).await?;
+        self.cursor = self
+            .within(TRANSACTION_TIMEOUT, async |client, status, _| position(client, status).await)
+            .await?;
         Ok(self.cursor.clone())
     }
 
     async fn deliver(&mut self, page: &Page, fence: u64) -> Result<(), SinkError> {
-        self.within(async |client, status, cursor| {
+        self.within(TRANSACTION_TIMEOUT, async |client, status, cursor| {
             let transaction = client.transaction().await.map_err(failed)?;
             let generation = move_cursor(&transaction, status, cursor, &page.cursor, fence, 0).await?;
             insert(&transaction, status, generation, page).await?;
@@ -128,7 +131,7 @@ impl Sink for Postgres {
     async fn last_known(&mut self, changes: &[Change]) -> Result<Option<usize>, SinkError> {
         let Columns { sequences, places, cursors, .. } = Columns::of(changes)?;
         let last = self
-            .within(async |client, status, _| {
+            .within(TRANSACTION_TIMEOUT, async |client, status, _| {
                 let row = client.query_one(LAST_KNOWN, &[&status.sale, &sequences, &places, &cursors]).await;
                 Ok(row.map_err(failed)?.get::<_, Option<i64>>(0))
             })
@@ -140,7 +143,7 @@ impl Sink for Postgres {
         let [sequence, place] = place_of(position_of(common)?)?;
         let place = narrow(place)?;
         let lost = self
-            .within(async |client, status, cursor| {
+            .within(RESCIND_TIMEOUT, async |client, status, cursor| {
                 let transaction = client.transaction().await.map_err(failed)?;
                 move_cursor(&transaction, status, cursor, common, fence, 1).await?;
                 let lost =

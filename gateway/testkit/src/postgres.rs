@@ -7,18 +7,18 @@ use std::process::{Command, Stdio};
 use rustix::process::{Signal, geteuid};
 
 use crate::cli::output;
-use crate::files::Folder;
+use crate::files::{Folder, free_port, write_secret};
 use crate::program::Program;
+use crate::tls::Certificate;
 use crate::{Failed, PATIENCE, wait_for};
 
 /// Where Debian puts the programs of each version.
 const VERSIONS: &str = "/usr/lib/postgresql";
 /// The superuser of the server, and the owner of its files: the server refuses to run as root.
 const USER: &str = "postgres";
-/// Nothing has to outlive this machine.
-const OPTIONS: [&str; 10] = [
+/// Nothing has to outlive this machine; what is committed outlives the server.
+const OPTIONS: [&str; 9] = [
     "fsync=off",
-    "synchronous_commit=off",
     "full_page_writes=off",
     "autovacuum=off",
     "listen_addresses=",
@@ -34,52 +34,72 @@ pub struct Postgres {
     program: Program,
     dir: Folder,
     bin: PathBuf,
+    port: u16,
 }
 
 impl Postgres {
     /// Makes a cluster, starts its server and waits until it answers.
     pub fn start() -> Self {
-        Self::try_start().unwrap()
+        Self::try_start(None).unwrap()
     }
 
-    fn try_start() -> Result<Self, Failed> {
+    /// One that also listens at a port of `localhost`, in TLS, and asks there for a password.
+    pub fn start_in_tls(certificate: &Certificate) -> Self {
+        Self::try_start(Some(certificate)).unwrap()
+    }
+
+    fn try_start(certificate: Option<&Certificate>) -> Result<Self, Failed> {
         let bin = newest()?;
         let dir = Folder::new(None)?;
-        if geteuid().is_root() {
+        let give = |path: &Path| {
+            if !geteuid().is_root() {
+                return Ok(());
+            }
             let id = |flag: &str| {
                 let mut id = Command::new("id");
                 id.args([flag, USER]);
                 output(id)?.trim().parse::<u32>().map_err(Failed::to("read the id of the user postgres"))
             };
-            chown(&dir.path, Some(id("-u")?), Some(id("-g")?)).map_err(Failed::to("give a folder away"))?;
-        }
+            chown(path, Some(id("-u")?), Some(id("-g")?)).map_err(Failed::to("give a file away"))
+        };
+        give(&dir.path)?;
         let mut make = own(&bin.join("initdb"));
-        make.args([
-            "--no-sync",
-            "--auth",
-            "trust",
-            "--username",
-            USER,
-            "--encoding",
-            "UTF8",
-            "--locale",
-            "C",
-        ]);
+        make.args(["--no-sync", "--auth-local", "trust", "--auth-host", "scram-sha-256"]);
+        make.args(["--username", USER, "--encoding", "UTF8", "--locale", "C"]);
         make.arg("--pgdata").arg(dir.path.join("data")).current_dir(&dir.path);
         output(make)?;
         let mut command = own(&bin.join("postgres"));
         command.arg("-D").arg(dir.path.join("data")).arg("-k").arg(&dir.path).current_dir(&dir.path);
         OPTIONS.iter().for_each(|option| _ = command.args(["-c", option]));
+        let port = certificate.map_or(5432, |_| free_port());
+        command.args(["-p", &port.to_string()]);
+        if let Some(certificate) = certificate {
+            let files = [("ssl_cert_file", certificate.cert()), ("ssl_key_file", certificate.key())];
+            for (name, from) in files {
+                // It reads a key only from a file of its own.
+                let to = dir.path.join(name);
+                let text = std::fs::read_to_string(from).map_err(Failed::to("read a certificate"))?;
+                write_secret(&to, &text)?;
+                give(&to)?;
+                command.args(["-c", &format!("{name}={}", to.display())]);
+            }
+            command.args(["-c", "ssl=on", "-c", "listen_addresses=localhost"]);
+        }
         command.stdout(Stdio::null());
         let program = Program::new("postgres", command).log_errors_to(&dir.path.join("log"))?;
-        let mut server = Self { program, dir, bin };
+        let mut server = Self { program, dir, bin, port };
         server.start_again()?;
         Ok(server)
     }
 
     /// For `--postgres`: a new database, or one that is there.
     pub fn url(&self, database: &str) -> String {
-        format!("postgres://{USER}@/{database}?host={}", self.dir.path.display())
+        format!("postgres://{USER}@/{database}?host={}&port={}", self.dir.path.display(), self.port)
+    }
+
+    /// The same over its port, of one in TLS.
+    pub fn tls_url(&self, database: &str) -> String {
+        format!("postgres://{USER}@localhost:{}/{database}?sslmode=require", self.port)
     }
 
     /// Makes a database; returns its URL.
@@ -97,14 +117,8 @@ impl Postgres {
     pub fn try_sql(&self, database: &str, sql: &str) -> Result<String, Failed> {
         let mut psql = Command::new(self.bin.join("psql"));
         psql.args(["--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set", "ON_ERROR_STOP=1"]);
-        psql.arg("--host").arg(&self.dir.path).args([
-            "--username",
-            USER,
-            "--dbname",
-            database,
-            "--command",
-            sql,
-        ]);
+        psql.arg("--host").arg(&self.dir.path).args(["--port", &self.port.to_string()]);
+        psql.args(["--username", USER, "--dbname", database, "--command", sql]);
         output(psql)
     }
 

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use testkit::postgres::Postgres;
+use testkit::tls::Certificate;
 
 use crate::ledger::is_copied;
 use crate::stage::{Stage, load};
@@ -54,6 +55,29 @@ async fn a_schema_of_the_users_choice_holds_the_copy() {
     let count = postgres.sql("shop", "SELECT count(*) FROM launchgate.reservations");
     assert_eq!(count.trim(), "4");
     assert_eq!(postgres.sql("shop", "SELECT count(*) FROM public.reservations").trim(), "0");
+}
+
+#[tokio::test]
+async fn a_database_in_tls_is_asked_for_its_certificate_and_given_the_password() {
+    let stage = Stage::set().await;
+    let (certificate, _) = Certificate::new();
+    let postgres = Postgres::start_in_tls(&certificate);
+    postgres.database("orders");
+    postgres.sql("orders", "ALTER ROLE postgres PASSWORD 'a secret'");
+    load(&stage.gateway, 0..4).await;
+    let url = postgres.tls_url("orders");
+    let file = |name: &str, text: &str| stage.file(name, text).display().to_string();
+    let (password, wrong) = (file("password", "a secret\n"), file("wrong", "another\n"));
+    let ca = certificate.cert().display().to_string();
+    let given = ["--postgres", &url, "--until-caught-up", "--postgres-password-file"];
+    let log = stage.relay(&[&given[..], &[&wrong, "--ca-file", &ca]].concat()).start().ends(2).await;
+    assert!(log.contains("password authentication failed") && !log.contains("another"), "{log}");
+    let mut untrusting = stage.relay(&[&given[..], &[&password]].concat()).start();
+    untrusting.logs("invalid peer certificate").await;
+    untrusting.program.signal(testkit::Signal::TERM);
+    untrusting.ends(0).await;
+    stage.relay(&[&given[..], &[&password, "--ca-file", &ca]].concat()).start().ends(0).await;
+    is_copied(&stage.gateway, &postgres, "orders").await;
 }
 
 #[tokio::test]

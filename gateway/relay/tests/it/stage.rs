@@ -142,6 +142,14 @@ impl Relay {
     }
 }
 
+impl Drop for Relay {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            testkit::print_line(&self.log());
+        }
+    }
+}
+
 /// Runs it to its end, with these arguments alone.
 pub(crate) fn run(args: &[&str]) -> Ended {
     let mut command = command();

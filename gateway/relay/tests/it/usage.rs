@@ -1,12 +1,11 @@
 //! Wrong usage and missing counterparts: a clear error and its exit code, or patience.
 
 use serde_json::json;
-use testkit::files::local_address;
 use testkit::postgres::Postgres;
 use testkit::{Method, Signal};
 
 use crate::ledger::is_copied;
-use crate::stage::{Stage, WATCH_TOKEN, load, run};
+use crate::stage::{FEED_TOKEN, Stage, WATCH_TOKEN, load, run};
 
 #[test]
 fn a_relay_needs_a_sale_a_gateway_a_token_and_a_sink() {
@@ -24,8 +23,7 @@ async fn what_the_operator_must_set_right_ends_it_with_the_reason() {
     let url = postgres.database("orders");
     let watch = stage.file("watch", WATCH_TOKEN).display().to_string();
     let unknown = stage.file("unknown", "an-ops-token-that-nobody-knows").display().to_string();
-    let (ops, known) =
-        (&*stage.gateway.ops_url, stage.file("feed", crate::stage::FEED_TOKEN).display().to_string());
+    let (ops, known) = (&*stage.gateway.ops_url, stage.file("feed", FEED_TOKEN).display().to_string());
     let missing = url.replace("/orders", "/nowhere");
     let wrong: [(&[&str], &str); 7] = [
         (&["small", "--token-file", &unknown, "--stdout"], "does not know the token"),
@@ -86,19 +84,16 @@ async fn a_database_and_a_gateway_that_are_not_there_yet_are_waited_for() {
     postgres.start_again().unwrap();
     is_copied(&stage.gateway, &postgres, "orders").await;
 
-    let nowhere = local_address();
-    let token = stage.file("feed", crate::stage::FEED_TOKEN);
-    let mut command = crate::stage::command();
-    command.args(["small", "--from-ops", &format!("http://{nowhere}"), "--stdout"]);
-    command.arg("--token-file").arg(token).args(["--metrics-listen", &nowhere.to_string()]);
-    // It reaches itself, and finds no gateway there.
-    let mut relay = testkit::program::Program::new("relay", command);
-    relay.start_at(nowhere).unwrap();
-    testkit::eventually("its own listener is no gateway", || {
-        let ended = relay.ended();
-        async move { ended.filter(|ended| ended.code() == Some(2)) }
-    })
-    .await;
+    // A gateway, too; and its public listener is not the one that is meant.
+    let mut away = stage.another_gateway().await;
+    away.kill();
+    let relay = stage.relay_from(&away, &["--stdout"]).start();
+    relay.logs("the gateway can't be reached").await;
+    away.start_again().unwrap();
+    relay.logs("gateway: works again").await;
+    let token = stage.file("feed", FEED_TOKEN).display().to_string();
+    let public = run(&["small", "--from-ops", &stage.gateway.url, "--token-file", &token, "--stdout"]);
+    assert!(public.code == 2 && public.err.contains("expected the ops listener"), "{public:?}");
 }
 
 #[tokio::test]
