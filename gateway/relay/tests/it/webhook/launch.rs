@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use relay::webhook::outbox::Outbox;
 use serde_json::Value;
+use testkit::tls::Certificate;
 use testkit::{PATIENCE, Signal, eventually};
 use tokio::time::timeout;
 
@@ -156,4 +157,26 @@ async fn a_relay_that_is_asked_to_end_waits_for_the_answers_to_what_it_has_sent(
     let next = Outbox::open(&state_dir, "small", "webhook").unwrap();
     let waiting = next.fresh(0.0, &[], 100).unwrap();
     assert!(waiting.iter().all(|due| delivered.iter().all(|arrival| arrival.id != due.id)), "{waiting:?}");
+}
+
+#[tokio::test]
+async fn a_receiver_in_tls_is_trusted_by_its_authority_only() {
+    let stage = Stage::set().await;
+    let (certificate, _) = Certificate::new();
+    let receiver = Receiver::start_tls(&certificate).await;
+    load(&stage.gateway, 0..2).await;
+    let (mut stranger, state_dir) = relay(&stage, &receiver, &[]);
+    let error = eventually("it is parked", || async {
+        let parked = Outbox::open_beside(&state_dir).ok()?.parked().ok()?;
+        Some(parked.first()?.error.clone())
+    });
+    let error = error.await;
+    assert!(error.contains("certificate"), "{error}");
+    stranger.program.signal(Signal::TERM);
+    stranger.ends(0).await;
+    assert!(receiver.arrivals().is_empty());
+    let authority = certificate.cert().display().to_string();
+    let (mut trusting, _) = relay(&stage, &receiver, &["--ca-file", &authority, "--until-caught-up"]);
+    trusting.ends(0).await;
+    assert!(!receiver.arrivals().is_empty());
 }

@@ -11,11 +11,17 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{HeaderMap, Request, Response};
 use hyper_util::rt::TokioIo;
+use rustls::ServerConfig;
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::Value;
 use standardwebhooks::Webhook;
+use testkit::tls::Certificate;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
 
 /// What senders and receivers share.
 pub(crate) const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
@@ -100,6 +106,23 @@ impl Drop for Receiver {
 impl Receiver {
     /// One that takes everything.
     pub(crate) async fn start() -> Self {
+        Self::start_with(None).await
+    }
+
+    /// The same in TLS, with this certificate.
+    pub(crate) async fn start_tls(certificate: &Certificate) -> Self {
+        let chain = CertificateDer::pem_file_iter(certificate.cert()).unwrap().map(Result::unwrap).collect();
+        let key = PrivateKeyDer::from_pem_file(certificate.key()).unwrap();
+        let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(chain, key)
+            .unwrap();
+        Self::start_with(Some(TlsAcceptor::from(Arc::new(config)))).await
+    }
+
+    async fn start_with(tls: Option<TlsAcceptor>) -> Self {
         let state = Arc::new(State {
             seen: Mutex::default(),
             react: Mutex::new(Box::new(|_| Reaction::Answer(204))),
@@ -109,8 +132,13 @@ impl Receiver {
             connections: AtomicUsize::new(0),
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}/hook?tenant=7", listener.local_addr().unwrap());
-        let task = tokio::spawn(serve(listener, state.clone()));
+        let port = listener.local_addr().unwrap().port();
+        let url = match tls {
+            None => format!("http://127.0.0.1:{port}/hook?tenant=7"),
+            // The certificate is for this name.
+            Some(_) => format!("https://localhost:{port}/hook?tenant=7"),
+        };
+        let task = tokio::spawn(serve(listener, tls, state.clone()));
         Self { url, state, task }
     }
 
@@ -164,20 +192,27 @@ impl Receiver {
     }
 }
 
-async fn serve(listener: TcpListener, state: Arc<State>) {
+async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, state: Arc<State>) {
     loop {
         let (stream, _) = listener.accept().await.unwrap();
         state.connections.fetch_add(1, SeqCst);
         if !state.is_away.load(SeqCst) {
-            tokio::spawn(connection(stream, state.clone()));
+            tokio::spawn(connection(stream, tls.clone(), state.clone()));
         }
     }
 }
 
-async fn connection(stream: TcpStream, state: Arc<State>) {
+async fn connection(stream: TcpStream, tls: Option<TlsAcceptor>, state: Arc<State>) {
     let service = service_fn(move |request| take(request, state.clone()));
+    let http = http1::Builder::new();
     // An error is what a test asked for.
-    let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+    let _ = match tls {
+        None => http.serve_connection(TokioIo::new(stream), service).await,
+        Some(tls) => match tls.accept(stream).await {
+            Ok(stream) => http.serve_connection(TokioIo::new(stream), service).await,
+            Err(_) => return,
+        },
+    };
 }
 
 type Body = BoxBody<Bytes, Infallible>;
