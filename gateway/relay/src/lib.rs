@@ -31,6 +31,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use backoff::Backoff;
 use cli::{Cli, DeliverOptions};
 use delivery::Delivery;
 use failure::Failure;
@@ -116,6 +117,7 @@ impl Work {
             status,
             stop,
             troubles: Troubles::default(),
+            sink_backoff: Backoff::default(),
             is_known: false,
         };
         delivery.run().await
