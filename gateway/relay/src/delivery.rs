@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::backoff::Backoff;
-use crate::change::{Change, Page, START};
+use crate::change::{Change, Page, START, position};
 use crate::failure::Failure;
 use crate::feed::lease::{Lease, Leases, Lost};
 use crate::feed::{Feed, FeedError, Read, WAIT};
@@ -18,6 +18,8 @@ use crate::stop::Stop;
 
 /// Between two looks for a sale that was purged, and for a lease that another relay has, if the gateway names no time.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
+/// The same for changes that are not protected yet.
+const LOOK_SOON: Duration = Duration::from_millis(200);
 /// Kinds of trouble; each is logged once.
 const GATEWAY: &str = "gateway";
 const SALE: &str = "sale";
@@ -36,6 +38,8 @@ pub(crate) struct Delivery<S> {
     pub(crate) status: Arc<Status>,
     pub(crate) stop: Stop,
     pub(crate) troubles: Troubles,
+    /// Between tries of the sink, until it takes something.
+    pub(crate) sink_backoff: Backoff,
     /// Whether the gateway has known the sale, now or earlier: then it may come back.
     pub(crate) is_known: bool,
 }
@@ -132,12 +136,19 @@ impl<S: Sink> Delivery<S> {
                     backoff.reset();
                     self.feed_works();
                     if read.changes.is_empty() {
-                        self.status.set_unread(0, None);
+                        // Replicas may lack the newest: then they are there, and not handed out yet.
+                        let behind = self.unread(read.sequence, &from);
+                        self.status.set_unreadable(behind);
                         if self.until_caught_up {
-                            return self.settle(lease).await;
+                            if behind == 0 {
+                                return self.settle(lease).await;
+                            }
                         }
+                        // A gateway that drains answers at once.
+                        self.pause(LOOK_SOON).await;
                         // A database that failed over to an older standby has forgotten what it had stored.
                         from = self.position(lease).await?;
+                        self.troubles.end(SINK);
                     } else {
                         from = self.deliver_page(read, lease, from).await?;
                     }
@@ -160,16 +171,18 @@ impl<S: Sink> Delivery<S> {
     }
 
     async fn sink_position(&mut self, lease: &Lease) -> Result<Option<String>, End> {
-        let mut backoff = Backoff::default();
         loop {
             match self.sink.position().await {
-                Ok(position) => {
-                    self.troubles.end(SINK);
-                    return Ok(position);
-                }
-                Err(error) => self.after_sink_error(error, lease, &mut backoff).await?,
+                Ok(position) => return Ok(position),
+                Err(error) => self.after_sink_error(error, lease).await?,
             }
         }
+    }
+
+    /// How many sequences are after a cursor.
+    fn unread(&self, newest: Option<u64>, cursor: &str) -> u64 {
+        let read = position(cursor).map_or(0, |(sequence, _)| sequence);
+        newest.map_or(0, |newest| newest.saturating_sub(read))
     }
 
     /// Delivers a page; returns the cursor to go on from.
@@ -182,17 +195,17 @@ impl<S: Sink> Delivery<S> {
         let cursor = last.cursor.clone();
         let changes = changes.into_iter().filter(|change| self.filter.lets_pass(change)).collect();
         let page = Page { changes, cursor };
-        let mut backoff = Backoff::default();
         // What the sink has stored when a call breaks off is known only afterwards: then the page is read again.
         match self.sink.deliver(&page, fence(lease)?).await {
             Ok(()) => {
+                self.sink_backoff.reset();
                 self.troubles.end(SINK);
                 // What follows is not older than the last one.
                 self.status.set_unread(after, (after > 0).then_some(newest).flatten());
                 Ok(page.cursor)
             }
             Err(error) => {
-                self.after_sink_error(error, lease, &mut backoff).await?;
+                self.after_sink_error(error, lease).await?;
                 self.position(lease).await
             }
         }
@@ -201,7 +214,6 @@ impl<S: Sink> Delivery<S> {
     /// After a fork: lets the sink take back what the ledger lost; returns the cursor to go on from.
     async fn rescind(&mut self, common: String, lease: &Lease) -> Result<String, End> {
         self.status.count_failure(Cause::Forked);
-        let mut backoff = Backoff::default();
         if self.sink_position(lease).await?.is_none() {
             return Err(End::Failed(Failure::No(format!(
                 "the cursor of --from is not in the ledger's history, which has lost what came before it: the last common \
@@ -215,7 +227,11 @@ impl<S: Sink> Delivery<S> {
         loop {
             match self.sink.rescind(&common, fence(lease)?).await {
                 Ok(()) => return self.position(lease).await,
-                Err(error) => self.after_sink_error(error, lease, &mut backoff).await?,
+                Err(error) => {
+                    self.after_sink_error(error, lease).await?;
+                    // It may have done it, and the answer got lost: then it does it again from there.
+                    self.sink_position(lease).await?;
+                }
             }
         }
     }
@@ -226,6 +242,9 @@ impl<S: Sink> Delivery<S> {
         let mut backoff = Backoff::default();
         loop {
             fence(lease)?;
+            if self.stop.is_asked() {
+                return Err(End::Done);
+            }
             let changes = match self.feed.read(&common, Duration::ZERO).await {
                 Ok(read) => read.changes,
                 // The ledger lost more meanwhile.
@@ -247,14 +266,13 @@ impl<S: Sink> Delivery<S> {
                     }
                 }
                 Ok(None) => return Ok(common),
-                Err(error) => self.after_sink_error(error, lease, &mut backoff).await?,
+                Err(error) => self.after_sink_error(error, lease).await?,
             }
         }
     }
 
     /// Waits until the sink's receivers have everything, or the program is to end.
     async fn settle(&mut self, lease: &Lease) -> Result<(), End> {
-        let mut backoff = Backoff::default();
         loop {
             let stop = self.stop.clone();
             let settled = tokio::select! {
@@ -263,7 +281,7 @@ impl<S: Sink> Delivery<S> {
             };
             match settled {
                 Ok(()) => return Ok(()),
-                Err(error) => self.after_sink_error(error, lease, &mut backoff).await?,
+                Err(error) => self.after_sink_error(error, lease).await?,
             }
         }
     }
@@ -302,12 +320,7 @@ impl<S: Sink> Delivery<S> {
     }
 
     /// The same for the sink.
-    async fn after_sink_error(
-        &mut self,
-        error: SinkError,
-        lease: &Lease,
-        backoff: &mut Backoff,
-    ) -> Result<(), End> {
+    async fn after_sink_error(&mut self, error: SinkError, lease: &Lease) -> Result<(), End> {
         self.status.count_failure(Cause::Sink);
         match error {
             SinkError::Transient(text) => self.troubles.report(SINK, &text),
@@ -315,7 +328,7 @@ impl<S: Sink> Delivery<S> {
             SinkError::ReaderGone => return Err(End::Done),
             SinkError::Fatal(failure) => return Err(End::Failed(failure)),
         }
-        let (stop, pause) = (self.stop.clone(), backoff.pause());
+        let (stop, pause) = (self.stop.clone(), self.sink_backoff.pause());
         tokio::select! {
             () = stop.asked() => Err(End::Done),
             () = lease.lost() => fence(lease).map(drop),

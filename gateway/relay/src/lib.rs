@@ -32,6 +32,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use backoff::Backoff;
 use cli::{Cli, DeliverOptions};
 use delivery::Delivery;
 use failure::Failure;
@@ -124,6 +125,7 @@ impl Work {
             status,
             stop,
             troubles: Troubles::default(),
+            sink_backoff: Backoff::default(),
             is_known: false,
         };
         let ended = delivery.run().await;

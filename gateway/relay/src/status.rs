@@ -114,6 +114,17 @@ impl Status {
         (lag.unread, lag.unread_since) = (sequences, oldest);
     }
 
+    /// So many sequences are there, and can't be read yet: for how long, is known only from now on.
+    pub fn set_unreadable(&self, sequences: u64) {
+        let mut lag = self.lag();
+        lag.unread = sequences;
+        if sequences == 0 {
+            lag.unread_since = None;
+        } else {
+            lag.unread_since.get_or_insert_with(Timestamp::now);
+        }
+    }
+
     /// The feed can't be read from now on: as long as that lasts, a change may be waiting.
     pub fn set_cut_off(&self) {
         self.lag().unread_since.get_or_insert_with(Timestamp::now);

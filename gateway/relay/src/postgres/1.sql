@@ -52,7 +52,7 @@ CREATE TABLE reservations (
     balance     bigint      NOT NULL,
     price_lines jsonb       NOT NULL,              -- [{"item": …, "amount": …}, …]
     held_at     timestamptz NOT NULL,
-    expires_at  timestamptz,                       -- of a hold: an estimate when the change was read
+    expires_at  timestamptz,                       -- of a hold: when it ends, by the clocks of the change
     changed_at  timestamptz NOT NULL,
     sequence    bigint      NOT NULL,              -- of its latest change in `changes`
     place       integer     NOT NULL,

@@ -38,6 +38,18 @@ fn a_feed_that_cannot_be_read_is_a_lag_from_then_on() {
 }
 
 #[test]
+fn what_is_there_and_not_handed_out_yet_is_a_lag_until_it_is() {
+    let status = status();
+    status.set_unreadable(4);
+    assert_eq!(status.lag_changes(), 4);
+    status.set_unread(3, ago(60));
+    status.set_unreadable(2);
+    assert!(status.lag_ms() >= 60_000, "what was known of its age stays");
+    status.set_unreadable(0);
+    assert_eq!((status.lag_ms(), status.lag_changes()), (0, 0));
+}
+
+#[test]
 fn the_lease_shows_what_doctor_reads() {
     let status = status();
     status.delivered.store(9, Relaxed);
