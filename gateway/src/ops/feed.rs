@@ -95,6 +95,7 @@ pub struct LeaseView {
     pub fence: u64,
     /// When it ends unless it is renewed; of a released one the time of its release.
     #[schema(format = DateTime)]
+    #[schema(format = DateTime)]
     pub expires_at: String,
 }
 
