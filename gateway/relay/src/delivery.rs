@@ -139,10 +139,8 @@ impl<S: Sink> Delivery<S> {
                         // Replicas may lack the newest: then they are there, and not handed out yet.
                         let behind = self.unread(read.sequence, &from);
                         self.status.set_unreadable(behind);
-                        if self.until_caught_up {
-                            if behind == 0 {
-                                return self.settle(lease).await;
-                            }
+                        if self.until_caught_up && behind == 0 {
+                            return self.settle(lease).await;
                         }
                         // A gateway that drains answers at once.
                         self.pause(LOOK_SOON).await;
