@@ -10,11 +10,13 @@ use crate::domain::text::search_key;
 
 /// The work of a page, in measured nodes and stores. A page of 500 stores in the definition's order is less; one that
 /// measures or compares more ends earlier.
-const WORK_MAX: usize = 1_000;
+const WORK_MAX: usize = 900;
+/// What a page may do at least past its beginning.
+const WORK_LEAST: usize = 300;
 /// The work of comparing a store's text.
-const COMPARED: usize = 3;
-/// The work of putting a measured store on the page, beside others.
-const FOUND_NEAR: usize = 3;
+const COMPARED: usize = 5;
+/// The work of putting a measured store on the page.
+const FOUND_NEAR: usize = 7;
 
 /// What a query asks for.
 #[derive(Debug, Default)]
@@ -137,17 +139,18 @@ impl StoreIndex {
     fn nearest(&self, query: &StoreQuery, set: &Bits, from: Spot, begin: Step) -> FoundStores {
         let mut stores = Vec::with_capacity(query.limit);
         let mut walk = Walk::new(&self.grid, set, from, begin);
-        // What is before the beginning is measured again for each page, and does not count: each goes on.
-        let mut work = 0;
+        // What is before the beginning is measured again for each page; each goes on all the same.
+        let (mut work, mut work_max) = (0, WORK_MAX);
         while let Some((square, place)) = walk.peek() {
             let next = Some(Cursor::From(square, place));
-            if work > WORK_MAX {
+            if work > work_max {
                 return FoundStores { stores, next };
             }
             let (has_advanced, measured) = (walk.has_advanced(), walk.measured);
             let store = walk.advance();
-            if has_advanced {
-                work += walk.measured - measured;
+            match walk.measured - measured {
+                more if has_advanced => work += more,
+                more => work_max = work_max.saturating_sub(more).max(WORK_LEAST),
             }
             let Some((_, store)) = store else { continue };
             work += query.comparison();
