@@ -177,6 +177,17 @@ need_balancers() {
     need_idle nginx haproxy -- nginx=nginx-light haproxy=haproxy
 }
 
+# The server of relay's tests. Debian's package would start a cluster of its own; the tests make theirs.
+need_postgres() {
+    local as=()
+    ! compgen -G '/usr/lib/postgresql/*/bin/initdb' > /dev/null || return 0
+    [ "$(id -u)" = 0 ] || as=(sudo)
+    install_packages postgresql-common
+    ${as[@]+"${as[@]}"} sed -i 's/^#\? *create_main_cluster.*/create_main_cluster = false/' \
+        /etc/postgresql-common/createcluster.conf
+    install_packages postgresql
+}
+
 # Cargo's target directory, by environment, configuration or default.
 target_dir() { cargo metadata --no-deps --format-version 1 | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p'; }
 

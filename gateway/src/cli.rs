@@ -28,16 +28,17 @@ use crate::store::scripts::{REAL_CLOCK, Scripts};
 use crate::telemetry::list;
 use crate::terminal::{CommandError, print, print_json};
 
-/// The files that define the options of the load test.
-const LOADTEST: &[&str] = &[
+/// The files that define the options of other programs.
+const OTHERS: &[&str] = &[
     include_str!("../../loadtest/src/cli.rs"),
     include_str!("../../loadtest/src/load/output.rs"),
     include_str!("../../loadtest/src/client/options.rs"),
+    include_str!("../relay/src/cli.rs"),
 ];
 
 /// Variables of this process that no command has.
 pub fn unknown_variables() -> variables::Unknown {
-    variables::unknown(&Cli::command(), LOADTEST)
+    variables::unknown(&Cli::command(), OTHERS)
 }
 
 /// Parses the command line and the variables; usage errors and help end the process.

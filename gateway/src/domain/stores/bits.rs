@@ -13,7 +13,7 @@ impl Bits {
 
     pub(super) fn all(limit: usize) -> Self {
         let mut all = Self(vec![u64::MAX; limit.div_ceil(64)].into());
-        if let Some(last) = all.0.last_mut().filter(|_| limit % 64 > 0) {
+        if let Some(last) = all.0.last_mut().filter(|_| !limit.is_multiple_of(64)) {
             *last = (1 << (limit % 64)) - 1;
         }
         all

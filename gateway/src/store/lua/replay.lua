@@ -20,6 +20,14 @@ local BUYERS = {reserve = true, amend = true, confirm = true, cancel = true, exp
 local OTHERS = {restock = true, adopt = true, lost = true}
 local COUNTED = {'held', 'confirmed', 'cancelled', 'expired'}
 
+-- Whether a change before is lost, in whole or in part. Later entries then have the field `gap`: a reader of the journal
+-- that has read them as they were must find that it has another history.
+local gap = false
+local last = redis.call('XREVRANGE', JOURNAL, '+', '-', 'COUNT', 1)[1]
+for i = 1, last and #last[2] or 0, 2 do
+  gap = gap or last[2][i] == 'gap' or (last[2][i] == 'kind' and last[2][i + 1] == 'lost')
+end
+
 local function add(delta, r, n)
   if r.state ~= 'held' and r.state ~= 'confirmed' then return end
   for _, item in ipairs(items_of(r.model, r.packages, r.store)) do delta[item] = (delta[item] or 0) + n end
@@ -46,6 +54,7 @@ local function apply_row(records, e, row, delta, counts)
   if e.kind == 'reserve' then
     if before then return nil, 'its reservation ' .. row.buyer .. r.key .. ' is there already' end
     if r.number <= s.number then return nil, 'the number ' .. integer(r.number) .. ' is taken' end
+    gap = gap or r.number > s.number + 1
     s.number = r.number
     record.list[#record.list + 1] = r
   else
@@ -133,8 +142,14 @@ local function append(e)
   after = table.concat(after, ' ')
   if e.counts and e.counts ~= after then return 'it counted ' .. e.counts .. ', and would count ' .. after .. ' now' end
 
-  local fields = e.fields
-  if BUYERS[e.kind] and e.kind ~= 'reserve' then fields = {'data', table.concat(lines, '\n'), was and 'was', was} end
+  local fields, is_marked = e.fields, named.gap
+  if BUYERS[e.kind] and e.kind ~= 'reserve' then
+    fields, is_marked = {'data', table.concat(lines, '\n'), was and 'was', was}, false
+  end
+  if (gap or named.gap) and not is_marked then
+    fields[#fields + 1], fields[#fields + 2] = 'gap', '1'
+  end
+  gap = gap or e.kind == 'lost'
   for _, name in ipairs(COUNTED) do s[name] = counts[name] end
   s.number = state.number
   commit(s, e.kind, fields, left, record_texts(records), state, touched)

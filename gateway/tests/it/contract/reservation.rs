@@ -9,6 +9,8 @@ use testkit::eventually;
 use testkit::gateway::{Gateway, Reply, send, service_token, token};
 use testkit::redis::Redis;
 
+use super::admin::journal;
+
 /// The reservations of the sale.
 pub const PATH: &str = "/v1/sales/small/reservations";
 
@@ -253,6 +255,13 @@ async fn a_payment_after_the_end_of_the_hold_takes_it_again_only_if_asked_to() {
     assert_eq!(balanced(&gateway).await, before);
     assert_eq!(gateway.reserve("bob", "k2", &body).await.status, 201);
     balanced(&gateway).await;
+    let lines = journal(&gateway).await;
+    let of_bob = lines.iter().filter(|line| line["reservation"] == bob);
+    let of_bob: Vec<_> = of_bob.map(|line| (&line["kind"], &line["state"], &line["payment"])).collect();
+    let (held, over, none) = (json!("held"), json!("expired"), Value::Null);
+    let (reserve, expire, refuse, payment) =
+        (json!("reserve"), json!("expire"), json!("refuse"), json!("pay-4"));
+    assert_eq!(of_bob, [(&reserve, &held, &none), (&expire, &over, &none), (&refuse, &over, &payment)]);
 }
 
 #[tokio::test]

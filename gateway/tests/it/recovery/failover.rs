@@ -204,6 +204,7 @@ async fn a_gateway_that_is_gone_is_waited_for_until_ops_release_it() {
     let gone = reserve_until_answered(&other, "gone", "k", &far()).await;
     assert_eq!(gone.json["number"], 2);
     let saved = reserve_until_answered(&gateway, "saved", "k", &far()).await;
+    let read = journal(&gateway).await;
     drop(other);
     redis.restart_from_saved();
 
@@ -229,6 +230,13 @@ async fn a_gateway_that_is_gone_is_waited_for_until_ops_release_it() {
     let adopted = wait_until_recovered(&gateway).await;
     assert_eq!(adopted["lost"], 1, "{adopted}");
     same(&reserve_until_answered(&gateway, "saved", "k", &far()).await, &saved);
+    // A reader that has both finds it, although the later change is as it was.
+    let from = read.last().unwrap()["cursor"].as_str().unwrap();
+    let page = gateway.ops_get(&format!("/admin/v1/sales/small/journal?from={from}")).await;
+    assert_eq!(page.problem(), "journal-forked", "{}", page.text);
+    let common = page.json["cursor"].as_str().unwrap();
+    let again = gateway.ops_get(&format!("/admin/v1/sales/small/journal?from={common}")).await;
+    assert!(again.text.contains("\"kind\":\"lost\""), "{}", again.text);
     // The lost change leaves a gap, and its car is sold again.
     let numbers: BTreeMap<String, u64> = journal(&gateway)
         .await
