@@ -166,7 +166,12 @@ impl Feed {
 
     /// The answer, if it is a 200.
     async fn send(&self, request: RequestBuilder, bytes_max: usize) -> Result<(Response, String), FeedError> {
-        let token = self.token().map_err(FeedError::Fatal)?;
+        // `new` has read a good one: the file is being replaced, and not in one step.
+        let token = self.token().map_err(|failure| FeedError::Transient {
+            cause: Cause::TokenFile,
+            text: failure.to_string(),
+            after: None,
+        })?;
         let mut response = request.bearer_auth(token).send().await.map_err(|error| unreachable(&error))?;
         let status = response.status();
         let text =

@@ -51,6 +51,8 @@ pub enum Cause {
     GatewayUnavailable,
     /// The gateway's answer could not be read.
     GatewayAnswer,
+    /// The file with the ops token could not be read, or had none.
+    TokenFile,
     /// The gateway does not know the sale.
     SaleMissing,
     /// The ledger lost changes that had been delivered.
@@ -65,10 +67,11 @@ pub enum Cause {
 
 impl Cause {
     /// All of them, so that each is a series from the start.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::GatewayUnreachable,
         Self::GatewayUnavailable,
         Self::GatewayAnswer,
+        Self::TokenFile,
         Self::SaleMissing,
         Self::Forked,
         Self::LeaseLost,
@@ -82,6 +85,7 @@ impl Cause {
             Self::GatewayUnreachable => "gateway-unreachable",
             Self::GatewayUnavailable => "gateway-unavailable",
             Self::GatewayAnswer => "gateway-answer",
+            Self::TokenFile => "token-file",
             Self::SaleMissing => "sale-missing",
             Self::Forked => "forked",
             Self::LeaseLost => "lease-lost",

@@ -1,9 +1,11 @@
 use std::path::Path;
+use std::time::Duration;
 
 use rustls::ClientConfig;
 
-use super::{Feed, LINE_BYTES_MAX, parse};
+use super::{Feed, FeedError, LINE_BYTES_MAX, parse};
 use crate::failure::Failure;
+use crate::status::Cause;
 use crate::trust::tls;
 
 fn line(sequence: u64, place: u64) -> String {
@@ -63,4 +65,22 @@ fn the_address_and_the_token_are_checked_at_the_start() {
     }
     let missing = feed("http://h:1", &files.path().join("none")).unwrap_err();
     assert!(missing.to_string().contains("No such file"), "{missing}");
+}
+
+#[tokio::test]
+async fn a_token_file_that_is_being_replaced_is_read_again() {
+    let files = tempfile::tempdir().unwrap();
+    let path = files.path().join("token");
+    std::fs::write(&path, "secret\n").unwrap();
+    let feed = Feed::new("http://127.0.0.1:1/", "small", path.clone(), tls_of_tests()).unwrap();
+    let cause = async || match feed.read("0-0", Duration::ZERO).await {
+        Err(FeedError::Transient { cause, .. }) => cause,
+        other => panic!("{other:?}"),
+    };
+    std::fs::write(&path, "").unwrap();
+    assert_eq!(cause().await, Cause::TokenFile);
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(cause().await, Cause::TokenFile);
+    std::fs::write(&path, "another\n").unwrap();
+    assert_eq!(cause().await, Cause::GatewayUnreachable);
 }

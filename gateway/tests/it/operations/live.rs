@@ -312,7 +312,8 @@ async fn a_late_reader_gets_missing_gateways_history_and_overrides() {
     })
     .await;
     let gone = seen["gateways"].as_array().unwrap().iter().find(|row| row["state"] == "gone").unwrap();
-    assert!(gone["report_age_ms"].as_u64().unwrap() >= 4_000, "since its last report: {gone}");
+    // 4 s after its last heartbeat, and the age of a report is computed a moment before.
+    assert!(gone["report_age_ms"].as_u64().unwrap() >= 3_900, "since its last report: {gone}");
     assert_eq!(totals(&seen), 1, "what it has answered stays: {seen}");
     assert_eq!(seen["limits"], json!([{"policy": "buyer", "rate": "500:700"}]));
     let lines = lines(&stays, "sale=small&frames=1").await;
