@@ -134,7 +134,7 @@ impl Work {
     }
 }
 
-/// Prints to standard output. A reader that has gone away is no failure.
+/// Prints to standard output. A reader that has gone away is not a failure.
 fn print(text: &str) -> Result<(), Failure> {
     match io::stdout().lock().write_all(text.as_bytes()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {

@@ -1,3 +1,5 @@
+//! Unit tests of `change.rs`.
+
 use super::{Change, position};
 
 const LINE: &str = r#"{"at":"2026-11-30T00:00:00Z","change":3,"changes":4,"cursor":"4711-0/3~q83v","id":"4711-0",

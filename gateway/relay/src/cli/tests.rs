@@ -1,3 +1,5 @@
+//! Unit tests of `cli.rs`.
+
 use clap::Parser;
 
 use super::{Cli, DeliverOptions};

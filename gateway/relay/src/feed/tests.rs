@@ -1,3 +1,5 @@
+//! Unit tests of `feed.rs`.
+
 use std::path::Path;
 use std::time::Duration;
 

@@ -1,3 +1,5 @@
+//! Unit tests of `filter.rs`.
+
 use serde_json::json;
 
 use super::{Filter, Item, State};

@@ -1,3 +1,5 @@
+//! Unit tests of `postgres.rs`.
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 

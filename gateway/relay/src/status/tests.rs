@@ -1,3 +1,5 @@
+//! Unit tests of `status.rs`.
+
 use std::sync::atomic::Ordering::Relaxed;
 
 use jiff::{SignedDuration, Timestamp};

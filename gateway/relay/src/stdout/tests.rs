@@ -1,3 +1,5 @@
+//! Unit tests of `stdout.rs`.
+
 use std::io::{self, ErrorKind, Write};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;

@@ -61,7 +61,7 @@ impl Circuit {
     /// A request of this reservation failed. `random` is from 0 to 1.
     pub(crate) fn failed(&mut self, reservation: &str, now: i64, random: f64) {
         if let Some(probes) = &mut self.open {
-            // What was in flight when it opened is no probe.
+            // What was in flight when it opened does not count as a probe.
             if probes.next <= now {
                 probes.failures = probes.failures.saturating_add(1);
                 probes.next = now + wait(probes.failures, random);
@@ -96,7 +96,7 @@ impl Circuit {
     }
 }
 
-/// From half of the longest wait to all of it: a probe that comes at once is no pause.
+/// From half of the longest wait to all of it: a probe that comes at once would not be a pause.
 fn wait(failures: u32, random: f64) -> i64 {
     millis(longest(PROBE_FIRST, PROBE_MAX, failures).mul_f64(0.5 + random.clamp(0.0, 1.0) / 2.0))
 }

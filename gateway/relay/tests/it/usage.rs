@@ -22,7 +22,7 @@ async fn what_the_operator_must_set_right_ends_it_with_the_reason() {
     let postgres = Postgres::start();
     let url = postgres.database("orders");
     let watch = stage.file("watch", WATCH_TOKEN).display().to_string();
-    let unknown = stage.file("unknown", "an-ops-token-that-nobody-knows").display().to_string();
+    let unknown = stage.file("unknown", "an-ops-token-that-no-gateway-has").display().to_string();
     let (ops, known) = (&*stage.gateway.ops_url, stage.file("feed", FEED_TOKEN).display().to_string());
     let missing = url.replace("/orders", "/nowhere");
     let wrong: [(&[&str], &str); 7] = [

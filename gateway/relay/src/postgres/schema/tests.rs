@@ -1,3 +1,5 @@
+//! Unit tests of `schema.rs`.
+
 use std::sync::Arc;
 
 use testkit::postgres::Postgres;

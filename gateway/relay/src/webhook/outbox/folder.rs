@@ -79,7 +79,7 @@ impl SharedOutbox {
 
 pub(super) fn open(folder: &Path, sale: &str, reader: &str) -> Result<Outbox, Failure> {
     let failed = failure_in(folder);
-    // What buyers chose is nobody else's business.
+    // Only the relay's user may read what buyers chose.
     DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| failed(&error))?;
     let lock = lock(folder)?;
     let path = folder.join(FILE);

@@ -76,7 +76,7 @@ async fn an_operator_lists_and_releases_while_the_relay_runs() {
     stage.receiver.react(|_| Reaction::Answer(200));
     let released = command(&["retry", "car/1/1"]).await;
     assert_eq!((released.code, &*released.out), (0, "{\"released\":1}\n"), "{released:?}");
-    // The clock stands still: nothing else makes them due.
+    // The clock does not move: nothing else makes them due.
     stage.until("a is delivered", |rest| rest.waiting <= 1).await;
     command(&["retry", "--all"]).await;
     stage.webhooks().settle().await.unwrap();
