@@ -110,6 +110,7 @@ impl Gateway {
             membership: shared.membership.clone(),
             readiness: Arc::default(),
             checks: Arc::new(checks),
+            durability: config.redis.durability(),
         };
         Ok(Self { config, files, ports, addresses, shared, status })
     }

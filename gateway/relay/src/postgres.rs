@@ -254,9 +254,25 @@ impl<'c> Columns<'c> {
             times: changes.iter().map(|change| &*change.at).collect(),
             reservations: changes.iter().map(|change| change.reservation.as_deref()).collect(),
             cursors: changes.iter().map(|change| &*change.cursor).collect(),
-            lines: changes.iter().map(|change| change.line.to_string()).collect(),
+            lines: changes.iter().map(|change| without_nul(change.line.to_string())).collect(),
         })
     }
+}
+
+/// PostgreSQL has no NUL in a text: an operator's reason may have one. In JSON it is an escape, which an even number of
+/// backslashes before it would only spell.
+fn without_nul(line: String) -> String {
+    if !line.contains("\\u0000") {
+        return line;
+    }
+    let kept = |text: &str| text.bytes().rev().take_while(|byte| *byte == b'\\').count() % 2 == 0;
+    let mut parts = line.split("\\u0000");
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        text.push_str(if kept(&text) { "\\ufffd" } else { "\\u0000" });
+        text.push_str(part);
+    }
+    text
 }
 
 /// PostgreSQL has no unsigned integers.

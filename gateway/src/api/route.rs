@@ -172,7 +172,7 @@ async fn dispatch(
         }
         Route::Sales => {
             open()?;
-            Ok(worker.pages.list(&worker.shared.sales, parts, &worker.gzip, arrived))
+            worker.pages.list(&worker.shared.sales, parts, &worker.gzip, arrived)
         }
         Route::Cities => {
             let sale = worker.sale(path.name)?;

@@ -12,12 +12,13 @@ use hyper::http::request::Parts;
 use rustc_hash::FxHashMap;
 
 use crate::api::view::{ListedSale, ProductView, SaleList, SaleView, TimeView};
+use crate::domain::decision::Shed;
 use crate::domain::definition::Meta;
 use crate::domain::polling::poll_after_ms;
 use crate::domain::rfc3339::rfc3339;
 use crate::domain::sale::{Phase, SaleClock};
 use crate::http::gzip::GzipCache;
-use crate::http::respond::{self, Answer};
+use crate::http::respond::{self, Answer, Refused};
 use crate::projection::read_model::{ReadModel, Sale, Sales};
 
 /// Sales on the list; those that open last are left off.
@@ -93,7 +94,16 @@ impl Pages {
     }
 
     /// `GET /v1/sales`
-    pub fn list(&self, sales: &Sales, parts: &Parts, gzip: &GzipCache, now: Instant) -> Answer {
+    pub fn list(
+        &self,
+        sales: &Sales,
+        parts: &Parts,
+        gzip: &GzipCache,
+        now: Instant,
+    ) -> Result<Answer, Refused> {
+        if !sales.is_listed() {
+            return Err(Refused::not_taken(Shed::Unread));
+        }
         let listed = |sale: Arc<Sale>| {
             let read_model = sale.read_model();
             let phase = shown_phase(&sale, &read_model, sale.best_time());
@@ -106,7 +116,7 @@ impl Pages {
             Some(page) if page.of == of => page,
             page => page.insert(ListPage::new(of)),
         };
-        gzip.answer(parts, etag, now, || body.clone())
+        Ok(gzip.answer(parts, etag, now, || body.clone()))
     }
 }
 

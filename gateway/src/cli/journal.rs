@@ -48,11 +48,20 @@ pub(super) async fn run(
             }
             Err(failure) => return Err(failure.into()),
         };
-        outage.record_success();
         if page.is_fenced && !has_read {
             tracing::warn!(sale, "the sale is fenced: recovery may still append changes to what is printed");
         }
         has_read = true;
+        if page.has_unprotected {
+            let failure = Failure::NotDone("too few replicas have the newest changes".into());
+            if !follow {
+                return Err(failure.into());
+            }
+            outage.record_failure(failure);
+            tokio::time::sleep(RETRY).await;
+            continue;
+        }
+        outage.record_success();
         let text: String = page.lines.iter().map(|(_, line)| format!("{line}\n")).collect();
         print(&text)?;
         match page.lines.last() {

@@ -107,7 +107,7 @@ problems! {
         "The reservation is confirmed, with another payment reference than this one."
     DEFINITION_LOCKED 409 "definition-locked" &[("fields?", Texts), ("items?", Texts)], "This can't change any more"
         "A reservation exists, so `fields` can't change (buyers rely on them), and `items` that were ever \
-            taken can't be removed."
+            taken can't be removed. Nor can `closes_at` of a sale that an operator has closed."
     STOCK_TAKEN 409 "stock-taken" &[("items", Texts), ("taken?", Number)], "More is taken"
         "The new total of an item is below what buyers hold and have confirmed."
     STOCK_CHANGED 409 "stock-changed" &[("total?", Number)], "The total has changed"

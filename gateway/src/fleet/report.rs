@@ -16,6 +16,8 @@ pub struct GatewayReport {
     pub listen: String,
     /// Version of the program.
     pub version: String,
+    /// The durability that its acknowledgements have: `none`, `aof`, `fsync` or `replicas=N`.
+    pub durability: String,
     /// Number of the report, from 1: the same number twice means that the gateway has stopped
     /// reporting.
     pub beats: u64,

@@ -192,7 +192,7 @@ pub(crate) fn public_calls() -> Vec<Call> {
             CONFIRM,
             (
                 "Confirm after the payment",
-                "For services. Repeating it with the same payment is harmless. With `accept_late` a hold that has ended without payment is taken again in one step, if all of it is there and the buyer's limit allows it. 409 `reservation-not-held` means: refund this payment. It stays refused.",
+                "For services. Repeating it with the same payment is harmless. With `accept_late` a hold that has ended without payment is taken again in one step, if all of it is there and the buyer's limit allows it. 409 `reservation-not-held` means: refund this payment. A refused `accept_late` stays refused in every form; after a refund never send the payment again.",
             ),
             Auth::Token,
         )

@@ -151,6 +151,7 @@ pub(crate) fn fleet() -> Value {
     let report = json!({
         "listen": "10.0.0.4:8080",
         "version": "0.1.0",
+        "durability": "fsync",
         "beats": 512,
         "uptime_ms": 512_000,
         "ready": true,

@@ -320,7 +320,8 @@ impl Ops {
     /// Waits until this gateway shows a sale as the ledger has it now, so that later reads include the
     /// change. `false`: it took too long.
     async fn is_served(&self, sale: &str) -> Result<bool, Refused> {
-        let (incarnation, sequence) = self.admin.look(sale).await.map_err(failed(sale))?;
+        // The change is made: an error must not say that it is not.
+        let (incarnation, sequence) = self.admin.look(sale).await.map_err(|_| Refused::unknown())?;
         let is_shown = || {
             let shown = self.status.sales.get(sale).filter(|shown| shown.incarnation() == incarnation);
             shown.is_some_and(|shown| shown.read_model().sequence >= sequence)

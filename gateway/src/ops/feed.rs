@@ -189,6 +189,8 @@ impl Ops {
         limit: usize,
         deadline: Instant,
     ) -> Result<JournalPage, Refused> {
+        // Whether the consumer's news were not readable here: they may be of another Redis, or of a former life of the sale.
+        let mut was_in_vain = false;
         loop {
             // Subscribed before the read, so that no change is missed between.
             let followed = self.status.sales.get(sale);
@@ -199,7 +201,7 @@ impl Ops {
             }
             let news = async {
                 match (&followed, consumed) {
-                    (Some(followed), Some(mut consumed)) if !page.has_unprotected => loop {
+                    (Some(followed), Some(mut consumed)) if !page.has_unprotected && !was_in_vain => loop {
                         let is_news = consumed.wait_for(|consumed| *consumed > page.sequence);
                         let looked = tokio::time::timeout(FOLLOWED_LOOK, is_news).await.is_ok();
                         let is_same =
@@ -212,11 +214,12 @@ impl Ops {
                 }
             };
             // A sale with a fault is read again at the interval of one that is not followed.
-            let is_known = followed.as_ref().is_some_and(|sale| sale.is_trusted()) && !page.has_unprotected;
+            let is_trusted = followed.as_ref().is_some_and(|sale| sale.is_trusted());
+            let is_known = is_trusted && !page.has_unprotected && !was_in_vain;
             let look = if is_known { WAIT_MAX } else { UNKNOWN_LOOK };
             tokio::select! {
-                () = news => {}
-                () = tokio::time::sleep(look) => {}
+                () = news => was_in_vain = true,
+                () = tokio::time::sleep(look) => was_in_vain = false,
                 () = tokio::time::sleep_until(deadline) => return Ok(page),
                 () = self.feed.drain.begins() => return Ok(page),
             }

@@ -6,6 +6,7 @@ use crate::fleet::membership::Membership;
 use crate::ops::health::Readiness;
 use crate::ops::self_checks::SelfChecks;
 use crate::projection::read_model::{Sale, Sales};
+use crate::store::durability::Durability;
 use crate::telemetry::metrics::{AuditSummary, Metrics};
 
 /// The state of a gateway, shared by all its threads.
@@ -21,6 +22,8 @@ pub struct GatewayStatus {
     pub readiness: Arc<Readiness>,
     /// The checks of files and clock.
     pub checks: Arc<SelfChecks>,
+    /// What its acknowledgements survive.
+    pub durability: Durability,
 }
 
 impl GatewayStatus {

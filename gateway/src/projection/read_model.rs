@@ -73,6 +73,11 @@ impl Sales {
         is_unread || self.map.load().contains_key(id)
     }
 
+    /// Whether the list of sales was read at least once.
+    pub fn is_listed(&self) -> bool {
+        self.unread.load().is_some()
+    }
+
     /// Listed sales that could not be read.
     pub fn unread(&self) -> Vec<String> {
         let unread = self.unread.load();

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustls::ClientConfig;
-use tokio_postgres::config::SslMode;
+use tokio_postgres::config::{SslMode, TargetSessionAttrs};
 use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
 use tokio_postgres::{Client, Config, NoTls, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -17,6 +17,10 @@ use crate::sink::SinkError;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// A server that does not acknowledge what was sent is given up; so is one that is silent when idle.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
+
+/// If this host is lost in the middle of a transaction, the server ends it soon: it locks the copy's row.
+const SESSION: &str = "SET idle_in_transaction_session_timeout = '60s'; SET tcp_keepalives_idle = 30;
+    SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3";
 
 /// How to connect to the database.
 pub(crate) struct Database {
@@ -46,6 +50,10 @@ impl Database {
             return Err(Failure::Usage("--postgres names no host".to_owned()));
         }
         config.connect_timeout(CONNECT_TIMEOUT).tcp_user_timeout(SILENCE_MAX).keepalives_idle(SILENCE_MAX);
+        // Of several hosts a former primary still answers: only the one that takes writes will do.
+        if config.get_target_session_attrs() == TargetSessionAttrs::Any {
+            config.target_session_attrs(TargetSessionAttrs::ReadWrite);
+        }
         if config.get_application_name().is_none() {
             config.application_name("launchgate-relay");
         }
@@ -65,6 +73,7 @@ impl Database {
             SslMode::Disable => connect(&config, NoTls).await?,
             _ => connect(&config, MakeRustlsConnect::new(self.tls.clone())).await?,
         };
+        client.batch_execute(SESSION).await.map_err(failed)?;
         schema::migrate(&mut client, schema::VERSIONS).await?;
         Ok(client)
     }

@@ -19,7 +19,8 @@ pub(super) fn failed(error: Error) -> SinkError {
     let (code, text) = (db.code(), described(db));
     let class = code.code().get(..2).unwrap_or_default();
     // A primary that became a standby; its successor is found with the next connection.
-    if TRANSIENT.contains(&class) || *code == SqlState::READ_ONLY_SQL_TRANSACTION {
+    let is_passing = [SqlState::READ_ONLY_SQL_TRANSACTION, SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT];
+    if TRANSIENT.contains(&class) || is_passing.contains(code) {
         SinkError::Transient(text)
     } else if *code == SqlState::DUPLICATE_TABLE || *code == SqlState::INVALID_SCHEMA_NAME {
         fatal(Failure::Usage(format!(

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use serde_json::{Value, json};
 use testkit::postgres::Postgres as Server;
 
-use super::{Database, Postgres};
+use super::{Database, Postgres, without_nul};
 use crate::change::{Change, Page};
 use crate::sink::{Sink, SinkError};
 use crate::status::Status;
@@ -129,4 +129,13 @@ async fn the_password_comes_from_its_file_and_tls_is_not_silently_left_out() {
     let status = Arc::new(Status::new("small", "orders", "postgres"));
     let error = Postgres::new(encrypted, status).position().await.unwrap_err();
     assert!(error.to_string().contains("TLS"), "{error}");
+}
+
+#[test]
+fn a_nul_in_a_line_is_replaced_and_a_spelled_one_stays() {
+    for text in ["none", "a\0b", "\0\0", "\\u0000", "\\\0", "\\\\u0000\0"] {
+        let line = json!({"reason": text}).to_string();
+        let kept: Value = serde_json::from_str(&without_nul(line)).unwrap();
+        assert_eq!(kept["reason"], text.replace('\0', "\u{fffd}"), "{text:?}");
+    }
 }

@@ -53,6 +53,11 @@ struct KnownCatalogue {
     catalogue: Arc<Catalogue>,
 }
 
+/// The failure of a call that only a primary with its replicas may answer.
+pub(super) fn too_few_replicas() -> Failure {
+    Failure::NotDone("too few replicas of Redis answer: its journal may not be the one that counts".into())
+}
+
 impl Admin {
     /// The journal's lines after a cursor, from up to `entries` entries.
     pub async fn journal(
@@ -69,6 +74,10 @@ impl Admin {
             return Err(Refusal::Epoch(raw.head.epoch).into());
         }
         if raw.is_forked_from(&cursor) {
+            // A primary without its replicas may be a former one, whose history is not the one that counts.
+            if !raw.is_fenced && !self.scripts.wait_for_earlier_writes(&mut conn, &keys).await? {
+                return Err(too_few_replicas());
+            }
             return Ok(JournalRead::Forked(journal::last_common(&mut conn, &keys, &cursor).await?));
         }
         let read = raw.parse(&keys, &cursor)?;

@@ -2,6 +2,7 @@
 
 use redis::Value;
 
+use crate::manage::admin::feed::too_few_replicas;
 use crate::manage::admin::{Admin, run};
 use crate::store::checkout;
 use crate::store::keys::Keys;
@@ -114,11 +115,14 @@ impl Admin {
         let number =
             |at: usize| words.get(at).and_then(|word| word.parse::<i64>().ok()).ok_or_else(unreadable);
         match words.first().map(String::as_str) {
-            Some("ok") => Ok(LeaseOutcome::Held {
-                fence: number(1)?.unsigned_abs(),
-                until: number(2)?,
-                is_new: number(4)? == 1,
-            }),
+            Some("ok") => {
+                let (fence, until, is_new) = (number(1)?.unsigned_abs(), number(2)?, number(4)? == 1);
+                // A former primary must not give a lease away that another program has at the present one.
+                if is_new && !self.scripts.wait_for_earlier_writes(&mut conn, &keys).await? {
+                    return Err(too_few_replicas());
+                }
+                Ok(LeaseOutcome::Held { fence, until, is_new })
+            }
             Some("held") => Ok(LeaseOutcome::Other {
                 holder: words[1].clone(),
                 until: number(2)?,

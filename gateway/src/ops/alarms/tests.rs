@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::fleet::alarm::ALARM_CHARS_MAX;
 use crate::fleet::membership::Membership;
+use crate::store::durability::Durability;
 
 fn status() -> GatewayStatus {
     GatewayStatus {
@@ -13,6 +14,7 @@ fn status() -> GatewayStatus {
         membership: Arc::new(Membership::new(String::new())),
         readiness: Arc::default(),
         checks: Arc::default(),
+        durability: Durability::default(),
     }
 }
 

@@ -7,6 +7,7 @@ use super::*;
 use crate::domain::problem;
 use crate::fleet::membership::Membership;
 use crate::ops::health::Readiness;
+use crate::store::durability::Durability;
 use crate::telemetry::labels::{Outcome, Route};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::record::AnswerClass;
@@ -18,7 +19,14 @@ fn a_report_counts_from_the_one_before() {
     let (readiness, membership) = (Arc::new(Readiness::default()), Arc::new(Membership::new("here".into())));
     readiness.set(Vec::new());
     let (sales, checks) = (Arc::default(), Arc::default());
-    let status = GatewayStatus { metrics: metrics.clone(), sales, readiness, membership, checks };
+    let status = GatewayStatus {
+        metrics: metrics.clone(),
+        sales,
+        readiness,
+        membership,
+        checks,
+        durability: Durability::Fsync,
+    };
     let mut reporter = Reporter::new(status);
     let mut next = || serde_json::from_str::<GatewayReport>(&reporter.report()).unwrap();
     let answer = |outcome, us| {

@@ -35,6 +35,7 @@ end
 
 -- The kind of a change that was only acknowledged: a call that finds a change made knows the state and not the way to it.
 local function kind_of(before, r)
+  if r.state ~= 'confirmed' and r.payment ~= before.payment then return 'refuse' end
   if before.state ~= r.state then return ({confirmed = 'confirm', cancelled = 'cancel'})[r.state] or 'refuse' end
   return (r.state == 'held' or r.state == 'confirmed') and 'amend' or 'refuse'
 end

@@ -49,8 +49,9 @@ async fn ceilings_are_divided_by_the_gateways_that_live() {
         assert_eq!(limits(gateway).await["gateways"], 3);
     }
     let fleet = second.ops_get("/admin/v1/fleet").await.json;
-    let listening: Vec<&Value> =
-        fleet["gateways"].as_object().unwrap().values().map(|report| &report["listen"]).collect();
+    let reports: Vec<&Value> = fleet["gateways"].as_object().unwrap().values().collect();
+    assert!(reports.iter().all(|report| report["durability"] == "none"), "{fleet}");
+    let listening: Vec<&Value> = reports.iter().map(|report| &report["listen"]).collect();
     for gateway in [&first, &second, &third] {
         assert!(listening.contains(&&json!(gateway.url.strip_prefix("http://"))), "{fleet}");
     }
