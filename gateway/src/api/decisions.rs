@@ -100,7 +100,7 @@ pub(crate) fn change(sale: &Sale, read_model: &ReadModel, change: Change) -> Res
         Change::AmendLimitReached(r) => state(
             Refused::new(
                 problem::RESERVATION_NOT_HELD,
-                "It was changed as often as a buyer may change it. A service can still change it.",
+                "It was changed as often as a buyer may change it. It can still be paid or cancelled as it is, and a service can change it.",
             ),
             &r,
         ),
