@@ -161,7 +161,7 @@ pub(crate) fn public_calls() -> Vec<Call> {
             .good(304, "No city has another availability.", Good::Empty)
             .or(LIMITED),
         call(Method::GET, "/v1/sales/{sale}/stores", "A page of the stores", Auth::Anyone)
-            .about("The filters apply together. A query does a bounded amount of work: a page may have fewer stores than `limit`, also none, before the last one; `next` continues it.")
+            .about("The filters apply together. A query does a bounded amount of work: a page may have fewer stores than `limit`, also none, before the last one; `next` continues it. With `near` the list ends at some distance, after 500 stores at the earliest.")
             .query(&[
                 ("city", "Only stores of this city; case, kind of white space and decomposed accents are ignored."),
                 ("province", "Only stores of this province, compared in the same way."),
