@@ -37,6 +37,10 @@ live *args:
 api *args:
     scripts/check-api {{args}}
 
+# The OpenAPI documents in linters, and generated clients
+openapi *args:
+    scripts/check-openapi {{args}}
+
 # Fuzz the parsers
 fuzz *args:
     scripts/fuzz {{args}}

@@ -177,6 +177,17 @@ need_balancers() {
     need_idle nginx haproxy -- nginx=nginx-light haproxy=haproxy
 }
 
+# The server of relay's tests. Debian's package would start a cluster of its own; the tests make theirs.
+need_postgres() {
+    local as=()
+    ! compgen -G '/usr/lib/postgresql/*/bin/initdb' > /dev/null || return 0
+    [ "$(id -u)" = 0 ] || as=(sudo)
+    install_packages postgresql-common
+    ${as[@]+"${as[@]}"} sed -i 's/^#\? *create_main_cluster.*/create_main_cluster = false/' \
+        /etc/postgresql-common/createcluster.conf
+    install_packages postgresql
+}
+
 # Cargo's target directory, by environment, configuration or default.
 target_dir() { cargo metadata --no-deps --format-version 1 | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p'; }
 
@@ -197,6 +208,19 @@ need_python() {
         run "$venv/bin/pip" install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r "$2" ||
             die 3 "pip could not install what $2 lists"
         cp "$2" "$venv/"
+    fi
+}
+
+# need_npm FOLDER SOURCE: installs into FOLDER what the lock file in SOURCE lists, again when that changes.
+need_npm() {
+    need npm=npm
+    if ! cmp -s "$2/package-lock.json" "$1/package-lock.json"; then
+        mkdir -p "$1"
+        cp "$2"/{package.json,package-lock.json,.npmrc} "$1"
+        if ! (cd "$1" && npm ci --silent --ignore-scripts); then
+            rm "$1/package-lock.json"
+            die 3 "npm could not install what $2/package-lock.json lists"
+        fi
     fi
 }
 

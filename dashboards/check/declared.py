@@ -1,7 +1,7 @@
 """The declared metrics: each with its kind and labels, as its owner declares it.
 
-The gateway's list is `gateway metrics --json`; loadtest's and redis_exporter's are what they export, since both have every
-series from the start. What rules record is read from the rules.
+The gateway's list is `gateway metrics --json`; those of loadtest, relay and redis_exporter are what they export, since these
+have every series from the start. What rules record is read from the rules.
 """
 
 import dataclasses

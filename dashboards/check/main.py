@@ -106,22 +106,23 @@ class Check:
 
 def main():
     arguments = argparse.ArgumentParser()
-    for name in ("tree", "gateway", "prometheus", "gateway-list", "gateway-text", "loadtest-text", "redis-text"):
+    for name in ("tree", "gateway", "prometheus", "gateway-list", "gateway-text", "loadtest-text", "relay-text", "redis-text"):
         arguments.add_argument(f"--{name}", required=True)
     for name in ("start", "end"):
         arguments.add_argument(f"--{name}", required=True, type=float)
     given = arguments.parse_args()
     tree = pathlib.Path(given.tree).resolve()
-    text = {name: pathlib.Path(getattr(given, f"{name}_text")).read_text() for name in ("gateway", "loadtest", "redis")}
+    text = {name: pathlib.Path(getattr(given, f"{name}_text")).read_text() for name in ("gateway", "loadtest", "relay", "redis")}
     metrics = declared.gateway(pathlib.Path(given.gateway_list).read_text())
-    metrics |= declared.exported(text["loadtest"], "loadtest") | declared.exported(text["redis"], "redis")
+    for owner in ("loadtest", "relay", "redis"):
+        metrics |= declared.exported(text[owner], owner)
     prometheus = live.Prometheus(given.prometheus, given.start, given.end)
     prometheus.at_its_busiest()
     check = Check(metrics, given.gateway, prometheus)
 
     faults = [*check.faults(tree), *live.loaded(prometheus)]
     faults += filter(None, [*tools.configuration(tree), *tools.unit_tests(tree)])
-    faults += filter(None, tools.texts(*(declared.classic(text[name]) for name in ("gateway", "loadtest"))))
+    faults += filter(None, tools.texts(*(declared.classic(text[name]) for name in ("gateway", "loadtest", "relay"))))
     if faults:
         print("\n".join(faults), file=sys.stderr)
         sys.exit(f"{len(faults)} faults in {tree.name}")

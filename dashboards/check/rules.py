@@ -9,7 +9,7 @@ import yaml
 
 SEVERITIES = {"critical", "warning"}
 LINES = ("**Buyers", "**Look:**", "**Do:**", "**Not:**")
-BOARDS = {"Launch": "launch", "Gateway": "gateway", "Redis": "redis", "Load test": "loadtest"}
+BOARDS = {"Launch": "launch", "Gateway": "gateway", "Redis": "redis", "Load test": "loadtest", "Relay": "relay"}
 
 
 def read(path):

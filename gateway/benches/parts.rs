@@ -53,7 +53,9 @@ fn admit(c: &mut Criterion) {
     });
     let packages = ["cover", "maintenance"];
     c.bench_function("fingerprint of the request", |b| {
-        b.iter(|| fingerprint(black_box("sedan-white"), black_box(&packages), black_box("gz-00001"), true));
+        b.iter(|| {
+            fingerprint(black_box("sedan-white"), black_box(&packages), black_box(Some("gz-00001")), true)
+        });
     });
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/small/sale.toml");
     let definition = Definition::load(&file).expect("the example");
@@ -62,7 +64,9 @@ fn admit(c: &mut Criterion) {
     let catalogue = Catalogue::new(definition, 1);
     c.bench_function("find the items in the catalogue", |b| {
         b.iter(|| {
-            catalogue.indices_of(black_box(&model), &[""; 0], black_box(&store)).all(|index| index.is_some())
+            catalogue
+                .indices_of(black_box(&model), &[""; 0], black_box(Some(&*store)))
+                .all(|index| index.is_some())
         });
     });
 }

@@ -71,7 +71,7 @@ async fn measure(args: Args) -> Result<(), Failed> {
     // Subjects of ten characters, as in the bench.
     let first = fastrand::u64(10_000_000..60_000_000);
     let tap = |n: usize| {
-        let store = fastrand::choice(&definition.stores).map_or("", |store| store.id.as_str());
+        let store = fastrand::choice(&definition.stores).map(|store| store.id.as_str());
         let model = &definition.models[0].id;
         let request = AdmissionRequest { model, packages: &packages, store, accept_partial: false };
         let (sub, now) = (format!("b-{}", first + n as u64).into(), std::time::Instant::now());

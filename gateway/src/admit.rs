@@ -29,8 +29,8 @@ pub struct AdmissionRequest<'a, Id> {
     pub model: &'a str,
     /// The packages' ids, none twice.
     pub packages: &'a [Id],
-    /// The store's id.
-    pub store: &'a str,
+    /// The store's id; `None`: it is chosen later.
+    pub store: Option<&'a str>,
     /// Packages and store may be left off.
     pub accept_partial: bool,
 }
@@ -80,7 +80,7 @@ impl<'a, Id: AsRef<str>> TapAdmission<'a, Id> {
             fingerprint: fingerprint(model, packages, store, accept_partial),
             model: model.to_owned(),
             packages: packages.iter().map(|id| id.as_ref().to_owned()).collect(),
-            store: store.to_owned(),
+            store: store.map(str::to_owned),
             accept_partial,
         };
         Ok(Admitted { pending: sale.add_pending(buyer.mark()), command })

@@ -2,6 +2,7 @@
 
 pub mod bodies;
 pub(crate) mod decisions;
+pub mod document;
 pub mod reservations;
 pub mod route;
 pub mod sales;

@@ -4,12 +4,12 @@
 mod archive;
 mod args;
 mod confirm;
+mod journal;
 mod limits;
 mod sale;
 
 use std::io::{self, Write};
 use std::sync::Arc;
-use std::time::Duration;
 
 use clap::{CommandFactory, FromArgMatches};
 
@@ -24,21 +24,21 @@ use crate::manage::audit::{AuditReport, AuditVerdict, ItemReport};
 use crate::openapi;
 use crate::runtime;
 use crate::store::compatibility;
-use crate::store::journal::Cursor;
-use crate::store::scripts::{Failure, REAL_CLOCK, Refusal, Scripts};
+use crate::store::scripts::{REAL_CLOCK, Scripts};
 use crate::telemetry::list;
 use crate::terminal::{CommandError, print, print_json};
 
-/// The files that define the options of the load test.
-const LOADTEST: &[&str] = &[
+/// The files that define the options of other programs.
+const OTHERS: &[&str] = &[
     include_str!("../../loadtest/src/cli.rs"),
     include_str!("../../loadtest/src/load/output.rs"),
     include_str!("../../loadtest/src/client/options.rs"),
+    include_str!("../relay/src/cli.rs"),
 ];
 
 /// Variables of this process that no command has.
 pub fn unknown_variables() -> variables::Unknown {
-    variables::unknown(&Cli::command(), LOADTEST)
+    variables::unknown(&Cli::command(), OTHERS)
 }
 
 /// Parses the command line and the variables; usage errors and help end the process.
@@ -55,7 +55,7 @@ pub fn run(command: Command) -> Result<(), CommandError> {
             Command::Sale { common, action } => sale::run(&admin(&common).await?, action).await,
             Command::Audit { sale, json, common } => audit(&admin(&common).await?, &sale, json).await,
             Command::Journal { sale, follow, from, common } => {
-                journal(&admin(&common).await?, &sale, follow, from.as_deref()).await
+                journal::run(&admin(&common).await?, &sale, follow, from.as_deref()).await
             }
             Command::Token { sub, scope, ttl, count, auth_issuer, auth_audience, auth_secret_file } => {
                 let secret = read_secret(&auth_secret_file).map_err(CommandError::Usage)?;
@@ -81,7 +81,7 @@ pub fn run(command: Command) -> Result<(), CommandError> {
                 let args = DoctorArgs { unknown_variables: unknown_variables().others, ..args };
                 doctor::run(&config, args).await
             }
-            Command::Openapi => print(&openapi::document()),
+            Command::Openapi { spec, api } => print(&openapi::document(spec, api)),
             Command::Config { common, serve } => print(&Settings::new(&common, Some(&serve)).document()?),
         }
     })?
@@ -146,33 +146,4 @@ fn table(report: &AuditReport) -> String {
     lines.extend((1..).zip(report.plan()).map(|(step, text)| format!("plan {step}: {text}")));
     lines.push(format!("{}: {verdict} at sequence {}\n", report.sale, report.sequence));
     lines.join("\n")
-}
-
-async fn journal(admin: &Admin, sale: &str, follow: bool, from: Option<&str>) -> Result<(), CommandError> {
-    /// Entries of one read.
-    const ENTRIES: usize = 500;
-    const WAIT: Duration = Duration::from_millis(200);
-    let mut cursor =
-        from.map(Cursor::parse).transpose().map_err(CommandError::Usage)?.unwrap_or(Cursor::START);
-    if !admin.exists(sale).await? {
-        return Err(Failure::Refused(Refusal::Missing).into());
-    }
-    loop {
-        let lines = match admin.journal(sale, cursor, ENTRIES).await {
-            Err(failure) if follow => {
-                // Downstream systems follow for days: retry until Redis is reachable again.
-                tracing::warn!(%failure, "can't read the journal, trying again");
-                tokio::time::sleep(WAIT * 5).await;
-                continue;
-            }
-            other => other?,
-        };
-        let text: String = lines.iter().map(|(_, line)| format!("{line}\n")).collect();
-        print(&text)?;
-        match lines.last() {
-            Some((last, _)) => cursor = *last,
-            None if follow => tokio::time::sleep(WAIT).await,
-            None => return Ok(()),
-        }
-    }
 }

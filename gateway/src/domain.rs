@@ -12,6 +12,7 @@ pub(crate) mod nearest;
 pub mod operator_action;
 pub mod policy;
 pub mod polling;
+pub mod price;
 pub mod problem;
 pub mod reservation;
 pub mod rfc3339;

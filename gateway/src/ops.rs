@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod alarms;
 pub(crate) mod exposition;
+pub mod feed;
 pub mod files;
 pub mod health;
 pub mod hosts;

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
 
 use crate::admit::limits::Limits;
+use crate::api::document::ServedDocument;
 use crate::api::worker::{self, WorkerContext};
 use crate::config::ServeConfig;
 use crate::domain::polling::PollLoad;
@@ -22,8 +23,10 @@ use crate::http::connection_caps::ConnectionCaps;
 use crate::http::drain::{Drain, DrainPhase};
 use crate::http::server::{self, ListenerSettings};
 use crate::manage::admin::Admin;
+use crate::openapi;
 use crate::ops::admin::Ops;
 use crate::ops::exposition::{Exposition, ExpositionSources};
+use crate::ops::feed::Feed;
 use crate::ops::health::{Durable, Health};
 use crate::ops::live::Live;
 use crate::ops::report::Reporter;
@@ -93,6 +96,7 @@ impl Gateway {
                 caps: Arc::new(ConnectionCaps::new(config.caps)),
             },
             cors: config.cors.clone(),
+            document: ServedDocument::new(openapi::served()),
             service_addresses: config.service_addresses.clone(),
             rates: Arc::new(Limits::new(config.rates)),
             metrics: Arc::new(Metrics::default()),
@@ -120,9 +124,9 @@ impl Gateway {
         runtime::run(async move {
             let mut signals = Signals::listen()?;
             ready(self.addresses);
-            let drain = (self.config.drain_delay, self.config.drain_deadline);
+            let (drains, drain) = (drain, (self.config.drain_delay, self.config.drain_deadline));
             let membership = self.shared.membership.clone();
-            let ops = self.start_ops(&signals)?;
+            let ops = self.start_ops(&signals, drains)?;
             signals.end().await;
             Self::drain(&ops, &phase, &membership, drain, workers).await;
             Ok(())
@@ -179,7 +183,8 @@ impl Gateway {
     }
 
     /// Starts the ops listener and its tasks on this thread.
-    fn start_ops(self, signals: &Signals) -> Result<OpsListener, CommandError> {
+    /// `drain` is that of the public listener.
+    fn start_ops(self, signals: &Signals, drain: Drain) -> Result<OpsListener, CommandError> {
         let Self { config, files, ports, shared, status, .. } = self;
         let GatewayStatus { sales, metrics, readiness, .. } = status.clone();
         let scripts = shared.scripts;
@@ -210,6 +215,7 @@ impl Gateway {
         tokio::task::spawn_local(audits);
         let ops = Rc::new(Ops {
             live: Live::start(status.clone()),
+            feed: Feed::new(drain),
             status,
             hosts: config.ops_hosts,
             tokens: files.tokens,

@@ -26,6 +26,8 @@ pub(crate) struct Reservation {
     pub(crate) is_alive: bool,
     pub(crate) was_confirmed: bool,
     pub(crate) was_cancelled: bool,
+    /// A late payment was refused, and stays so.
+    was_refused: bool,
 }
 
 impl Ledger {
@@ -66,7 +68,8 @@ impl Ledger {
     }
 
     fn apply(&mut self, line: &Line, free: &mut BTreeMap<String, i64>) {
-        let changes = matches!(line.kind.as_str(), "reserve" | "amend" | "confirm" | "cancel" | "expire");
+        let kinds = ["reserve", "amend", "confirm", "cancel", "expire", "refuse"];
+        let changes = kinds.contains(&line.kind.as_str());
         if !changes {
             return;
         }
@@ -78,7 +81,12 @@ impl Ledger {
             }
         };
         let before = self.reservations.get(&line.reservation);
-        if (line.kind == "reserve") == before.is_some() || before.is_some_and(|before| !before.is_alive) {
+        let is_allowed = |before: &Reservation| {
+            // A late payment takes it again, or is refused.
+            let is_payment = matches!(line.kind.as_str(), "confirm" | "refuse");
+            before.is_alive || (is_payment && !before.was_confirmed && !before.was_refused)
+        };
+        if (line.kind == "reserve") == before.is_some() || !before.is_none_or(is_allowed) {
             self.broken
                 .push(format!("{} of {} at {} is not an allowed step", line.kind, line.reservation, line.id));
             return;
@@ -91,8 +99,11 @@ impl Ledger {
             is_alive: true,
             was_confirmed: false,
             was_cancelled: false,
+            was_refused: false,
         });
-        count(&after.items, 1);
+        if after.is_alive {
+            count(&after.items, 1);
+        }
         match line.kind.as_str() {
             "reserve" | "amend" => {
                 after.version = line.version;
@@ -102,10 +113,11 @@ impl Ledger {
                 after.items =
                     [format!("model:{}", line.model)].into_iter().chain(packages).chain(store).collect();
             }
-            "confirm" => after.was_confirmed = true,
+            "confirm" => (after.is_alive, after.was_confirmed) = (true, true),
             kind => {
                 after.is_alive = false;
-                after.was_cancelled = kind == "cancel";
+                after.was_cancelled |= kind == "cancel";
+                after.was_refused = kind == "refuse";
             }
         }
         if after.is_alive {

@@ -27,16 +27,17 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
-/// Where the options of the gateway stand.
-const GATEWAY: &[&str] = &[
+/// Where the options of other programs stand.
+const OTHERS: &[&str] = &[
     include_str!("../../gateway/src/cli/args.rs"),
     include_str!("../../gateway/src/config/options.rs"),
     include_str!("../../gateway/src/doctor/args.rs"),
+    include_str!("../../gateway/relay/src/cli.rs"),
 ];
 
 /// Variables of this process that mean nothing to any command.
 pub(crate) fn unknown_variables() -> variables::Unknown {
-    variables::unknown(&Cli::command(), GATEWAY)
+    variables::unknown(&Cli::command(), OTHERS)
 }
 
 /// Reads the command line and the variables; a wrong one, and help, end the process.

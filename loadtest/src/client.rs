@@ -4,6 +4,7 @@ pub(crate) mod options;
 mod pool;
 mod stamp;
 pub(crate) mod tokens;
+#[path = "../../gateway/relay/src/trust.rs"]
 mod trust;
 
 use std::time::{Duration, Instant};
@@ -18,6 +19,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use crate::base::failure::Failure;
 use crate::self_monitoring::descriptors_limit;
 use options::Target;
+use trust::TrustError;
 pub(crate) use trust::tls;
 
 /// A request that may be sent again as it is.
@@ -165,7 +167,7 @@ const DESCRIPTORS_DEFAULT: usize = 1024;
 impl Client {
     pub(crate) fn new(target: &Target, connections: usize) -> Result<Client, Failure> {
         let gateways = target.gateways();
-        let tls = tls(&target.ledger)?;
+        let tls = tls(target.ledger.ca_file.as_deref())?;
         let resting_max = connections.div_ceil(gateways.len().max(1));
         let pool = |base: String| {
             let failure = Failure::Usage(format!(
@@ -240,6 +242,15 @@ impl Reply {
             tag: header("etag").map(str::to_owned),
             body: String::from_utf8(body)
                 .unwrap_or_else(|no| String::from_utf8_lossy(no.as_bytes()).into_owned()),
+        }
+    }
+}
+
+impl From<TrustError> for Failure {
+    fn from(error: TrustError) -> Self {
+        match error {
+            TrustError::Outside(_) => Self::Outside(error.to_string()),
+            TrustError::Unread { .. } | TrustError::Empty(_) => Self::Usage(error.to_string()),
         }
     }
 }

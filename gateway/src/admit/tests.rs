@@ -30,7 +30,7 @@ fn sale(free: &[i64], time: i64, error_ms: i64) -> Arc<Sale> {
 /// The refusal of a tap for all items with this arrival; `None`: it goes to the ledger.
 fn refusal(sale: &Arc<Sale>, accept_partial: bool, arrived: Instant) -> Option<Decision> {
     let (packages, sub) = (["p", "q"], "ada".into());
-    let request = AdmissionRequest { model: "a", packages: &packages, store: "s", accept_partial };
+    let request = AdmissionRequest { model: "a", packages: &packages, store: Some("s"), accept_partial };
     let admission = TapAdmission::new(sale, &sub, "key", request, arrived);
     let now = Instant::now();
     let may_be_refused = admission.may_be_refused(now);

@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 use utoipa::openapi::Ref;
 use utoipa::openapi::schema::{ArrayBuilder, Schema};
 
+use crate::domain::identity::is_item_id;
 use crate::domain::text::JsonText;
 
 /// An id of a model, a package or a store: 1 to 64 of `[A-Za-z0-9._-]`, not a lone hyphen.
@@ -25,10 +26,7 @@ impl AsRef<str> for ItemId<'_> {
 impl<'de: 'a, 'a> Deserialize<'de> for ItemId<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let JsonText(text) = JsonText::deserialize(deserializer)?;
-        let fits = (1..=64).contains(&text.len())
-            && text != "-"
-            && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
-        if fits {
+        if is_item_id(&text) {
             Ok(Self(text))
         } else {
             Err(D::Error::custom(
@@ -49,9 +47,9 @@ pub struct ReserveRequest<'a> {
     #[serde(borrow, default)]
     #[schema(schema_with = packages_schema)]
     pub packages: Vec<ItemId<'a>>,
-    /// The pick-up store.
-    #[serde(borrow)]
-    pub store: ItemId<'a>,
+    /// The pick-up store; left out or null: it is chosen later, by PATCH.
+    #[serde(borrow, default)]
+    pub store: Option<ItemId<'a>>,
     /// Whether packages and store may be left off when they are gone: the model alone decides.
     #[serde(default)]
     pub accept_partial: bool,
@@ -69,7 +67,7 @@ pub struct AmendRequest<'a> {
     #[serde(borrow, default, deserialize_with = "not_null")]
     #[schema(schema_with = packages_schema)]
     pub packages: Option<Vec<ItemId<'a>>>,
-    /// Another store.
+    /// Another store, or the first one. A chosen store can't be given back: null is an error.
     #[serde(borrow, default, deserialize_with = "not_null")]
     #[schema(nullable = false)]
     pub store: Option<ItemId<'a>>,
@@ -145,6 +143,9 @@ pub struct ConfirmRequest {
     #[serde(deserialize_with = "whole_number")]
     #[schema(minimum = 1, maximum = 4_294_967_295_u64)]
     pub version: u64,
+    /// Whether a hold that has ended without payment is taken again, if all of it is there and the limits allow it.
+    #[serde(default)]
+    pub accept_late: bool,
 }
 
 #[cfg(test)]

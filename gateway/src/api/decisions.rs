@@ -83,6 +83,9 @@ pub(crate) fn change(sale: &Sale, read_model: &ReadModel, change: Change) -> Res
                     "Its deadline is over: it can be confirmed or cancelled for a short while, not changed."
                         .to_owned()
                 }
+                "confirmed" => {
+                    "It is confirmed, and the time to change or cancel it is over for its buyer.".to_owned()
+                }
                 word => format!("The reservation is {word}, which does not allow this."),
             };
             state(Refused::new(problem::RESERVATION_NOT_HELD, detail), &r)
@@ -97,7 +100,7 @@ pub(crate) fn change(sale: &Sale, read_model: &ReadModel, change: Change) -> Res
         Change::AmendLimitReached(r) => state(
             Refused::new(
                 problem::RESERVATION_NOT_HELD,
-                "It was changed as often as a buyer may change it. It can still be paid or cancelled as it is.",
+                "It was changed as often as a buyer may change it. A service can still change it.",
             ),
             &r,
         ),

@@ -24,7 +24,7 @@ use crate::http::request::{BodyLimits, json, json_bytes, parse, query};
 use crate::http::respond::{Answer, Refused};
 use crate::identify::Identified;
 use crate::projection::read_model::{Sale, Sales};
-use crate::reserve::changes::{self, Amendment, Change, Requester};
+use crate::reserve::changes::{self, Amendment, Change, Payment, Requester};
 use crate::store::connection::RedisConnection;
 use crate::store::dial::Redis;
 use crate::telemetry::labels::Stage;
@@ -126,7 +126,8 @@ pub async fn reserve(
     let ReserveRequest { model, packages, store, accept_partial } = reserve_request(&body)?;
     let sale = worker.sale(sale_id)?;
     caller.count_reservation(&sale)?;
-    let request = AdmissionRequest { model: &model.0, packages: &packages, store: &store.0, accept_partial };
+    let store = store.as_ref().map(ItemId::as_ref);
+    let request = AdmissionRequest { model: &model.0, packages: &packages, store, accept_partial };
     let recorder = &worker.recorder;
     let admission = TapAdmission::new(&sale, caller.identity.sub(), &key, request, received);
     let may_be_refused = admission.may_be_refused(received);
@@ -209,7 +210,8 @@ pub async fn confirm(
         let detail = "Only a service confirms; the token has no scope `service`.";
         return Err(Refused::new(problem::FORBIDDEN, detail));
     }
-    let ConfirmRequest { payment, version } = json(parts, body, caller.worker.body_limits()).await?;
+    let ConfirmRequest { payment, version, accept_late } =
+        json(parts, body, caller.worker.body_limits()).await?;
     let is_text = (1..=PAYMENT_MAX).contains(&payment.len()) && payment.bytes().all(|b| b.is_ascii_graphic());
     if !is_text || payment == "-" {
         let detail = format!(
@@ -219,7 +221,8 @@ pub async fn confirm(
     }
     check_version(version)?;
     let call = async |redis: &_, sale: &Arc<_>, _: Requester<'_>| {
-        changes::confirm(redis, sale, named.1, &payment, version).await
+        let payment = Payment { reference: &payment, version, accepts_late: accept_late };
+        changes::confirm(redis, sale, named.1, payment).await
     };
     caller.ask(named, caller.costs().change, call).await
 }

@@ -25,6 +25,7 @@ type Calls = &'static [(&'static str, Route)];
 
 const TIME: Calls = &[("GET", Route::Time), ("HEAD", Route::Time)];
 const PROBLEM: Calls = &[("GET", Route::Problem), ("HEAD", Route::Problem)];
+const DOCUMENT: Calls = &[("GET", Route::Document), ("HEAD", Route::Document)];
 const SALES: Calls = &[("GET", Route::Sales), ("HEAD", Route::Sales)];
 const SALE: Calls = &[("GET", Route::Sale), ("HEAD", Route::Sale)];
 const CITIES: Calls = &[("GET", Route::Cities), ("HEAD", Route::Cities)];
@@ -48,6 +49,9 @@ struct Path<'a> {
 }
 
 fn path(text: &str) -> Option<Path<'_>> {
+    if text == "/openapi.json" {
+        return Some(Path { calls: DOCUMENT, name: "", id: "" });
+    }
     let mut rest = Some(text.strip_prefix('/')?);
     // Byte by byte: paths are short, and setting up the fast search of `split` costs more than it saves.
     let mut parts = std::iter::from_fn(|| {
@@ -156,6 +160,10 @@ async fn dispatch(
             let [] = query(parts, [])?;
             open()?;
             explain(path.name)
+        }
+        Route::Document => {
+            open()?;
+            Ok(worker.shared.document.answer(parts))
         }
         Route::Sale => {
             let sale = worker.sale(path.name)?;

@@ -3,10 +3,10 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::domain::catalogue::Catalogue;
 use crate::domain::decision::Header;
 use crate::domain::definition::Meta;
 use crate::domain::degrees::Degrees;
+use crate::domain::price::{Price, PriceLine};
 use crate::domain::reservation::{Reservation, State};
 use crate::domain::rfc3339::rfc3339;
 use crate::domain::sale::{Availability, Phase, SaleClock};
@@ -14,6 +14,7 @@ use crate::projection::read_model::{ReadModel, Sale};
 
 /// A reservation as its buyer and services see it.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Reservation)]
 pub struct ReservationView<'a> {
     /// Derived from sale, buyer and `Idempotency-Key`.
     pub id: &'a str,
@@ -37,50 +38,14 @@ pub struct ReservationView<'a> {
     /// The price.
     pub price: Price<'a>,
     /// When it was taken, by the server's clock.
+    #[schema(format = DateTime)]
     pub held_at: String,
     /// When the hold ends, if the sale clock keeps running; null once it is not held any more.
-    #[schema(required)]
+    #[schema(required, format = DateTime)]
     pub expires_at: Option<String>,
     /// The server's clock.
+    #[schema(format = DateTime)]
     pub server_time: String,
-}
-
-/// An amount in minor units.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Price<'a> {
-    /// ISO 4217.
-    pub currency: &'a str,
-    /// The sum of the lines.
-    pub total: u64,
-    /// To be paid at once.
-    pub deposit: u64,
-    /// What is left to pay after the deposit.
-    pub balance: u64,
-    /// The model, then the packages.
-    pub lines: Vec<PriceLine<'a>>,
-}
-
-/// What one item costs.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct PriceLine<'a> {
-    /// `model:ID` or `package:ID`.
-    #[schema(example = "model:air-400-white")]
-    pub item: &'a str,
-    /// In minor units.
-    pub amount: u64,
-}
-
-impl<'a> Price<'a> {
-    fn new(catalogue: &'a Catalogue, r: &'a Reservation) -> Self {
-        let terms = &catalogue.definition.sale;
-        let mut lines = Vec::with_capacity(1 + r.packages.len());
-        let charged = catalogue.charged(&r.model, &r.packages);
-        lines.extend(charged.map(|item| PriceLine { item: &item.name, amount: item.price }));
-        let total: u64 = lines.iter().map(|line| line.amount).sum();
-        // Doctor reports a deposit above a price; the balance is never negative.
-        let balance = total.saturating_sub(terms.deposit);
-        Self { currency: &terms.currency, total, deposit: terms.deposit, balance, lines }
-    }
 }
 
 impl<'a> ReservationView<'a> {
@@ -157,18 +122,22 @@ pub struct ReservationList<'a> {
     /// In the order in which they were taken.
     pub reservations: Vec<ReservationView<'a>>,
     /// The server's clock.
+    #[schema(format = DateTime)]
     pub server_time: String,
 }
 
 /// The server's clock.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Time)]
 pub struct TimeView {
     /// RFC 3339, milliseconds, UTC.
+    #[schema(format = DateTime)]
     pub server_time: String,
 }
 
 /// A sale.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Sale)]
 pub struct SaleView {
     /// Its id.
     pub id: String,
@@ -177,8 +146,10 @@ pub struct SaleView {
     /// closed > upcoming > paused > sold_out > open.
     pub phase: Phase,
     /// RFC 3339, milliseconds, UTC.
+    #[schema(format = DateTime)]
     pub opens_at: String,
     /// RFC 3339, milliseconds, UTC.
+    #[schema(format = DateTime)]
     pub closes_at: String,
     /// How long a hold lasts.
     pub hold_seconds: f64,
@@ -206,11 +177,13 @@ pub struct SaleView {
     /// The packages.
     pub packages: Vec<ProductView>,
     /// The server's clock. Not part of the `ETag`.
+    #[schema(format = DateTime)]
     pub server_time: String,
 }
 
 /// A model or a package.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Product)]
 pub struct ProductView {
     /// Its id.
     pub id: String,
@@ -246,8 +219,10 @@ pub struct ListedSale {
     /// upcoming, or open, paused, sold_out.
     pub phase: Phase,
     /// RFC 3339, milliseconds, UTC.
+    #[schema(format = DateTime)]
     pub opens_at: String,
     /// RFC 3339, milliseconds, UTC.
+    #[schema(format = DateTime)]
     pub closes_at: String,
 }
 
@@ -260,6 +235,7 @@ pub struct CityList<'a> {
 
 /// A city.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = City)]
 pub struct CityView<'a> {
     /// Its province; null where the definition has none.
     #[schema(required)]
@@ -285,6 +261,7 @@ pub struct StorePage<'a> {
 
 /// A store.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Store)]
 pub struct StoreView<'a> {
     /// Its id.
     pub id: &'a str,

@@ -13,6 +13,7 @@ use hyper::http::request::Parts;
 use rustc_hash::FxHashMap;
 
 use crate::admit::limits::Limits;
+use crate::api::document::ServedDocument;
 use crate::api::route;
 use crate::api::sales::Pages;
 use crate::api::stores::CityPages;
@@ -66,6 +67,8 @@ pub struct WorkerContext {
     pub listener_settings: ListenerSettings,
     /// Allowed origins and request headers of browsers.
     pub cors: Cors,
+    /// The OpenAPI document of the public listener.
+    pub document: ServedDocument,
     /// Payment and order services: no limit by address applies to them.
     pub service_addresses: Networks,
     /// Rate limits.

@@ -9,6 +9,7 @@ use crate::config::{CommonOptions, ServeOptions};
 use crate::doctor::args::DoctorArgs;
 use crate::domain::duration::duration;
 use crate::fleet::limits_log::ENTRIES_MAX;
+use crate::openapi::{Api, Spec};
 
 /// Sells limited stock at a launch: decides each reservation exactly once
 ///
@@ -54,15 +55,15 @@ pub enum Command {
         /// Connection options.
         common: CommonOptions,
     },
-    /// Prints every change of a sale, one JSON object a line
+    /// Prints every change of a sale, one JSON object a line; exit code 1 if changes after --from were lost
     Journal {
         /// The sale's id.
         sale: String,
         /// Waits for new entries at the end
         #[arg(long, env = "LAUNCHGATE_FOLLOW")]
         follow: bool,
-        /// Continues after this id (4711-0) or cursor (4711-0/3)
-        #[arg(long, env = "LAUNCHGATE_FROM", value_name = "ID")]
+        /// Continues after the `cursor` of a line; without --follow also after an id (4711-0)
+        #[arg(long, env = "LAUNCHGATE_FROM", value_name = "CURSOR")]
         from: Option<String>,
         #[command(flatten)]
         /// Connection options.
@@ -116,8 +117,15 @@ pub enum Command {
         /// Options of the checks.
         args: DoctorArgs,
     },
-    /// Prints the OpenAPI document of both listeners
-    Openapi,
+    /// Prints the OpenAPI document of the listeners
+    Openapi {
+        /// The version of OpenAPI
+        #[arg(long, value_enum, default_value_t = Spec::V31)]
+        spec: Spec,
+        /// The calls that it has
+        #[arg(long, value_enum, default_value_t = Api::All)]
+        api: Api,
+    },
     /// Lists every metric of a gateway: name, type, unit, labels, buckets
     Metrics {
         /// As JSON, for checks of dashboards and rules

@@ -10,8 +10,8 @@ use crate::telemetry::list::{self, MetricKind};
 const FILES_MAX: usize = 1_000;
 const DEPTH_MAX: usize = 8;
 const FILE_BYTES_MAX: u64 = 16 << 20;
-/// The prefix of a load test's own metrics.
-const LOADTEST: &str = "launchgate_loadtest_";
+/// The prefixes of what a load test and a relay measure of themselves.
+const OTHERS: [&str; 2] = ["launchgate_loadtest_", "launchgate_relay_"];
 /// The prefix of the gateway's metrics.
 const OURS: &str = "launchgate_";
 
@@ -107,7 +107,8 @@ fn read(file: &Path) -> Result<String, String> {
 /// The names of gateway metrics in a text.
 fn mentioned(text: &str) -> impl Iterator<Item = &str> {
     let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | ':');
-    text.split(move |c| !is_part(c)).filter(|word| word.starts_with(OURS) && !word.starts_with(LOADTEST))
+    text.split(move |c| !is_part(c))
+        .filter(|word| word.starts_with(OURS) && !OTHERS.iter().any(|other| word.starts_with(other)))
 }
 
 #[cfg(test)]

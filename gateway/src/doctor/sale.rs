@@ -7,9 +7,10 @@ use std::collections::HashMap;
 pub(super) use facts::{AppliedSale, SaleFacts};
 
 use crate::doctor::definition;
-use crate::doctor::report::{Finding, Findings, any, differing, some};
+use crate::doctor::report::{Finding, Findings, age, any, differing, some};
 use crate::domain::definition::Mistake;
 use crate::domain::sale::SaleControls;
+use crate::manage::admin::{LeaseStatus, ReaderLease};
 use crate::manage::audit::AuditVerdict as Audited;
 
 /// The findings of a definition's file that can't be applied.
@@ -46,7 +47,40 @@ pub(super) fn check(facts: &SaleFacts) -> Vec<Finding> {
         definition::check(of_file, facts.now_ms, &mut lines);
     }
     check_audit(facts, &mut lines);
+    for reader in &facts.readers {
+        check_reader(reader, facts.now_ms, &mut lines);
+    }
     lines.end()
+}
+
+/// A program that reads the journal for another system.
+fn check_reader(lease: &ReaderLease, now_ms: i64, lines: &mut Findings) {
+    let since = |then: i64| age(now_ms.saturating_sub(then).unsigned_abs() / 1_000);
+    let ReaderLease { reader, holder, until, renewed, .. } = lease;
+    let lag = lease.number("lag_ms").map(|ms| format!(", {ms} ms behind")).unwrap_or_default();
+    match lease.status(now_ms) {
+        LeaseStatus::Expired => {
+            let found = format!(
+                "{reader}: the lease of {holder} expired {} ago without a release{lag}",
+                since(*until)
+            );
+            lines.warn(
+                "readers",
+                found,
+                "nothing is delivered: check the log of that program, and start it again",
+            );
+        }
+        LeaseStatus::Released => {
+            lines.ok("readers", format!("{reader}: released by {holder} {} ago{lag}", since(*renewed)));
+        }
+        LeaseStatus::Running => {
+            lines.ok("readers", format!("{reader}: {holder} for {}{lag}", since(lease.since)));
+        }
+    }
+    if let Some(parked) = lease.number("parked").filter(|parked| *parked > 0) {
+        let todo = "`relay parked` lists them with the reasons, and `relay retry` sends them again";
+        lines.warn("readers", format!("{reader}: {parked} reservations are parked"), todo);
+    }
 }
 
 fn check_applied(facts: &SaleFacts, applied: &AppliedSale, lines: &mut Findings) {

@@ -94,16 +94,16 @@ impl Catalogue {
         index.checked_sub(self.first_store())
     }
 
-    /// Indices of a model, its packages and a store, in this order; `None` for an item that does
+    /// Indices of a model, its packages and a store, if there is one, in this order; `None` for an item that does
     /// not exist or does not fit the model.
     pub fn indices_of<'a>(
         &'a self,
         model: &'a str,
         packages: &'a [impl AsRef<str>],
-        store: &'a str,
+        store: Option<&'a str>,
     ) -> impl Iterator<Item = Option<usize>> + 'a {
         let packages = packages.iter().map(move |id| self.package_for(model, id.as_ref()));
-        let store = std::iter::once_with(move || self.index_of_id("store", store));
+        let store = store.into_iter().map(|store| self.index_of_id("store", store));
         std::iter::once(self.index_of_id("model", model)).chain(packages).chain(store)
     }
 

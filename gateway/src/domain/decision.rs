@@ -18,8 +18,8 @@ pub struct ReserveCommand {
     pub model: String,
     /// The packages' ids, without duplicates.
     pub packages: Vec<String>,
-    /// The store's id.
-    pub store: String,
+    /// The store's id; `None`: it is chosen later.
+    pub store: Option<String>,
     /// Packages and store may be omitted.
     pub accept_partial: bool,
 }

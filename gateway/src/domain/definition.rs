@@ -88,6 +88,9 @@ pub struct Terms {
     pub deposit: u64,
     /// Whether load tests may use this sale.
     pub rehearsal: bool,
+    /// Until then buyers can change what is confirmed, too; `None`: they can't. Always after `opens_at`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub configure_until: Option<Timestamp>,
     /// Whether the list of sales shows it. Written only where it is false: older gateways do not know it.
     #[serde(skip_serializing_if = "is_true")]
     pub listed: bool,

@@ -42,4 +42,6 @@ impl fmt::Display for DurationText {
 }
 
 #[cfg(test)]
+// The relay includes this file by its path.
+#[path = "duration/tests.rs"]
 mod tests;

@@ -70,6 +70,12 @@ pub fn is_reservation_id(text: &str) -> bool {
     text.len() == ID_CHARS && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
 }
 
+/// Whether this is a valid id of an item or a reader: 1 to 64 of `[A-Za-z0-9._-]`, not a lone hyphen.
+pub fn is_item_id(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    (1..=64).contains(&text.len()) && text != "-" && text.bytes().all(allowed)
+}
+
 /// Eight bytes of the buyer's part of an id, for sets in memory; `None` if it is not a valid part.
 /// Two buyers may share them, so a match may only cause one more call to Redis.
 pub fn buyer_mark(id: &str) -> Option<u64> {
@@ -82,11 +88,17 @@ pub fn buyer_mark(id: &str) -> Option<u64> {
 /// A fingerprint of a request in eleven characters, independent of the order of packages. It only
 /// distinguishes one buyer's requests under one key: a fast hash of 64 bits, stable across
 /// versions, is enough.
-pub fn fingerprint(model: &str, packages: &[impl AsRef<str>], store: &str, accept_partial: bool) -> String {
+pub fn fingerprint(
+    model: &str,
+    packages: &[impl AsRef<str>],
+    store: Option<&str>,
+    accept_partial: bool,
+) -> String {
     let mut sorted: Vec<&str> = packages.iter().map(AsRef::as_ref).collect();
     sorted.sort_unstable();
     let mut hash = SipHasher24::new();
-    for text in [model, store] {
+    // No id is empty.
+    for text in [model, store.unwrap_or_default()] {
         hash.write(text.as_bytes());
         hash.write_u8(0);
     }

@@ -24,20 +24,29 @@ pub struct ProblemKind {
 pub enum Member {
     /// A text.
     Text,
+    /// The state of a reservation.
+    State,
+    /// A time, RFC 3339.
+    Time,
+    /// One of these words.
+    Word(&'static [&'static str]),
     /// A whole number.
     Number,
     /// true or false.
     Flag,
+    /// A list of rate-limit policies.
+    Policies,
     /// A list of texts.
     Texts,
     /// A list of objects.
     Objects,
 }
 
-use Member::{Flag, Number, Objects, Text, Texts};
+use Member::{Flag, Number, Objects, Policies, State, Text, Texts, Time, Word};
 
 const RETRY: &[(&str, Member)] = &[("retry_after_ms", Number)];
-const STATE: &[(&str, Member)] = &[("state", Text), ("version", Number)];
+const STATE: &[(&str, Member)] = &[("state", State), ("version", Number)];
+const REASONS: &[&str] = &["per-buyer", "attempts"];
 
 macro_rules! problems {
     ($($constant:ident $status:literal $name:literal $members:expr, $title:literal $explanation:literal)*) => {
@@ -82,16 +91,16 @@ problems! {
         "The `Allow` header lists them."
     REQUEST_TIMEOUT 408 "request-timeout" &[], "The request did not arrive in time"
         "Headers or body came too slowly. Nothing was done; send the request again."
-    SALE_NOT_OPEN 409 "sale-not-open" &[("opens_at", Text), ("server_time", Text), ("retry_after_ms", Number)], "The sale has not opened yet"
+    SALE_NOT_OPEN 409 "sale-not-open" &[("opens_at", Time), ("server_time", Time), ("retry_after_ms", Number)], "The sale has not opened yet"
         "Reservations start at `opens_at`, by the server's clock (`server_time`)."
     SALE_PAUSED 409 "sale-paused" RETRY, "The sale is paused"
         "New reservations are paused. Existing holds stay."
     SOLD_OUT 409 "sold-out" &[("items", Texts), ("final", Flag)], "Sold out"
         "The listed `items` are sold out. Unless `final` is true, a hold that ends may return some."
-    PURCHASE_LIMIT 409 "purchase-limit" &[("reservations", Texts), ("reason", Text)], "The purchase limit is reached"
+    PURCHASE_LIMIT 409 "purchase-limit" &[("reservations", Texts), ("reason", Word(REASONS))], "The purchase limit is reached"
         "`reservations` lists those that count. `reason` is `per-buyer`: the buyer has as many as the sale allows; or `attempts`: the buyer has started as many as the sale allows."
     RESERVATION_NOT_HELD 409 "reservation-not-held" STATE, "The reservation is not held"
-        "It was confirmed, cancelled or has expired, its deadline is over (`state`), or its buyer has changed it 100 times. A payment that can't be confirmed for this reason has to be refunded."
+        "It was confirmed, cancelled or has expired, the time for changes is over (`state`), or its buyer has changed it 100 times. A payment that can't be confirmed for this reason has to be refunded."
     RESERVATION_CHANGED 409 "reservation-changed" STATE, "The reservation has changed"
         "It has another `version` than the request names. Read it again."
     PAYMENT_CONFLICT 409 "payment-conflict" STATE, "It was confirmed by another payment"
@@ -103,6 +112,10 @@ problems! {
         "The new total of an item is below what buyers hold and have confirmed."
     STOCK_CHANGED 409 "stock-changed" &[("total?", Number)], "The total has changed"
         "The item's total is neither the expected nor the new one. Read it, and decide again."
+    JOURNAL_FORKED 409 "journal-forked" &[("cursor", Text)], "The journal has another history"
+        "The change of `from` is not in the ledger: a failover lost it, or the sale was purged and applied again. `cursor` is the last one that `from` and the ledger have in common, or somewhat earlier; `0-0` is the start. Take back what you have of this sale after it, and continue from it."
+    LEASE_HELD 409 "lease-held" &[("holder", Text), ("expires_at", Time), ("retry_after_ms", Number)], "Another reader has the lease"
+        "`holder` reads the journal under this name. Its lease ends at `expires_at` unless it is renewed."
     SALE_CLOSED 410 "sale-closed" &[], "The sale has closed"
         "New reservations have ended."
     BODY_TOO_LARGE 413 "body-too-large" &[], "The body is too large"
@@ -118,7 +131,7 @@ problems! {
         "This `Idempotency-Key` has made a reservation with another body. A new intention needs a new key."
     UNKNOWN_ITEM 422 "unknown-item" &[("items", Texts)], "There is no such item"
         "The listed `items` do not exist in this sale, or do not fit the model."
-    QUOTA_EXCEEDED 429 "quota-exceeded" &[("violated-policies", Texts), ("retry_after_ms", Number)], "Too many requests"
+    QUOTA_EXCEEDED 429 "quota-exceeded" &[("violated-policies", Policies), ("retry_after_ms", Number)], "Too many requests"
         "A limit is reached: `violated-policies` names it. Wait for `Retry-After`."
     HEADERS_TOO_LARGE 431 "headers-too-large" &[], "The headers are too large"
         "The limit is 16 KiB and 64 headers."

@@ -10,7 +10,8 @@ use crate::domain::label::label;
 use crate::domain::subject::{from_word, push_word};
 
 label! {
-    /// `held` → `confirmed` | `cancelled` | `expired`; `confirmed` → `cancelled`.
+    /// `held` → `confirmed` | `cancelled` | `expired`; `confirmed` → `cancelled`. A late payment can confirm what has
+    /// ended without one.
     #[derive(Hash, Serialize, Deserialize, ToSchema)]
     #[serde(rename_all = "lowercase")]
     State:
@@ -58,7 +59,7 @@ pub struct Reservation {
     pub held_at: i64,
     /// On the sale clock, in ms.
     pub deadline: i64,
-    /// The payment reference.
+    /// The payment reference; of what has ended: the payment that was refunded.
     pub payment: Option<String>,
     /// The sequence of its latest change, preceded by that of the change before, if any.
     pub changes: Vec<u64>,
@@ -161,7 +162,7 @@ pub fn parse_record(buyer_part: &str, text: &str) -> Option<Vec<Reservation>> {
     rows.split('\n').map(|row| Reservation::from_row(buyer_part, &buyer, row)).collect()
 }
 
-/// The reservations of a buyer's record that were ever paid. Most were not, so others are skipped
+/// The reservations of a buyer's record that have a payment. Most were not, so others are skipped
 /// without a full parse; damaged rows are skipped too.
 pub fn paid<'a>(buyer_part: &'a str, text: &'a str) -> impl Iterator<Item = Reservation> + 'a {
     /// The index of the payment field in a row.

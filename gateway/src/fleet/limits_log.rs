@@ -19,6 +19,7 @@ pub struct LimitsEntry {
     /// Revision of the limits after the change.
     pub revision: u64,
     /// Time of the change, by Redis's clock.
+    #[schema(format = DateTime)]
     pub at: String,
     /// Name of the ops token, or user of the command line.
     pub who: String,

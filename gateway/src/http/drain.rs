@@ -50,6 +50,11 @@ impl Drain {
         !matches!(self.phases.has_changed(), Ok(false))
     }
 
+    /// Waits until the drain begins.
+    pub fn begins(&self) -> impl Future<Output = ()> + use<> {
+        self.reaches(DrainPhase::Drain)
+    }
+
     /// Waits until this phase is reached, or pends until the process ends.
     pub(super) fn reaches(&self, phase: DrainPhase) -> impl Future<Output = ()> + use<> {
         let mut phases = self.phases.clone();

@@ -2,14 +2,19 @@
 //! queries.
 
 mod differences;
+mod feed;
 mod history;
 mod outcomes;
+mod readers;
 
 use std::sync::Arc;
 
 use differences::{locked_differences, stock_differences};
+use feed::PricedBy;
+pub use feed::{Fence, JournalPage, JournalRead};
 use history::JournalSearch;
 pub use outcomes::{ApplyOutcome, RestockOutcome};
+pub use readers::{LeaseCall, LeaseOutcome, LeaseStatus, ReaderLease};
 use redis::{Cmd, FromRedisValue, Value};
 
 use crate::domain::decision::Header;
@@ -24,7 +29,6 @@ use crate::projection::read_model::{Sale, Sales, ledger_identity, new_incarnatio
 use crate::projection::snapshot::{self, Snapshot};
 use crate::store::connection::PRIMARY_CHANGED;
 use crate::store::dial::read_run_id;
-use crate::store::journal::{self, Cursor};
 use crate::store::keys::{Keys, SALES};
 use crate::store::record::read_record;
 use crate::store::reply::{list_of_texts, text};
@@ -81,12 +85,13 @@ pub struct Admin {
     pub(crate) scripts: Arc<Scripts>,
     /// The sales that this process follows; empty for the CLI.
     sales: Arc<Sales>,
+    priced_by: PricedBy,
 }
 
 impl Admin {
     /// Makes it over a pool of connections.
     pub fn new(pool: Pool, scripts: Arc<Scripts>, sales: Arc<Sales>) -> Self {
-        Self { pool, scripts, sales }
+        Self { pool, scripts, sales, priced_by: PricedBy::default() }
     }
 
     /// The pool.
@@ -314,31 +319,17 @@ impl Admin {
         let part = buyer_part(sale, sub);
         let reply = self.scripts.call(&mut conn, Script::Reservations, &keys, &[&part]).await?;
         let (mut reservations, header, grace) = read_record(&keys, &part, &reply)?;
-        let lines =
-            JournalSearch { keys: &keys, sale, buyer_part: &part }.read(&mut conn, &reservations).await?;
+        let incarnation = reply.get(4).and_then(text).unwrap_or_default();
+        // Read after the reservations, so that all their items are in it.
+        let revision: u64 =
+            redis::cmd("HGET").arg(keys.state()).arg("revision").query_async(&mut conn).await?;
+        let catalogue = self.catalogue(&mut conn, &keys, sale, &incarnation, revision).await?;
+        let search = JournalSearch { keys: &keys, catalogue: &catalogue, buyer_part: &part };
+        let lines = search.read(&mut conn, &reservations).await?;
         for reservation in &mut reservations {
             reservation.state = reservation.state_at(header.sale_clock, grace);
         }
-        let incarnation = reply.get(4).and_then(text).unwrap_or_default();
         Ok(BuyerHistory { incarnation, reservations, header, lines })
-    }
-
-    /// The journal's lines after a cursor, from up to `entries` entries.
-    pub async fn journal(
-        &self,
-        sale: &str,
-        cursor: Cursor,
-        entries: usize,
-    ) -> Result<Vec<(Cursor, serde_json::Value)>, Failure> {
-        let keys = Keys::of(sale);
-        let mut conn = checkout(&self.pool, keys.journal()).await?;
-        journal::lines_after(&mut conn, &keys, sale, cursor, entries).await
-    }
-
-    /// Whether the ledger has this sale.
-    pub async fn exists(&self, sale: &str) -> Result<bool, Failure> {
-        let (keys, mut conn) = self.open(sale).await?;
-        Ok(redis::cmd("EXISTS").arg(keys.state()).query_async(&mut conn).await?)
     }
 }
 

@@ -1,11 +1,11 @@
-//! The schemas of the OpenAPI document that no type has: parameters, problems and definitions.
+//! The schemas of the OpenAPI document that no type has: parameters and definitions.
 
 use utoipa::openapi::schema::{
     AdditionalProperties, ArrayBuilder, KnownFormat, ObjectBuilder, Schema, SchemaFormat, SchemaType, Type,
 };
 
 use crate::domain::definition::{MODELS_MAX, PACKAGES_MAX, PRICE_MAX, STOCK_MAX, STORES_MAX};
-use crate::domain::problem::{self, Member, ProblemKind};
+use crate::domain::problem;
 use crate::domain::subject::SUB_BYTES_MAX;
 
 /// The schema of a call's parameter.
@@ -15,12 +15,13 @@ pub(crate) fn parameter_schema(path: &str, name: &str) -> ObjectBuilder {
         "sale" => text.pattern(Some("^[a-z0-9-]{1,64}$")),
         "id" => text.pattern(Some("^[A-Za-z0-9_-]{32}$")),
         "Idempotency-Key" => text.pattern(Some(r#"^([!#-~][!-~]{0,63}|"[!#-\[\]-~]{1,64}")$"#)),
-        "available" => text.enum_values(Some(["true", "false"])),
+        "available" => ObjectBuilder::new().schema_type(Type::Boolean),
         "store" => text.pattern(Some("^[A-Za-z0-9._-]{1,64}$")),
         "city" | "province" | "q" => text.max_length(Some(100)),
         "near" => text.pattern(Some(r"^-?[0-9]{1,2}(\.[0-9]{1,9})?,-?[0-9]{1,3}(\.[0-9]{1,9})?$")),
         "cursor" => text.pattern(Some("^[A-Za-z0-9._-]{1,64}$")),
-        "from" => text.pattern(Some("^[0-9]{1,15}-0(/[0-9]{1,9})?$")),
+        "from" => text.pattern(Some("^(0-0|[1-9][0-9]{0,18}-0(/[1-9][0-9]{0,8})?~[A-Za-z0-9_-]{8,94})$")),
+        "wait" => text.pattern(Some("^([1-5]?[0-9]|60)s$")),
         "limit" => {
             ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1)).maximum(Some(match path {
                 "/admin/v1/limits/log" => 1_000,
@@ -33,35 +34,6 @@ pub(crate) fn parameter_schema(path: &str, name: &str) -> ObjectBuilder {
         "sub" => text.min_length(Some(1)).max_length(Some(SUB_BYTES_MAX)),
         _ => text,
     }
-}
-
-pub(crate) fn problem_name(kind: &ProblemKind) -> String {
-    format!("Problem.{}", kind.name)
-}
-
-pub(crate) fn problem_schema(kind: &ProblemKind) -> Schema {
-    let of = |of: Type| ObjectBuilder::new().schema_type(of);
-    let mut schema = of(Type::Object)
-        .description(Some(kind.explanation))
-        .property("type", of(Type::String).enum_values(Some([format!("/problems/{}", kind.name)])))
-        .property("title", of(Type::String).enum_values(Some([kind.title])))
-        .property("status", of(Type::Integer).enum_values(Some([kind.status])))
-        .property("detail", of(Type::String).description(Some("This occurrence, for a person.")));
-    schema = required(schema, &["type", "title", "status", "detail"]);
-    for (name, member) in kind.members {
-        let field = name.trim_end_matches('?');
-        schema = match member {
-            Member::Text => schema.property(field, of(Type::String)),
-            Member::Number => schema.property(field, of(Type::Integer)),
-            Member::Flag => schema.property(field, of(Type::Boolean)),
-            Member::Texts => schema.property(field, ArrayBuilder::new().items(of(Type::String))),
-            Member::Objects => schema.property(field, ArrayBuilder::new().items(of(Type::Object))),
-        };
-        if !name.ends_with('?') {
-            schema = schema.required(field);
-        }
-    }
-    Schema::Object(schema.build())
 }
 
 fn required(object: ObjectBuilder, properties: &[&str]) -> ObjectBuilder {
@@ -86,6 +58,9 @@ pub(crate) fn definition_schema() -> Schema {
             .format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)))
             .description(Some("RFC 3339, not finer than a millisecond, from 1970 on."))
     };
+    let until = instant()
+        .schema_type(SchemaType::from_iter([Type::String, Type::Null]))
+        .description(Some("Later than `opens_at`. Until then buyers can change what is confirmed; null or left out: they can't."));
     let duration = |schema: ObjectBuilder, about: &str| {
         schema.pattern(Some("^[0-9]+(h|m|s|ms)$")).description(Some(about))
     };
@@ -121,6 +96,7 @@ pub(crate) fn definition_schema() -> Schema {
         .property("currency", text("^[A-Z]{3}$"))
         .property("deposit", number(or_null(Type::Integer), PRICE_MAX))
         .property("rehearsal", or_null(Type::Boolean))
+        .property("configure_until", until)
         .property("listed", or_null(Type::Boolean).description(Some("false: `GET /v1/sales` leaves it out.")))
         .property("meta", meta());
     let sale = required(sale, &["id", "name", "opens_at", "closes_at", "hold", "currency"]);

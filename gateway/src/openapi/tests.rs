@@ -3,9 +3,10 @@
 use serde_json::Value;
 
 use super::*;
+use crate::domain::problem;
 
 fn parsed() -> Value {
-    serde_json::from_str(&document()).unwrap()
+    serde_json::from_str(&document(Spec::V31, Api::All)).unwrap()
 }
 
 #[test]
@@ -51,16 +52,144 @@ fn every_operator_action_describes_its_effect_on_buyers() {
     }
 }
 
-#[test]
-fn every_call_has_an_id_of_its_own() {
+/// The operations of both listeners.
+fn operations() -> Vec<Value> {
     let all = parsed();
-    let mut ids = Vec::new();
-    for item in all["paths"].as_object().unwrap().values() {
-        ids.extend(item.as_object().unwrap().values().filter_map(|op| op["operationId"].as_str()));
+    let items =
+        all["paths"].as_object().unwrap().values().flat_map(|item| item.as_object().unwrap().values());
+    items.filter(|operation| operation.is_object()).cloned().collect()
+}
+
+#[test]
+fn every_call_has_a_short_id_of_its_own() {
+    let operations = operations();
+    let mut ids: Vec<&str> = operations.iter().map(|call| call["operationId"].as_str().unwrap()).collect();
+    for id in &ids {
+        assert!(id.len() <= 20 && id.chars().all(|c| c.is_ascii_alphabetic()), "{id}");
     }
-    let count = ids.len();
     ids.sort_unstable();
     ids.dedup();
-    assert_eq!(ids.len(), count);
-    assert_eq!(count, public_calls().len() + ops_calls().len());
+    assert_eq!(ids.len(), operations.len());
+    assert_eq!(ids.len(), public_calls().len() + ops_calls().len());
+}
+
+#[test]
+fn every_body_has_an_example() {
+    for call in operations() {
+        let responses = call["responses"].as_object().unwrap().values();
+        for body in responses.chain(call.get("requestBody")) {
+            for content in body["content"].as_object().into_iter().flat_map(|content| content.values()) {
+                let has_one = content.get("example").is_some() || content.get("examples").is_some();
+                assert!(has_one, "{}: {content}", call["operationId"]);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_examples_of_requests_are_read_as_requests() {
+    fn read<'a, T: serde::Deserialize<'a>>(text: &'a str) {
+        assert!(serde_json::from_str::<T>(text).is_ok(), "{text}");
+    }
+    read::<crate::api::bodies::ReserveRequest<'_>>(&examples::tap().to_string());
+    read::<crate::api::bodies::AmendRequest<'_>>(&examples::amend().to_string());
+    read::<crate::api::bodies::ConfirmRequest>(&examples::confirm().to_string());
+    read::<crate::ops::view::RestockRequest>(&examples::restock_request().to_string());
+    let definition =
+        crate::domain::definition::Definition::from_json(examples::definition().to_string().as_bytes());
+    assert!(definition.is_ok(), "{definition:?}");
+}
+
+/// Calls `check` on every schema of a member, with its name.
+fn each_member(value: &Value, check: &impl Fn(&str, &Value)) {
+    match value {
+        Value::Object(members) => {
+            let properties = members.get("properties").and_then(Value::as_object);
+            properties.into_iter().flatten().for_each(|(name, schema)| check(name, schema));
+            members.values().for_each(|value| each_member(value, check));
+        }
+        Value::Array(list) => list.iter().for_each(|value| each_member(value, check)),
+        _ => {}
+    }
+}
+
+#[test]
+fn every_time_has_its_format_and_no_text_is_fixed() {
+    each_member(&parsed(), &|name, schema| {
+        let is_text = schema["type"] == "string" || schema["type"] == json!(["string", "null"]);
+        let is_time = ["_at", "_time", "_until"].iter().any(|end| name.ends_with(end)) || name == "at";
+        assert!(!is_text || is_time == (schema["format"] == "date-time"), "{name}: {schema}");
+        // A client that knows one value fails on the next version's.
+        let fixed =
+            schema.get("const").is_some() || schema["enum"].as_array().is_some_and(|all| all.len() == 1);
+        assert!(!fixed || ["type", "kind"].contains(&name), "{name}: {schema}");
+    });
+}
+
+/// Where the documents are that reviewers and clients see.
+const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/openapi");
+
+/// The documents of the listeners, by name.
+fn documents() -> [(&'static str, Value); 2] {
+    let of = |api| serde_json::from_str(&document(Spec::V31, api)).unwrap();
+    [("apps", of(Api::Apps)), ("ops", of(Api::Ops))]
+}
+
+fn committed(path: &str) -> Value {
+    let text = std::fs::read_to_string(format!("{FOLDER}/{path}")).unwrap_or_default();
+    serde_json::from_str(&text).unwrap_or_default()
+}
+
+/// Writes the documents if this variable is set.
+fn write_if(variable: &str, folder: &str) {
+    if std::env::var_os(variable).is_some() {
+        for (name, document) in documents() {
+            let text = serde_json::to_string_pretty(&document).unwrap();
+            std::fs::write(format!("{FOLDER}/{folder}{name}.json"), text + "\n").unwrap();
+        }
+    }
+}
+
+#[test]
+fn the_committed_documents_are_current() {
+    write_if("UPDATE_DOCS", "");
+    for (name, document) in documents() {
+        assert!(
+            committed(&format!("{name}.json")) == document,
+            "gateway/openapi/{name}.json is outdated: UPDATE_DOCS=1 cargo test -p gateway --lib openapi"
+        );
+    }
+}
+
+/// Against the documents of the last release: RELEASE_API=1 takes over the present ones.
+#[test]
+fn no_client_of_the_last_release_breaks() {
+    write_if("RELEASE_API", "released/");
+    let mut found = Vec::new();
+    for (name, document) in documents() {
+        let released = committed(&format!("released/{name}.json"));
+        assert!(released["paths"].is_object(), "gateway/openapi/released/{name}.json is missing");
+        let changes = changes::breaking_changes(&released, &document);
+        found.extend(changes.into_iter().map(|change| format!("{name} {change}")));
+    }
+    let allowed = std::fs::read_to_string(format!("{FOLDER}/breaks.txt")).unwrap();
+    let lines = allowed.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
+    let allowed: Vec<(&str, &str)> = lines
+        .map(|line| {
+            line.split_once(" -- ").unwrap_or_else(|| panic!("breaks.txt: no ` -- reason` in: {line}"))
+        })
+        .collect();
+    let is_allowed = |change: &String| allowed.iter().any(|(line, _)| line == change);
+    let breaks: Vec<&String> = found.iter().filter(|change| !is_allowed(change)).collect();
+    assert!(
+        breaks.is_empty(),
+        "these changes break clients; undo them, or list them with a reason in gateway/openapi/breaks.txt: {breaks:#?}"
+    );
+    for (line, reason) in &allowed {
+        assert!(
+            found.iter().any(|change| change == line),
+            "breaks.txt lists what is no break (any more): {line}"
+        );
+        assert!(!reason.trim().is_empty(), "breaks.txt gives no reason for: {line}");
+    }
 }

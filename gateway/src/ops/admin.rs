@@ -16,7 +16,7 @@ use refusals::{invalid_definition, nothing_here};
 use serde::de::DeserializeOwned;
 
 use crate::admit::limits::Limits;
-use crate::api::reservations::{find_sale, sale_not_found};
+use crate::api::reservations::find_sale;
 use crate::api::view::ReservationView;
 use crate::domain::decision::Shed;
 use crate::domain::definition::{Definition, STOCK_MAX};
@@ -28,6 +28,7 @@ use crate::http::server::Handler;
 use crate::identify::ops_tokens::{OpsTokens, Role};
 use crate::manage::admin::{Admin, ApplyOutcome, BuyerHistory, OperatorAction, RestockOutcome};
 use crate::ops::exposition::Exposition;
+use crate::ops::feed::Feed;
 use crate::ops::health::Health;
 use crate::ops::hosts::OpsHosts;
 use crate::ops::live::{self, Live};
@@ -37,14 +38,11 @@ use crate::ops::view::{
     AppliedView, BuyerView, OperatorActionRequest, RestockRequest, RestockView, SaleDetail, SaleState,
     SaleStates, UnreadableSale,
 };
-use crate::store::journal::Cursor;
 use crate::store::scripts::Failure;
 use crate::telemetry::record::{AnswerClass, Connections};
 
 /// A definition with 50,000 stores has some MiB.
 const DEFINITION_MAX: usize = 32 * 1024 * 1024;
-/// Journal entries in one response.
-const LINES_MAX: usize = 10_000;
 /// The largest number of lines that a client may ask of a live stream: a day.
 const FRAMES_MAX: usize = 86_400;
 /// How long the journal consumer may take to reach a change before the response is sent.
@@ -68,6 +66,8 @@ pub struct Ops {
     pub health: Rc<Health>,
     /// The live page.
     pub live: Rc<Live>,
+    /// Readers of the journal.
+    pub feed: Feed,
     /// Host names that this listener accepts.
     pub hosts: OpsHosts,
     /// From the end of a request's headers to the end of its body.
@@ -143,8 +143,10 @@ impl Ops {
         let operator = actor.ok_or_else(Refused::unknown_ops_token)?;
         let steps: Vec<&str> = rest.split('/').collect();
         let known = admin_path(&steps);
-        // Writes and unknown paths need the role with all rights.
-        let needed = known.filter(|_| method == Method::GET).map_or(Role::Operate, |(_, role)| role);
+        // Unknown paths need the role with all rights, and so do writes, but for a reader's own lease.
+        let is_lease = matches!(steps[..], [_, _, "journal", "lease"]);
+        let known_role = known.filter(|_| method == Method::GET || is_lease);
+        let needed = known_role.map_or(Role::Operate, |(_, role)| role);
         if !operator.may(needed) {
             return Err(Refused::forbidden_role(needed.name()));
         }
@@ -181,10 +183,8 @@ impl Ops {
                 Ok(respond::ok(&SaleDetail::new(&snapshot, definition)))
             }
             ["sales", sale, "audit"] => Ok(respond::ok(&self.admin.audit(sale).await.map_err(failed(sale))?)),
-            ["sales", sale, "journal"] => {
-                let [from, limit] = query(parts, ["from", "limit"])?;
-                self.journal(sale, from.as_deref(), limit).await
-            }
+            ["sales", sale, "journal"] => self.journal(sale, parts, &operator).await,
+            ["sales", sale, "journal", "lease"] => self.lease(sale, call).await,
             ["sales", sale, "buyers", sub] => {
                 let sub = percent_decode_str(sub).decode_utf8().map_err(|_| nothing_here())?;
                 self.buyer(sale, &sub).await
@@ -331,24 +331,6 @@ impl Ops {
             }
         };
         Ok(tokio::time::timeout(SERVED_MAX, wait).await.is_ok())
-    }
-
-    async fn journal(
-        &self,
-        sale: &str,
-        from: Option<&str>,
-        limit: Option<String>,
-    ) -> Result<Answer, Refused> {
-        let wrong = |detail: String| Refused::new(problem::INVALID_REQUEST, detail);
-        let cursor = from.map(Cursor::parse).transpose().map_err(wrong)?.unwrap_or(Cursor::START);
-        let limit = number_of("limit", limit, LINES_MAX)?.unwrap_or(LINES_MAX);
-        if !self.admin.exists(sale).await.map_err(failed(sale))? {
-            return Err(sale_not_found(sale));
-        }
-        // An entry has at least one line and, with the largest batches, some hundred.
-        let lines = self.admin.journal(sale, cursor, limit.min(100)).await.map_err(failed(sale))?;
-        let text: String = lines.iter().take(limit).map(|(_, line)| format!("{line}\n")).collect();
-        Ok(respond::text("application/x-ndjson", text))
     }
 
     async fn buyer(&self, sale: &str, sub: &str) -> Result<Answer, Refused> {

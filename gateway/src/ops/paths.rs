@@ -6,10 +6,11 @@ use crate::manage::admin::OperatorAction;
 /// The methods of a path that is only read.
 pub(super) const READ: &str = "GET, HEAD";
 
-/// The methods of a path, and the role for its reads; `None`: there is no such path.
+/// The methods of a path, and the role for its reads and leases; `None`: there is no such path.
 pub(super) fn admin_path(steps: &[&str]) -> Option<(&'static str, Role)> {
     Some(match steps {
         ["sales", _, "journal"] => (READ, Role::Feed),
+        ["sales", _, "journal", "lease"] => ("POST", Role::Feed),
         ["live" | "fleet" | "sales"] | ["limits", "log"] | ["sales", _, "audit"] => (READ, Role::Watch),
         ["limits"] => ("GET, HEAD, PATCH", Role::Watch),
         ["sales", _] => ("GET, HEAD, PUT", Role::Watch),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 
 use crate::domain::policy::{Policy, rate_text};
 use crate::domain::rfc3339::rfc3339;
@@ -73,8 +74,19 @@ impl LimitsRequest {
     }
 }
 
+/// The schema of a policy's name.
+pub(crate) fn policy_schema() -> Schema {
+    Schema::Object(
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .enum_values(Some(Policy::ALL.map(Policy::name)))
+            .build(),
+    )
+}
+
 /// The rate limits of this gateway, and those set for all gateways.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Limits)]
 pub struct LimitsView {
     /// Number of changes by operators; 0: none yet.
     pub revision: u64,
@@ -88,8 +100,10 @@ pub struct LimitsView {
 
 /// One policy.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Limit)]
 pub struct LimitView {
     /// Its name in responses.
+    #[schema(schema_with = policy_schema)]
     pub policy: &'static str,
     /// The rate in this gateway's configuration.
     pub configured: String,
@@ -101,8 +115,10 @@ pub struct LimitView {
 
 /// The last change of the rate limits.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Changed)]
 pub struct ChangedView {
     /// By Redis's clock.
+    #[schema(format = DateTime)]
     pub at: String,
     /// The name of the ops token, or the user of the command line.
     pub who: String,
@@ -120,6 +136,7 @@ impl ChangedView {
 
 /// The log of rate limit changes.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = LimitsLog)]
 pub struct LimitsLogView {
     /// The latest changes, oldest first; 1,000 are kept.
     pub entries: Vec<LimitsEntry>,
@@ -127,6 +144,7 @@ pub struct LimitsLogView {
 
 /// The live gateways by the id that each generates at its start, with their work in the last second.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Fleet)]
 pub struct FleetView {
     /// Gateways with a heartbeat in the last 5 s.
     pub gateways: BTreeMap<String, GatewayReport>,

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 
 use crate::api::bodies::whole_number;
 use crate::domain::definition::Definition;
@@ -43,6 +44,7 @@ pub struct RestockRequest {
 
 /// An item after a restock.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Restock)]
 pub struct RestockView {
     /// The item.
     pub item: String,
@@ -68,10 +70,13 @@ pub struct SaleState {
     /// Load tests may send load to it.
     pub rehearsal: bool,
     /// RFC 3339, milliseconds, UTC.
+    #[schema(format = DateTime)]
     pub opens_at: String,
     /// RFC 3339, milliseconds, UTC.
+    #[schema(format = DateTime)]
     pub closes_at: String,
     /// The server's clock.
+    #[schema(format = DateTime)]
     pub server_time: String,
     /// New reservations are stopped.
     pub paused: bool,
@@ -98,6 +103,7 @@ pub struct SaleDetail {
 
 /// The units of an item.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Item)]
 pub struct ItemView {
     /// `model:ID`, `package:ID` or `store:ID`.
     pub item: String,
@@ -129,17 +135,25 @@ pub struct UnreadableSale {
 
 /// The result of applying a definition.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Applied)]
 pub struct AppliedView {
     /// The sale.
     pub sale: String,
     /// The revision of the definition in force.
     pub revision: u64,
-    /// `created`, `updated` or `unchanged`.
+    /// What it did.
+    #[schema(schema_with = outcome_schema)]
     pub outcome: &'static str,
+}
+
+fn outcome_schema() -> Schema {
+    let words = ["created", "updated", "unchanged"];
+    Schema::Object(ObjectBuilder::new().schema_type(Type::String).enum_values(Some(words)).build())
 }
 
 /// A buyer, for the support desk.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Buyer)]
 pub struct BuyerView<'a> {
     /// The sale.
     pub sale: String,

@@ -214,11 +214,13 @@ impl AcknowledgementBuffer {
         let Some(&sequence) = shown.changes.last().filter(|sequence| **sequence > self.last_read()) else {
             return self.may_acknowledge(epoch);
         };
+        // The replay looks closer: a confirmed reservation may have been amended since.
         let kind = match (shown.changes.len(), shown.state) {
             (1, _) => "reserve",
             (_, State::Held) => "amend",
             (_, State::Confirmed) => "confirm",
             (_, State::Cancelled) => "cancel",
+            (_, State::Expired) if shown.payment.is_some() => "refuse",
             (_, State::Expired) => "expire",
         };
         let mut rows = String::new();

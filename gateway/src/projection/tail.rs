@@ -72,6 +72,8 @@ impl Tail {
             "confirm" => second.confirmed += lines(),
             "cancel" => second.cancelled += lines(),
             "expire" => second.expired += lines(),
+            // The hold had ended before.
+            "refuse" => return,
             _ => return push(&mut self.acts, Arc::new(entry.without_items())),
         }
         if before.is_some() {

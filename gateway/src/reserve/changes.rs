@@ -74,6 +74,17 @@ impl Requester<'_> {
     }
 }
 
+/// A payment, as a service reports it.
+#[derive(Debug, Clone, Copy)]
+pub struct Payment<'a> {
+    /// Its reference.
+    pub reference: &'a str,
+    /// The version of the reservation that was paid for.
+    pub version: u64,
+    /// Whether a hold that has ended is taken again.
+    pub accepts_late: bool,
+}
+
 /// Replaces a buyer's name that is neither available nor needed.
 const NAMELESS: &str = "-";
 
@@ -152,15 +163,16 @@ fn shed_unread(sale: &Sale, failure: &Failure) -> Change {
     Change::NotTaken(failure.shed())
 }
 
-/// Confirms a hold that was paid with `payment` at `version`.
+/// Confirms a paid hold.
 pub async fn confirm<D: Dial>(
     connection: &RedisConnection<D>,
     sale: &Sale,
     id: &str,
-    payment: &str,
-    version: u64,
+    payment: Payment<'_>,
 ) -> Change {
-    let paid = change(connection, sale, id, Script::Confirm, (payment, version)).await;
+    let Payment { reference, version, accepts_late } = payment;
+    let args = (reference, version, u8::from(accepts_late));
+    let paid = change(connection, sale, id, Script::Confirm, args).await;
     paid.unwrap_or_else(|failure| failed(sale, &failure))
 }
 
@@ -216,10 +228,15 @@ pub async fn amend<D: Dial>(
         let dash = |text: String| if text.is_empty() { "-".to_owned() } else { text };
         let (packages, unavailable) = (dash(next.packages.join(",")), dash(next.unavailable.join(",")));
         let store = dash(next.store.clone().unwrap_or_default());
-        let content = (model, packages, store, unavailable, without_limit);
+        let until = catalogue.definition.sale.configure_until;
+        let until = until.map_or("-".to_owned(), |until| until.as_millisecond().to_string());
+        let content = (model, packages, store, unavailable, until, without_limit);
         let args = (catalogue.revision, version, by.word(), content);
         last = match change(connection, sale, id, Script::Amend, args).await {
-            Ok(changed @ Change::Changed(_)) if wanted.version.is_none() => changed,
+            // It got the wanted version only after it was read.
+            Ok(Change::Changed(r)) if wanted.version.is_none_or(|version| version == r.version) => {
+                Change::Changed(r)
+            }
             Ok(Change::UnknownItem(_)) => return Change::UnknownItem(unknown),
             Ok(done) => return done,
             Err(Failure::Refused(Refusal::Revision(revision))) => {
@@ -269,23 +286,30 @@ fn acknowledge_change(
     let Some(header) = header.filter(|_| acknowledged.may_acknowledge(epoch)) else {
         return acknowledged.may_acknowledge(epoch);
     };
-    let kind = match script {
-        Script::Amend => "amend",
-        Script::Confirm => "confirm",
-        _ => "cancel",
+    let made = match (change, script) {
+        (Change::Done(reservation, _), Script::Amend) => Some(("amend", reservation)),
+        (Change::Done(reservation, _), Script::Confirm) => Some(("confirm", reservation)),
+        (Change::Done(reservation, _), _) => Some(("cancel", reservation)),
+        (Change::NotHeld(reservation), _) if word_of(reply) == "refused" => Some(("refuse", reservation)),
+        _ => None,
     };
-    if let (Change::Done(reservation, _), Some(row)) = (change, reply.get(2))
+    if let (Some((kind, reservation)), Some(row)) = (made, reply.get(2))
         && let [.., _, sequence] = reservation.changes[..]
     {
         // The buyer's name is in the record already: an earlier change made the reservation.
         let rows = format!("{} {NAMELESS} {}", &id[..BUYER_CHARS], text(row).unwrap_or_default());
         return acknowledged.acknowledge(epoch, Acknowledged::of(kind, sequence, &header, rows));
     }
+    if is_late(reply) {
+        acknowledged.note_late_by(&header);
+        return true;
+    }
+    if let (Change::NotHeld(r), Script::Amend) = (change, script)
+        && r.state.takes_stock()
+    {
+        acknowledged.note_late_by(&header);
+    }
     match change {
-        Change::NotHeld(r) if r.state == State::Held || is_late(reply) => {
-            acknowledged.note_late_by(&header);
-            true
-        }
         // The change behind this state must not be lost: its own caller may have got no response. A
         // change that made the reservation is omitted, since it needs the buyer's name.
         Change::NotHeld(r)
@@ -304,14 +328,19 @@ fn acknowledge_change(
     }
 }
 
-/// Whether the script refused because deadline and grace are over.
+/// Whether the script refused because deadline and grace are over: until the sweep the record still has it as held.
 fn is_late(reply: &[Value]) -> bool {
-    reply.first().and_then(text).as_deref() == Some("late")
+    matches!(&*word_of(reply), "late" | "late-changed")
+}
+
+/// The first word of a reply.
+fn word_of(reply: &[Value]) -> String {
+    reply.first().and_then(text).unwrap_or_default()
 }
 
 /// Decodes a script's reply about a reservation, with the header, if there is one.
 pub(crate) fn read_change(id: &str, reply: &[Value]) -> Result<(Change, Option<Header>), Failure> {
-    let word = reply.first().and_then(text).unwrap_or_default();
+    let word = word_of(reply);
     if word == "not-found" {
         return Ok((Change::NotFound, None));
     }
@@ -329,14 +358,15 @@ pub(crate) fn read_change(id: &str, reply: &[Value]) -> Result<(Change, Option<H
     // The buyer's name is not in the row and not needed: callers see only their own.
     let reservation = Reservation::from_row(&id[..BUYER_CHARS], "", &row)
         .filter(|reservation| reservation.id == id)
-        .map(Box::new)
+        .map(|reservation| match is_late(reply) {
+            true => Box::new(Reservation { state: State::Expired, ..reservation }),
+            false => Box::new(reservation),
+        })
         .ok_or_else(|| Failure::unreadable(format!("a row that can't be read: {row:?}")))?;
     let change = match word.as_str() {
         "ok" => Change::Done(reservation, header),
-        "not-held" => Change::NotHeld(reservation),
-        // Until the sweep the record still has it as held.
-        "late" => Change::NotHeld(Box::new(Reservation { state: State::Expired, ..*reservation })),
-        "changed" => Change::Changed(reservation),
+        "not-held" | "late" | "refused" => Change::NotHeld(reservation),
+        "changed" | "late-changed" => Change::Changed(reservation),
         "spent" => Change::AmendLimitReached(reservation),
         "payment-conflict" => Change::PaymentConflict(reservation),
         other => {

@@ -1,14 +1,21 @@
-//! Journal entries: parsed from the stream, and rendered as one JSON object for each change.
+//! Journal entries, parsed from the stream.
+
+mod cursor;
+mod lines;
+mod page;
 
 use std::collections::HashMap;
+use std::hash::Hasher;
 use std::ops::Range;
 
+pub use cursor::{Cursor, Trail};
+pub use page::LedgerHead;
+pub(crate) use page::{last_common, read_page};
 use redis::Value;
 use redis::aio::ConnectionLike;
-use serde_json::{Map, json};
+use siphasher::sip::SipHasher13;
 
 use crate::domain::reservation::{Reservation, State};
-use crate::domain::rfc3339::rfc3339;
 use crate::domain::subject::from_word;
 use crate::store::keys::Keys;
 use crate::store::reply::{list, pairs, text};
@@ -19,7 +26,8 @@ use crate::store::scripts::{Failure, Refusal};
 pub struct Entry {
     /// Its sequence; its id is `<sequence>-0`.
     pub sequence: u64,
-    /// `define`, `restock`, `reserve`, `amend`, `confirm`, `cancel`, `expire`, `adopt`, `lost` or an operator action.
+    /// `define`, `restock`, `reserve`, `amend`, `confirm`, `cancel`, `expire`, `refuse`, `adopt`, `lost` or an operator
+    /// action.
     pub kind: String,
     /// Redis's `TIME`, in ms.
     pub at: i64,
@@ -31,13 +39,18 @@ pub struct Entry {
     pub counts: [u64; 4],
     /// All other fields.
     pub fields: HashMap<String, String>,
+    /// Identifies the entry, see [`digest`].
+    pub digest: u64,
 }
 
 impl Entry {
     /// Parses an entry of an `XRANGE` or `XREAD` reply; `None` if it is not a valid journal entry.
     pub fn parse(value: &Value) -> Option<Self> {
         let sequence = sequence_of(value)?;
-        let mut fields: HashMap<String, String> = entry_fields(value)?.into_iter().collect();
+        let mut fields = entry_fields(value)?;
+        fields.sort_unstable();
+        let digest = digest(sequence, &fields);
+        let mut fields: HashMap<String, String> = fields.into_iter().collect();
         let stock = fields.remove("stock")?;
         let left = left(&stock)?;
         let counts = fields.remove("counts")?;
@@ -50,6 +63,7 @@ impl Entry {
             left,
             counts: counts?.try_into().ok()?,
             fields,
+            digest,
         })
     }
 
@@ -60,10 +74,19 @@ impl Entry {
 
     /// A copy to keep: without what grows with the number of items.
     pub(crate) fn without_items(&self) -> Self {
-        let Self { sequence, at, counts, .. } = *self;
+        let Self { sequence, at, counts, digest, .. } = *self;
         let mut fields = self.fields.clone();
         fields.remove("totals");
-        Self { sequence, kind: self.kind.clone(), at, stock: String::new(), left: Vec::new(), counts, fields }
+        Self {
+            sequence,
+            kind: self.kind.clone(),
+            at,
+            stock: String::new(),
+            left: Vec::new(),
+            counts,
+            fields,
+            digest,
+        }
     }
 
     /// One of the other fields. A lone hyphen means "no reason" (`check_reason`).
@@ -149,54 +172,6 @@ impl Entry {
         let words: Vec<&str> = self.fields.get("totals").map(|t| t.split(' ').collect()).unwrap_or_default();
         words.chunks_exact(2).map(|pair| (pair[0].to_owned(), Total::parse(pair[1]))).collect()
     }
-
-    /// One JSON object for each change, as `gateway journal` prints them; `cursor` is the position
-    /// to continue from. `None` if a reservation's text is damaged: an incomplete object would
-    /// mislead.
-    pub fn lines(&self, sale: &str) -> Option<Vec<(Cursor, serde_json::Value)>> {
-        let reservations = self.reservations()?;
-        let changes = reservations.len().max(1);
-        let base = |change: usize| {
-            let cursor = Cursor { sequence: self.sequence, change, changes };
-            let mut line = Map::new();
-            line.insert("cursor".into(), json!(cursor.to_string()));
-            line.insert("id".into(), json!(format!("{}-0", self.sequence)));
-            line.insert("change".into(), json!(change));
-            line.insert("changes".into(), json!(changes));
-            line.insert("kind".into(), json!(self.kind));
-            line.insert("at".into(), json!(rfc3339(self.at)));
-            line.insert("sale".into(), json!(sale));
-            (cursor, line)
-        };
-        if reservations.is_empty() {
-            let (cursor, mut line) = base(1);
-            for name in ["revision", "item", "total", "was", "epoch", "replayed", "lost", "who", "reason"] {
-                if let Some(value) = self.field(name) {
-                    let number = value
-                        .parse::<u64>()
-                        .ok()
-                        .filter(|_| matches!(name, "revision" | "total" | "was" | "replayed" | "lost"));
-                    line.insert(name.into(), number.map_or_else(|| json!(value), |n| json!(n)));
-                }
-            }
-            return Some(vec![(cursor, line.into())]);
-        }
-        let lines = reservations.iter().enumerate().map(|(i, r)| {
-            let (cursor, mut line) = base(i + 1);
-            line.insert("reservation".into(), json!(r.id));
-            line.insert("buyer".into(), json!(r.buyer));
-            line.insert("number".into(), json!(r.number));
-            line.insert("version".into(), json!(r.version));
-            line.insert("state".into(), json!(r.state));
-            line.insert("model".into(), json!(r.model));
-            line.insert("packages".into(), json!(r.packages));
-            line.insert("store".into(), json!(r.store));
-            line.insert("unavailable".into(), json!(r.unavailable));
-            line.insert("payment".into(), json!(r.payment));
-            (cursor, line.into())
-        });
-        Some(lines.collect())
-    }
 }
 
 /// The sequence of an entry of an `XRANGE` or `XREAD` reply.
@@ -213,6 +188,27 @@ fn id_of(entry: &Value) -> Option<String> {
 pub(crate) fn entry_fields(entry: &Value) -> Option<Vec<(String, String)>> {
     let Value::Array(pair) = entry else { return None };
     pairs(pair.get(1)?)
+}
+
+/// A digest of an entry that stays the same in every version and at every gateway, also when the entry is replayed after
+/// a loss. A change that was only acknowledged is replayed without the columns of its batch: stock, counts and clock then
+/// follow from the ledger, and `data` is in the place of `wants`. Everything else is part of the digest.
+fn digest(sequence: u64, sorted: &[(String, String)]) -> u64 {
+    let is_reserve = sorted.iter().any(|(name, value)| name == "kind" && value == "reserve");
+    let follows = |name: &str| match name {
+        "stock" | "counts" | "clock" => true,
+        "data" | "wants" => is_reserve,
+        _ => false,
+    };
+    let mut hash = SipHasher13::new_with_keys(0x6c61_756e_6368_6761, 0x7465_206a_6f75_726e);
+    hash.write(&sequence.to_le_bytes());
+    for (name, value) in sorted.iter().filter(|(name, _)| !follows(name)) {
+        for text in [name, value] {
+            hash.write(&(text.len() as u64).to_le_bytes());
+            hash.write(text.as_bytes());
+        }
+    }
+    hash.finish()
 }
 
 /// Parses items and numbers in turn, separated by blanks: the range of each item, and its number.
@@ -252,59 +248,6 @@ impl Total {
     }
 }
 
-/// A position in the journal: after this change of this entry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Cursor {
-    /// Sequence of the entry.
-    pub sequence: u64,
-    /// Number of the change in the entry, from 1.
-    pub change: usize,
-    /// Number of changes in the entry; `usize::MAX` in a cursor without it.
-    pub changes: usize,
-}
-
-impl Cursor {
-    /// Before the first change.
-    pub const START: Self = Self { sequence: 0, change: 1, changes: 1 };
-
-    /// Parses `4711-0` (after all of that entry) or `4711-0/3` (after its third change).
-    ///
-    /// ```
-    /// use gateway::store::journal::Cursor;
-    /// let third = Cursor::parse("4711-0/3")?;
-    /// assert!(Cursor::parse("4711-0")?.is_after(&third));
-    /// # Ok::<(), String>(())
-    /// ```
-    pub fn parse(text: &str) -> Result<Self, String> {
-        let wrong = || {
-            format!(
-                "{text:?} is not a valid journal id: expected 4711-0, or 4711-0/3 after the third change \
-                    of that entry"
-            )
-        };
-        let (id, change) = text.split_once('/').unwrap_or((text, ""));
-        let sequence = id.strip_suffix("-0").and_then(|n| n.parse().ok()).ok_or_else(wrong)?;
-        let change = if change.is_empty() { usize::MAX } else { change.parse().map_err(|_| wrong())? };
-        Ok(Self { sequence, change, changes: usize::MAX })
-    }
-
-    /// Whether it is after the given one.
-    pub fn is_after(&self, other: &Self) -> bool {
-        (self.sequence, self.change) > (other.sequence, other.change)
-    }
-
-    /// The last entry that is completely before the cursor, so that reading continues after it.
-    fn whole_entries(&self) -> u64 {
-        if self.change >= self.changes { self.sequence } else { self.sequence.saturating_sub(1) }
-    }
-}
-
-impl std::fmt::Display for Cursor {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}-0/{}", self.sequence, self.change)
-    }
-}
-
 /// Reads up to `count` entries after a sequence.
 pub async fn after(
     conn: &mut impl ConnectionLike,
@@ -318,38 +261,13 @@ pub async fn after(
     list("XRANGE", command.query_async(conn).await?)
 }
 
-/// The changes after a cursor as JSON, from up to `entries` entries.
-///
-/// # Errors
-///
-/// [`Refusal::Damaged`] if the next entry is unreadable: entries before it are returned first, and none is skipped.
-pub async fn lines_after(
-    conn: &mut impl ConnectionLike,
-    keys: &Keys,
-    sale: &str,
-    cursor: Cursor,
-    entries: usize,
-) -> Result<Vec<(Cursor, serde_json::Value)>, Failure> {
-    let found = after(conn, keys, cursor.whole_entries(), entries).await?;
-    let mut result = Vec::new();
-    for value in &found {
-        let Some(lines) = Entry::parse(value).and_then(|entry| entry.lines(sale)) else {
-            if result.is_empty() {
-                return Err(unreadable(keys, value));
-            }
-            break;
-        };
-        result.extend(lines.into_iter().filter(|(at, _)| at.is_after(&cursor)));
-    }
-    Ok(result)
-}
-
 /// The failure for an unreadable entry.
 pub(crate) fn unreadable(keys: &Keys, entry: &Value) -> Failure {
-    let id = id_of(entry).unwrap_or_default();
+    unreadable_entry(keys, &id_of(entry).unwrap_or_default())
+}
+
+/// The failure for the unreadable entry of this id.
+pub(crate) fn unreadable_entry(keys: &Keys, id: &str) -> Failure {
     Refusal::Damaged(format!("the entry {id} of {} can't be read; run `gateway audit`", keys.journal()))
         .into()
 }
-
-#[cfg(test)]
-mod tests;

@@ -37,6 +37,7 @@ pub fn slot_of(key: &str) -> u16 {
 pub struct Keys {
     all: [String; 7],
     recovery: String,
+    readers: String,
     slot: u16,
 }
 
@@ -52,9 +53,9 @@ impl Keys {
     }
 
     fn named(name: impl Fn(&str) -> String) -> Self {
-        let (all, recovery) = (PARTS.map(&name), name("recovery"));
+        let (all, recovery, readers) = (PARTS.map(&name), name("recovery"), name("readers"));
         let slot = slot_of(&all[0]);
-        Self { all, recovery, slot }
+        Self { all, recovery, readers, slot }
     }
 
     /// Their slot in a Redis Cluster.
@@ -70,6 +71,11 @@ impl Keys {
     /// The hash of recovery reports. No script of the sale gets it.
     pub fn recovery(&self) -> &str {
         &self.recovery
+    }
+
+    /// The hash of the leases of the journal's readers. No script of the sale gets it.
+    pub fn readers(&self) -> &str {
+        &self.readers
     }
 }
 

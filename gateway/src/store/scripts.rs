@@ -15,6 +15,7 @@ pub use crate::store::reply::{text, texts};
 /// The clock of the released binary. Tests replace it.
 pub const REAL_CLOCK: &str = include_str!("lua/now.lua");
 const LEDGER: &str = include_str!("lua/ledger.lua");
+const LEASE: &str = include_str!("lua/lease.lua");
 
 /// The flags of a script. Without `allow-oom` it is refused at `maxmemory`.
 const DENY_OOM: &str = "#!lua\n";
@@ -59,6 +60,8 @@ scripts! {
 #[derive(Debug)]
 pub struct Scripts {
     texts: Vec<(String, String)>,
+    /// The only one that is not about the ledger but goes by its clock.
+    lease: redis::Script,
     replica_acks: Option<ReplicaAcks>,
 }
 
@@ -90,7 +93,8 @@ impl Scripts {
                 (hash, text)
             })
             .collect();
-        Self { texts, replica_acks: None }
+        let lease = redis::Script::new(&format!("{ALLOW_OOM}{clock}\n{LEASE}"));
+        Self { texts, lease, replica_acks: None }
     }
 
     /// Requires replica acknowledgements.
@@ -101,6 +105,11 @@ impl Scripts {
     /// Whether replies need replica acknowledgements.
     pub fn wait_for_replicas(&self) -> bool {
         self.replica_acks.is_some()
+    }
+
+    /// The script of the leases of the journal's readers.
+    pub(crate) fn lease(&self) -> &redis::Script {
+        &self.lease
     }
 
     /// The hash of each script, which calls it.
@@ -157,6 +166,21 @@ impl Scripts {
         let mut command = redis::cmd("EVALSHA");
         command.arg(hash).arg(keys.len()).arg(keys).arg(args);
         (command, text)
+    }
+
+    /// Waits for replicas to have all earlier writes of any connection; `false`: they have not in time. Without required
+    /// replica acknowledgements it is done at once.
+    pub(crate) async fn wait_for_earlier_writes(
+        &self,
+        conn: &mut impl ConnectionLike,
+        keys: &Keys,
+    ) -> Result<bool, Failure> {
+        let Some(ReplicaAcks { replicas, wait }) = self.replica_acks else { return Ok(true) };
+        let mut all = redis::pipe();
+        all.cmd("EVAL").arg(MARK).arg(1).arg(keys.definition());
+        all.cmd("WAIT").arg(replicas).arg(wait.as_millis());
+        let (_, acknowledged): (Value, u16) = all.query_async(conn).await?;
+        Ok(acknowledged >= replicas)
     }
 
     /// Calls a script, and in the same write waits for replicas to have all earlier writes of any

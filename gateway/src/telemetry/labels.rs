@@ -10,6 +10,8 @@ label! {
     Time "time",
     /// `/problems/{name}`
     Problem "problem",
+    /// `/openapi.json`
+    Document "document",
     /// The list of sales.
     Sales "sales",
     /// A sale.
@@ -148,8 +150,13 @@ pub struct Outcome(u8);
 /// Outcomes that are not problems.
 const GOOD: [&str; 5] = ["ok", "won", "replayed", "not-modified", "preflight"];
 /// Problems of the ops listener only.
-const ADMIN_ONLY: [problem::ProblemKind; 3] =
-    [problem::DEFINITION_LOCKED, problem::STOCK_TAKEN, problem::STOCK_CHANGED];
+const ADMIN_ONLY: [problem::ProblemKind; 5] = [
+    problem::DEFINITION_LOCKED,
+    problem::STOCK_TAKEN,
+    problem::STOCK_CHANGED,
+    problem::JOURNAL_FORKED,
+    problem::LEASE_HELD,
+];
 
 impl Outcome {
     /// Done, or read.

@@ -1,6 +1,6 @@
 //! Runs commands of the binary to their end, or reads their output line by line.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::gateway::binary;
 use crate::program::Program;
-use crate::{Failed, PATIENCE};
+use crate::{Failed, PATIENCE, wait_for};
 
 /// How a command ended.
 #[derive(Debug)]
@@ -61,20 +61,35 @@ pub fn output(command: Command) -> Result<String, Failed> {
 
 /// A command that goes on. It is killed when this is dropped.
 pub struct Running {
-    _program: Program,
+    program: Program,
     lines: Receiver<String>,
+    errors: Receiver<String>,
 }
 
 impl Running {
     /// Starts one.
     pub fn start(args: &[&str]) -> Self {
         let mut command = binary();
-        command.args(args).stdin(Stdio::null()).stdout(Stdio::piped());
+        command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut program = Program::once("gateway", command).unwrap();
-        let out = BufReader::new(program.stdout().unwrap());
-        let (sender, lines) = channel();
-        std::thread::spawn(move || out.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
-        Self { _program: program, lines }
+        let (lines, errors) = (read(program.stdout().unwrap()), read(program.stderr().unwrap()));
+        Self { program, lines, errors }
+    }
+
+    /// Its exit code, the lines that it printed since the last one asked for, and its standard error; waits for its end.
+    pub fn end(mut self) -> Ended {
+        let all = |lines: &Receiver<String>| {
+            let mut text = String::new();
+            // They end with the program.
+            while let Ok(line) = lines.recv_timeout(PATIENCE) {
+                text += &line;
+                text.push('\n');
+            }
+            text
+        };
+        let (out, err) = (all(&self.lines), all(&self.errors));
+        let code = wait_for("the command ends", || self.program.ended()).unwrap().code().unwrap_or(-1);
+        Ended { code, out, err }
     }
 
     /// Its next line, as JSON.
@@ -82,4 +97,12 @@ impl Running {
         let line = self.lines.recv_timeout(PATIENCE).expect("one more line");
         serde_json::from_str(&line).unwrap()
     }
+}
+
+/// The lines of a pipe.
+fn read(pipe: impl Read + Send + 'static) -> Receiver<String> {
+    let (sender, lines) = channel();
+    let pipe = BufReader::new(pipe);
+    std::thread::spawn(move || pipe.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+    lines
 }

@@ -19,6 +19,7 @@ pub mod keys;
 pub mod link;
 pub mod metrics;
 pub mod options;
+pub mod postgres;
 pub mod program;
 pub mod prometheus;
 pub mod redis;

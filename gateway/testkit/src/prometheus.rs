@@ -23,6 +23,7 @@ pub struct PrometheusSetup<'a> {
     pub gateways: &'a [SocketAddr],
     pub exporters: &'a [SocketAddr],
     pub loadtests: &'a [SocketAddr],
+    pub relays: &'a [SocketAddr],
     pub alertmanagers: &'a [SocketAddr],
 }
 
@@ -43,6 +44,7 @@ impl PrometheusSetup<'_> {
             ("gateways", self.gateways),
             ("redis", self.exporters),
             ("loadtest", self.loadtests),
+            ("relay", self.relays),
             ("alertmanagers", self.alertmanagers),
         ];
         for (group, addresses) in groups {

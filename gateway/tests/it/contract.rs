@@ -5,6 +5,8 @@ pub mod amend;
 pub mod browsers;
 pub mod cli;
 pub mod definition;
+pub mod journal;
+pub mod lease;
 pub mod limits;
 pub mod methods;
 pub mod order;

@@ -12,16 +12,18 @@ pub mod world;
 
 use std::cell::Cell;
 
+use futures_util::future::join;
 use gateway::domain::definition::{Definition, Package};
 use gateway::domain::identity::reservation_id;
 use gateway::manage::admin::ApplyOutcome;
-use gateway::reserve::changes::{self, Amendment, Change, Requester};
+use gateway::reserve::changes::{self, Amendment, Change, Payment, Requester};
 
 use life::{Met, live_through};
 pub use link::Fault;
 pub use plan::{History, START, Tap};
 use plan::{Troubles, histories};
 use proptest::test_runner::{Config, FileFailurePersistence, TestCaseError, TestError, TestRunner};
+use world::Instance;
 pub use world::World;
 
 type Outcome = Result<(), TestCaseError>;
@@ -98,15 +100,52 @@ fn a_patch_to_an_item_that_is_newer_than_the_gateway_waits_for_it() {
     });
 }
 
+/// The version that a PATCH is for comes between its read and its change.
+#[test]
+fn a_patch_for_a_version_that_comes_meanwhile_is_made() {
+    let world = World::start();
+    let ledger = world.ledger.clone();
+    world.run(async move {
+        let sale = ledger.fresh();
+        ledger.set_time(START).await;
+        ledger.apply(&simple(&sale)).await;
+        let (here, elsewhere) = (ledger.instance(0, &sale).await, ledger.instance(1, &sale).await);
+        here.reserve(&[tap("ada", "k0")], false).await;
+        let id = reservation_id(&sale, "ada", "k0");
+        let amend = async |instance: &Instance, packages: &[&str], version| {
+            let packages = Some(packages.iter().map(ToString::to_string).collect());
+            let wanted = Amendment { packages, version, ..Amendment::default() };
+            let by = Requester::Service;
+            match changes::amend(&instance.redis_connection, &instance.sale, &id, by, &wanted).await {
+                Change::Done(r, _) => (r.version, r.packages),
+                other => panic!("{other:?}"),
+            }
+        };
+        here.link.arm(Fault::AnswerLate, 0);
+        let meanwhile = async {
+            here.link.held().await;
+            assert_eq!(amend(&elsewhere, &["p1"], None).await.0, 2);
+            here.link.let_go().await;
+        };
+        let (answered, ()) = join(amend(&here, &["p2"], Some(2)), meanwhile).await;
+        assert_eq!(answered, (3, vec!["p2".to_owned()]));
+    });
+}
+
 /// A sale that is open, with a few of everything: `m1`, `m2`, `p1` for `m1`, `p2`, `s1`, `s2`.
 pub fn simple(sale: &str) -> Definition {
     let (stocks, ops) = (vec![Some(3); 6], Vec::new());
-    History { per_buyer: 1, attempts: 3, opens_in: 0, stocks, ops }.definition(sale)
+    History { per_buyer: 1, attempts: 3, opens_in: 0, configure_in: None, stocks, ops }.definition(sale)
 }
 
 /// For `m1` at `s1`.
 pub fn tap(buyer: &'static str, key: &'static str) -> Tap {
-    Tap { buyer, key, model: "m1", packages: Vec::new(), store: "s1", partial: false }
+    Tap { buyer, key, model: "m1", packages: Vec::new(), store: Some("s1"), partial: false }
+}
+
+/// A payment in time.
+pub fn paid(version: u64) -> Payment<'static> {
+    Payment { reference: "pay", version, accepts_late: false }
 }
 
 /// Gateways consume the journal, or read the sale at times. `PROPTEST_CASES` sets the number of

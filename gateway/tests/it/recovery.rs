@@ -5,6 +5,7 @@ pub mod confirmed_count;
 pub mod consumer;
 pub mod drift;
 pub mod failover;
+pub mod forked;
 pub mod identity;
 pub mod replaced;
 pub mod versions;

@@ -42,6 +42,14 @@ fn numbers_that_go_back_and_steps_that_can_t_be_are_seen() {
     assert_eq!(replay(&[line(2, "reserve", "a", 2), line(3, "reserve", "b", 1)], 9).broken.len(), 1);
     assert_eq!(replay(&[line(2, "reserve", "a", 1), line(3, "reserve", "a", 2)], 9).broken.len(), 1);
     assert_eq!(replay(&[line(2, "confirm", "a", 1)], 9).broken.len(), 1);
-    let twice = [line(2, "reserve", "a", 1), line(3, "cancel", "a", 1), line(4, "confirm", "a", 1)];
+    let twice = [line(2, "reserve", "a", 1), line(3, "cancel", "a", 1), line(4, "amend", "a", 1)];
     assert_eq!(replay(&twice, 9).broken.len(), 1);
+    // A late payment takes it again, or is refused for good.
+    let late = [line(2, "reserve", "a", 1), line(3, "expire", "a", 1), line(4, "confirm", "a", 1)];
+    assert_eq!(replay(&late, 1).broken, [""; 0]);
+    assert_eq!(replay(&late, 0).broken, ["model:white is -1 at 2-0"]);
+    let refused = [line(2, "reserve", "a", 1), line(3, "refuse", "a", 1), line(4, "confirm", "a", 1)];
+    assert_eq!(replay(&refused, 9).broken.len(), 1);
+    let refunded = [late.to_vec(), vec![line(5, "cancel", "a", 1), line(6, "confirm", "a", 1)]].concat();
+    assert_eq!(replay(&refunded, 9).broken.len(), 1);
 }

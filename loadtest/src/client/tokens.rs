@@ -95,7 +95,7 @@ pub(crate) fn gather(
         let token = payload(text).filter(|_| !text.contains(char::is_whitespace));
         let wrong = "--service-token-file: one JWT with a sub is asked for, and nothing else";
         outlives(token.ok_or_else(|| Failure::Usage(wrong.to_owned()))?.exp, "--service-token-file")?;
-        Ok(format!("Bearer {text}"))
+        Ok::<_, Failure>(format!("Bearer {text}"))
     };
     let service = options.service_token_file.as_ref().map(read_service).transpose()?;
     Ok(Tokens { buyers, service, forger: Forger { key: None } })

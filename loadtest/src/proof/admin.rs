@@ -91,7 +91,7 @@ impl Admin {
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(ANSWER_TIMEOUT)
             .user_agent(USER_AGENT)
-            .tls_backend_preconfigured(tls(ledger)?)
+            .tls_backend_preconfigured(tls(ledger.ca_file.as_deref())?)
             .build()
             .map_err(|error| Failure::Outside(format!("the HTTP client can't be built: {error}")))?;
         let base = Url::parse(&ledger.ops)

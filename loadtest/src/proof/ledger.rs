@@ -21,6 +21,8 @@ pub(crate) enum Kind {
     Confirm,
     Cancel,
     Expire,
+    /// A payment that arrived after the hold had ended, and is refunded.
+    Refuse,
 }
 
 /// A journal line about a reservation, which it shows as it is afterwards.
@@ -143,7 +145,7 @@ impl Journal {
         }
         let head: Head = serde_json::from_str(line)?;
         match head.kind.as_str() {
-            "reserve" | "amend" | "confirm" | "cancel" | "expire" => {
+            "reserve" | "amend" | "confirm" | "cancel" | "expire" | "refuse" => {
                 self.changes.push(serde_json::from_str(line)?)
             }
             kind => {

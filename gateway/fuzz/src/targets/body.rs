@@ -12,7 +12,7 @@ use serde_json::Value;
 pub(super) fn run(bytes: &[u8]) {
     if let Some(tap) = taken(bytes, reserve_body(bytes)) {
         is_item(&tap.model);
-        is_item(&tap.store);
+        tap.store.iter().for_each(is_item);
         are_packages(&tap.packages);
     }
     if let Some(change) = taken(bytes, amend_body(bytes)) {

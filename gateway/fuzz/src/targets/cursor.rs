@@ -1,5 +1,5 @@
-//! Checks that an accepted cursor keeps its position when printed and parsed again, and that
-//! cursors are totally ordered.
+//! Checks that an accepted cursor keeps its position and its history when printed and parsed again, is safe in a URL
+//! without escapes, and that cursors are totally ordered.
 
 use std::cmp::Ordering;
 
@@ -16,6 +16,9 @@ pub(super) fn run(bytes: &[u8]) {
     };
     let again = Cursor::parse(&a.to_string()).unwrap_or_else(|e| panic!("{a:?}: {e}"));
     assert_eq!(again, a);
+    let is_unreserved = |c: char| c.is_ascii_alphanumeric() || "-._~/".contains(c);
+    assert!(a.to_string().chars().all(is_unreserved));
+    assert!(a.to_string().len() <= 140);
     assert!(!a.is_after(&a));
     if let Ok(b) = b {
         let order = (a.sequence, a.change).cmp(&(b.sequence, b.change));

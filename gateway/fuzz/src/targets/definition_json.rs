@@ -57,6 +57,7 @@ pub(super) fn holds(definition: Definition) {
     id(&sale.id, b"-");
     words(&sale.name, 200);
     assert!(sale.opens_at < sale.closes_at && sale.opens_at.as_millisecond() >= 0);
+    assert!(sale.configure_until.is_none_or(|until| sale.opens_at < until));
     assert!((1_000..=86_400_000).contains(&sale.hold_ms) && sale.grace_ms <= 3_600_000);
     assert!((1..=100).contains(&sale.per_buyer) && (sale.per_buyer..=100).contains(&sale.attempts));
     assert!(sale.currency.len() == 3 && sale.currency.bytes().all(|b| b.is_ascii_uppercase()));

@@ -32,18 +32,18 @@ pub(super) fn catalogue() -> &'static Catalogue {
 /// Four taps; the last one asks for an item that does not exist.
 fn taps() -> Vec<ReserveCommand> {
     let wants = [
-        ("alice", "air", vec!["cover"], "gz"),
-        ("bob", "air", vec![], "sh"),
-        ("carol", "max", vec!["cover"], "sh"),
+        ("alice", "air", vec!["cover"], Some("gz")),
+        ("bob", "air", vec![], None),
+        ("carol", "max", vec!["cover"], Some("sh")),
     ];
-    let unknown = ("dora", "none", vec![], "sh");
-    let wanted = |(sub, model, packages, store): (&str, &str, Vec<&str>, &str)| ReserveCommand {
+    let unknown = ("dora", "none", vec![], Some("sh"));
+    let wanted = |(sub, model, packages, store): (&str, &str, Vec<&str>, Option<&str>)| ReserveCommand {
         id: reservation_id("small", sub, "key"),
         sub: sub.into(),
         fingerprint: "fingerprint".to_owned(),
         model: model.to_owned(),
         packages: packages.into_iter().map(str::to_owned).collect(),
-        store: store.to_owned(),
+        store: store.map(str::to_owned),
         accept_partial: sub == "carol",
     };
     wants.into_iter().chain([unknown]).map(wanted).collect()

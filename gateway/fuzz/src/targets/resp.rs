@@ -1,7 +1,7 @@
 //! Checks that every reader of RESP bytes terminates, and that none accepts an error as a value.
 
 use gateway::fuzzing::{accept, change, decisions, record, snapshot};
-use gateway::store::journal::Entry;
+use gateway::store::journal::{Entry, Trail};
 use redis::{Value, parse_redis_value};
 
 use super::reserve_reply::catalogue;
@@ -11,7 +11,7 @@ pub(super) fn run(bytes: &[u8]) {
         return;
     };
     if let Some(entry) = Entry::parse(&value) {
-        let _ = entry.lines("small");
+        let _ = entry.lines(catalogue(), &mut Trail::default());
         let _ = entry.totals();
     }
     let Value::Array(reply) = value else {

@@ -16,6 +16,7 @@ fn paths_are_whole() {
         ("/v1/sales/s/reservations/i/confirm", CONFIRM, "s", "i"),
         ("/v1/sales/s/reservations/i/cancel", CANCEL, "s", "i"),
         ("/problems/sold-out", PROBLEM, "sold-out", ""),
+        ("/openapi.json", DOCUMENT, "", ""),
     ] {
         assert_eq!(path(text), Some(Path { calls, name, id }));
     }
@@ -32,6 +33,9 @@ fn paths_are_whole() {
         "/v1/sales/s/reservations/i/confirm/x",
         "/v1/sales/s/reservations/i/x",
         "/v2/time",
+        "/problems",
+        "/openapi",
+        "/openapi.json/",
     ] {
         assert_eq!(path(none), None, "{none}");
     }

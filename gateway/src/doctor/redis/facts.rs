@@ -304,7 +304,9 @@ async fn foreign_keys(redis: &Redis, conn: &mut impl ConnectionLike, sales: &[Ke
         others = others.saturating_sub(cmd("EXISTS").arg(keys).query_async(conn).await?);
     }
     for keys in sales {
-        others = others.saturating_sub(cmd("EXISTS").arg(keys.all()).query_async(conn).await?);
+        let mut own = cmd("EXISTS");
+        own.arg(keys.all()).arg(keys.recovery()).arg(keys.readers());
+        others = others.saturating_sub(own.query_async(conn).await?);
     }
     Ok(others)
 }

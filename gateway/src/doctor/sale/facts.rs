@@ -3,7 +3,7 @@
 use crate::doctor::redis::RedisInstance;
 use crate::domain::definition::Definition;
 use crate::domain::sale::SaleControls;
-use crate::manage::admin::Admin;
+use crate::manage::admin::{Admin, ReaderLease};
 use crate::manage::audit::AuditReport;
 use crate::store::keys::Keys;
 use crate::store::scripts::{Failure, Refusal};
@@ -21,6 +21,8 @@ pub(in crate::doctor) struct SaleFacts {
     pub file: Option<(String, Definition)>,
     /// The audit; `None` for a sale that does not exist.
     pub audit: Option<Result<AuditReport, String>>,
+    /// The readers of its journal.
+    pub readers: Vec<ReaderLease>,
     /// The sequence that the gateway on this host has read; `Some(None)`: it does not have the sale.
     pub followed: Option<Option<u64>>,
     /// Whether any gateway is live.
@@ -77,7 +79,8 @@ impl SaleFacts {
                 Err(failure) => return Err(failure),
             },
         };
-        Ok(Self { id, now_ms, audit, followed: None, is_served, applied, file })
+        let readers = admin.readers(&id).await.unwrap_or_default();
+        Ok(Self { id, now_ms, audit, readers, followed: None, is_served, applied, file })
     }
 
     /// The definition in the ledger, or that of the file, and the reservations that were ever started.

@@ -4,6 +4,7 @@ use super::*;
 use crate::doctor::report::{Severity, without_passing};
 use crate::domain::definition::Definition;
 use crate::domain::sale::SaleControls;
+use crate::manage::admin::ReaderLease;
 use crate::manage::audit::{AuditReport, Counts, ItemReport};
 
 /// 2030-01-01T00:00:00Z, an hour before it opens.
@@ -39,6 +40,7 @@ fn good() -> SaleFacts {
         applied: Ok(Some(applied())),
         file: Some(("sale.toml".into(), small())),
         audit: Some(Ok(report(Audited::Balanced, 0, &[]))),
+        readers: Vec::new(),
         followed: Some(Some(7)),
         is_served: true,
     }
@@ -106,6 +108,34 @@ fn every_obstacle_of_a_launch_is_reported() {
     let mut open = with(|of| of.counts = [3, 0, 0, 0]);
     open.now_ms += 7_200_000;
     assert_eq!(bad(&open), [("dates", Warn)]);
+}
+
+#[test]
+fn a_reader_that_vanished_or_is_stuck_is_reported() {
+    let reader = ReaderLease {
+        reader: "orders".into(),
+        holder: "host-1:4711:3f9a".into(),
+        until: NOW + 9_000,
+        since: NOW - 7_200_000,
+        renewed: NOW - 6_000,
+        state: serde_json::json!({"lag_ms": 120, "parked": 0}),
+    };
+    let all = |reader: ReaderLease| {
+        let lines = check(&SaleFacts { readers: vec![reader], ..good() });
+        let lines = lines.into_iter().filter(|line| line.check == "readers");
+        lines.map(|line| (line.verdict, line.found)).collect::<Vec<_>>()
+    };
+    let running = "orders: host-1:4711:3f9a for 2 h, 120 ms behind".to_owned();
+    assert_eq!(all(reader.clone()), [(Severity::Ok, running.clone())]);
+    let released = ReaderLease { until: 0, ..reader.clone() };
+    let found = "orders: released by host-1:4711:3f9a 6 s ago, 120 ms behind".to_owned();
+    assert_eq!(all(released), [(Severity::Ok, found)]);
+    let expired = ReaderLease { until: NOW - 300_000, state: serde_json::json!({}), ..reader.clone() };
+    let found = "orders: the lease of host-1:4711:3f9a expired 5 min ago without a release".to_owned();
+    assert_eq!(all(expired), [(Severity::Warn, found)]);
+    let stuck = ReaderLease { state: serde_json::json!({"lag_ms": 120, "parked": 3}), ..reader };
+    let parked = "orders: 3 reservations are parked".to_owned();
+    assert_eq!(all(stuck), [(Severity::Ok, running), (Severity::Warn, parked)]);
 }
 
 #[test]

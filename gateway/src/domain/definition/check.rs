@@ -26,7 +26,8 @@ const ATTEMPTS_DEFAULT: u32 = 5;
 /// The limit of `per_buyer` and `attempts`.
 const TIMES_MAX: u32 = 100;
 /// The keys of `[sale]`, of a model, a package and a store.
-const TERMS: &str = "id, name, opens_at, closes_at, hold, grace, per_buyer, attempts, currency, deposit, rehearsal, listed, meta";
+const TERMS: &str = "id, name, opens_at, closes_at, hold, grace, per_buyer, attempts, currency, deposit, rehearsal, \
+     configure_until, listed, meta";
 const MODEL: &str = "id, name, price, stock, meta";
 const PACKAGE: &str = "id, name, price, stock, models, meta";
 const STORE: &str = "id, name, city, capacity, province, address, lat, lng";
@@ -78,13 +79,14 @@ fn terms(root: &Table<'_, '_>, name: impl Fn(&RawValue<'_>) -> RuleResult<String
     let id = table.needed("id", rules::sale_id);
     let name = table.needed("name", name);
     let opens_at = table.required("opens_at", rules::instant);
-    let closes_at = table.needed("closes_at", |value| {
-        let closes_at = rules::instant(value)?;
-        if opens_at.is_some_and(|opens_at| closes_at <= opens_at) {
+    let later = |value: &RawValue<'_>| {
+        let instant = rules::instant(value)?;
+        if opens_at.is_some_and(|opens_at| instant <= opens_at) {
             return Err("must be later than `opens_at`".to_owned());
         }
-        Ok(closes_at)
-    });
+        Ok(instant)
+    };
+    let closes_at = table.needed("closes_at", later);
     let hold_ms = table.needed("hold", |value| rules::duration(value, HOLD_MS));
     let grace_ms = table.may("grace", |value| rules::duration(value, GRACE_MS)).unwrap_or(GRACE_MS_DEFAULT);
     let per_buyer =
@@ -102,6 +104,7 @@ fn terms(root: &Table<'_, '_>, name: impl Fn(&RawValue<'_>) -> RuleResult<String
         currency: table.needed("currency", rules::currency),
         deposit: table.may("deposit", price).unwrap_or(0),
         rehearsal: table.may("rehearsal", rules::boolean).unwrap_or(false),
+        configure_until: table.may("configure_until", later),
         listed: table.may("listed", rules::boolean).unwrap_or(true),
         meta: meta::read(&table),
     })

@@ -215,7 +215,8 @@ gz-8,,,x
 #[test]
 fn json_mistakes_have_pointers() {
     let json = r#"{"sale": {"id": "s", "id": "t", "name": null, "opens_at": "2026-11-12T00:00:00Z",
-        "closes_at": "2026-11-12T00:00:00Z", "hold": "999ms", "hold_ms": 5, "currency": "CNY"},
+        "closes_at": "2026-11-12T00:00:00Z", "hold": "999ms", "hold_ms": 5, "currency": "CNY",
+        "configure_until": "2026-11-12T00:00:00Z"},
         "model": [{"id": "a", "name": "A", "price": 1}, 5, {"id": "a", "name": "A", "price": 1e3, "stock": null}],
         "package": [{"id": "p", "name": "P", "price": 18446744073709551616, "models": ["a", "b"], "x/y": 1}],
         "stores": [{"id": "z", "name": "Z", "city": "C", "capacity": null}, {"id": "z", "name": "Z", "capacity": "3"}],
@@ -229,6 +230,7 @@ fn json_mistakes_have_pointers() {
             "/sale: `name` is missing",
             "/sale/closes_at: `closes_at` must be later than `opens_at`",
             "/sale/hold: `hold` must be",
+            "/sale/configure_until: `configure_until` must be later than `opens_at`",
             "/model/1: must be a table with id, name, price, stock, meta",
             "/model/2/price: `price` must be a whole number from 0 to 1000000000000, not 1000.0",
             "/model/2/id: the id \"a\" is already taken by /model/0/id",

@@ -34,12 +34,14 @@ fn marks_are_read_from_ids_only() {
 #[test]
 fn a_fingerprint_ignores_the_order_of_packages_only() {
     let packages = |list: &[&str]| list.iter().map(ToString::to_string).collect::<Vec<_>>();
-    let print = fingerprint("m", &packages(&["a", "b"]), "s", false);
-    assert_eq!(print, fingerprint("m", &packages(&["b", "a"]), "s", false));
-    assert_ne!(print, fingerprint("m", &packages(&["a"]), "s", false));
-    assert_ne!(print, fingerprint("m", &packages(&["a", "b"]), "s", true));
-    assert_ne!(print, fingerprint("m", &packages(&["a", "b"]), "t", false));
-    assert_ne!(print, fingerprint("n", &packages(&["a", "b"]), "s", false));
+    let print = fingerprint("m", &packages(&["a", "b"]), Some("s"), false);
+    assert_eq!(print, fingerprint("m", &packages(&["b", "a"]), Some("s"), false));
+    assert_ne!(print, fingerprint("m", &packages(&["a"]), Some("s"), false));
+    assert_ne!(print, fingerprint("m", &packages(&["a", "b"]), Some("s"), true));
+    assert_ne!(print, fingerprint("m", &packages(&["a", "b"]), Some("t"), false));
+    assert_ne!(print, fingerprint("n", &packages(&["a", "b"]), Some("s"), false));
+    assert_ne!(print, fingerprint("m", &packages(&["a", "b"]), None, false));
+    assert_ne!(print, fingerprint("m", &packages(&["a", "b", "s"]), None, false));
 }
 
 #[test]

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use redis::aio::ConnectionLike;
 use serde_json::Value;
 
+use crate::domain::catalogue::Catalogue;
 use crate::domain::reservation::Reservation;
-use crate::store::journal::{self, Entry};
+use crate::store::journal::{self, Entry, Trail};
 use crate::store::keys::Keys;
 use crate::store::scripts::Failure;
 
@@ -19,7 +20,8 @@ const PAGE: usize = 500;
 /// Where a buyer's changes are.
 pub(crate) struct JournalSearch<'a> {
     pub(crate) keys: &'a Keys,
-    pub(crate) sale: &'a str,
+    /// It has the prices.
+    pub(crate) catalogue: &'a Catalogue,
     /// The common prefix of the buyer's ids.
     pub(crate) buyer_part: &'a str,
 }
@@ -96,9 +98,13 @@ impl JournalSearch<'_> {
         let reservations = entry.reservations().ok_or_else(unreadable)?;
         let named = reservations.iter().filter(|r| is_his(&r.id)).flat_map(|r| r.changes.iter().copied());
         let before = named.filter(|change| *change < entry.sequence).collect();
-        let lines = entry.lines(self.sale).ok_or_else(unreadable)?.into_iter().map(|(_, line)| line);
-        let lines: Vec<Value> =
-            lines.filter(|line| line["reservation"].as_str().is_some_and(is_his)).collect();
+        // A few entries of many: their cursors name no older ones.
+        let lines = entry.lines(self.catalogue, &mut Trail::default()).ok_or_else(unreadable)?;
+        let lines: Vec<Value> = lines
+            .into_iter()
+            .map(|(_, line)| line)
+            .filter(|line| line["reservation"].as_str().is_some_and(is_his))
+            .collect();
         if !lines.is_empty() {
             found.insert(entry.sequence, lines);
         }

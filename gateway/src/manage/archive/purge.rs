@@ -59,9 +59,10 @@ pub async fn purge(admin: &Admin, sale: &str, export: &Path, by: &Actor) -> Resu
     let why_not = match purged {
         Ok(reply) => match reply.first().and_then(text).as_deref() {
             Some("ok") => {
-                // Recovery reports contain buyers' names, too.
+                // Recovery reports contain buyers' names, too. The readers' cursors end with the sale.
                 let keys = Keys::of(sale);
-                return Ok(run(pool, keys.recovery(), redis::cmd("UNLINK").arg(keys.recovery())).await?);
+                let rest = [keys.recovery(), keys.readers()];
+                return Ok(run(pool, keys.recovery(), redis::cmd("UNLINK").arg(&rest)).await?);
             }
             Some("held") => ArchiveError::Refused(format!(
                 "{} holds of {sale} are outstanding: wait until they are paid or have expired, and export it again",

@@ -7,6 +7,7 @@ use crate::domain::sale::Phase;
 use crate::fleet::alarm::Level;
 use crate::manage::audit::Counts;
 use crate::ops::live::taps::{Latency, Taps};
+use crate::ops::rate_limits::policy_schema;
 
 /// One line. `hello` comes first, then `sale` if there is one, and `history`; then `now` each second.
 /// When the definition changes, `sale` comes again.
@@ -37,6 +38,7 @@ pub struct Hello<'a> {
     /// Interval of lines, in ms.
     pub every_ms: u64,
     /// The server's clock.
+    #[schema(format = DateTime)]
     pub server_time: String,
 }
 
@@ -52,8 +54,10 @@ pub struct SaleLine {
     /// The revision of the definition.
     pub revision: u64,
     /// RFC 3339, milliseconds, UTC.
+    #[schema(format = DateTime)]
     pub opens_at: String,
     /// RFC 3339, milliseconds, UTC.
+    #[schema(format = DateTime)]
     pub closes_at: String,
     /// How long a hold lasts.
     pub hold_ms: u64,
@@ -118,6 +122,7 @@ pub struct History {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Now {
     /// The server's clock: the estimate of Redis's clock.
+    #[schema(format = DateTime)]
     pub server_time: String,
     /// Whether Redis's clock was read within the last second.
     pub clock_known: bool,
@@ -143,6 +148,7 @@ pub struct Now {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct LimitNow {
     /// The policy.
+    #[schema(schema_with = policy_schema)]
     pub policy: &'static str,
     /// `RATE:BURST`, or `off`.
     pub rate: String,
@@ -229,6 +235,7 @@ pub struct LedgerBalance {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct AuditNow {
     /// When, RFC 3339.
+    #[schema(format = DateTime)]
     pub at: String,
     /// Whether every item balanced.
     pub balanced: bool,
@@ -266,6 +273,7 @@ pub struct JournalLine {
     /// The sequence of the ledger.
     pub sequence: u64,
     /// RFC 3339.
+    #[schema(format = DateTime)]
     pub at: String,
     /// Whether an operator made it.
     pub ops: bool,

@@ -29,15 +29,21 @@ impl ConfirmedBootstrap {
 
     /// Applies an entry; `None` if its text is damaged.
     pub(crate) fn apply_entry(&mut self, read_model: &mut ReadModel, entry: &Entry) -> Option<()> {
+        let was = entry.field("was");
         let change = match entry.kind.as_str() {
             "confirm" => 1,
             "cancel" => -1,
+            "amend" if was.is_some() => 1,
             _ => 0,
         };
         if change != 0 {
             // A cancelled hold was never paid.
             for reservation in entry.reservations()?.iter().filter(|r| r.payment.is_some()) {
                 if self.0.get(&reservation.id).is_none_or(|last| *last < entry.sequence) {
+                    if let Some(was) = was {
+                        let (model, packages) = was.split_once(' ')?;
+                        add_items(read_model, model, packages.split(','), -1);
+                    }
                     add_confirmed(read_model, reservation, change);
                 }
             }
@@ -55,8 +61,18 @@ impl ConfirmedBootstrap {
 }
 
 fn add_confirmed(read_model: &mut ReadModel, reservation: &Reservation, change: i64) {
-    let model = read_model.catalogue.index_of_id("model", &reservation.model);
-    let packages = reservation.packages.iter().map(|id| read_model.catalogue.index_of_id("package", id));
+    let packages = reservation.packages.iter().map(String::as_str);
+    add_items(read_model, &reservation.model, packages, change);
+}
+
+fn add_items<'a>(
+    read_model: &mut ReadModel,
+    model: &str,
+    packages: impl Iterator<Item = &'a str>,
+    change: i64,
+) {
+    let model = read_model.catalogue.index_of_id("model", model);
+    let packages = packages.map(|id| read_model.catalogue.index_of_id("package", id));
     let places: Vec<usize> = packages.chain([model]).flatten().collect();
     for place in places {
         read_model.confirmed[place] += change;

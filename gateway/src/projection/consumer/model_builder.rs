@@ -79,7 +79,7 @@ impl ModelBuilder {
                 }
             }
             each(&entry, &self.read_model);
-            self.position = Position::of(entry.sequence, &value);
+            self.position = Position::of(&entry);
             self.entries.push(value);
         }
         Ok(None)

@@ -1,17 +1,13 @@
 //! A position in a journal, with a digest that detects a journal that went back and diverged.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
-
-use redis::Value;
 use redis::aio::ConnectionLike;
 
 use crate::projection::read_model::INCARNATION;
 use crate::store::journal::{self, Entry};
 use crate::store::keys::Keys;
-use crate::store::reply::text;
 use crate::store::scripts::Failure;
 
-/// A journal entry that was read: its sequence, and a hash of its contents.
+/// A journal entry that was read: its sequence, and its digest.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Position {
     pub(crate) sequence: u64,
@@ -24,22 +20,8 @@ impl Position {
         Self { sequence, digest: 0 }
     }
 
-    pub(crate) fn of(sequence: u64, entry: &Value) -> Self {
-        let mut hasher = DefaultHasher::new();
-        hash(entry, &mut hasher);
-        Self { sequence, digest: hasher.finish() }
-    }
-}
-
-/// Hashes an entry as received: nested lists of texts.
-fn hash(value: &Value, hasher: &mut DefaultHasher) {
-    match value {
-        Value::Array(values) => {
-            values.len().hash(hasher);
-            values.iter().for_each(|value| hash(value, hasher));
-        }
-        Value::BulkString(bytes) => bytes.hash(hasher),
-        other => text(other).unwrap_or_default().hash(hasher),
+    pub(crate) fn of(entry: &Entry) -> Self {
+        Self { sequence: entry.sequence, digest: entry.digest }
     }
 }
 
@@ -50,8 +32,8 @@ pub(crate) async fn entry_at(
     sequence: u64,
 ) -> redis::RedisResult<Option<Position>> {
     let found = journal::after(conn, keys, sequence.saturating_sub(1), 1).await?;
-    let entry = found.first().filter(|value| Entry::parse(value).is_some_and(|e| e.sequence == sequence));
-    Ok(entry.map(|value| Position::of(sequence, value)))
+    let entry = found.first().and_then(Entry::parse).filter(|entry| entry.sequence == sequence);
+    Ok(entry.map(|entry| Position::of(&entry)))
 }
 
 /// The sale's incarnation in the ledger; `None` without a sale, or in the first format.

@@ -63,6 +63,11 @@ impl Sale {
         *self.completeness.consumed_sequence.borrow()
     }
 
+    /// The same, to wait for later ones.
+    pub fn subscribe_consumed(&self) -> watch::Receiver<u64> {
+        self.completeness.consumed_sequence.subscribe()
+    }
+
     /// Records that the consumer has read up to this change.
     pub(crate) fn set_consumed_sequence(&self, sequence: u64) {
         self.completeness

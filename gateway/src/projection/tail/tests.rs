@@ -25,6 +25,7 @@ fn buyers_changes_are_summed_by_second_and_operator_actions_are_kept() {
     // Entries come again after a lost connection.
     tail.note(&entry(3, 1_999, "confirm", &[("data", "a …")]));
     tail.note(&entry(4, 2_000, "expire", &[("data", "b …\nc …")]));
+    tail.note(&entry(5, 2_000, "refuse", &[("data", "b …")]));
     let first = Second { at: 1_000, sequence: 3, reserved: 3, confirmed: 1, ..Second::default() };
     let second = Second { at: 2_000, sequence: 4, expired: 2, ..Second::default() };
     assert_eq!(tail.seconds().copied().collect::<Vec<_>>(), [first, second]);

@@ -100,9 +100,9 @@ impl Columns {
         }
         self.rows.push_str(&self.who[who_starts..]);
         self.found.clear();
-        self.found
-            .extend(catalogue.indices_of(&command.model, &command.packages, &command.store).map_while(|p| p));
-        if self.found.len() < command.packages.len() + 2 {
+        let store = command.store.as_deref();
+        self.found.extend(catalogue.indices_of(&command.model, &command.packages, store).map_while(|p| p));
+        if self.found.len() < 1 + command.packages.len() + usize::from(store.is_some()) {
             self.flags.push('?');
             self.wants.push('?');
             self.rows.push_str(" ? ? ? -");
@@ -124,7 +124,7 @@ impl Columns {
             before = ',';
         }
         self.rows.push_str(if command.packages.is_empty() { " - " } else { " " });
-        self.rows.push_str(&command.store);
+        self.rows.push_str(store.unwrap_or("-"));
         self.rows.push_str(" -");
         self.row_ends.push(self.rows.len());
     }
@@ -233,7 +233,7 @@ impl Decisions<'_> {
             b'P' => Decision::Paused,
             b'U' => {
                 let ReserveCommand { model, packages, store, .. } = &command;
-                Decision::UnknownItem(self.catalogue.unknown(model, packages, Some(store)))
+                Decision::UnknownItem(self.catalogue.unknown(model, packages, store.as_deref()))
             }
             letter @ (b'L' | b'A') => {
                 let id = |id: &str| is_reservation_id(id).then(|| id.to_owned());
@@ -262,7 +262,7 @@ impl Decisions<'_> {
             state: State::Held,
             model: command.model,
             packages: command.packages,
-            store: Some(command.store),
+            store: command.store,
             unavailable: Vec::new(),
             fingerprint: command.fingerprint,
             held_at: self.header.time,

@@ -3,37 +3,40 @@
 -- The caller has read the reservation and passes its new content; the version detects concurrent changes.
 -- ARGV  1 identity  2 known sequence  3 id  4 revision  5 expected version  6 'buyer' or 'service'
 --       7 model, or '?' when an item is unknown  8 packages (joined by ',', or '-')  9 store or '-'
---       10 unavailable or '-'  11 …  of the three kinds of items named, those without a limit
+--       10 unavailable or '-'  11 TIME until which buyers may change what is confirmed, in ms, or '-'
+--       12 …  of the three kinds of items named, those without a limit
 -- Reply {'ok', header, row}, or {'revision', …}, {'not-found'}, {'not-held', header, row},
 --       {'changed', header, row}, {'unknown-item', header}, {'sold-out', header, item, …},
 --       {'late', header, stored row}, {'spent', header, row}: its buyer has used up all changes
--- Example  "epoch incarnation" 7 aliceAAAAAAAAAAAAAAAkey-AAAAAAAA 1 1 buyer air - gz-0001 -
+-- Example  "epoch incarnation" 7 aliceAAAAAAAAAAAAAAAkey-AAAAAAAA 1 1 buyer air - gz-0001 - -
 --       -> ok, "8 …", "key-AAAAAAAA fingerprint air - gz-0001 - 1 2 held …"
 
 if s.revision ~= tonumber(ARGV[4]) then return {'revision', integer(s.revision)} end
-local by, model, packages, store, unavailable = unpack(ARGV, 6, 10)
+local by, model, packages, store, unavailable, configure_until = unpack(ARGV, 6, 11)
 local record, r = find_reservation(s, ARGV[3])
 if not record then return r end
 
 if model == '?' then return {'unknown-item', header(s)} end
 
--- Until the deadline anything may change; later (and once paid) a service may still move the store.
-local in_time = r.state == 'held' and s.sale_clock < r.deadline
-local store_only = model == r.model and packages == r.packages
-local alive = r.state == 'held' or r.state == 'confirmed'
-if not in_time and not (alive and by == 'service' and store_only) then
-  if r.state == 'held' then note_clocks(s) end
+-- A service may change what is held or confirmed; a buyer a hold until its deadline, and what is confirmed until the
+-- sale's instant for that.
+local is_alive = r.state == 'held' or r.state == 'confirmed'
+local in_time = by == 'service' or (r.state == 'held' and s.sale_clock < r.deadline)
+  or (r.state == 'confirmed' and s.time < (tonumber(configure_until) or 0))
+if not (is_alive and in_time) then
+  if is_alive then note_clocks(s) end
   return {'not-held', header(s), format_row(r)}
 end
 if r.version ~= tonumber(ARGV[5]) then return {'changed', header(s), format_row(r)} end
-if store_only and store == r.store and unavailable == r.unavailable then return {'ok', header(s), format_row(r)} end
+local same_products = model == r.model and packages == r.packages
+if same_products and store == r.store and unavailable == r.unavailable then return {'ok', header(s), format_row(r)} end
 
 -- Each change stays in the journal, so a buyer's changes are bounded. Services carry out what was sold: no bound.
 local CHANGES_MAX = 100
 if by == 'buyer' and r.version > CHANGES_MAX then return {'spent', header(s), format_row(r)} end
 
 local unlimited = {}
-for i = 11, #ARGV do unlimited[ARGV[i]] = true end
+for i = 12, #ARGV do unlimited[ARGV[i]] = true end
 local difference = {}
 for _, item in ipairs(items_of(r.model, r.packages, r.store)) do difference[item] = 1 end
 for _, item in ipairs(items_of(model, packages, store)) do difference[item] = (difference[item] or 0) - 1 end
@@ -53,6 +56,7 @@ for _, item in ipairs(names) do
   if difference[item] > 0 then returned[#returned + 1] = item end
 end
 
+local was = r.state == 'confirmed' and not same_products and r.model .. ' ' .. r.packages or nil
 r.model, r.packages, r.store, r.unavailable = model, packages, store, unavailable
 r.version = r.version + 1
-return commit_change(s, 'amend', ARGV[3], record, r, changed, returned)
+return commit_change(s, 'amend', ARGV[3], record, r, changed, returned, was)

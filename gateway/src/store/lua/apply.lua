@@ -33,8 +33,8 @@ else
     for field in ARGV[11]:gmatch('[^,]+') do fields[#fields + 1] = field end
     return {'locked', unpack(fields)}
   end
-  -- A closed sale can't get another closing instant.
-  if refusing_phase(s) == 'closed' and tonumber(ARGV[6]) ~= s.closes then return {'locked', 'closes_at'} end
+  -- An operator's close is final; a closing instant that has passed is not.
+  if s.closed == 1 and tonumber(ARGV[6]) ~= s.closes then return {'locked', 'closes_at'} end
 end
 
 local items, before, after = {}, {}, {}

@@ -1,22 +1,68 @@
 -- Turns a paid hold into a confirmed reservation. Allowed at maxmemory: a buyer who has paid keeps the car.
 --
+-- A hold that has ended without payment can be taken again: all its items, if they are there and its buyer has room for
+-- one more; `attempts` has counted it before. A refusal of that is final, since the payment is then refunded and a
+-- delayed call must not take the car for it: the reservation keeps the refused payment (journal kind 'refuse').
 -- ARGV  1 identity  2 known sequence  3 id  4 payment reference  5 version that was paid for
+--       6 '1' takes a hold that has ended again, else '0'
 -- Reply {'ok', header, row} (also if the same payment confirmed it before), {'not-found'},
 --       {'not-held', header, row}: refund, {'late', header, stored row}: refund, too,
---       {'changed', header, row}: the version is outdated,
+--       {'refused', header, row}: not taken again, refund,
+--       {'changed', header, row}: the version is outdated, {'late-changed', header, stored row}: and the hold has ended,
 --       {'payment-conflict', header, row}: another payment confirmed it
--- Example  "epoch incarnation" 7 aliceAAAAAAAAAAAAAAAkey-AAAAAAAA pay-1 1
+-- Example  "epoch incarnation" 7 aliceAAAAAAAAAAAAAAAkey-AAAAAAAA pay-1 1 0
 --       -> ok, "8 …", "key-AAAAAAAA fingerprint air - - - 1 1 confirmed …"
 
-local payment = ARGV[4]
-local record, r = find_reservation(s, ARGV[3])
+local payment, accepts_late = ARGV[4], ARGV[6] == '1'
+local record, r = find_reservation(s, ARGV[3], accepts_late)
 if not record then return r end
-if r.state == 'confirmed' then
-  return {r.payment == payment and 'ok' or 'payment-conflict', header(s), format_row(r)}
-end
-if r.state ~= 'held' then return {'not-held', header(s), format_row(r)} end
-if r.version ~= tonumber(ARGV[5]) then return {'changed', header(s), format_row(r)} end
+local function answer(word) return {word, header(s), format_row(r)} end
 
-r.state, r.payment = 'confirmed', payment
-s.held, s.confirmed = s.held - 1, s.confirmed + 1
-return commit_change(s, 'confirm', ARGV[3], record, r, {})
+if r.state == 'confirmed' then return answer(r.payment == payment and 'ok' or 'payment-conflict') end
+-- Once an ended reservation has a payment, that one was refunded.
+if r.state ~= 'held' and not (accepts_late and r.payment == '-') then return answer('not-held') end
+-- Over, but not swept: it still has its stock.
+local is_due = is_expired(s, r)
+if r.version ~= tonumber(ARGV[5]) then
+  if is_due then note_clocks(s) end
+  return answer(is_due and 'late-changed' or 'changed')
+end
+
+r.payment = payment
+local was = r.state
+if was == 'held' and not is_due then
+  r.state = 'confirmed'
+  s.held, s.confirmed = s.held - 1, s.confirmed + 1
+  return commit_change(s, 'confirm', ARGV[3], record, r, {})
+end
+
+local others = 0
+for _, other in ipairs(record.list) do
+  if other ~= r and (other.state == 'confirmed' or (other.state == 'held' and not is_expired(s, other))) then
+    others = others + 1
+  end
+end
+local items = items_of(r.model, r.packages, r.store)
+local stock, damage = fetch_stock(items)
+if not stock then return damage end
+local totals = fetch(TOTALS, items)
+local fits = others < s.per_buyer
+for _, item in ipairs(items) do
+  if not is_due and totals[item] and stock[item] < 1 then fits = false end
+end
+
+-- By how much each counter changes.
+local step = 0
+if fits then
+  r.state = 'confirmed'
+  if not is_due then step = -1 end
+elseif is_due then
+  r.state, step = 'expired', 1
+end
+s[was] = s[was] - 1
+s[r.state] = s[r.state] + 1
+if step == 0 then stock = {} end
+for item, free in pairs(stock) do stock[item] = free + step end
+local reply = commit_change(s, fits and 'confirm' or 'refuse', ARGV[3], record, r, stock, step > 0 and items or {})
+if not fits then reply[1] = 'refused' end
+return reply

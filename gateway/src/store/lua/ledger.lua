@@ -267,8 +267,8 @@ local function header(s)
 end
 
 -- The buyer's record and reservation of an id; nil and a refusal otherwise: 'not-found', damage, or 'late'. After
--- deadline and grace every call stays refused, swept or not.
-local function find_reservation(s, id)
+-- deadline and grace every call stays refused, swept or not, but one that accepts a late payment.
+local function find_reservation(s, id, accepts_late)
   local buyer, key = id:sub(1, 20), id:sub(21)
   local text = redis.call('HGET', RECORDS, buyer)
   if not text then return nil, {'not-found'} end
@@ -276,7 +276,7 @@ local function find_reservation(s, id)
   if not record then return nil, damaged_record(buyer) end
   local r = find(record, key)
   if not r then return nil, {'not-found'} end
-  if is_expired(s, r) then
+  if is_expired(s, r) and not accepts_late then
     note_clocks(s)
     return nil, {'late', header(s), format_row(r)}
   end
@@ -327,10 +327,12 @@ local function commit(s, kind, entry, stock, records, state, taken)
 end
 
 -- Commits the change of one reservation; returns the reply. `stock` is a table of the changed items with their free
--- stock, `returned` lists the items that came back.
-local function commit_change(s, kind, id, record, r, stock, returned)
+-- stock, `returned` lists the items that came back. `was` has "model packages" of before, if a confirmed reservation has
+-- others now: confirmed counts go by the journal alone.
+local function commit_change(s, kind, id, record, r, stock, returned, was)
   note_change(s, r)
   local buyer = id:sub(1, 20)
-  commit(s, kind, {'data', journal_line(buyer, record, r)}, flat(stock), {buyer, format_record(record)}, {}, returned)
+  local entry = {'data', journal_line(buyer, record, r), was and 'was', was}
+  commit(s, kind, entry, flat(stock), {buyer, format_record(record)}, {}, returned)
   return {'ok', header(s), format_row(r)}
 end

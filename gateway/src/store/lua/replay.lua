@@ -16,16 +16,30 @@ if refusal then return refusal end
 local bad = find_damages(s)
 if #bad > 0 then return {'damaged', table.concat(bad, '; ')} end
 
-local BUYERS = {reserve = true, amend = true, confirm = true, cancel = true, expire = true}
+local BUYERS = {reserve = true, amend = true, confirm = true, cancel = true, expire = true, refuse = true}
 local OTHERS = {restock = true, adopt = true, lost = true}
 local COUNTED = {'held', 'confirmed', 'cancelled', 'expired'}
+
+-- Whether a change before is lost, in whole or in part. Later entries then have the field `gap`: a reader of the journal
+-- that has read them as they were must find that it has another history.
+local gap = false
+local last = redis.call('XREVRANGE', JOURNAL, '+', '-', 'COUNT', 1)[1]
+for i = 1, last and #last[2] or 0, 2 do
+  gap = gap or last[2][i] == 'gap' or (last[2][i] == 'kind' and last[2][i + 1] == 'lost')
+end
 
 local function add(delta, r, n)
   if r.state ~= 'held' and r.state ~= 'confirmed' then return end
   for _, item in ipairs(items_of(r.model, r.packages, r.store)) do delta[item] = (delta[item] or 0) + n end
 end
 
--- The buyer's record with this reservation after the change; or nil and the reason.
+-- The kind of a change that was only acknowledged: a call that finds a change made knows the state and not the way to it.
+local function kind_of(before, r)
+  if before.state ~= r.state then return ({confirmed = 'confirm', cancelled = 'cancel'})[r.state] or 'refuse' end
+  return (r.state == 'held' or r.state == 'confirmed') and 'amend' or 'refuse'
+end
+
+-- The buyer's record with this reservation after the change, and the reservation before; or nil and the reason.
 local function apply_row(records, e, row, delta, counts)
   local r = parse_row(row.row)
   if not r then return nil, 'one of its reservations is unreadable' end
@@ -40,6 +54,7 @@ local function apply_row(records, e, row, delta, counts)
   if e.kind == 'reserve' then
     if before then return nil, 'its reservation ' .. row.buyer .. r.key .. ' is there already' end
     if r.number <= s.number then return nil, 'the number ' .. integer(r.number) .. ' is taken' end
+    gap = gap or r.number > s.number + 1
     s.number = r.number
     record.list[#record.list + 1] = r
   else
@@ -47,13 +62,14 @@ local function apply_row(records, e, row, delta, counts)
     for i = 1, #record.list do
       if record.list[i].key == r.key then record.list[i] = r end
     end
+    if not e.left then e.kind = kind_of(before, r) end
     add(delta, before, 1)
     counts[before.state] = counts[before.state] - 1
   end
   add(delta, r, -1)
   counts[r.state] = counts[r.state] + 1
   records[row.buyer] = record
-  return record, r
+  return record, r, before
 end
 
 -- Repeats a sweep without known rows: the sale clock determines what it swept. If other gaps left it nothing, it is
@@ -77,15 +93,18 @@ local function append(e)
   if e.kind == 'expire' and #e.rows == 0 then return repeat_sweep(e) end
   local named = {}
   for i = 1, #e.fields, 2 do named[e.fields[i]] = e.fields[i + 1] end
-  local records, delta, counts, lines, number = {}, {}, {}, {}, s.number
+  local records, delta, counts, lines, number, was = {}, {}, {}, {}, s.number, nil
   for _, state in ipairs(COUNTED) do counts[state] = s[state] end
   for i, row in ipairs(e.rows) do
-    local record, r = apply_row(records, e, row, delta, counts)
+    local record, r, before = apply_row(records, e, row, delta, counts)
     if not record then
       s.number = number
       return r
     end
     lines[i] = journal_line(row.buyer, record, r)
+    if e.kind == 'amend' and r.state == 'confirmed' and (r.model ~= before.model or r.packages ~= before.packages) then
+      was = before.model .. ' ' .. before.packages
+    end
   end
   local state, totals = {number = s.number}, {}
   s.number = number
@@ -123,8 +142,14 @@ local function append(e)
   after = table.concat(after, ' ')
   if e.counts and e.counts ~= after then return 'it counted ' .. e.counts .. ', and would count ' .. after .. ' now' end
 
-  local fields = e.fields
-  if BUYERS[e.kind] and e.kind ~= 'reserve' then fields = {'data', table.concat(lines, '\n')} end
+  local fields, is_marked = e.fields, named.gap
+  if BUYERS[e.kind] and e.kind ~= 'reserve' then
+    fields, is_marked = {'data', table.concat(lines, '\n'), was and 'was', was}, false
+  end
+  if (gap or named.gap) and not is_marked then
+    fields[#fields + 1], fields[#fields + 2] = 'gap', '1'
+  end
+  gap = gap or e.kind == 'lost'
   for _, name in ipairs(COUNTED) do s[name] = counts[name] end
   s.number = state.number
   commit(s, e.kind, fields, left, record_texts(records), state, touched)

@@ -59,7 +59,7 @@ async fn calls_without_a_token_count_against_their_address() {
     open_for_buyers(&gateway).await;
     let mut answered = Vec::new();
     while answered.last() != Some(&429) && answered.len() < 20 {
-        let paths = ["/v1/sales/small", "/v1/sales/small/stores", "/v1/time", "/problems/sold-out"];
+        let paths = ["/v1/sales/small", "/v1/sales/small/stores", "/v1/time", "/openapi.json"];
         let reply = gateway.get(paths[answered.len() % paths.len()]).await;
         answered.push(reply.status);
         if reply.status == 429 {

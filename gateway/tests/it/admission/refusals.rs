@@ -136,7 +136,7 @@ async fn while_a_sale_is_fenced_nothing_is_refused_from_the_read_model() {
 /// The read model's decision on a tap of a buyer without a reservation.
 fn refusal(sale: &Arc<Sale>, arrived: std::time::Instant) -> Option<Decision> {
     let request =
-        AdmissionRequest { model: "m1", packages: &[] as &[&str], store: "s1", accept_partial: false };
+        AdmissionRequest { model: "m1", packages: &[] as &[&str], store: Some("s1"), accept_partial: false };
     let sub = "eve".into();
     TapAdmission::new(sale, &sub, "k", request, arrived)
         .admit(std::time::Instant::now())

@@ -2,8 +2,8 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use testkit::check::{balanced, free, refused};
-use testkit::definition::{open, small, with};
+use testkit::check::{balanced, free, refused, settled};
+use testkit::definition::{apply, open, small, with};
 use testkit::gateway::{Gateway, service_token};
 use testkit::redis::Redis;
 
@@ -114,6 +114,67 @@ async fn a_patch_for_another_version_changes_nothing() {
         let reply = amend("gz-2", json!(version)).await;
         refused(&reply, 409, "reservation-not-held", &["state", "version"]);
     }
+}
+
+/// A buyer until `configure_until`, a service for ever. The price follows what is reserved.
+#[tokio::test]
+async fn what_is_paid_can_be_changed_until_the_sales_instant_for_that() {
+    let redis = Redis::start();
+    let gateway = Gateway::start(&redis).await;
+    let until = |instant: Value| {
+        let mut definition = small();
+        definition["sale"]["configure_until"] = instant;
+        definition
+    };
+    let reply = apply(&gateway, &until(json!("2026-01-01T00:00:00Z"))).await;
+    let problem = refused(&reply, 400, "invalid-request", &["pointer", "mistakes"]);
+    assert_eq!(problem["pointer"], "/sale/configure_until", "{problem}");
+    open(&gateway, &until(json!("2099-01-01T00:00:00Z"))).await;
+    let body = json!({"model": "white", "packages": ["cover"], "store": "gz-1"});
+    let id = won(&gateway, "alice", &body).await;
+    assert_eq!(gateway.confirm(&id, "p", 1).await.status, 200);
+
+    let amendment = json!({"model": "black", "packages": ["care"], "store": "gz-2", "version": 1});
+    let changed = gateway.amend("alice", &id, &amendment).await;
+    let shown = (changed.status, &changed.json["state"], &changed.json["version"]);
+    assert_eq!(shown, (200, &json!("confirmed"), &json!(2)), "{}", changed.text);
+    let price = json!({
+        "currency": "CNY", "total": 5_159_800, "deposit": 99_900, "balance": 5_059_900,
+        "lines": [{"item": "model:black", "amount": 5_099_900}, {"item": "package:care", "amount": 59_900}]
+    });
+    assert_eq!((&changed.json["price"], &changed.json["expires_at"]), (&price, &Value::Null));
+    for (item, left) in [("model:white", 60), ("model:black", 39), ("package:cover", 20), ("store:gz-2", 9)] {
+        assert_eq!(free(&gateway, item).await, Some(left), "{item}");
+    }
+    let audit = gateway.audit().await;
+    let confirmed = |item: &str| {
+        let items = audit["items"].as_array().unwrap();
+        items.iter().find(|found| found["item"] == item).unwrap()["confirmed"].clone()
+    };
+    let items = ["model:white", "model:black", "package:cover", "package:care"];
+    assert_eq!(items.map(confirmed), [0, 1, 0, 1].map(|n| json!(n)));
+    // The payment for the first version stays the answer to a retry.
+    assert_eq!(gateway.confirm(&id, "p", 1).await.status, 200);
+    let reply = gateway.amend("alice", &id, &json!({"store": "gz-1", "version": 1})).await;
+    let problem = refused(&reply, 409, "reservation-changed", &["state", "version"]);
+    assert_eq!((&problem["state"], &problem["version"]), (&json!("confirmed"), &json!(2)));
+
+    // The instant may be moved at any time, and taken away. It is not shown to buyers.
+    let service = service_token();
+    for (n, definition) in [until(json!("2026-01-01T00:00:01Z")), small()].into_iter().enumerate() {
+        open(&gateway, &definition).await;
+        settled(&gateway).await;
+        let page = gateway.get("/v1/sales/small").await;
+        assert!(!page.text.contains("configure_until"), "{}", page.text);
+        let reply = gateway.amend("alice", &id, &json!({"store": "sh-1"})).await;
+        let problem = refused(&reply, 409, "reservation-not-held", &["state", "version"]);
+        assert_eq!((&problem["state"], &problem["version"]), (&json!("confirmed"), &json!(2 + n)));
+        let path = format!("{PATH}/{id}");
+        let body = [json!({"model": "white"}), json!({"packages": [], "store": "gz-1"})][n].clone();
+        let changed = call(&gateway, &service, Method::PATCH, &path, Some(body)).await;
+        assert_eq!((changed.status, &changed.json["version"]), (200, &json!(3 + n)), "{}", changed.text);
+    }
+    balanced(&gateway).await;
 }
 
 /// A package is narrowed to other models while a reservation has it.

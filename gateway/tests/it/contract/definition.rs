@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 use testkit::check::{balanced, free, refused, settled};
-use testkit::definition::{apply, open, small, white, with};
+use testkit::definition::{apply, known, open, small, white, with};
+use testkit::eventually;
 use testkit::gateway::{Gateway, OPS_TOKEN, Reply, send};
 use testkit::redis::Redis;
 
@@ -182,6 +183,60 @@ async fn terms_that_buyers_have_seen_are_locked_and_nothing_is_half_applied() {
     let problem = refused(&reply, 409, "definition-locked", &["fields"]);
     assert_eq!(problem["fields"], json!(["closes_at"]));
     balanced(&gateway).await;
+}
+
+/// Only an operator's close is final: the instant of closing can be moved after it has passed.
+#[tokio::test]
+async fn a_sale_whose_closing_has_passed_opens_again_with_a_later_one() {
+    let redis = Redis::start();
+    let (gateway, other) = (Gateway::start(&redis).await, Gateway::start(&redis).await);
+    open(&gateway, &small()).await;
+    known(&other, "small").await;
+    assert_eq!(gateway.reserve("alice", "k", &white()).await.status, 201);
+    let closing = |instant: &str| with(small(), "/sale/closes_at", json!(instant));
+    let phase = async |gateway: &Gateway| gateway.get("/v1/sales/small").await.json["phase"].clone();
+    for (round, buyer) in ["bob", "carol"].into_iter().enumerate() {
+        let reply = apply(&gateway, &closing("2026-01-01T00:00:01Z")).await;
+        assert_eq!((reply.status, &reply.json["outcome"]), (200, &json!("updated")), "{}", reply.text);
+        assert_eq!(phase(&gateway).await, "closed");
+        for gateway in [&gateway, &other] {
+            refused(&gateway.reserve(buyer, "k", &white()).await, 410, "sale-closed", &[]);
+        }
+        assert_eq!(gateway.reserve("alice", "k", &white()).await.status, 200, "a replay");
+        let reply = apply(&gateway, &closing(["2100-01-01T00:00:00Z", "2099-01-01T00:00:00Z"][round])).await;
+        assert_eq!((reply.status, &reply.json["outcome"]), (200, &json!("updated")), "{}", reply.text);
+        assert_eq!(phase(&gateway).await, "open");
+        // A gateway that has not read it yet refuses nobody by the old one.
+        let won = [&other, &gateway][round].reserve(buyer, "k", &white()).await;
+        assert_eq!(won.status, 201, "{}", won.text);
+    }
+    balanced(&gateway).await;
+}
+
+/// Without waiting: what was answered is served, however busy the machine is.
+#[tokio::test]
+async fn a_sale_is_served_as_soon_as_its_definition_was_answered() {
+    let redis = Redis::start();
+    let gateway = Gateway::start(&redis).await;
+    for n in 0..50 {
+        let definition = with(small(), "/sale/id", json!(format!("sale-{n}")));
+        for (name, outcome) in [("First", "created"), ("Second", "updated")] {
+            let definition = with(definition.clone(), "/sale/name", json!(name));
+            let reply = apply(&gateway, &definition).await;
+            if reply.status != 503 {
+                assert_eq!((reply.status, &reply.json["outcome"]), (200, &json!(outcome)), "{}", reply.text);
+            } else {
+                // The gateway could not read it in time, and says so; sent again, it answers once it has.
+                refused(&reply, 503, "outcome-unknown", &["retry_after_ms"]);
+                eventually("it is served", || async {
+                    (apply(&gateway, &definition).await.status == 200).then_some(())
+                })
+                .await;
+            }
+            let page = gateway.get(&format!("/v1/sales/sale-{n}")).await;
+            assert_eq!((page.status, &page.json["name"]), (200, &json!(name)), "{}", page.text);
+        }
+    }
 }
 
 #[tokio::test]

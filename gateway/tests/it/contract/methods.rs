@@ -129,6 +129,7 @@ async fn every_method_on_every_call_is_answered_alike_over_all_protocols() {
 
     for (path, bearer, allow) in [
         ("/v1/time", None, "GET, HEAD"),
+        ("/openapi.json", None, "GET, HEAD"),
         ("/problems/sold-out", None, "GET, HEAD"),
         ("/problems/none", None, "GET, HEAD"),
         ("/v1/sales/small", None, "GET, HEAD"),

@@ -280,6 +280,33 @@ async fn the_time_is_public_and_never_cached() {
 }
 
 #[tokio::test]
+async fn the_listener_serves_its_own_document() {
+    let redis = Redis::start();
+    let origin = "https://tools.example";
+    let gateway = Gateway::start_with(&redis, &["--cors-origins", origin]).await;
+    let document = send(gateway.request(Method::GET, "/openapi.json").header("origin", origin)).await;
+    assert_eq!(document.status, 200, "{}", document.text);
+    assert_eq!(document.header("content-type"), "application/json");
+    assert_eq!(document.header("cache-control"), "public, max-age=1");
+    assert_eq!(document.header("access-control-allow-origin"), origin);
+    assert!(document.header("access-control-expose-headers").contains("ETag"));
+    let printed = testkit::cli::run(&["openapi", "--api", "apps"]);
+    assert_eq!(document.json, serde_json::from_str::<Value>(&printed.out).unwrap());
+    assert!(
+        document.json["paths"]["/openapi.json"].is_object() && document.json["paths"]["/livez"].is_null()
+    );
+
+    // Unknown query parameters are ignored, as on every cacheable read.
+    let again = gateway.request(Method::GET, "/openapi.json?cache=buster");
+    let again = send(again.header("if-none-match", document.header("etag"))).await;
+    assert_eq!((again.status, again.text.as_str()), (304, ""));
+    assert_eq!(again.header("etag"), document.header("etag"));
+    let head = send(gateway.request(Method::HEAD, "/openapi.json")).await;
+    assert_eq!((head.status, head.text.as_str()), (200, ""));
+    assert_eq!(head.header("content-length"), document.text.len().to_string());
+}
+
+#[tokio::test]
 async fn every_problem_has_a_page() {
     let redis = Redis::start();
     let gateway = Gateway::start(&redis).await;
@@ -329,6 +356,7 @@ async fn wrong_paths_and_methods_are_refused() {
     let reservation = format!("{SALE}/reservations/x");
     for (path, allow) in [
         ("/v1/time", "GET, HEAD"),
+        ("/openapi.json", "GET, HEAD"),
         ("/problems/sold-out", "GET, HEAD"),
         (SALE, "GET, HEAD"),
         ("/v1/sales", "GET, HEAD"),

@@ -5,8 +5,11 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use testkit::check::{balanced, free, refused, settled};
 use testkit::definition::{open, small, white, with};
+use testkit::eventually;
 use testkit::gateway::{Gateway, Reply, send, service_token, token};
 use testkit::redis::Redis;
+
+use super::admin::journal;
 
 /// The reservations of the sale.
 pub const PATH: &str = "/v1/sales/small/reservations";
@@ -166,16 +169,12 @@ async fn a_confirm_is_for_one_payment_and_one_version() {
     let reply = gateway.confirm(&id, "pay-2", 2).await;
     let problem = refused(&reply, 409, "payment-conflict", &changed);
     assert_eq!((&problem["state"], &problem["version"]), (&json!("confirmed"), &json!(2)));
-    // Paid: the buyer can neither change nor cancel it, a service moves the store and nothing else.
+    // Paid: the buyer can neither change nor cancel it, a service can change it.
     let reply = gateway.amend("alice", &id, &json!({"store": "gz-2"})).await;
     assert_eq!(refused(&reply, 409, "reservation-not-held", &changed)["state"], "confirmed");
     let reply = gateway.cancel("alice", &id).await;
     assert_eq!(refused(&reply, 409, "reservation-not-held", &changed)["state"], "confirmed");
     let one = format!("{PATH}/{id}");
-    for body in [json!({"model": "black"}), json!({"packages": [], "store": "gz-2"})] {
-        let reply = call(&gateway, &service_token(), Method::PATCH, &one, Some(body)).await;
-        refused(&reply, 409, "reservation-not-held", &changed);
-    }
     assert_eq!(balanced(&gateway).await, after);
     let moved = json!({"store": "gz-2"});
     let moved = call(&gateway, &service_token(), Method::PATCH, &one, Some(moved)).await;
@@ -188,6 +187,81 @@ async fn a_confirm_is_for_one_payment_and_one_version() {
     // Confirmed at version 2, the same payment stays the answer to a late retry.
     assert_eq!(gateway.confirm(&id, &longest, 2).await.status, 200);
     assert_eq!(balanced(&gateway).await, after + 1);
+}
+
+#[tokio::test]
+async fn a_payment_after_the_end_of_the_hold_takes_it_again_only_if_asked_to() {
+    let redis = Redis::start();
+    let gateway = Gateway::start(&redis).await;
+    let definition = with(small(), "/sale/hold", json!("1s"));
+    let definition = with(definition, "/package/0/stock", json!(1));
+    open(&gateway, &with(definition, "/sale/grace", json!("0s"))).await;
+    let body = json!({"model": "white", "packages": ["cover"], "store": "gz-1"});
+    let (alice, gone) = (won(&gateway, "alice", &body).await, ["state", "version"]);
+    let has_ended = async |id: &str| {
+        let path = format!("{PATH}/{id}");
+        eventually("the hold has ended", || async {
+            let shown = call(&gateway, &service_token(), Method::GET, &path, None).await;
+            (shown.json["state"] == "expired").then_some(())
+        })
+        .await;
+    };
+    has_ended(&alice).await;
+    let confirm = async |id: &str, payment: &str, late: Value| {
+        let body = json!({"payment": payment, "version": 1, "accept_late": late});
+        call(&gateway, &service_token(), Method::POST, &format!("{PATH}/{id}/confirm"), Some(body)).await
+    };
+    for bad in [json!("yes"), json!(1), Value::Null] {
+        let reply = confirm(&alice, "pay-1", bad).await;
+        assert_eq!(refused(&reply, 400, "invalid-request", &["pointer"])["pointer"], "/accept_late");
+    }
+    for reply in [gateway.confirm(&alice, "pay-1", 1).await, confirm(&alice, "pay-1", json!(false)).await] {
+        let problem = refused(&reply, 409, "reservation-not-held", &gone);
+        assert_eq!((&problem["state"], &problem["version"]), (&json!("expired"), &json!(1)));
+    }
+    let path = format!("{PATH}/{alice}/confirm");
+    let own = json!({"payment": "pay-1", "version": 1, "accept_late": true});
+    let reply = call(&gateway, &token("alice"), Method::POST, &path, Some(own)).await;
+    refused(&reply, 403, "forbidden", &[]);
+    let paid = confirm(&alice, "pay-1", json!(true)).await;
+    let shown = (paid.status, &paid.json["state"], &paid.json["number"], &paid.json["version"]);
+    assert_eq!(shown, (200, &json!("confirmed"), &json!(1), &json!(1)), "{}", paid.text);
+    for again in [confirm(&alice, "pay-1", json!(true)).await, gateway.confirm(&alice, "pay-1", 1).await] {
+        assert_eq!((again.status, &again.json["state"]), (200, &json!("confirmed")), "{}", again.text);
+    }
+    refused(&confirm(&alice, "pay-2", json!(true)).await, 409, "payment-conflict", &gone);
+    assert_eq!(free(&gateway, "package:cover").await, Some(0));
+
+    // The only cover is sold: the late payment for another one is refunded, and stays so once the cover is back.
+    let path = format!("{PATH}/{alice}/cancel");
+    assert_eq!(call(&gateway, &service_token(), Method::POST, &path, None).await.status, 200);
+    let bob = won(&gateway, "bob", &body).await;
+    has_ended(&bob).await;
+    eventually("its cover is back", || async {
+        (free(&gateway, "package:cover").await == Some(1)).then_some(())
+    })
+    .await;
+    let carol = won(&gateway, "carol", &body).await;
+    // Also if its second is over by now.
+    assert_eq!(confirm(&carol, "pay-3", json!(true)).await.status, 200);
+    let reply = confirm(&bob, "pay-4", json!(true)).await;
+    assert_eq!(refused(&reply, 409, "reservation-not-held", &gone)["state"], "expired");
+    let path = format!("{PATH}/{carol}/cancel");
+    assert_eq!(call(&gateway, &service_token(), Method::POST, &path, None).await.status, 200);
+    assert_eq!(free(&gateway, "package:cover").await, Some(1));
+    let before = balanced(&gateway).await;
+    let reply = confirm(&bob, "pay-4", json!(true)).await;
+    refused(&reply, 409, "reservation-not-held", &gone);
+    assert_eq!(balanced(&gateway).await, before);
+    assert_eq!(gateway.reserve("bob", "k2", &body).await.status, 201);
+    balanced(&gateway).await;
+    let lines = journal(&gateway).await;
+    let of_bob = lines.iter().filter(|line| line["reservation"] == bob);
+    let of_bob: Vec<_> = of_bob.map(|line| (&line["kind"], &line["state"], &line["payment"])).collect();
+    let (held, over, none) = (json!("held"), json!("expired"), Value::Null);
+    let (reserve, expire, refuse, payment) =
+        (json!("reserve"), json!("expire"), json!("refuse"), json!("pay-4"));
+    assert_eq!(of_bob, [(&reserve, &held, &none), (&expire, &over, &none), (&refuse, &over, &payment)]);
 }
 
 #[tokio::test]

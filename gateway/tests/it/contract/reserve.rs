@@ -4,8 +4,8 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 use testkit::check::{balanced, free, refused};
-use testkit::definition::{open, small, white};
-use testkit::gateway::{Gateway, send, token};
+use testkit::definition::{open, small, white, with};
+use testkit::gateway::{Gateway, send, service_token, token};
 use testkit::redis::Redis;
 
 const PATH: &str = "/v1/sales/small/reservations";
@@ -80,8 +80,6 @@ async fn a_mistake_in_a_body_is_pointed_at_and_leaves_nothing() {
         (json!({"model": "a}:{", "store": "gz-1"}), "/model"),
         (json!({"model": long, "store": "gz-1"}), "/model"),
         (json!({"model": "white", "store": ["gz-1"]}), "/store"),
-        (json!({"model": "white", "store": null}), "/store"),
-        (json!({"model": "white"}), ""),
         (json!({"store": "gz-1"}), ""),
         (json!({"model": "white", "store": "gz-1", "packages": "cover"}), "/packages"),
         (json!({"model": "white", "store": "gz-1", "packages": ["cover", 1]}), "/packages/1"),
@@ -114,6 +112,70 @@ async fn a_mistake_in_a_body_is_pointed_at_and_leaves_nothing() {
     assert_eq!(balanced(&gateway).await, before);
     // The key that was refused so often is as good as new.
     assert_eq!(gateway.reserve("alice", "k1", &white()).await.status, 201);
+}
+
+#[tokio::test]
+async fn a_store_may_be_chosen_later() {
+    let redis = Redis::start();
+    let gateway = Gateway::start(&redis).await;
+    let definition = with(small(), "/stores/1/capacity", json!(1));
+    open(&gateway, &with(definition, "/model/1/stock", json!(1))).await;
+    for (buyer, body) in [
+        ("alice", json!({"model": "white", "packages": ["cover"]})),
+        ("bob", json!({"model": "white", "store": null, "accept_partial": true})),
+        ("carol", json!({"model": "black", "store": null})),
+    ] {
+        let won = gateway.reserve(buyer, "k1", &body).await;
+        let shown = (won.status, &won.json["store"], &won.json["unavailable"]);
+        assert_eq!(shown, (201, &Value::Null, &json!([])), "{}", won.text);
+        // Left out and null are the same request; with a store it is another one.
+        let mut same = body.clone();
+        match same.as_object_mut().unwrap().remove("store") {
+            Some(_) => {}
+            None => same["store"] = Value::Null,
+        }
+        for same in [body.clone(), same] {
+            let again = gateway.reserve(buyer, "k1", &same).await;
+            assert_eq!((again.status, again.id()), (200, won.id()), "{}", again.text);
+        }
+        let other = gateway.reserve(buyer, "k1", &with_store(&body, "gz-1")).await;
+        refused(&other, 422, "idempotency-key-reused", &[]);
+    }
+    for (store, left) in [("gz-1", Some(80)), ("gz-2", Some(1))] {
+        assert_eq!(free(&gateway, &format!("store:{store}")).await, left);
+    }
+    let reply = gateway.reserve("dora", "k1", &json!({"model": "black"})).await;
+    assert_eq!(refused(&reply, 409, "sold-out", &["items", "final"])["items"], json!(["model:black"]));
+    let reply = gateway.reserve("dora", "k1", &json!({"model": "red"})).await;
+    assert_eq!(refused(&reply, 422, "unknown-item", &["items"])["items"], json!(["model:red"]));
+
+    // Chosen before the payment, after it, and never.
+    let id = async |buyer: &str| {
+        gateway.get_as(buyer, PATH).await.json["reservations"][0]["id"].as_str().unwrap().to_owned()
+    };
+    let (alice, bob, carol) = (id("alice").await, id("bob").await, id("carol").await);
+    let chosen = gateway.amend("alice", &alice, &json!({"store": "gz-2"})).await;
+    let shown = (chosen.status, &chosen.json["store"], &chosen.json["version"]);
+    assert_eq!(shown, (200, &json!("gz-2"), &json!(2)), "{}", chosen.text);
+    let reply = gateway.amend("bob", &bob, &json!({"store": "gz-2"})).await;
+    assert_eq!(refused(&reply, 409, "sold-out", &["items", "final"])["items"], json!(["store:gz-2"]));
+    for (id, version) in [(&alice, 2), (&bob, 1), (&carol, 1)] {
+        let paid = gateway.confirm(id, "pay", version).await;
+        assert_eq!((paid.status, &paid.json["state"]), (200, &json!("confirmed")), "{}", paid.text);
+    }
+    let request = gateway.request(Method::PATCH, &format!("{PATH}/{bob}")).bearer_auth(service_token());
+    let chosen = send(request.json(&json!({"store": "gz-1"}))).await;
+    let shown = (chosen.status, &chosen.json["store"], &chosen.json["version"]);
+    assert_eq!(shown, (200, &json!("gz-1"), &json!(2)), "{}", chosen.text);
+    let read = gateway.get_as("carol", &format!("{PATH}/{carol}")).await;
+    assert_eq!((&read.json["state"], &read.json["store"]), (&json!("confirmed"), &Value::Null));
+    balanced(&gateway).await;
+}
+
+fn with_store(body: &Value, store: &str) -> Value {
+    let mut body = body.clone();
+    body["store"] = json!(store);
+    body
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ use gateway::store::keys::Keys;
 use gateway::store::scripts::{Failure, Refusal, Script};
 
 use crate::model::world::{Instance, Ledger, ops};
-use crate::model::{START, World, simple, tap};
+use crate::model::{START, World, paid, simple, tap};
 
 /// Five of `m1` and five slots at `s1`.
 fn five(sale: &str) -> Definition {
@@ -59,7 +59,7 @@ impl DamagedSale {
     }
 
     async fn confirm(&self, sub: &str) -> Change {
-        confirm(&self.instance.redis_connection, &self.instance.sale, &self.of(sub), "pay", 1).await
+        confirm(&self.instance.redis_connection, &self.instance.sale, &self.of(sub), paid(1)).await
     }
 
     async fn cancel(&self, sub: &str) -> Change {

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 use testkit::Signal;
+use testkit::cli::run;
 use testkit::definition::{known, open, small, white};
 use testkit::eventually;
 use testkit::gateway::{Gateway, Reply};
@@ -58,6 +59,44 @@ async fn a_change_is_acknowledged_only_once_a_replica_has_it() {
     .await;
     let audit = one.audit().await;
     assert_eq!((&audit["verdict"], &audit["sequence"]), (&json!("balanced"), &json!(5)), "{audit}");
+}
+
+#[tokio::test]
+async fn the_journal_delivers_a_change_only_once_a_replica_has_it() {
+    let (primary, replica) = Redis::with_replica();
+    let gateway = Gateway::start_with(&primary, &["--durability", "replicas=1"]).await;
+    // It writes, and waits for nothing.
+    let careless = Gateway::start(&primary).await;
+    open(&gateway, &small()).await;
+    known(&careless, "small").await;
+    let path = "/admin/v1/sales/small/journal";
+    let first = gateway.ops_get(path).await;
+    assert_eq!((first.status, first.text.lines().count()), (200, 1), "{}", first.text);
+
+    replica.stop();
+    assert_eq!(careless.reserve("alice", "k1", &white()).await.status, 201);
+    let from = first.json["cursor"].as_str().unwrap();
+    for path in [path.to_owned(), format!("{path}?from={from}")] {
+        let page = gateway.ops_get(&path).await;
+        let sequence = page.header("launchgate-sequence");
+        assert_eq!(
+            (page.status, &*page.text, sequence),
+            (200, "", "2"),
+            "{path}: it is there, and may be lost"
+        );
+    }
+    assert_eq!(careless.ops_get(path).await.text.lines().count(), 2, "its level asks for no replica");
+    let follow = ["journal", "small", "--redis", &primary.url(), "--durability", "replicas=1"];
+    assert_eq!(run(&follow).out, "");
+
+    replica.signal(Signal::CONT);
+    let news = eventually("the change is delivered", || async {
+        let page = gateway.ops_get(&format!("{path}?from={from}")).await;
+        (!page.text.is_empty()).then_some(page)
+    })
+    .await;
+    assert_eq!((&news.json["buyer"], news.header("launchgate-sequence")), (&json!("alice"), "2"));
+    assert_eq!(run(&follow).lines().len(), 2);
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 
 mod http;
 mod late;
+mod late_payment;
 mod sweeps;
 
 use std::rc::Rc;
@@ -16,7 +17,7 @@ use gateway::manage::audit::AuditVerdict;
 use gateway::reserve::changes::{Amendment, Change, Requester, amend, cancel, confirm, read};
 
 use crate::model::world::{Instance, Ledger};
-use crate::model::{START, World, simple, tap};
+use crate::model::{START, World, paid, simple, tap};
 
 /// Of [`simple`], ms.
 const HOLD: i64 = 5_000;
@@ -70,7 +71,7 @@ impl TimedSale {
     }
 
     async fn confirm(&self, id: &str) -> Change {
-        confirm(&self.instance.redis_connection, &self.instance.sale, id, "pay", 1).await
+        confirm(&self.instance.redis_connection, &self.instance.sale, id, paid(1)).await
     }
 
     async fn cancel(&self, id: &str) -> Change {
@@ -125,8 +126,7 @@ fn after_the_deadline_a_buyer_can_cancel_but_not_change_and_a_service_can_confir
         sale.run(1).await;
         let by = Requester::Buyer(&ada.id[..20]);
         assert_eq!(refused(&sale.move_to(&ada.id, by, None, Some("s2")).await), State::Held);
-        assert_eq!(refused(&sale.move_to(&ada.id, Requester::Service, Some("m1"), None).await), State::Held);
-        let moved = sale.move_to(&ada.id, Requester::Service, None, Some("s2")).await;
+        let moved = sale.move_to(&ada.id, Requester::Service, Some("m1"), Some("s2")).await;
         assert!(matches!(&moved, Change::Done(r, _) if r.version == 3 && r.deadline == HOLD), "{moved:?}");
 
         // The last millisecond of the grace.

@@ -1,7 +1,7 @@
 //! Prepares a call, makes it at a gateway and on the model, and returns both answers.
 
 use gateway::domain::decision::Decision;
-use gateway::reserve::changes::{self, Amendment, Change};
+use gateway::reserve::changes::{self, Amendment, Change, Payment};
 
 use super::life::{Life, by};
 use super::plan::{Op, Role, Tap};
@@ -21,8 +21,7 @@ pub(super) struct Meant {
 }
 
 pub(super) enum ReserveCommand {
-    /// With this payment, at this version.
-    Confirm(&'static str, u64),
+    Confirm(Payment<'static>),
     Cancel(Role),
     Amend(Role, Amendment),
 }
@@ -44,14 +43,17 @@ impl Life<'_> {
         Some(match op {
             Op::Reserve(_, taps) => Call::Reserve(taps.clone()),
             Op::Again(_, which) => Call::Reserve(vec![self.model.claims[self.meant(*which)?.0].want.clone()]),
-            Op::Confirm { which, payment, version_off, .. } => {
+            Op::Confirm { which, payment: reference, version_off, late: accepts_late, .. } => {
                 let meant = meant(*which, Role::Service)?;
                 let version = self.model.version_of(meant.index).saturating_add_signed(*version_off);
-                Call::Change(meant, ReserveCommand::Confirm(payment, version))
+                let (reference, accepts_late) = (*reference, *accepts_late);
+                Call::Change(meant, ReserveCommand::Confirm(Payment { reference, version, accepts_late }))
             }
             Op::Cancel(_, which, role) => Call::Change(meant(*which, *role)?, ReserveCommand::Cancel(*role)),
             Op::Amend { which, role, .. } => {
-                Call::Change(meant(*which, *role)?, ReserveCommand::Amend(*role, op.amendment()))
+                let meant = meant(*which, *role)?;
+                let amendment = op.amendment(self.model.version_of(meant.index));
+                Call::Change(meant, ReserveCommand::Amend(*role, amendment))
             }
             _ => return None,
         })
@@ -79,9 +81,7 @@ impl ReserveCommand {
     pub(super) async fn ask(&self, instance: &Instance, meant: &Meant) -> Change {
         let (redis_connection, sale, id) = (&instance.redis_connection, &instance.sale, &meant.id);
         plain_change(match self {
-            Self::Confirm(payment, version) => {
-                changes::confirm(redis_connection, sale, id, payment, *version).await
-            }
+            Self::Confirm(payment) => changes::confirm(redis_connection, sale, id, *payment).await,
             Self::Cancel(role) => changes::cancel(redis_connection, sale, id, by(*role, &meant.part)).await,
             Self::Amend(role, wanted) => {
                 changes::amend(redis_connection, sale, id, by(*role, &meant.part), wanted).await
@@ -91,11 +91,7 @@ impl ReserveCommand {
 
     pub(super) fn expect(&self, model: &mut Model, meant: &Meant) -> Change {
         match self {
-            Self::Confirm(payment, version) => {
-                // Another call may have made another version since.
-                let off = version.wrapping_sub(model.version_of(meant.index)).cast_signed();
-                model.confirm(meant.index, payment, off)
-            }
+            Self::Confirm(payment) => model.confirm(meant.index, *payment),
             Self::Cancel(role) => model.cancel(meant.index, *role),
             Self::Amend(role, wanted) => model.amend(meant.index, *role, wanted),
         }

@@ -6,7 +6,7 @@ use std::fmt::Debug;
 use gateway::domain::decision::Decision;
 use gateway::domain::identity::{buyer_part, reservation_id};
 use gateway::manage::audit::AuditVerdict;
-use gateway::reserve::changes::{self, Change, Requester};
+use gateway::reserve::changes::{self, Change, Payment, Requester};
 use proptest::test_runner::TestCaseError;
 
 use super::Outcome;
@@ -247,9 +247,10 @@ impl Life<'_> {
 
     /// Without a reservation, none can be confirmed.
     async fn confirm_unknown(&self, op: &Op, at: usize) -> Outcome {
-        let Op::Confirm { payment, .. } = op else { return Ok(()) };
+        let Op::Confirm { payment, late, .. } = op else { return Ok(()) };
         let (instance, id) = (&self.instances[at], reservation_id(self.id(), "absent", "k0"));
-        let answered = changes::confirm(&instance.redis_connection, &instance.sale, &id, payment, 1).await;
+        let payment = Payment { reference: payment, version: 1, accepts_late: *late };
+        let answered = changes::confirm(&instance.redis_connection, &instance.sale, &id, payment).await;
         same(op, answered, Change::NotFound)
     }
 

@@ -30,6 +30,8 @@ pub struct History {
     pub attempts: u32,
     /// From the beginning to the opening, ms.
     pub opens_in: i64,
+    /// And to the end of changes to what is confirmed.
+    pub configure_in: Option<i64>,
     /// Of `m1`, `m2`, `p1`, `p2`, `s1`, `s2`.
     pub stocks: Vec<Option<u64>>,
     pub ops: Vec<Op>,
@@ -42,7 +44,7 @@ pub struct Tap {
     pub key: &'static str,
     pub model: &'static str,
     pub packages: Vec<&'static str>,
-    pub store: &'static str,
+    pub store: Option<&'static str>,
     pub partial: bool,
 }
 
@@ -66,6 +68,8 @@ pub enum Edit {
     Locked(u8),
     /// The closing instant, ms after the beginning.
     ClosesIn(i64),
+    /// The end of changes to what is confirmed, likewise.
+    ConfigureIn(Option<i64>),
 }
 
 /// What happens next. Reservations are named by their index in the order in which they were made.
@@ -83,6 +87,8 @@ pub enum Op {
         which: usize,
         payment: &'static str,
         version_off: i64,
+        /// Also if the hold has ended.
+        late: bool,
     },
     Cancel(usize, usize, Role),
     Amend {
@@ -92,6 +98,8 @@ pub enum Op {
         model: Option<&'static str>,
         packages: Option<Vec<&'static str>>,
         store: Option<&'static str>,
+        /// The version that it is for, as a distance from the present one.
+        version_off: Option<i64>,
     },
     Read(usize, &'static str),
     /// Sweeps until nothing is due, so many journal entries at a time.
@@ -136,11 +144,12 @@ pub fn histories(ops: std::ops::Range<usize>, troubles: Troubles) -> impl Strate
         (false, false, true) => prop_oneof![2 => op(), 1 => together()].boxed(),
     };
     let opens_in = prop_oneof![6 => Just(0), 1 => Just(1_500), 1 => Just(3_600_000)];
-    (1..3_u32, 0..4_u32, opens_in, vec(stock(), 6), vec(op, ops)).prop_map(
-        |(per_buyer, more, opens_in, stocks, ops)| History {
+    (1..3_u32, 0..4_u32, opens_in, configure_in(), vec(stock(), 6), vec(op, ops)).prop_map(
+        |(per_buyer, more, opens_in, configure_in, stocks, ops)| History {
             per_buyer,
             attempts: per_buyer + more,
             opens_in,
+            configure_in,
             stocks,
             ops,
         },
@@ -149,6 +158,10 @@ pub fn histories(ops: std::ops::Range<usize>, troubles: Troubles) -> impl Strate
 
 fn stock() -> impl Strategy<Value = Option<u64>> {
     prop_oneof![5 => (0..4_u64).prop_map(Some), 2 => Just(None)]
+}
+
+fn configure_in() -> impl Strategy<Value = Option<i64>> {
+    option::of(select(vec![4_000, 20_000, 7_200_000]))
 }
 
 fn item() -> impl Strategy<Value = &'static str> {
@@ -183,7 +196,8 @@ fn store() -> impl Strategy<Value = &'static str> {
 }
 
 fn tap() -> impl Strategy<Value = Tap> {
-    (select(&BUYERS[..]), select(&KEYS[..]), model(), packages(), store(), any::<bool>()).prop_map(
+    let store = option::weighted(0.8, store());
+    (select(&BUYERS[..]), select(&KEYS[..]), model(), packages(), store, any::<bool>()).prop_map(
         |(buyer, key, model, packages, store, partial)| Tap { buyer, key, model, packages, store, partial },
     )
 }
@@ -195,7 +209,8 @@ fn edit() -> impl Strategy<Value = Edit> {
         1 => any::<u8>().prop_map(Edit::Rename),
         1 => (1..5_u32).prop_map(Edit::Attempts),
         1 => (0..7_u8).prop_map(Edit::Locked),
-        1 => select(vec![4_000, 20_000, 7_200_000]).prop_map(Edit::ClosesIn),
+        3 => select(vec![4_000, 20_000, 7_200_000]).prop_map(Edit::ClosesIn),
+        1 => configure_in().prop_map(Edit::ConfigureIn),
     ]
 }
 
@@ -217,15 +232,16 @@ fn op() -> impl Strategy<Value = Op> {
         OperatorAction::Unfreeze,
         OperatorAction::Unfreeze,
     ]);
-    let version_off = prop_oneof![6 => Just(0_i64), 1 => -1..2_i64];
+    let version_off = || prop_oneof![6 => Just(0_i64), 1 => -1..2_i64];
     prop_oneof![
         24 => (at(), vec(tap(), 1..6)).prop_map(|(at, taps)| Op::Reserve(at, taps)),
          6 => (at(), which()).prop_map(|(at, which)| Op::Again(at, which)),
-        6 => (at(), which(), select(vec!["pay-1", "pay-2"]), version_off).prop_map(
-            |(at, which, payment, version_off)| Op::Confirm { at, which, payment, version_off }),
+        8 => (at(), which(), select(vec!["pay-1", "pay-2"]), version_off(), any::<bool>()).prop_map(
+            |(at, which, payment, version_off, late)| Op::Confirm { at, which, payment, version_off, late }),
         6 => (at(), which(), role.clone()).prop_map(|(at, which, role)| Op::Cancel(at, which, role)),
-        9 => (at(), which(), role, option::of(model()), option::of(packages()), option::of(store())).prop_map(
-            |(at, which, role, model, packages, store)| Op::Amend { at, which, role, model, packages, store }),
+        9 => (at(), which(), role, option::of(model()), option::of(packages()), option::of(store()), option::of(version_off()))
+            .prop_map(|(at, which, role, model, packages, store, version_off)| Op::Amend {
+                at, which, role, model, packages, store, version_off }),
         3 => (at(), select(&BUYERS[..])).prop_map(|(at, buyer)| Op::Read(at, buyer)),
         7 => pass.prop_map(Op::Pass),
         3 => Just(Op::Tick),
@@ -264,14 +280,16 @@ fn together() -> impl Strategy<Value = Op> {
 }
 
 impl Op {
-    /// What an `Amend` asks for.
-    pub fn amendment(&self) -> Amendment {
-        let Self::Amend { model, packages, store, .. } = self else { return Amendment::default() };
+    /// What an `Amend` of a reservation in this version asks for.
+    pub fn amendment(&self, present: u64) -> Amendment {
+        let Self::Amend { model, packages, store, version_off, .. } = self else {
+            return Amendment::default();
+        };
         Amendment {
             model: model.map(str::to_owned),
             packages: packages.as_ref().map(|p| p.iter().map(ToString::to_string).collect()),
             store: store.map(str::to_owned),
-            version: None,
+            version: version_off.map(|off| present.saturating_add_signed(off)),
         }
     }
 }
@@ -308,6 +326,7 @@ impl History {
                 currency: "CNY".into(),
                 deposit: 1,
                 rehearsal: true,
+                configure_until: self.configure_in.map(|ms| instant(ms).max(instant(self.opens_in) + TICK)),
                 listed: true,
                 meta: None,
             },
@@ -332,6 +351,10 @@ pub fn edited(before: &Definition, edits: &[Edit]) -> Definition {
             Edit::Attempts(n) => after.sale.attempts = n.max(after.sale.per_buyer),
             Edit::ClosesIn(ms) => {
                 after.sale.closes_at = instant(ms).max(after.sale.opens_at + TICK);
+            }
+            Edit::ConfigureIn(ms) => {
+                let until = ms.map(|ms| instant(ms).max(after.sale.opens_at + TICK));
+                after.sale.configure_until = until;
             }
             Edit::Locked(0) => after.sale.opens_at -= TICK,
             Edit::Locked(1) => after.sale.hold_ms += 1_000,

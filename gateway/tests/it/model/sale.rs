@@ -266,7 +266,7 @@ impl Model {
             return Decision::Paused;
         }
         let packages = owned(&tap.packages);
-        let unknown = self.unknown(tap.model, &packages, Some(tap.store));
+        let unknown = self.unknown(tap.model, &packages, tap.store);
         if !unknown.is_empty() {
             return Decision::UnknownItem(unknown);
         }
@@ -285,7 +285,7 @@ impl Model {
     fn take(&mut self, tap: &Tap, packages: Vec<String>) -> Decision {
         let model = format!("model:{}", tap.model);
         let mut gone: Vec<String> = packages.iter().map(|id| format!("package:{id}")).collect();
-        gone.push(format!("store:{}", tap.store));
+        gone.extend(tap.store.map(|id| format!("store:{id}")));
         gone.retain(|item| self.is_gone(item));
         let is_final = false;
         if self.is_gone(&model) {
@@ -305,7 +305,7 @@ impl Model {
             state: State::Held,
             model: tap.model.into(),
             packages: packages.into_iter().filter(|id| left(format!("package:{id}"))).collect(),
-            store: Some(tap.store.to_owned()).filter(|id| left(format!("store:{id}"))),
+            store: tap.store.map(str::to_owned).filter(|id| left(format!("store:{id}"))),
             unavailable: gone.clone(),
             fingerprint: String::new(),
             held_at: self.now(),

@@ -268,7 +268,8 @@ impl Instance {
         let deadlines = Deadlines { queued: Instant::now(), send: late, answer: late };
         let taps = taps.iter().map(|tap| async move {
             let Tap { buyer, key, model, packages, store, partial: accept_partial } = tap;
-            let request = AdmissionRequest { model, packages, store, accept_partial: *accept_partial };
+            let request =
+                AdmissionRequest { model, packages, store: *store, accept_partial: *accept_partial };
             let (sub, now) = ((*buyer).into(), std::time::Instant::now());
             match TapAdmission::new(&self.sale, &sub, key, request, now).admit(now) {
                 Ok(admitted) => self.queue.reserve(admitted, deadlines).await,
@@ -290,7 +291,8 @@ impl Instance {
         let subs: Vec<Arc<str>> = taps.iter().map(|tap| tap.buyer.into()).collect();
         let asked = |(tap, sub)| {
             let Tap { key, model, packages, store, partial: accept_partial, .. }: &Tap = tap;
-            let request = AdmissionRequest { model, packages, store, accept_partial: *accept_partial };
+            let request =
+                AdmissionRequest { model, packages, store: *store, accept_partial: *accept_partial };
             TapAdmission::new(&self.sale, sub, key, request, arrived)
         };
         let asked: Vec<_> = taps.iter().zip(&subs).map(asked).collect();

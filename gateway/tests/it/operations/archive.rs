@@ -143,6 +143,9 @@ async fn a_sale_is_purged_once_it_is_over_and_exported_and_nothing_of_a_buyer_is
         .unwrap()
         .clone();
     assert_eq!(gateway.cancel("alice", held["id"].as_str().unwrap()).await.status, 200);
+    let lease = json!({"reader": "orders", "holder": "a:1", "ttl_ms": 60_000});
+    let lease = gateway.ops(Method::POST, "/admin/v1/sales/small/journal/lease", &lease).await;
+    assert_eq!(lease.status, 200, "{}", lease.text);
     export("last");
     check_ended(&purge(&path("last"), &["--confirm", "another"]), 2, "nothing was done");
     assert_eq!(audit(&redis)["verdict"], "balanced");

@@ -59,6 +59,10 @@ async fn each_role_may_what_it_is_for_and_a_refusal_does_nothing() {
         (Method::POST, format!("{sale}/pause"), 403, 403),
         (Method::POST, format!("{sale}/close"), 403, 403),
         (Method::POST, format!("{sale}/journal"), 403, 403),
+        // It lacks a body.
+        (Method::POST, format!("{sale}/journal/lease"), 403, 400),
+        (Method::GET, format!("{sale}/journal/lease"), 403, 405),
+        (Method::PUT, format!("{sale}/journal/lease"), 403, 405),
         (Method::DELETE, sale.to_owned(), 403, 403),
         (Method::GET, "/admin/v1/nothing".to_owned(), 403, 403),
     ] {

@@ -10,15 +10,16 @@ use gateway::domain::decision::Decision;
 use gateway::domain::identity::{BuyerHash, buyer_part, reservation_id};
 use gateway::fleet::membership::Membership;
 use gateway::manage::admin::OperatorAction;
+use gateway::manage::audit::AuditVerdict;
 use gateway::recovery::failover::{Fence, Recovery};
-use gateway::reserve::changes::{self, Amendment, Change, Requester};
+use gateway::reserve::changes::{self, Amendment, Change, Payment, Requester};
 use testkit::redis::Redis;
 
 use crate::model::crash::Past;
 use crate::model::link::Fault;
 use crate::model::sale::Clocks;
 use crate::model::world::{Instance, Ledger, ops};
-use crate::model::{START, World, simple, tap};
+use crate::model::{START, World, paid, simple, tap};
 use crate::recovery::replaced::applied;
 
 /// A task that sees the sequence of a batch must find its winners in the read model.
@@ -98,16 +99,16 @@ async fn every_call(instance: &Instance, ledger: &Ledger, new: &'static str) -> 
             changes::read(redis_connection, sale, &buyer_part(&sale.id, "absent")).await.is_err(),
         ),
         ("get", is_silent(&changes::get(redis_connection, sale, &ada, Requester::Service).await)),
-        ("confirm of none", is_silent(&changes::confirm(redis_connection, sale, &absent, "pay", 1).await)),
+        ("confirm of none", is_silent(&changes::confirm(redis_connection, sale, &absent, paid(1)).await)),
         (
             "confirm at another version",
-            is_silent(&changes::confirm(redis_connection, sale, &ada, "pay", 9).await),
+            is_silent(&changes::confirm(redis_connection, sale, &ada, paid(9)).await),
         ),
         (
             "amend",
             is_silent(&changes::amend(redis_connection, sale, &ada, Requester::Service, &wanted).await),
         ),
-        ("confirm", is_silent(&changes::confirm(redis_connection, sale, &ada, "pay", 1).await)),
+        ("confirm", is_silent(&changes::confirm(redis_connection, sale, &ada, paid(1)).await)),
         ("cancel", is_silent(&changes::cancel(redis_connection, sale, &ada, Requester::Service).await)),
         ("pause", ledger.admin_of(instance).perform(&sale.id, OperatorAction::Pause, &ops()).await.is_err()),
         (
@@ -196,6 +197,44 @@ fn what_was_only_shown_here_is_replayed_from_here() {
     });
 }
 
+/// A gateway that shows a change knows the state after it, and the replay finds out what led to it.
+#[test]
+fn what_was_only_shown_here_is_replayed_as_what_it_was() {
+    let world = World::start();
+    world.run(async {
+        let (ledger, sale) = applied(&world).await;
+        let (here, elsewhere) = (ledger.instance(0, &sale).await, ledger.instance(1, &sale).await);
+        here.reserve(&[tap("ada", "k")], false).await;
+        let (ada, part) = (reservation_id(&sale, "ada", "k"), buyer_part(&sale, "ada"));
+        let mut past = Past::new(&ledger, 1);
+        let wanted = |model: &str| Amendment { model: Some(model.into()), ..Amendment::default() };
+        let (redis, at) = (&elsewhere.redis_connection, &elsewhere.sale);
+        let late = Payment { accepts_late: true, ..paid(2) };
+        let mut kinds = Vec::new();
+        for step in 0..6 {
+            past.note(&ledger, &sale, Clocks::default(), true).await;
+            let change = match step {
+                0 => changes::amend(redis, at, &ada, Requester::Service, &wanted("m2")).await,
+                1 | 4 => changes::cancel(redis, at, &ada, Requester::Service).await,
+                2 => changes::confirm(redis, at, &ada, late).await,
+                3 => changes::amend(redis, at, &ada, Requester::Service, &wanted("m1")).await,
+                _ => break,
+            };
+            let Change::Done(made, _) = change else { panic!("{step}: {change:?}") };
+            let shown = changes::read(&here.redis_connection, &here.sale, &part).await.unwrap().0;
+            assert_eq!(shown[0].state, made.state);
+            past.crash(&ledger, std::slice::from_ref(&here), 0).await;
+            // The last entry is that of the adopted epoch.
+            let last: Vec<(String, Vec<String>)> =
+                ledger.command(&["XREVRANGE", here.sale.keys.journal(), "+", "-", "COUNT", "2"]).await;
+            let kind = last[1].1.iter().skip_while(|word| *word != "kind").nth(1);
+            kinds.extend(kind.cloned());
+            assert_eq!(ledger.audit(&sale).await.verdict, AuditVerdict::Balanced);
+        }
+        assert_eq!(kinds, ["amend", "cancel", "confirm", "amend", "cancel"]);
+    });
+}
+
 /// Sentinels, or a cluster, name another primary while a call is on its way.
 #[test]
 fn an_answer_that_comes_after_another_primary_was_named_is_not_acknowledged() {
@@ -219,7 +258,7 @@ fn an_answer_that_comes_after_another_primary_was_named_is_not_acknowledged() {
         instance.connected().await;
         instance.link.arm(Fault::AnswerLate, 0);
         let (change, ()) =
-            join(changes::confirm(&instance.redis_connection, &instance.sale, &ada, "pay", 1), moves()).await;
+            join(changes::confirm(&instance.redis_connection, &instance.sale, &ada, paid(1)), moves()).await;
         assert_eq!(change, Change::Unknown);
         instance.connected().await;
         instance.link.arm(Fault::AnswerLate, 0);
@@ -229,7 +268,7 @@ fn an_answer_that_comes_after_another_primary_was_named_is_not_acknowledged() {
         instance.connected().await;
         // Each change happened, and a retry at the serving Redis shows it.
         assert!(matches!(&instance.reserve(&[tap("bob", "k")], false).await[..], [Decision::Replayed(..)]));
-        let again = changes::confirm(&instance.redis_connection, &instance.sale, &ada, "pay", 1).await;
+        let again = changes::confirm(&instance.redis_connection, &instance.sale, &ada, paid(1)).await;
         assert!(matches!(again, Change::Done(..)), "{again:?}");
     });
 }

@@ -8,12 +8,12 @@ use gateway::domain::definition::Package;
 use gateway::domain::identity::{buyer_part, reservation_id};
 use gateway::manage::audit::{AuditReport, AuditVerdict};
 use gateway::projection::read_model::ReadModel;
-use gateway::reserve::changes::{self, Amendment, Change, Requester};
+use gateway::reserve::changes::{self, Amendment, Change, Payment, Requester};
 use gateway::store::scripts::Script;
 use testkit::eventually;
 
 use crate::model::world::{Instance, Ledger};
-use crate::model::{START, Tap, World, simple};
+use crate::model::{START, Tap, World, paid, simple};
 
 /// Buyers before the random changes: their records are read in several steps.
 const BEFORE: usize = 3_000;
@@ -40,7 +40,7 @@ impl RandomChanges<'_> {
             key: "k",
             model: if n.is_multiple_of(3) { "m2" } else { "m1" },
             packages: if n.is_multiple_of(2) { vec!["p2"] } else { Vec::new() },
-            store: "s1",
+            store: Some("s1"),
             partial: false,
         };
         (first..first + count).map(tap).collect()
@@ -59,14 +59,13 @@ impl RandomChanges<'_> {
     }
 
     async fn confirm(&self, id: &str) -> Change {
-        let change =
-            changes::confirm(&self.instance.redis_connection, &self.instance.sale, id, "pay", 1).await;
-        // It was changed meanwhile.
-        match change {
-            Change::Changed(r) => {
-                changes::confirm(&self.instance.redis_connection, &self.instance.sale, id, "pay", r.version)
-                    .await
-            }
+        let pay = async |version: u64| {
+            let payment = Payment { accepts_late: fastrand::bool(), ..paid(version) };
+            changes::confirm(&self.instance.redis_connection, &self.instance.sale, id, payment).await
+        };
+        match pay(1).await {
+            // It was changed meanwhile.
+            Change::Changed(r) => pay(r.version).await,
             other => other,
         }
     }
@@ -79,14 +78,21 @@ impl RandomChanges<'_> {
             0..25 => self.reserve(fastrand::usize(1..4)).await,
             25..60 => drop(self.confirm(&id).await),
             60..80 => drop(changes::cancel(redis_connection, sale, &id, Requester::Service).await),
-            80..88 => {
+            80..84 => {
                 let part = buyer_part(&sale.id, buyer);
                 let wanted = Amendment { packages: Some(vec!["p2".into()]), ..Amendment::default() };
                 drop(changes::amend(redis_connection, sale, &id, Requester::Buyer(&part), &wanted).await);
             }
-            88..96 => {
-                let store = if fastrand::bool() { "s1" } else { "s2" };
-                let wanted = Amendment { store: Some(store.into()), ..Amendment::default() };
+            84..96 => {
+                // Also of what is paid.
+                let one_of =
+                    |list: [&str; 2]| fastrand::bool().then(|| list[fastrand::usize(..2)].to_owned());
+                let wanted = Amendment {
+                    model: one_of(["m1", "m2"]),
+                    packages: fastrand::bool().then(|| one_of(["p2", "p2"]).into_iter().collect()),
+                    store: one_of(["s1", "s2"]),
+                    version: None,
+                };
                 drop(changes::amend(redis_connection, sale, &id, Requester::Service, &wanted).await);
             }
             96..99 => {

@@ -33,7 +33,7 @@ fn a_journal_that_went_back_and_on_in_another_way_is_read_anew() {
             }
         }
         let other = ledger.instance(1, &id).await;
-        let bob = Tap { model: "m2", store: "s2", ..tap("bob", "k") };
+        let bob = Tap { model: "m2", store: Some("s2"), ..tap("bob", "k") };
         assert!(matches!(other.reserve(&[bob], false).await[..], [Decision::Won(..)]));
         reads_again();
         let anew = ledger.load(&id).await.read_model();

@@ -88,6 +88,15 @@ pub fn release(redis: &Redis, options: &[&str]) -> (Option<i32>, String) {
     (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
+/// A reader that has any of these lines gets the next one.
+async fn goes_on_from_each(gateway: &Gateway, lines: &[Value]) {
+    for pair in lines.windows(2) {
+        let from = pair[0]["cursor"].as_str().unwrap();
+        let page = gateway.ops_get(&format!("/admin/v1/sales/small/journal?from={from}&limit=1")).await;
+        assert_eq!((page.status, &page.json["cursor"]), (200, &pair[1]["cursor"]), "{from}: {}", page.text);
+    }
+}
+
 fn same(again: &Reply, first: &Reply) {
     assert_eq!((again.status, again.id()), (200, first.id()), "{}", again.text);
     for field in ["number", "model", "packages", "store", "held_at", "version"] {
@@ -119,9 +128,10 @@ async fn an_older_ledger_is_restored_from_the_entries_that_a_gateway_has_read() 
 
     let adopted = wait_until_recovered(&gateway).await;
     assert_eq!((adopted["lost"].as_u64(), adopted["was"].is_string()), (Some(0), true), "{adopted}");
-    // The journal is what it was, to the letter.
+    // The journal is what it was, to the letter: no reader takes this for a fork.
     let after = journal(&gateway).await;
     assert_eq!(after[..before.len()], before[..]);
+    goes_on_from_each(&gateway, &before).await;
     for (sub, first) in [("early", &early), ("paid", &paid), ("last", &last)] {
         same(&reserve_until_answered(&gateway, sub, "k", &far()).await, first);
     }
@@ -158,10 +168,13 @@ async fn an_acknowledged_change_that_was_never_read_is_replayed_and_sold_to_no_o
     let restocked = gateway.ops(Method::POST, "/admin/v1/sales/small/restock", &fewer).await;
     assert_eq!(restocked.status, 200, "{}", restocked.text);
     assert_eq!(gateway.action("freeze", &json!({})).await.status, 200);
+    let before = journal(&gateway).await;
     redis.restart_from_saved();
 
     let adopted = wait_until_recovered(&gateway).await;
     assert_eq!(adopted["lost"], 0, "{adopted}");
+    // These entries are made of what was answered, and have other columns than before; readers go on all the same.
+    goes_on_from_each(&gateway, &before).await;
     same(&reserve_until_answered(&gateway, "paid", "k", &far()).await, &paid);
     same(&reserve_until_answered(&gateway, "first", "k", &far()).await, &moved);
     assert_eq!(reserve_until_answered(&gateway, "late", "k", &far()).await.problem(), "sold-out");
@@ -191,6 +204,7 @@ async fn a_gateway_that_is_gone_is_waited_for_until_ops_release_it() {
     let gone = reserve_until_answered(&other, "gone", "k", &far()).await;
     assert_eq!(gone.json["number"], 2);
     let saved = reserve_until_answered(&gateway, "saved", "k", &far()).await;
+    let read = journal(&gateway).await;
     drop(other);
     redis.restart_from_saved();
 
@@ -216,6 +230,13 @@ async fn a_gateway_that_is_gone_is_waited_for_until_ops_release_it() {
     let adopted = wait_until_recovered(&gateway).await;
     assert_eq!(adopted["lost"], 1, "{adopted}");
     same(&reserve_until_answered(&gateway, "saved", "k", &far()).await, &saved);
+    // A reader that has both finds it, although the later change is as it was.
+    let from = read.last().unwrap()["cursor"].as_str().unwrap();
+    let page = gateway.ops_get(&format!("/admin/v1/sales/small/journal?from={from}")).await;
+    assert_eq!(page.problem(), "journal-forked", "{}", page.text);
+    let common = page.json["cursor"].as_str().unwrap();
+    let again = gateway.ops_get(&format!("/admin/v1/sales/small/journal?from={common}")).await;
+    assert!(again.text.contains("\"kind\":\"lost\""), "{}", again.text);
     // The lost change leaves a gap, and its car is sold again.
     let numbers: BTreeMap<String, u64> = journal(&gateway)
         .await

@@ -13,7 +13,7 @@ use testkit::eventually;
 
 use crate::model::link::Fault;
 use crate::model::world::{Instance, Ledger};
-use crate::model::{START, World, simple, tap};
+use crate::model::{START, World, paid, simple, tap};
 
 /// A ledger, and a sale in it.
 pub async fn applied(world: &World) -> (Rc<Ledger>, String) {
@@ -88,7 +88,7 @@ fn an_answer_about_an_earlier_sale_is_not_acknowledged() {
         // Nor is anything else taken for it.
         assert!(matches!(instance.reserve(&[tap("bob", "k")], false).await[..], [Decision::NotTaken(_)]));
         let paid =
-            confirm(&instance.redis_connection, &instance.sale, &reservation_id(&id, "ada", "k"), "pay", 1)
+            confirm(&instance.redis_connection, &instance.sale, &reservation_id(&id, "ada", "k"), paid(1))
                 .await;
         assert!(matches!(paid, Change::NotTaken(_)), "{paid:?}");
         let report = ledger.audit(&id).await;
@@ -112,7 +112,7 @@ fn another_incarnation_is_refused_before_anything_else_is_judged() {
         let part = buyer_part(&id, "ada");
         let calls: [(Script, &[&str]); 12] = [
             (Script::Reserve, &[&identity, "7", "1", "0", "0", "", "", "", ""]),
-            (Script::Amend, &[&identity, "7", "id", "1", "1", "buyer", "m1", "-", "s1", "-"]),
+            (Script::Amend, &[&identity, "7", "id", "1", "1", "buyer", "m1", "-", "s1", "-", "-"]),
             (Script::Confirm, &[&identity, "7", "id", "pay", "1"]),
             (Script::Cancel, &[&identity, "7", "id", "service"]),
             (Script::Tick, &[&identity, "7"]),

@@ -7,7 +7,9 @@ use std::time::Instant;
 
 use clap::ValueEnum;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
+use super::listener::CONNECTIONS_MAX;
 use super::*;
 use crate::base::clock::{RoundTrip, ServerClock};
 use crate::base::outcome::Outcome;

@@ -30,11 +30,19 @@ pub(crate) struct Entry<'a> {
     /// What ended its time as a hold, or it altogether.
     pub(crate) confirmed: Option<&'a Change>,
     pub(crate) cancelled: Option<&'a Change>,
+    /// A late payment was refused: it ends for good.
+    is_refused: bool,
 }
 
 impl<'a> Entry<'a> {
     fn new(reserve: &'a Change) -> Entry<'a> {
-        Entry { versions: vec![reserve], state: State::Held, confirmed: None, cancelled: None }
+        Entry {
+            versions: vec![reserve],
+            state: State::Held,
+            confirmed: None,
+            cancelled: None,
+            is_refused: false,
+        }
     }
 
     /// The change that made it.
@@ -140,9 +148,14 @@ impl<'a> Book<'a> {
             return self.misstep(change, Rule::StepsAllowed, "changed before it was reserved".to_owned());
         };
         let (before, was) = (entry.state, entry.latest());
+        // A late payment may take it again.
+        let is_unpaid = entry.confirmed.is_none() && !entry.is_refused;
         let after = match (change.kind, before) {
             (Kind::Amend, State::Held | State::Confirmed) => before,
             (Kind::Confirm, State::Held) => State::Confirmed,
+            (Kind::Confirm, State::Cancelled | State::Expired) if is_unpaid => State::Confirmed,
+            (Kind::Refuse, State::Held | State::Expired) if is_unpaid => State::Expired,
+            (Kind::Refuse, State::Cancelled) if is_unpaid => State::Cancelled,
             (Kind::Cancel, State::Held | State::Confirmed) => State::Cancelled,
             (Kind::Expire, State::Held) => State::Expired,
             (kind, state) => {
@@ -162,9 +175,10 @@ impl<'a> Book<'a> {
             }
             Kind::Confirm => entry.confirmed = Some(change),
             Kind::Cancel => entry.cancelled = Some(change),
-            Kind::Expire => {
+            Kind::Expire | Kind::Refuse => {
+                entry.is_refused = change.kind == Kind::Refuse;
                 let (lasted, least) = (entry.age_at(change), terms.lapses_after_ms());
-                if lasted < least {
+                if before == State::Held && lasted < least {
                     let what = format!(
                         "expired {lasted} ms after it was taken, hold and grace are {} ms; right only if the clock of \
                          Redis was set back meanwhile",
@@ -191,6 +205,9 @@ impl<'a> Book<'a> {
         if let Some((rule, what)) = misstep {
             self.misstep(change, rule, what);
         }
+        if change.kind == Kind::Confirm {
+            self.count_alive(change, terms);
+        }
     }
 
     fn reserve(&mut self, change: &'a Change, terms: &SaleTerms, touched: &mut Vec<Item<'a>>) {
@@ -208,8 +225,13 @@ impl<'a> Book<'a> {
             touched.push(item);
         }
         self.entries.insert(&change.reservation, Entry::new(change));
+        self.owners.entry(&change.buyer).or_default().reservations.push(&change.reservation);
+        self.count_alive(change, terms);
+    }
+
+    /// What its buyer has after a change that may add to it.
+    fn count_alive(&mut self, change: &'a Change, terms: &SaleTerms) {
         let owner = self.owners.entry(&change.buyer).or_default();
-        owner.reservations.push(&change.reservation);
         let alive: Vec<&Entry<'a>> = owner
             .reservations
             .iter()

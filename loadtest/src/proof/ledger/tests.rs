@@ -79,6 +79,22 @@ fn a_life_of_reservations_adds_up() {
 }
 
 #[test]
+fn a_late_payment_takes_it_again() {
+    let changes = [
+        change(1, Kind::Reserve, "r1", "b1", 1),
+        change(2, Kind::Reserve, "r2", "b2", 2),
+        change(9, Kind::Expire, "r1", "b1", 1),
+        change(10, Kind::Confirm, "r1", "b1", 1),
+        change(11, Kind::Refuse, "r2", "b2", 2),
+    ];
+    let book = Book::replay(&changes, &terms(), u64::MAX);
+    assert!(book.missteps.is_empty(), "{:?}", book.missteps);
+    assert_eq!((book.entries["r1"].state, book.entries["r2"].state), (State::Confirmed, State::Expired));
+    assert_eq!(taken(&book, "model:a"), (0, 1, 2));
+    assert_eq!((taken(&Book::replay(&changes, &terms(), 9), "model:a"), book.held), ((1, 0, 2), 0));
+}
+
+#[test]
 fn an_amendment_moves_what_is_taken() {
     let mut amend = change(2, Kind::Amend, "r1", "b1", 1);
     amend.version = 2;
@@ -112,8 +128,25 @@ fn missteps_are_found() {
     assert_eq!(second("b1", "r1", 2), [Rule::StepsAllowed]);
     assert_eq!(missteps(&[change(1, Kind::Expire, "r1", "b1", 1)]), [Rule::StepsAllowed]);
     let twice =
-        [first.clone(), change(2, Kind::Cancel, "r1", "b1", 1), change(3, Kind::Confirm, "r1", "b1", 1)];
+        [first.clone(), change(2, Kind::Cancel, "r1", "b1", 1), change(3, Kind::Amend, "r1", "b1", 1)];
     assert_eq!(missteps(&twice), [Rule::StepsAllowed]);
+    let again = |between: &[Change], kind| {
+        let last = change(20, kind, "r1", "b1", 1);
+        missteps(&[std::slice::from_ref(&first), between, &[last]].concat())
+    };
+    let ended = [change(9, Kind::Expire, "r1", "b1", 1)];
+    let refused = [ended[0].clone(), change(10, Kind::Refuse, "r1", "b1", 1)];
+    let refunded = [change(2, Kind::Confirm, "r1", "b1", 1), change(3, Kind::Cancel, "r1", "b1", 1)];
+    assert_eq!(again(&ended, Kind::Confirm), [], "a late payment");
+    assert_eq!(again(&ended, Kind::Refuse), []);
+    assert_eq!(again(&[], Kind::Refuse), [], "before its sweep");
+    assert_eq!(again(&refused, Kind::Confirm), [Rule::StepsAllowed], "refused is refused");
+    assert_eq!(again(&refunded, Kind::Confirm), [Rule::StepsAllowed], "it was paid before");
+    let other = [ended[0].clone(), change(10, Kind::Reserve, "r2", "b1", 2)];
+    let paid = [other.to_vec(), vec![change(11, Kind::Confirm, "r2", "b1", 2)]].concat();
+    assert_eq!(again(&paid, Kind::Confirm), [Rule::PerBuyer]);
+    let early = [first.clone(), change(2, Kind::Refuse, "r1", "b1", 1)];
+    assert_eq!(missteps(&early), [Rule::NotExpiredEarly]);
     let jumps = Change { version: 3, ..change(2, Kind::Amend, "r1", "b1", 1) };
     assert_eq!(missteps(&[first, jumps]), [Rule::StepsAllowed]);
 }

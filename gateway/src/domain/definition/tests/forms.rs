@@ -81,12 +81,14 @@ prop_compose! {
         id in "[a-z0-9][a-z0-9-]{0,63}", name in normal(200), opens_ms in 0..4_000_000_000_000_i64,
         open_ms in 1..1_000_000_000_000_i64, hold_ms in 1_000..=86_400_000_u64, grace_ms in 0..=3_600_000_u64,
         per_buyer in 1..=100_u32, more in 0..100_u32, currency in "[A-Z]{3}", deposit in 0..=PRICE_MAX,
-        rehearsal in any::<bool>(), listed in any::<bool>(), meta in proptest::option::of(meta()),
+        rehearsal in any::<bool>(), configure_ms in proptest::option::of(1..1_000_000_000_000_i64),
+        listed in any::<bool>(), meta in proptest::option::of(meta()),
     ) -> Terms {
         let at = |ms| Timestamp::from_millisecond(ms).unwrap();
         Terms {
             id, name, opens_at: at(opens_ms), closes_at: at(opens_ms + open_ms), hold_ms, grace_ms, per_buyer,
             attempts: (per_buyer + more).min(100), currency, deposit, rehearsal, listed, meta,
+            configure_until: configure_ms.map(|ms| at(opens_ms + ms)),
         }
     }
 }
@@ -134,7 +136,7 @@ fn files(definition: &Definition) -> (String, Vec<u8>) {
     let sale = &definition.sale;
     let mut toml = format!(
         "[sale]\nid = {}\nname = {}\nopens_at = {}\ncloses_at = {}\nhold = \"{}ms\"\ngrace = \"{}ms\"\nper_buyer = {}\n\
-         attempts = {}\ncurrency = {}\ndeposit = {}\nrehearsal = {}\n\
+         attempts = {}\ncurrency = {}\ndeposit = {}\nrehearsal = {}\n{}\
          listed = {}\n{}[stores]\nfile = \"stores.csv\"\n",
         text(&sale.id),
         text(&sale.name),
@@ -147,6 +149,7 @@ fn files(definition: &Definition) -> (String, Vec<u8>) {
         text(&sale.currency),
         sale.deposit,
         sale.rehearsal,
+        sale.configure_until.map_or(String::new(), |until| format!("configure_until = {until}\n")),
         sale.listed,
         meta(&sale.meta),
     );

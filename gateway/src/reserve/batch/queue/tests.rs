@@ -24,7 +24,7 @@ fn push(queue_under_test: &ReserveQueue, first: Instant, after: Duration) -> Opt
         fingerprint: "f".to_owned(),
         model: "a".to_owned(),
         packages: Vec::new(),
-        store: "s".to_owned(),
+        store: Some("s".to_owned()),
         accept_partial: false,
     };
     let queued = first + after;

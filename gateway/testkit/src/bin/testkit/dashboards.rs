@@ -35,6 +35,8 @@ struct Check<'a> {
     trusted: CertificateDer<'static>,
     prometheus: Prometheus,
     loadtest: SocketAddr,
+    _relay: Option<Program>,
+    relay_metrics: SocketAddr,
     alertmanager: Server,
     exporter: Server,
     redis: Redis,
@@ -97,22 +99,36 @@ impl<'a> Check<'a> {
         let text = leading_to(&text, local_address());
         std::fs::write(&configuration, text).map_err(Failed::to("write alertmanager.yml"))?;
         let alertmanager = alertmanager(&configuration, dir)?;
-        let loadtest = local_address();
+        let [loadtest, relay_metrics] = [(); 2].map(|()| local_address());
         let prometheus = prometheus::PrometheusSetup {
             configuration: source,
             dir,
             gateways: &[first.ops_address(), second.ops_address()],
             exporters: &[exporter.address],
             loadtests: &[loadtest],
+            relays: &[relay_metrics],
             alertmanagers: &[alertmanager.address],
         };
         let prometheus = prometheus.start()?;
         wait_for("Prometheus scrapes", || prometheus.finds("sum(up{job=~\"launchgate|redis\"}) == 3"))?;
-        Ok(Self { common, first, second, trusted, prometheus, loadtest, alertmanager, exporter, redis })
+        let _relay = None;
+        Ok(Self {
+            common,
+            first,
+            second,
+            trusted,
+            prometheus,
+            loadtest,
+            _relay,
+            relay_metrics,
+            alertmanager,
+            exporter,
+            redis,
+        })
     }
 
     /// A small launch, and what all of it shows of itself meanwhile.
-    fn launch(&self) -> Result<(), Failed> {
+    fn launch(&mut self) -> Result<(), Failed> {
         print_line("--> a small launch");
         let (dir, example) = (&self.common.dir, Path::new("gateway/examples/small"));
         let mut sale = Sale::read(&example.join("sale.toml"))?;
@@ -120,6 +136,7 @@ impl<'a> Check<'a> {
         let stores =
             std::fs::read_to_string(example.join("stores.csv")).map_err(Failed::to("read the stores"))?;
         sale.apply(dir, &stores, &self.redis.url())?;
+        self.start_relay()?;
         let values = [
             "crowd = {lead = \"8s\", at_opening = 60, tail = \"8s\", looks_again = 1}",
             "verdict.thresholds = [\"wrong < 1\"]",
@@ -145,6 +162,7 @@ impl<'a> Check<'a> {
         }
         for (file, url) in [
             ("gateway.text", format!("{}/metrics", self.first.ops_url)),
+            ("relay.text", format!("http://{}/metrics", self.relay_metrics)),
             ("redis.text", format!("http://{}/metrics", self.exporter.address)),
         ] {
             self.keep(
@@ -153,6 +171,18 @@ impl<'a> Check<'a> {
             )?;
         }
         self.keep("gateway.list", &gateway_command(&["metrics", "--json"]).out)
+    }
+
+    /// Delivers the launch to a file.
+    fn start_relay(&mut self) -> Result<(), Failed> {
+        let mut command = Command::new(ours("relay"));
+        command.args([SALE, "--from-ops", &self.first.ops_url, "--stdout"]);
+        command.arg("--token-file").arg(self.first.ops_token_file());
+        command.args(["--metrics-listen", &self.relay_metrics.to_string()]);
+        let mut relay = Program::new("relay", command).log_to(&self.common.dir.join("relay.log"))?;
+        relay.start_at(self.relay_metrics)?;
+        self._relay = Some(relay);
+        Ok(())
     }
 
     /// So that there are connections in TLS to be shown.
@@ -179,6 +209,7 @@ impl<'a> Check<'a> {
         command.arg("--gateway").arg(ours("gateway")).arg("--gateway-list").arg(dir.join("gateway.list"));
         command.arg("--gateway-text").arg(dir.join("gateway.text"));
         command.arg("--loadtest-text").arg(dir.join("loadtest.text"));
+        command.arg("--relay-text").arg(dir.join("relay.text"));
         command.arg("--redis-text").arg(dir.join("redis.text"));
         command.args(["--start", &began.as_second().to_string()]);
         command.args(["--end", &(Timestamp::now().as_second() + 1).to_string()]);

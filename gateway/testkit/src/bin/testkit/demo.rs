@@ -70,6 +70,7 @@ pub(crate) fn run(options: &DemoOptions) -> Result<u8, Failed> {
         gateways: &[gateway.ops_address()],
         exporters: &[exporter.address],
         loadtests: &[loadtest],
+        relays: &[],
         alertmanagers: &[],
     };
     let prometheus = prometheus.start()?;

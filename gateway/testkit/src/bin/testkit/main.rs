@@ -1,5 +1,5 @@
-//! Runs `scripts/demo`, `scripts/cluster`, `scripts/check-api` and `scripts/check-dashboards` once all that they need is
-//! installed and built.
+//! Runs `scripts/demo`, `scripts/cluster`, `scripts/check-api`, `scripts/check-openapi` and
+//! `scripts/check-dashboards` once all that they need is installed and built.
 
 #![allow(clippy::unwrap_used, reason = "the scripts show where it was")]
 #![allow(missing_docs, reason = "a program exports nothing")]
@@ -9,6 +9,7 @@ mod cluster;
 mod dashboards;
 mod demo;
 mod launch;
+mod walk;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -29,6 +30,8 @@ enum Command {
     Demo(demo::DemoOptions),
     /// Holds the gateway against its own OpenAPI document
     Api(Common),
+    /// Runs a generated client against a gateway
+    Walk(walk::WalkOptions),
     /// Holds every panel and alert against a real launch
     Dashboards(Common),
     /// A fleet over several hosts, which are network namespaces
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
     let ended = match Cli::parse().command {
         Command::Demo(options) => demo::run(&options),
         Command::Api(common) => api::run(&common).map(|()| 0),
+        Command::Walk(options) => walk::run(&options).map(|()| 0),
         Command::Dashboards(common) => dashboards::run(&common).map(|()| 0),
         Command::Cluster(options) => cluster::run(&options),
     };

@@ -2,12 +2,12 @@
 
 use gateway::domain::decision::Decision;
 use gateway::domain::reservation::{Reservation, State};
-use gateway::reserve::changes::Requester;
+use gateway::reserve::changes::{Change, Payment, Requester, confirm};
 
 use super::{GRACE, HOLD, HOUR, TimedSale, refused};
 use crate::model::crash::Past;
 use crate::model::sale::Model;
-use crate::model::{START, World, simple};
+use crate::model::{START, World, paid, simple};
 
 /// How it comes up that a hold is over.
 #[derive(Debug, Clone, Copy)]
@@ -17,10 +17,18 @@ enum LateCall {
     Amend,
     Read,
     Replay,
+    /// A late payment of another version.
+    LatePayment,
 }
 
-const CALLS: [LateCall; 5] =
-    [LateCall::Confirm, LateCall::Cancel, LateCall::Amend, LateCall::Read, LateCall::Replay];
+const CALLS: [LateCall; 6] = [
+    LateCall::Confirm,
+    LateCall::Cancel,
+    LateCall::Amend,
+    LateCall::Read,
+    LateCall::Replay,
+    LateCall::LatePayment,
+];
 
 impl LateCall {
     /// The state that it is refused for, or shown in.
@@ -34,6 +42,13 @@ impl LateCall {
                 Decision::Replayed(r, _) => r.state,
                 other => panic!("{other:?}"),
             },
+            Self::LatePayment => {
+                let payment = Payment { accepts_late: true, ..paid(9) };
+                match confirm(&sale.instance.redis_connection, &sale.instance.sale, id, payment).await {
+                    Change::Changed(r) => r.state,
+                    other => panic!("{other:?}"),
+                }
+            }
         }
     }
 }
@@ -77,10 +92,33 @@ fn a_deadline_that_was_over_once_is_over_for_good() {
         sale.pass(1_000).await;
         let by = Requester::Buyer(&hold.id[..20]);
         assert_eq!(refused(&sale.move_to(&hold.id, by, None, Some("s2")).await), State::Held);
-        assert_eq!(refused(&sale.move_to(&hold.id, Requester::Service, Some("m2"), None).await), State::Held);
         sale.pass(-1_000).await;
         assert_eq!(refused(&sale.move_to(&hold.id, by, None, Some("s2")).await), State::Held);
         assert!(super::is_done(&sale.confirm(&hold.id).await));
+    });
+}
+
+#[test]
+fn what_is_confirmed_can_be_changed_until_an_instant_that_does_not_come_back() {
+    let world = World::start();
+    world.run(async {
+        let until = jiff::Timestamp::from_millisecond(START + 9_000).unwrap();
+        let mut sale = TimedSale::open(&world, |d| d.sale.configure_until = Some(until)).await;
+        let hold = sale.win("ada", "k0").await;
+        assert!(super::is_done(&sale.confirm(&hold.id).await));
+        let by = Requester::Buyer(&hold.id[..20]);
+        sale.pass(8_999).await;
+        assert!(super::is_done(&sale.move_to(&hold.id, by, Some("m2"), None).await));
+        let mut past = Past::new(&sale.ledger, 1);
+        past.note(&sale.ledger, &sale.id, Model::new(simple(&sale.id)).clocks(), true).await;
+        sale.pass(1).await;
+        assert_eq!(refused(&sale.move_to(&hold.id, by, None, Some("s2")).await), State::Confirmed);
+        // Neither a step of TIME nor a loss of what Redis noted brings it back.
+        sale.pass(-HOUR).await;
+        assert_eq!(refused(&sale.move_to(&hold.id, by, None, Some("s2")).await), State::Confirmed);
+        past.crash(&sale.ledger, std::slice::from_ref(&sale.instance), 0).await;
+        assert_eq!(refused(&sale.move_to(&hold.id, by, None, Some("s2")).await), State::Confirmed);
+        assert!(super::is_done(&sale.move_to(&hold.id, Requester::Service, None, Some("s2")).await));
     });
 }
 

@@ -2,7 +2,7 @@
 
 use gateway::domain::decision::Header;
 use gateway::domain::reservation::{Reservation, State};
-use gateway::reserve::changes::{Amendment, Change};
+use gateway::reserve::changes::{Amendment, Change, Payment};
 
 use super::{Model, sorted};
 use crate::model::plan::Role;
@@ -25,20 +25,42 @@ impl Model {
         self.claims[which].is.version
     }
 
-    /// A confirm, of the version as it is or beside it.
-    pub fn confirm(&mut self, which: usize, payment: &str, version_off: i64) -> Change {
+    /// A confirm.
+    pub fn confirm(&mut self, which: usize, payment: Payment<'_>) -> Change {
+        let Payment { reference, version, accepts_late } = payment;
         let r = &self.claims[which].is;
-        let shown = self.shown(r);
+        let (shown, is_due) = (self.shown(r), self.is_over(r));
+        let has_ended = matches!(shown.state, State::Cancelled | State::Expired);
+        let payment = Some(reference.to_owned());
         match shown.state {
-            State::Confirmed if r.payment.as_deref() == Some(payment) => Change::Done(shown, self.header()),
+            State::Confirmed if r.payment == payment => Change::Done(shown, self.header()),
             State::Confirmed => Change::PaymentConflict(shown),
-            State::Cancelled | State::Expired => self.not_held(which, shown),
-            State::Held if version_off != 0 => Change::Changed(shown),
-            State::Held => {
-                let payment = Some(payment.to_owned());
+            _ if has_ended && !(accepts_late && r.payment.is_none()) => self.not_held(which, shown),
+            _ if version != r.version => {
+                if is_due {
+                    self.late();
+                }
+                Change::Changed(shown)
+            }
+            _ if has_ended && !self.can_be_taken_again(which, is_due) => {
+                let is = Reservation { payment, ..*shown };
+                self.replace(which, is.clone());
+                Change::NotHeld(Box::new(is))
+            }
+            _ => {
+                self.ever_taken.extend(shown.items());
                 self.replace(which, Reservation { state: State::Confirmed, payment, ..*shown })
             }
         }
+    }
+
+    /// Whether its buyer has room for it, and all of it is there: before the sweep it is.
+    fn can_be_taken_again(&self, which: usize, is_due: bool) -> bool {
+        let claim = &self.claims[which];
+        let others = self.claims.iter().filter(|c| c.sub == claim.sub && c.is.id != claim.is.id);
+        let others = others.filter(|c| c.is.state.takes_stock() && !self.is_over(&c.is)).count();
+        let is_there = is_due || !claim.is.items().iter().any(|item| self.is_gone(item));
+        others < self.definition.sale.per_buyer as usize && is_there
     }
 
     /// A cancel.
@@ -56,7 +78,7 @@ impl Model {
 
     /// Refused; what is so for being late stays so.
     fn not_held(&mut self, which: usize, shown: Box<Reservation>) -> Change {
-        if self.is_over(&self.claims[which].is) || shown.state == State::Held {
+        if self.is_over(&self.claims[which].is) {
             self.late();
         }
         Change::NotHeld(shown)
@@ -95,11 +117,19 @@ impl Model {
         if !unknown.is_empty() {
             return Change::UnknownItem(unknown);
         }
-        let in_time = now.state == State::Held && self.sale_clock() < now.deadline;
-        let store_only = (&next.model, &next.packages) == (&now.model, &now.packages);
-        let may_late = matches!(role, Role::Service) && store_only;
-        if !(in_time || may_late) {
-            return self.not_held(which, now);
+        let is_in_time = match now.state {
+            State::Held => self.sale_clock() < now.deadline,
+            _ => {
+                let until = self.definition.sale.configure_until;
+                until.is_some_and(|until| self.now() < until.as_millisecond())
+            }
+        };
+        if !(is_in_time || matches!(role, Role::Service)) {
+            self.late();
+            return Change::NotHeld(now);
+        }
+        if wanted.version.is_some_and(|version| version != now.version) {
+            return Change::Changed(now);
         }
         if next == now {
             return Change::Done(now, self.header());

@@ -62,7 +62,7 @@ impl Model {
         if !locked.is_empty() && !self.claims.is_empty() {
             return ApplyOutcome::Locked(locked);
         }
-        if self.is_closed() && before.sale.closes_at != after.sale.closes_at {
+        if self.closed && before.sale.closes_at != after.sale.closes_at {
             return ApplyOutcome::Locked(vec!["closes_at".into()]);
         }
         let (old, new) = (stocks(before), stocks(after));

@@ -1,5 +1,6 @@
 //! Tests of the checks of sales, of the gateways that serve them, and of the rate limits.
 
+use reqwest::Method;
 use serde_json::json;
 use testkit::cli::run;
 use testkit::definition::{apply, open, small, white, with};
@@ -34,6 +35,25 @@ async fn controls_leftovers_drift_and_missing_sales_are_reported() {
     // A reservation is what it is for, once it is open; before that it is left from something else.
     assert_eq!(gateway.reserve("alice", "k", &white()).await.status, 201);
     doctor.examine(&[]).has("sale small", "reservations", "ok", "1 held");
+    // A reader of the journal that runs, is stuck, and vanishes.
+    let lease = |ttl_ms: u64, parked: u64| {
+        let state = json!({"lag_ms": 40, "parked": parked});
+        let body = json!({"reader": "orders", "holder": "a:1", "ttl_ms": ttl_ms, "state": state});
+        let (gateway, path) = (&gateway, "/admin/v1/sales/small/journal/lease");
+        async move { assert_eq!(gateway.ops(Method::POST, path, &body).await.status, 200) }
+    };
+    lease(60_000, 2).await;
+    let findings = doctor.examine(&[]);
+    assert_eq!(findings.verdicts("sale small", "readers"), ["ok", "warn"]);
+    findings.has("sale small", "readers", "warn", "orders: 2 reservations are parked");
+    lease(1_000, 0).await;
+    eventually("its lease has expired", || async {
+        let findings = doctor.examine(&[]);
+        let is_expired = findings.verdicts("sale small", "readers") == ["warn"];
+        is_expired.then(|| findings.has("sale small", "readers", "warn", "expired"))
+    })
+    .await;
+    redis.run::<i64>("DEL lg:{small}:readers");
     redis.run::<i64>("HSET lg:{small}:state opens 4000000000000");
     doctor.examine(&[]).has("sale small", "reservations", "warn", "before it opens");
     redis.run::<i64>("HSET lg:{small}:state opens 1767225600000");

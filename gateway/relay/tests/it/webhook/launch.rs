@@ -1,0 +1,182 @@
+//! The real program with a real gateway and Redis: killed in mid load, and after a fork.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use relay::webhook::outbox::Outbox;
+use serde_json::Value;
+use testkit::tls::Certificate;
+use testkit::{PATIENCE, Signal, eventually};
+use tokio::time::timeout;
+
+use super::receiver::{Arrival, Reaction, Receiver, SECRET};
+use crate::fork::{lose, save_files};
+use crate::ledger::journal;
+use crate::stage::{Relay, Stage, load};
+
+/// A relay of this stage that sends to this receiver.
+fn relay(stage: &Stage, receiver: &Receiver, more: &[&str]) -> (Relay, PathBuf) {
+    let secret = stage.file("webhook-secret", SECRET);
+    let (secret, state_dir) = (secret.display().to_string(), secret.with_file_name("outbox"));
+    let state = state_dir.display().to_string();
+    let options = ["--webhook", &receiver.url, "--webhook-secret-file", &secret, "--state-dir", &state];
+    (stage.relay(&[&options, more].concat()).start(), state_dir)
+}
+
+/// What a receiver has that removes duplicates and obeys `rescinded`: the lines of each reservation, in order.
+fn kept(arrivals: &[Arrival]) -> BTreeMap<String, Vec<Value>> {
+    let mut kept: BTreeMap<String, Vec<(String, Value)>> = BTreeMap::new();
+    for arrival in arrivals.iter().filter(|arrival| arrival.before == 0) {
+        let of_reservation = kept.entry(arrival.reservation().to_owned()).or_default();
+        match arrival.body["rescinds"].as_str() {
+            None => of_reservation.push((arrival.id.clone(), arrival.body["data"].clone())),
+            Some(id) => {
+                let newest = of_reservation.pop().map(|(id, _)| id);
+                assert_eq!(newest.as_deref(), Some(id), "newest first");
+            }
+        }
+    }
+    let lines = |(reservation, lines): (String, Vec<(String, Value)>)| {
+        (reservation, lines.into_iter().map(|(_, line)| line).collect::<Vec<_>>())
+    };
+    kept.into_iter().map(lines).filter(|(_, lines)| !lines.is_empty()).collect()
+}
+
+/// Waits until the receiver has the ledger: the lines of each reservation, in order.
+async fn has_the_ledger(stage: &Stage, receiver: &Receiver, relay: &Relay, state_dir: &Path) {
+    let outbox = || Outbox::open_beside(state_dir).ok();
+    let read = eventually("everything is read", || async {
+        let lines = journal(&stage.gateway).await;
+        (outbox()?.cursor().ok()?.as_deref() == lines.last()?["cursor"].as_str()).then_some(lines)
+    });
+    let quote = || format!("{:?}\n{}", outbox().map(|outbox| outbox.parked()), relay.log());
+    let lines = timeout(PATIENCE / 2, read).await.unwrap_or_else(|_| panic!("{}", quote()));
+    let delivered =
+        eventually("everything is delivered", || async { outbox()?.is_empty().ok()?.then_some(()) });
+    timeout(PATIENCE / 2, delivered).await.unwrap_or_else(|_| panic!("{}", quote()));
+    let mut expected: BTreeMap<String, Vec<Value>> = BTreeMap::new();
+    for line in &lines {
+        let reservation = line["reservation"].as_str().unwrap_or_default().to_owned();
+        expected.entry(reservation).or_default().push(line.clone());
+    }
+    let kept = kept(&receiver.arrivals());
+    assert_eq!(kept.len(), expected.len());
+    for (reservation, lines) in &expected {
+        assert_eq!(kept.get(reservation), Some(lines), "{reservation}");
+    }
+}
+
+#[tokio::test]
+async fn a_relay_that_is_killed_in_mid_load_loses_no_webhook_and_reorders_none() {
+    let stage = Stage::set().await;
+    let receiver = Receiver::start().await;
+    receiver.react(|arrival| match (arrival.before, arrival.sequence() % 7) {
+        (0, 0) => Reaction::Drop,
+        (0, 1) => Reaction::Answer(500),
+        _ => Reaction::Answer(200),
+    });
+    let (mut relay, state_dir) = relay(&stage, &receiver, &[]);
+    let mut buyers = 0;
+    {
+        let kills = async {
+            for _ in 0..8 {
+                // A little more each time: the kill hits another moment.
+                let arrived = receiver.arrivals().len() + 1 + fastrand::usize(..20);
+                eventually("more arrives", || async { (receiver.arrivals().len() >= arrived).then_some(()) })
+                    .await;
+                relay.program.kill();
+                relay.program.spawn().unwrap();
+            }
+        };
+        tokio::pin!(kills);
+        loop {
+            tokio::select! {
+                () = load(&stage.gateway, buyers..buyers + 40) => buyers += 40,
+                () = &mut kills => break,
+            }
+        }
+    }
+    load(&stage.gateway, buyers..buyers + 40).await;
+    has_the_ledger(&stage, &receiver, &relay, &state_dir).await;
+}
+
+#[tokio::test]
+async fn a_receiver_ends_with_the_ledger_also_after_a_fork() {
+    let mut stage = Stage::set().await;
+    let receiver = Receiver::start().await;
+    load(&stage.gateway, 0..12).await;
+    save_files(&mut stage.redis);
+    stage.gateway.ready().await;
+    load(&stage.gateway, 12..20).await;
+    let (relay, state_dir) = relay(&stage, &receiver, &[]);
+    has_the_ledger(&stage, &receiver, &relay, &state_dir).await;
+    lose(&mut stage).await;
+    load(&stage.gateway, 30..34).await;
+    has_the_ledger(&stage, &receiver, &relay, &state_dir).await;
+    relay.logs("are rescinded").await;
+    let arrivals = receiver.arrivals();
+    let is_rescinded = |arrival: &&Arrival| arrival.body["type"] == "reservation.rescinded";
+    let rescinded = arrivals.iter().filter(is_rescinded).count();
+    assert!((8..40).contains(&rescinded), "only what was lost: {rescinded} of {}", arrivals.len());
+}
+
+#[tokio::test]
+async fn a_relay_that_is_caught_up_has_delivered_everything_and_ends() {
+    let stage = Stage::set().await;
+    let receiver = Receiver::start().await;
+    receiver.react(|arrival| Reaction::Answer(if arrival.before == 0 { 503 } else { 200 }));
+    load(&stage.gateway, 0..4).await;
+    let (mut relay, state_dir) =
+        relay(&stage, &receiver, &["--until-caught-up", "--state", "held,confirmed"]);
+    let log = relay.ends(0).await;
+    assert!(log.contains("parked: it is sent again"), "{log}");
+    let outbox = Outbox::open_beside(&state_dir).unwrap();
+    let lines = journal(&stage.gateway).await;
+    assert_eq!(outbox.cursor().unwrap().as_deref(), lines.last().unwrap()["cursor"].as_str());
+    let is_wanted = |line: &&Value| line["state"] == "held" || line["state"] == "confirmed";
+    assert_eq!(
+        receiver.order().values().map(Vec::len).sum::<usize>(),
+        lines.iter().filter(is_wanted).count()
+    );
+}
+
+#[tokio::test]
+async fn a_relay_that_is_asked_to_end_waits_for_the_answers_to_what_it_has_sent() {
+    let stage = Stage::set().await;
+    let receiver = Receiver::start().await;
+    receiver.react(|_| Reaction::Hold);
+    load(&stage.gateway, 0..4).await;
+    let (mut relay, state_dir) = relay(&stage, &receiver, &[]);
+    eventually("webhooks are in flight", || async { (receiver.open_max() > 3).then_some(()) }).await;
+    relay.program.signal(Signal::TERM);
+    relay.logs("a signal was received").await;
+    receiver.open_gate();
+    relay.ends(0).await;
+    let delivered = receiver.arrivals();
+    assert!(delivered.iter().all(|arrival| arrival.before == 0), "{delivered:?}");
+    let next = Outbox::open(&state_dir, "small", "webhook").unwrap();
+    let waiting = next.fresh(0.0, &[], 100).unwrap();
+    assert!(waiting.iter().all(|due| delivered.iter().all(|arrival| arrival.id != due.id)), "{waiting:?}");
+}
+
+#[tokio::test]
+async fn a_receiver_in_tls_is_trusted_by_its_authority_only() {
+    let stage = Stage::set().await;
+    let (certificate, _) = Certificate::new();
+    let receiver = Receiver::start_tls(&certificate).await;
+    load(&stage.gateway, 0..2).await;
+    let (mut stranger, state_dir) = relay(&stage, &receiver, &[]);
+    let error = eventually("it is parked", || async {
+        let parked = Outbox::open_beside(&state_dir).ok()?.parked().ok()?;
+        Some(parked.first()?.error.clone())
+    });
+    let error = error.await;
+    assert!(error.contains("certificate"), "{error}");
+    stranger.program.signal(Signal::TERM);
+    stranger.ends(0).await;
+    assert!(receiver.arrivals().is_empty());
+    let authority = certificate.cert().display().to_string();
+    let (mut trusting, _) = relay(&stage, &receiver, &["--ca-file", &authority, "--until-caught-up"]);
+    trusting.ends(0).await;
+    assert!(!receiver.arrivals().is_empty());
+}
