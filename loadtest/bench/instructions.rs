@@ -20,7 +20,7 @@ use testkit::{Failed, print_line};
 
 use crate::Options;
 use crate::cases::{Buyers, Case, ledger, requests};
-use crate::generator::{Generator, Outcome, Requests};
+use crate::generator::Generator;
 use crate::servers::gateway;
 
 /// More than the committed figure by this share is a failure.
@@ -63,7 +63,8 @@ pub(crate) fn run(options: &Options, committed: &Path) -> Result<(), Failed> {
         }
         counted.insert(name, instructions);
     }
-    let searches = searches::count(&folder, &gateway, &redis, counted["status"], CASES.len() + 1)?;
+    drop(gateway);
+    let searches = searches::measure(&folder, &redis)?;
     if options.accept {
         return write(committed, &counted);
     }
@@ -90,26 +91,15 @@ fn count(
     buyers: &Buyers,
     dump: usize,
 ) -> Result<(u64, Profile), Failed> {
-    let (outcome, profile) = load(folder, gateway, &requests(case, buyers, 10), (WARM_UP, COUNT), dump)?;
-    case.check(&outcome)?;
-    Ok((outcome.requests, profile))
-}
-
-/// Loads the gateway with so many requests, after others that do not count.
-fn load(
-    folder: &RunFolder,
-    gateway: &Gateway,
-    requests: &Requests,
-    (warm_up, count): (usize, usize),
-    dump: usize,
-) -> Result<(Outcome, Profile), Failed> {
+    let taps = requests(case, buyers, 10);
     let mut generator = Generator::connect(gateway.address(), CONNECTIONS)?;
-    generator.run(requests, 0, warm_up, None)?;
+    generator.run(&taps, 0, WARM_UP, None)?;
     control(gateway, &["-i", "on"])?;
-    let outcome = generator.run(requests, warm_up, count, None)?;
+    let outcome = generator.run(&taps, WARM_UP, COUNT, None)?;
     control(gateway, &["-i", "off"])?;
     control(gateway, &["--dump=bench"])?;
-    Ok((outcome, worker(folder, dump)?))
+    case.check(&outcome)?;
+    Ok((outcome.requests, worker(folder, dump)?))
 }
 
 /// The profile of the worker: of the thread that did most. A dump is a file a thread.

@@ -210,7 +210,8 @@ impl<'a> Walk<'a> {
         let first = node * stores_of(level);
         if self.set.has_any(first..first + stores_of(level)) {
             self.measured += 1;
-            if bounds.farthest(self.from) >= self.begin.0 {
+            let last = index(first + stores_of(level) - 1);
+            if (bounds.farthest(self.from), last) >= self.begin {
                 let (at, height) = ((bounds.nearest(self.from), index(first)), level + 1);
                 self.ahead.push(Reverse((at, u8::try_from(height).unwrap_or(u8::MAX))));
             }

@@ -13,6 +13,9 @@ use crate::domain::text::search_key;
 const WORK_MAX: usize = 900;
 /// What a page may do at least past its beginning.
 const WORK_LEAST: usize = 300;
+/// What a page may measure before its beginning. Farther out, hundreds of stores from the point at least, the
+/// list ends.
+const BEHIND_MAX: usize = 1_800;
 /// The work of comparing a store's text.
 const COMPARED: usize = 5;
 /// The work of putting a measured store on the page.
@@ -78,7 +81,8 @@ impl StoreQuery {
 }
 
 impl StoreIndex {
-    /// Answers a query, from a cursor on. A page that is cut short has a cursor, and may be empty.
+    /// Answers a query, from a cursor on. A page that is cut short has a cursor, and may be empty. Near a point, pages
+    /// end after some hundred stores at the earliest.
     pub fn search(&self, query: &StoreQuery, levels: &StoreLevels, cursor: Option<Cursor>) -> FoundStores {
         let order = if query.near.is_some() { Order::Placed } else { Order::Listed };
         let Some(sets) = self.sets(query) else { return FoundStores::default() };
@@ -140,17 +144,20 @@ impl StoreIndex {
         let mut stores = Vec::with_capacity(query.limit);
         let mut walk = Walk::new(&self.grid, set, from, begin);
         // What is before the beginning is measured again for each page; each goes on all the same.
-        let (mut work, mut work_max) = (0, WORK_MAX);
+        let (mut work, mut behind) = (0, 0);
         while let Some((square, place)) = walk.peek() {
             let next = Some(Cursor::From(square, place));
-            if work > work_max {
+            if work > WORK_MAX.saturating_sub(behind).max(WORK_LEAST) {
                 return FoundStores { stores, next };
+            }
+            if behind > BEHIND_MAX {
+                return FoundStores { stores, next: None };
             }
             let (has_advanced, measured) = (walk.has_advanced(), walk.measured);
             let store = walk.advance();
             match walk.measured - measured {
                 more if has_advanced => work += more,
-                more => work_max = work_max.saturating_sub(more).max(WORK_LEAST),
+                more => behind += more,
             }
             let Some((_, store)) = store else { continue };
             work += query.comparison();

@@ -201,7 +201,7 @@ fn a_search_that_finds_little_ends_soon() {
 }
 
 #[test]
-fn pages_near_a_point_go_through_all_stores() {
+fn pages_near_a_point_go_through_hundreds_of_stores_at_least() {
     let stores = country();
     let index = StoreIndex::new(&stores);
     let free = levels(&index, 100_000);
@@ -209,20 +209,17 @@ fn pages_near_a_point_go_through_all_stores() {
         let mut query = StoreQuery::new(500);
         query.near = Some(spot(at));
         let (found, pages) = walk(&index, &query, &free);
-        assert_eq!(found.len(), 50_000);
-        // Far out a page begins with many blocks that it has to measure again.
-        assert!(pages < 2_500, "{pages} pages from {at:?}");
+        assert!(found.len() >= 400, "{} stores from {at:?}", found.len());
+        assert!(pages < found.len() / 20, "{pages} pages from {at:?}");
+        let distances = found.iter().map(|(_, metres)| metres.unwrap());
+        assert!(distances.is_sorted());
     }
-    // All at one place.
-    let same: Vec<Store> = stores
-        .into_iter()
-        .map(|store| Store { lat: Degrees::new(1.0, 90), lng: Degrees::new(2.0, 90), ..store })
-        .collect();
+    // All at one place: there is nothing before a page that would have to be measured again.
+    let (lat, lng) = (Degrees::new(1.0, 90), Degrees::new(2.0, 180));
+    let same: Vec<Store> = stores.into_iter().map(|store| Store { lat, lng, ..store }).collect();
     let index = StoreIndex::new(&same);
     let mut query = StoreQuery::new(500);
     query.near = Some(spot((1.0, 2.0)));
-    let (found, pages) = walk(&index, &query, &levels(&index, 100_000));
-    assert!(found.iter().all(|(_, metres)| *metres == Some(0)));
-    assert_eq!(found.len(), 50_000);
-    assert!(pages < 2_500, "{pages} pages");
+    let (found, _) = walk(&index, &query, &levels(&index, 100_000));
+    assert!(found.len() >= 2_000 && found.iter().all(|(_, metres)| *metres == Some(0)), "{}", found.len());
 }
