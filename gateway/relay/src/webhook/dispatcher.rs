@@ -199,7 +199,7 @@ impl Dispatcher {
         let is_change =
             |(webhook, outcome): &&(Due, Outcome)| *outcome == Outcome::Delivered && !webhook.takes_back;
         let delivered = outcomes.iter().filter(is_change).count() as u64;
-        let gone_url = (run.is_gone && !was_gone).then(|| self.sender.shown_url());
+        let gone_url = (run.is_gone && !was_gone).then(|| self.sender.identity());
         let outcomes = Arc::new(outcomes);
         self.persist(move |outbox| {
             if let Some(url) = &gone_url {
@@ -281,7 +281,7 @@ impl Dispatcher {
     /// What changes without this program: the secret file, and what `relay retry` writes.
     async fn look_around(&mut self, run: &mut Run) -> Result<(), SinkError> {
         self.secrets.reload();
-        let url = self.sender.shown_url();
+        let url = self.sender.identity();
         let now = self.clock.now();
         run.circuit.bound(now);
         let latest = now + millis(DELAY_MAX);
