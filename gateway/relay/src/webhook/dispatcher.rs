@@ -14,7 +14,7 @@ use crate::sink::SinkError;
 use crate::status::{Cause, Status};
 use crate::webhook::circuit::Circuit;
 use crate::webhook::clock::{Clock, millis};
-use crate::webhook::outbox::{Due, Outbox, OutboxError, Outcome, SharedOutbox};
+use crate::webhook::outbox::{Counts, Due, Outbox, OutboxError, Outcome, SharedOutbox};
 use crate::webhook::schedule::{DELAY_MAX, next_attempt};
 use crate::webhook::sender::{Answer, Sender};
 use crate::webhook::signature::SecretFile;
@@ -154,10 +154,7 @@ impl Dispatcher {
                 (webhook, answer)
             });
         }
-        self.status.parked.store(counts.parked, Relaxed);
-        self.status.dead.store(counts.dead, Relaxed);
-        let oldest = counts.oldest.and_then(|at| at.parse::<Timestamp>().ok());
-        self.status.set_undelivered(counts.waiting, oldest);
+        self.report(&counts);
         let wakes_at = match run.circuit.probes_at() {
             Some(probe) if probe > now => Some(probe),
             _ => next_due,
@@ -174,6 +171,16 @@ impl Dispatcher {
             };
         });
         Ok(wakes_at)
+    }
+
+    /// What waits here is a trouble of the relay that delivers: without the lease another one does.
+    fn report(&self, counts: &Counts) {
+        let none = Counts::default();
+        let counts = if self.status.has_lease.load(Relaxed) { counts } else { &none };
+        self.status.parked.store(counts.parked, Relaxed);
+        self.status.dead.store(counts.dead, Relaxed);
+        let oldest = counts.oldest.as_ref().and_then(|at| at.parse::<Timestamp>().ok());
+        self.status.set_undelivered(counts.waiting, oldest);
     }
 
     /// Takes all answers that have come, and writes them down at once.

@@ -68,6 +68,16 @@ async fn nothing_is_sent_without_the_lease() {
     stage.status.has_lease.store(false, SeqCst);
     stage.deliver(["a"]).await;
     assert_eq!((stage.rest().await.waiting, stage.receiver.arrivals().len()), (1, 0));
+    assert_eq!((stage.status.lag_changes(), stage.status.lag_ms()), (0, 0), "another relay delivers it");
+    stage.receiver.react(|_| Reaction::Answer(500));
+    stage.status.has_lease.store(true, SeqCst);
+    stage.until("it is parked", |rest| rest.wakes_at.is_some() && rest.in_flight == 0).await;
+    assert_eq!((stage.status.parked.load(SeqCst), stage.status.lag_changes()), (1, 1));
+    stage.status.has_lease.store(false, SeqCst);
+    stage.rest().await;
+    assert_eq!((stage.status.parked.load(SeqCst), stage.status.lag_changes()), (0, 0));
+    stage.receiver.react(|_| Reaction::Answer(200));
+    stage.clock.advance(std::time::Duration::from_secs(60));
     stage.status.has_lease.store(true, SeqCst);
     stage.webhooks().settle().await.unwrap();
 }
