@@ -219,15 +219,20 @@ impl Dispatcher {
         Ok(())
     }
 
-    /// Does something with the outbox until it works: a full disk may have room again.
+    /// Does something with the outbox until it works, or the end is asked for: a full disk may have room again.
     async fn persist<T: Send + 'static>(
         &self,
         work: impl Fn(&mut Outbox) -> Result<T, OutboxError> + Clone + Send + 'static,
     ) -> Result<T, SinkError> {
+        let mut logged = String::new();
         loop {
             match self.outbox.with(work.clone()).await {
-                Err(SinkError::Transient(error)) => {
-                    tracing::error!("{error}; trying again");
+                // What was not written down is sent again by the next process.
+                Err(SinkError::Transient(error)) if !self.signals.end.load(Relaxed) => {
+                    if error != logged {
+                        tracing::error!("{error}; trying again");
+                        logged = error;
+                    }
                     tokio::time::sleep(LOOK).await;
                 }
                 done => return done,

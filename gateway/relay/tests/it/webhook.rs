@@ -118,3 +118,12 @@ async fn the_folder_refuses_a_second_relay_and_an_outdated_fence() {
     stage.webhooks().deliver(&page, 8).await.unwrap();
     assert_eq!(stage.webhooks().deliver(&page, 7).await, Err(SinkError::Superseded));
 }
+
+#[tokio::test]
+async fn an_outbox_that_cannot_be_written_does_not_keep_the_program_from_its_end() {
+    let mut stage = Stage::set().await;
+    stage.rest().await;
+    let beside = rusqlite::Connection::open(stage.state_dir().join("outbox.sqlite")).unwrap();
+    beside.execute_batch("ALTER TABLE queues RENAME TO away").unwrap();
+    tokio::time::timeout(testkit::PATIENCE, stage.webhooks().close()).await.unwrap();
+}
