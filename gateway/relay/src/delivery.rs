@@ -61,6 +61,7 @@ impl<S: Sink> Delivery<S> {
             let end = self.deliver(&lease).await;
             match end {
                 End::LeaseLost(why) => {
+                    self.status.count_failure(Cause::LeaseLost);
                     tracing::warn!("the lease is lost: {why}; waiting for it");
                     self.status.set_unread(0, None);
                 }
