@@ -276,6 +276,7 @@ impl<S: Sink> Delivery<S> {
             let stop = self.stop.clone();
             let settled = tokio::select! {
                 () = stop.asked() => return Ok(()),
+                () = lease.lost() => { fence(lease)?; continue }
                 settled = self.sink.settle() => settled,
             };
             match settled {
