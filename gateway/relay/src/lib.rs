@@ -127,6 +127,7 @@ impl Work {
             troubles: Troubles::default(),
             sink_backoff: Backoff::default(),
             is_known: false,
+            cut_at: None,
         };
         let ended = delivery.run().await;
         delivery.sink.close().await;

@@ -211,7 +211,9 @@ fn limits_hold() {
     // A page of which the filters held everything back needs no room.
     outbox.store(&Page { changes: Vec::new(), cursor: "9999-0/1~".into() }, 1).unwrap();
     assert_eq!(outbox.cursor().unwrap().as_deref(), Some("9999-0/1~"));
+    assert!(outbox.keeps_all_after(0, 0).unwrap(), "nothing was dropped yet");
     deliver(&mut outbox, 2000);
+    assert_eq!([1, 1990, 1991].map(|n| outbox.keeps_all_after(n, 1).unwrap()), [false, false, true]);
     let kept = |outbox: &Outbox| -> i64 {
         outbox
             .connection
