@@ -17,6 +17,8 @@ pub struct Change {
     pub sequence: u64,
     /// Its place among the reservations that the change affects, from 1.
     pub place: u64,
+    /// Whether the same change of the ledger affects more reservations, which come next.
+    pub is_cut: bool,
     /// `define`, `restock`, `reserve`, `amend`, `confirm`, `cancel`, `expire`, an operator action, …
     pub kind: String,
     /// When it happened, RFC 3339.
@@ -42,6 +44,7 @@ struct Head {
     cursor: String,
     id: String,
     change: u64,
+    changes: Option<u64>,
     kind: String,
     at: String,
     reservation: Option<String>,
@@ -55,14 +58,15 @@ impl Change {
     /// What is wrong with the line.
     pub fn parse(line: &str) -> Result<Self, String> {
         let line: Value = serde_json::from_str(line).map_err(|error| format!("no JSON: {error}"))?;
-        let Head { cursor, id, change, kind, at, reservation } =
+        let Head { cursor, id, change, changes, kind, at, reservation } =
             Head::deserialize(&line).map_err(|error| error.to_string())?;
         let sequence = id.strip_suffix("-0").and_then(|id| id.parse().ok());
         let sequence = sequence.ok_or_else(|| format!("{id:?} is not an id such as 4711-0"))?;
         if position(&cursor) != Some((sequence, change)) {
             return Err(format!("the cursor {cursor:?} is not that of {id}, change {change}"));
         }
-        Ok(Self { cursor, sequence, place: change, kind, at, reservation, line })
+        let is_cut = changes.is_some_and(|changes| change < changes);
+        Ok(Self { cursor, sequence, place: change, is_cut, kind, at, reservation, line })
     }
 
     /// Its place in the order of all changes.

@@ -42,6 +42,8 @@ pub(crate) struct Delivery<S> {
     pub(crate) sink_backoff: Backoff,
     /// Whether the gateway has known the sale, now or earlier: then it may come back.
     pub(crate) is_known: bool,
+    /// The last line that was read, if its entry has more.
+    pub(crate) cut_at: Option<String>,
 }
 
 /// Why a turn with the lease ended.
@@ -61,6 +63,7 @@ impl<S: Sink> Delivery<S> {
             let end = self.deliver(&lease).await;
             match end {
                 End::LeaseLost(why) => {
+                    self.status.count_failure(Cause::LeaseLost);
                     tracing::warn!("the lease is lost: {why}; waiting for it");
                     self.status.set_unread(0, None);
                 }
@@ -177,10 +180,11 @@ impl<S: Sink> Delivery<S> {
         }
     }
 
-    /// How many sequences are after a cursor.
+    /// How many sequences are after a cursor, or are not read to their end.
     fn unread(&self, newest: Option<u64>, cursor: &str) -> u64 {
         let read = position(cursor).map_or(0, |(sequence, _)| sequence);
-        newest.map_or(0, |newest| newest.saturating_sub(read))
+        let rest = u64::from(self.cut_at.as_deref() == Some(cursor));
+        newest.map_or(0, |newest| newest.saturating_sub(read)) + rest
     }
 
     /// Delivers a page; returns the cursor to go on from.
@@ -191,6 +195,7 @@ impl<S: Sink> Delivery<S> {
         self.status.set_unread(unread(first.sequence - 1), time(first));
         let (after, newest) = (unread(last.sequence), time(last));
         let cursor = last.cursor.clone();
+        self.cut_at = last.is_cut.then(|| cursor.clone());
         let changes = changes.into_iter().filter(|change| self.filter.lets_pass(change)).collect();
         let page = Page { changes, cursor };
         // What the sink has stored when a call breaks off is known only afterwards: then the page is read again.
@@ -212,18 +217,23 @@ impl<S: Sink> Delivery<S> {
     /// After a fork: lets the sink take back what the ledger lost; returns the cursor to go on from.
     async fn rescind(&mut self, common: String, lease: &Lease) -> Result<String, End> {
         self.status.count_failure(Cause::Forked);
-        if self.sink_position(lease).await?.is_none() {
+        let Some(delivered) = self.sink_position(lease).await? else {
             return Err(End::Failed(Failure::No(format!(
                 "the cursor of --from is not in the ledger's history, which has lost what came before it: the last common \
                  cursor is {common}. Take back in your system what came after it, then start with --from {common}"
             ))));
-        }
-        let common = self.last_common(common, lease).await?;
+        };
+        let common = self.last_common(common, &delivered, lease).await?;
         tracing::warn!(
             "the ledger lost changes that were delivered: those after {common} are rescinded, then its new history follows"
         );
         loop {
-            match self.sink.rescind(&common, fence(lease)?).await {
+            let stop = self.stop.clone();
+            let rescinded = tokio::select! {
+                () = stop.asked() => return Err(End::Done),
+                rescinded = self.sink.rescind(&common, fence(lease)?) => rescinded,
+            };
+            match rescinded {
                 Ok(()) => return self.position(lease).await,
                 Err(error) => {
                     self.after_sink_error(error, lease).await?;
@@ -234,20 +244,28 @@ impl<S: Sink> Delivery<S> {
         }
     }
 
-    /// The gateway's last common cursor may be a little before the fork: what the sink has, and the new history too, is
-    /// not taken back.
-    async fn last_common(&mut self, mut common: String, lease: &Lease) -> Result<String, End> {
+    /// The gateway's last common cursor may be a good way before the fork. A change that the sink has is in both
+    /// histories, with all before it: the last such one up to where the sink is. One that it does not have proves
+    /// nothing: filters held it back, or it is too old to be remembered.
+    async fn last_common(
+        &mut self,
+        mut common: String,
+        delivered: &str,
+        lease: &Lease,
+    ) -> Result<String, End> {
         let mut backoff = Backoff::default();
-        loop {
+        let mut from = common.clone();
+        while position(&from) < position(delivered) {
             fence(lease)?;
             if self.stop.is_asked() {
                 return Err(End::Done);
             }
-            let changes = match self.feed.read(&common, Duration::ZERO).await {
-                Ok(read) => read.changes,
+            let Read { changes, sequence } = match self.feed.read(&from, Duration::ZERO).await {
+                Ok(read) => read,
                 // The ledger lost more meanwhile.
                 Err(FeedError::Forked { common: earlier }) => {
-                    common = earlier;
+                    common.clone_from(&earlier);
+                    from = earlier;
                     continue;
                 }
                 Err(error) => {
@@ -255,18 +273,28 @@ impl<S: Sink> Delivery<S> {
                     continue;
                 }
             };
-            match self.sink.last_known(&changes).await {
-                Ok(Some(index)) => {
-                    let is_whole = index + 1 == changes.len();
-                    common.clone_from(&changes[index].cursor);
-                    if !is_whole {
-                        return Ok(common);
-                    }
+            backoff.reset();
+            self.feed_works();
+            let Some(last) = changes.last() else {
+                if self.unread(sequence, &from) == 0 {
+                    return Ok(common);
                 }
-                Ok(None) => return Ok(common),
+                // Replicas lack it yet.
+                self.pause(LOOK_SOON).await;
+                continue;
+            };
+            match self.sink.last_known(&changes).await {
+                Ok(known) => {
+                    if let Some(known) = known {
+                        common.clone_from(&changes[known].cursor);
+                    }
+                    self.cut_at = last.is_cut.then(|| last.cursor.clone());
+                    from.clone_from(&last.cursor);
+                }
                 Err(error) => self.after_sink_error(error, lease).await?,
             }
         }
+        Ok(common)
     }
 
     /// Waits until the sink's receivers have everything, or the program is to end.
@@ -275,6 +303,7 @@ impl<S: Sink> Delivery<S> {
             let stop = self.stop.clone();
             let settled = tokio::select! {
                 () = stop.asked() => return Ok(()),
+                () = lease.lost() => { fence(lease)?; continue }
                 settled = self.sink.settle() => settled,
             };
             match settled {
@@ -360,3 +389,6 @@ fn fence(lease: &Lease) -> Result<u64, End> {
 fn time(change: &Change) -> Option<Timestamp> {
     change.at.parse().ok()
 }
+
+#[cfg(test)]
+mod tests;

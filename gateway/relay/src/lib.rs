@@ -98,7 +98,7 @@ async fn run_command(cli: Cli) -> Result<(), Failure> {
         return work.deliver_to(Webhooks::new(url, &options.webhook, tls, status)?, &options).await;
     }
     if options.stdout {
-        let sink = stdout::Stdout::new(options.from.as_deref(), status)?;
+        let sink = stdout::Stdout::new(options.from.as_deref(), status, work.stop.clone())?;
         return work.deliver_to(sink, &options).await;
     }
     Err(Failure::Usage("expected --stdout".to_owned()))
@@ -127,6 +127,7 @@ impl Work {
             troubles: Troubles::default(),
             sink_backoff: Backoff::default(),
             is_known: false,
+            cut_at: None,
         };
         let ended = delivery.run().await;
         delivery.sink.close().await;

@@ -16,7 +16,8 @@ pub trait Sink {
     async fn deliver(&mut self, page: &Page, fence: u64) -> Result<(), SinkError>;
 
     /// After a fork: the index of the last of these changes of the new history that it has delivered, and not taken
-    /// back: a change with the same cursor is the same change. What is not looked up is delivered again.
+    /// back: a change with the same cursor is the same change, and so is all before it. What filters hold back is
+    /// among these changes. What is not looked up is delivered again.
     async fn last_known(&mut self, changes: &[Change]) -> Result<Option<usize>, SinkError> {
         let _ = changes;
         Ok(None)

@@ -48,4 +48,10 @@ impl Stop {
             std::future::pending::<()>().await;
         }
     }
+
+    /// As the sender says.
+    #[cfg(test)]
+    pub(crate) fn by(receiver: watch::Receiver<bool>) -> Self {
+        Self(receiver)
+    }
 }

@@ -176,11 +176,14 @@ impl Sink for Webhooks {
     async fn settle(&mut self) -> Result<(), SinkError> {
         self.look().await;
         let is_settled = |rest: &Rest| rest.in_flight == 0 && (rest.is_gone || rest.waiting == rest.stuck);
-        let waiting = self.rest.wait_for(is_settled).await.map(|rest| rest.waiting);
-        match waiting {
+        let settled = self.rest.wait_for(is_settled).await.map(|rest| (rest.waiting, rest.is_gone));
+        match settled {
             Err(_) => self.check_dispatcher(),
-            Ok(0) => Ok(()),
-            Ok(waiting) => Err(SinkError::Fatal(Failure::No(format!(
+            Ok((0, _)) => Ok(()),
+            Ok((waiting, true)) => Err(SinkError::Fatal(Failure::No(format!(
+                "{waiting} webhooks are not delivered: the receiver answered 410 Gone; `relay retry --all` resumes"
+            )))),
+            Ok((waiting, false)) => Err(SinkError::Fatal(Failure::No(format!(
                 "{waiting} webhooks are not delivered and wait for an operator: see `relay parked`, then `relay retry`"
             )))),
         }

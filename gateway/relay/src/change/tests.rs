@@ -10,6 +10,7 @@ fn a_line_is_kept_as_it_is_beside_what_every_change_has() {
     let change = Change::parse(LINE).unwrap();
     assert_eq!((change.position(), &*change.cursor), ((4711, 3), "4711-0/3~q83v"));
     assert_eq!((&*change.kind, change.reservation.as_deref()), ("reserve", Some("r1")));
+    assert!(change.is_cut && !Change::parse(&LINE.replace(":4,", ":3,")).unwrap().is_cut);
     assert_eq!(change.line, serde_json::from_str::<serde_json::Value>(LINE).unwrap());
 }
 

@@ -33,6 +33,7 @@ pub(crate) struct Leases {
 pub(crate) struct Lease {
     state: watch::Receiver<State>,
     renewal: JoinHandle<()>,
+    status: Arc<Status>,
 }
 
 #[derive(Debug, Clone)]
@@ -71,13 +72,12 @@ impl Leases {
         let (sender, state) = watch::channel(State::Held { fence, until: asked + self.ttl });
         self.status.has_lease.store(true, Relaxed);
         let renewal = tokio::spawn(self.clone().renew(sender, asked));
-        Ok(Lease { state, renewal })
+        Ok(Lease { state, renewal, status: self.status.clone() })
     }
 
     /// Gives it back, so that another relay need not wait for its end.
     pub(crate) async fn release(&self, lease: Lease) {
-        lease.renewal.abort();
-        self.status.has_lease.store(false, Relaxed);
+        drop(lease);
         if let Err(error) = self.call(Duration::ZERO, RENEWAL_TIMEOUT).await {
             tracing::warn!(
                 "the lease could not be released ({error:?}): it ends by itself, after {:?}",
@@ -124,7 +124,6 @@ impl Leases {
 
     fn lost(&self, sender: &watch::Sender<State>, why: String) {
         self.status.has_lease.store(false, Relaxed);
-        self.status.count_failure(Cause::LeaseLost);
         sender.send_replace(State::Lost(why));
     }
 
@@ -170,5 +169,24 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         self.renewal.abort();
+        // Who holds it may find its end before the renewal does.
+        self.status.has_lease.store(false, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_lease_that_ended_by_the_clock_is_not_held_any_more() {
+        let status = Arc::new(Status::new("small", "orders", "webhook"));
+        status.has_lease.store(true, Relaxed);
+        let (_sender, state) = watch::channel(State::Held { fence: 1, until: Instant::now() });
+        let renewal = tokio::spawn(std::future::pending());
+        let lease = Lease { state, renewal, status: status.clone() };
+        assert!(matches!(lease.fence(), Err(Lost::Ended(_))));
+        drop(lease);
+        assert!(!status.has_lease.load(Relaxed), "nothing is sent by it");
     }
 }

@@ -14,7 +14,7 @@ use crate::sink::SinkError;
 use crate::status::{Cause, Status};
 use crate::webhook::circuit::Circuit;
 use crate::webhook::clock::{Clock, millis};
-use crate::webhook::outbox::{Due, Outbox, OutboxError, Outcome, SharedOutbox};
+use crate::webhook::outbox::{Counts, Due, Outbox, OutboxError, Outcome, SharedOutbox};
 use crate::webhook::schedule::{DELAY_MAX, next_attempt};
 use crate::webhook::sender::{Answer, Sender};
 use crate::webhook::signature::SecretFile;
@@ -154,10 +154,7 @@ impl Dispatcher {
                 (webhook, answer)
             });
         }
-        self.status.parked.store(counts.parked, Relaxed);
-        self.status.dead.store(counts.dead, Relaxed);
-        let oldest = counts.oldest.and_then(|at| at.parse::<Timestamp>().ok());
-        self.status.set_undelivered(counts.waiting, oldest);
+        self.report(&counts);
         let wakes_at = match run.circuit.probes_at() {
             Some(probe) if probe > now => Some(probe),
             _ => next_due,
@@ -174,6 +171,16 @@ impl Dispatcher {
             };
         });
         Ok(wakes_at)
+    }
+
+    /// What waits here is a trouble of the relay that delivers: without the lease another one does.
+    fn report(&self, counts: &Counts) {
+        let none = Counts::default();
+        let counts = if self.status.has_lease.load(Relaxed) { counts } else { &none };
+        self.status.parked.store(counts.parked, Relaxed);
+        self.status.dead.store(counts.dead, Relaxed);
+        let oldest = counts.oldest.as_ref().and_then(|at| at.parse::<Timestamp>().ok());
+        self.status.set_undelivered(counts.waiting, oldest);
     }
 
     /// Takes all answers that have come, and writes them down at once.
@@ -199,7 +206,7 @@ impl Dispatcher {
         let is_change =
             |(webhook, outcome): &&(Due, Outcome)| *outcome == Outcome::Delivered && !webhook.takes_back;
         let delivered = outcomes.iter().filter(is_change).count() as u64;
-        let gone_url = (run.is_gone && !was_gone).then(|| self.sender.shown_url());
+        let gone_url = (run.is_gone && !was_gone).then(|| self.sender.identity());
         let outcomes = Arc::new(outcomes);
         self.persist(move |outbox| {
             if let Some(url) = &gone_url {
@@ -212,15 +219,20 @@ impl Dispatcher {
         Ok(())
     }
 
-    /// Does something with the outbox until it works: a full disk may have room again.
+    /// Does something with the outbox until it works, or the end is asked for: a full disk may have room again.
     async fn persist<T: Send + 'static>(
         &self,
         work: impl Fn(&mut Outbox) -> Result<T, OutboxError> + Clone + Send + 'static,
     ) -> Result<T, SinkError> {
+        let mut logged = String::new();
         loop {
             match self.outbox.with(work.clone()).await {
-                Err(SinkError::Transient(error)) => {
-                    tracing::error!("{error}; trying again");
+                // What was not written down is sent again by the next process.
+                Err(SinkError::Transient(error)) if !self.signals.end.load(Relaxed) => {
+                    if error != logged {
+                        tracing::error!("{error}; trying again");
+                        logged = error;
+                    }
                     tokio::time::sleep(LOOK).await;
                 }
                 done => return done,
@@ -281,7 +293,7 @@ impl Dispatcher {
     /// What changes without this program: the secret file, and what `relay retry` writes.
     async fn look_around(&mut self, run: &mut Run) -> Result<(), SinkError> {
         self.secrets.reload();
-        let url = self.sender.shown_url();
+        let url = self.sender.identity();
         let now = self.clock.now();
         run.circuit.bound(now);
         let latest = now + millis(DELAY_MAX);

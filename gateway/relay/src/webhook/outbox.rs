@@ -113,6 +113,13 @@ impl Outbox {
     /// rest is dropped. Returns how many may have been sent. `now` is the time in these webhooks.
     pub fn rescind(&mut self, common: &str, fence: u64, now: &str) -> Result<u64, OutboxError> {
         let (sequence, place) = position_of(common)?;
+        if !self.keeps_all_after(sequence, place)? {
+            tracing::error!(
+                "the ledger may have lost more than the {} delivered changes that are kept: only those are rescinded; \
+                 take back in the receiver what else came after {common}",
+                self.delivered
+            );
+        }
         let transaction = self.connection.transaction()?;
         check_fence(&transaction, fence)?;
         let lost = lost(&transaction, sequence, place)?;
@@ -138,6 +145,13 @@ impl Outbox {
         transaction.commit()?;
         self.count()?;
         Ok(rescinded)
+    }
+
+    /// Whether no delivered change after this place was dropped: as far as what is kept shows.
+    fn keeps_all_after(&self, sequence: u64, place: u64) -> Result<bool, OutboxError> {
+        let sql = "SELECT 1 FROM webhooks WHERE delivered = 1 AND (sequence, place) <= (?, ?)";
+        Ok(self.delivered < self.delivered_kept
+            || self.connection.prepare_cached(sql)?.exists(params![signed(sequence), signed(place)])?)
     }
 
     /// What was never tried, of reservations that have nothing in flight: at most so many, the oldest first from a

@@ -3,6 +3,9 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use aws_lc_rs::digest;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use reqwest::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use reqwest::{Response, StatusCode, Url};
@@ -80,11 +83,15 @@ impl Sender {
         Ok(Self { http, url })
     }
 
-    /// Where it sends: without the query, which may have a secret.
+    /// Where it sends, without path and query: many receivers have a secret there.
     pub(crate) fn shown_url(&self) -> String {
-        let mut url = self.url.clone();
-        url.set_query(None);
-        url.to_string()
+        self.url.origin().ascii_serialization()
+    }
+
+    /// The same, and behind a space a digest of the whole URL: two receivers of one host differ.
+    pub(crate) fn identity(&self) -> String {
+        let digest = digest::digest(&digest::SHA256, self.url.as_str().as_bytes());
+        format!("{} {}", self.shown_url(), URL_SAFE_NO_PAD.encode(digest))
     }
 
     /// Sends it once.
@@ -173,6 +180,26 @@ fn is_loopback(host: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn receivers_differ_by_path_and_query_and_neither_is_shown() {
+        let urls = [
+            "https://h.example:8443/hook?token=a",
+            "https://h.example:8443/hook?token=b",
+            "https://h.example:8443/x",
+        ];
+        let senders = urls
+            .map(|url| Sender::new(url, false, ANSWER_TIMEOUT, crate::trust::tls(None).unwrap()).unwrap());
+        let identities: std::collections::HashSet<_> = senders.iter().map(Sender::identity).collect();
+        assert_eq!(identities.len(), urls.len(), "{identities:?}");
+        for sender in senders {
+            assert_eq!(sender.shown_url(), "https://h.example:8443");
+            assert!(
+                sender.identity().starts_with("https://h.example:8443 ")
+                    && !sender.identity().contains("hook")
+            );
+        }
+    }
 
     #[test]
     fn only_safe_addresses_are_taken() {

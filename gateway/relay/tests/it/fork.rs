@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use testkit::Method;
 use testkit::cli::run as gateway_command;
 use testkit::definition::open;
@@ -143,6 +143,38 @@ async fn a_reader_of_lines_gets_the_lost_ones_back_newest_first() {
     let lost = before.last().unwrap()["cursor"].as_str().unwrap();
     let log = stage.relay(&["--stdout", "--from", lost, "--name", "late"]).start().ends(1).await;
     assert!(log.contains("the last common cursor is") && log.contains("start with --from"), "{log}");
+}
+
+#[tokio::test]
+async fn what_a_filter_lets_through_is_taken_back_only_if_it_was_lost() {
+    let mut stage = Stage::set().await;
+    // The gateway's common cursor is some pages before the fork.
+    load(&stage.gateway, 0..700).await;
+    save_files(&mut stage.redis);
+    stage.gateway.ready().await;
+    load(&stage.gateway, 700..1050).await;
+    let relay = stage.relay(&["--stdout", "--state", "confirmed"]).start();
+    let before = journal(&stage.gateway).await;
+    let passes = |line: &&Value| line["state"] == "confirmed";
+    let printed = before.iter().filter(passes).count();
+    eventually("all is printed", || async { (relay.lines().len() == printed).then_some(()) }).await;
+    lose(&mut stage).await;
+    load(&stage.gateway, 2000..2004).await;
+    let after = journal(&stage.gateway).await;
+    let common =
+        before.iter().zip(&after).take_while(|(before, after)| before["cursor"] == after["cursor"]).count();
+    let cursors = |lines: &[Value]| -> Vec<String> {
+        lines.iter().map(|line| line["cursor"].as_str().unwrap().to_owned()).collect()
+    };
+    let confirmed = |lines: &[Value]| cursors(&lines.iter().filter(passes).cloned().collect::<Vec<_>>());
+    let mut lost = confirmed(&before[common..]);
+    lost.reverse();
+    let expected = [confirmed(&before), lost, confirmed(&after[common..])].concat();
+    eventually("the new history is printed", || async {
+        (relay.lines().len() >= expected.len()).then_some(())
+    })
+    .await;
+    assert_eq!(cursors(&relay.lines()), expected);
 }
 
 #[tokio::test]

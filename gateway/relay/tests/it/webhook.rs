@@ -68,6 +68,16 @@ async fn nothing_is_sent_without_the_lease() {
     stage.status.has_lease.store(false, SeqCst);
     stage.deliver(["a"]).await;
     assert_eq!((stage.rest().await.waiting, stage.receiver.arrivals().len()), (1, 0));
+    assert_eq!((stage.status.lag_changes(), stage.status.lag_ms()), (0, 0), "another relay delivers it");
+    stage.receiver.react(|_| Reaction::Answer(500));
+    stage.status.has_lease.store(true, SeqCst);
+    stage.until("it is parked", |rest| rest.wakes_at.is_some() && rest.in_flight == 0).await;
+    assert_eq!((stage.status.parked.load(SeqCst), stage.status.lag_changes()), (1, 1));
+    stage.status.has_lease.store(false, SeqCst);
+    stage.rest().await;
+    assert_eq!((stage.status.parked.load(SeqCst), stage.status.lag_changes()), (0, 0));
+    stage.receiver.react(|_| Reaction::Answer(200));
+    stage.clock.advance(std::time::Duration::from_secs(60));
     stage.status.has_lease.store(true, SeqCst);
     stage.webhooks().settle().await.unwrap();
 }
@@ -107,4 +117,13 @@ async fn the_folder_refuses_a_second_relay_and_an_outdated_fence() {
     let page = relay::change::Page { cursor: change.cursor.clone(), changes: vec![change] };
     stage.webhooks().deliver(&page, 8).await.unwrap();
     assert_eq!(stage.webhooks().deliver(&page, 7).await, Err(SinkError::Superseded));
+}
+
+#[tokio::test]
+async fn an_outbox_that_cannot_be_written_does_not_keep_the_program_from_its_end() {
+    let mut stage = Stage::set().await;
+    stage.rest().await;
+    let beside = rusqlite::Connection::open(stage.state_dir().join("outbox.sqlite")).unwrap();
+    beside.execute_batch("ALTER TABLE queues RENAME TO away").unwrap();
+    tokio::time::timeout(testkit::PATIENCE, stage.webhooks().close()).await.unwrap();
 }

@@ -87,22 +87,24 @@ impl Outbox {
         Ok(self.connection.execute(&sql, [id])? > 0)
     }
 
-    /// The receiver at this URL answered 410: it wants no more webhooks.
-    pub fn note_gone(&self, url: &str) -> Result<(), OutboxError> {
-        self.connection.execute("UPDATE progress SET gone_url = ?", [url])?;
+    /// The receiver with this identity answered 410: it wants no more webhooks.
+    pub fn note_gone(&self, identity: &str) -> Result<(), OutboxError> {
+        self.connection.execute("UPDATE progress SET gone_url = ?", [identity])?;
         Ok(())
     }
 
     /// Whether this receiver wants no more webhooks. With another URL the relay sends again.
-    pub fn is_gone(&self, url: &str) -> Result<bool, OutboxError> {
+    pub fn is_gone(&self, identity: &str) -> Result<bool, OutboxError> {
         let sql = "SELECT 1 FROM progress WHERE gone_url = ?";
-        Ok(self.connection.prepare_cached(sql)?.exists(params![url])?)
+        Ok(self.connection.prepare_cached(sql)?.exists(params![identity])?)
     }
 
-    /// The receiver that wants no more webhooks.
+    /// The receiver that wants no more webhooks, without what may be a secret.
     pub fn gone(&self) -> Result<Option<String>, OutboxError> {
         let sql = "SELECT gone_url FROM progress";
-        Ok(self.connection.query_row(sql, (), |row| row.get(0)).optional()?.flatten())
+        let identity: Option<String> =
+            self.connection.query_row(sql, (), |row| row.get(0)).optional()?.flatten();
+        Ok(identity.and_then(|identity| Some(identity.split_once(' ')?.0.to_owned())))
     }
 
     /// Changes when another process has written, as `relay retry` does.

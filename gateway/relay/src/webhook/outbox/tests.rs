@@ -134,11 +134,14 @@ fn a_dead_letter_holds_its_reservation_until_an_operator_releases_it() {
 fn a_receiver_that_is_gone_is_remembered_by_its_url() {
     let folder = folder();
     let mut outbox = open(&folder);
-    outbox.note_gone("https://a.example/").unwrap();
+    outbox.note_gone("https://a.example digest").unwrap();
     drop(outbox);
     outbox = open(&folder);
-    assert!(outbox.is_gone("https://a.example/").unwrap() && !outbox.is_gone("https://b.example/").unwrap());
-    assert_eq!(outbox.gone().unwrap().as_deref(), Some("https://a.example/"));
+    assert!(
+        outbox.is_gone("https://a.example digest").unwrap()
+            && !outbox.is_gone("https://a.example other").unwrap()
+    );
+    assert_eq!(outbox.gone().unwrap().as_deref(), Some("https://a.example"));
     outbox.release_all().unwrap();
     assert_eq!(outbox.gone().unwrap(), None);
 }
@@ -208,7 +211,9 @@ fn limits_hold() {
     // A page of which the filters held everything back needs no room.
     outbox.store(&Page { changes: Vec::new(), cursor: "9999-0/1~".into() }, 1).unwrap();
     assert_eq!(outbox.cursor().unwrap().as_deref(), Some("9999-0/1~"));
+    assert!(outbox.keeps_all_after(0, 0).unwrap(), "nothing was dropped yet");
     deliver(&mut outbox, 2000);
+    assert_eq!([1, 1990, 1991].map(|n| outbox.keeps_all_after(n, 1).unwrap()), [false, false, true]);
     let kept = |outbox: &Outbox| -> i64 {
         outbox
             .connection

@@ -141,6 +141,32 @@ async fn a_relay_that_is_caught_up_has_delivered_everything_and_ends() {
 }
 
 #[tokio::test]
+async fn a_relay_that_loses_its_lease_before_all_is_delivered_gets_it_again_and_ends() {
+    let stage = Stage::set().await;
+    let receiver = Receiver::start().await;
+    receiver.set_away(true);
+    load(&stage.gateway, 0..4).await;
+    let (mut relay, state_dir) = relay(&stage, &receiver, &["--until-caught-up"]);
+    let lines = journal(&stage.gateway).await;
+    eventually("everything is read", || async {
+        let cursor = Outbox::open_beside(&state_dir).ok()?.cursor().ok()?;
+        (cursor.as_deref() == lines.last()?["cursor"].as_str()).then_some(())
+    })
+    .await;
+    relay.logs("parked: it is sent again").await;
+    relay.program.stop().unwrap();
+    let mut other = stage.relay(&["--stdout", "--name", "webhook"]).start();
+    other.logs("delivering small to stdout").await;
+    relay.program.signal(Signal::CONT);
+    relay.logs("the lease is lost").await;
+    receiver.set_away(false);
+    other.program.signal(Signal::TERM);
+    other.ends(0).await;
+    relay.ends(0).await;
+    assert!(Outbox::open_beside(&state_dir).unwrap().is_empty().unwrap());
+}
+
+#[tokio::test]
 async fn a_relay_that_is_asked_to_end_waits_for_the_answers_to_what_it_has_sent() {
     let stage = Stage::set().await;
     let receiver = Receiver::start().await;

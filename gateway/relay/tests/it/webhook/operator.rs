@@ -50,7 +50,12 @@ async fn a_receiver_that_is_gone_gets_nothing_until_an_operator_resumes() {
     stage.clock.advance(DAYS);
     assert_eq!((stage.rest().await.waiting, stage.receiver.arrivals().len()), (3, 1));
     let refused = stage.webhooks().settle().await.unwrap_err();
-    assert!(refused.to_string().contains("3 webhooks are not delivered"), "{refused}");
+    assert!(
+        refused.to_string().contains("3 webhooks are not delivered: the receiver answered 410"),
+        "{refused}"
+    );
+    let shown = beside(&stage.state_dir()).gone().unwrap().unwrap();
+    assert!(stage.receiver.url.starts_with(&shown) && !shown.contains(' '), "{shown}");
 
     stage.receiver.react(|_| Reaction::Answer(200));
     assert_eq!(beside(&stage.state_dir()).release_all().unwrap(), 1);

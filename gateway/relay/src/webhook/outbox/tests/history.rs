@@ -169,9 +169,13 @@ impl World {
         let fork =
             fork.into_iter().find(|n| outbox.last_known(&ledger[n - 1..*n]).unwrap().is_some()).unwrap_or(0);
         let mut common = fork.saturating_sub(before);
-        while let Some(index) = outbox.last_known(&ledger[common..(common + max).min(ledger.len())]).unwrap()
-        {
-            common += index + 1;
+        let mut from = common;
+        while from < ledger.len().min(read) {
+            let end = (from + max).min(ledger.len());
+            if let Some(index) = outbox.last_known(&ledger[from..end]).unwrap() {
+                common = from + index + 1;
+            }
+            from = end;
         }
         let common = if common == 0 { "0-0".to_owned() } else { ledger[common - 1].cursor.clone() };
         outbox.rescind(&common, 1, "now").unwrap();
