@@ -223,8 +223,8 @@ pub async fn amend<D: Dial>(
             |name: &String| catalogue.index_of(name).is_some_and(|index| catalogue.items()[index].limited);
         let items = next.items().into_iter().chain(current.items());
         let without_limit: Vec<String> = items.filter(|name| !limited(name)).collect();
-        // The ledger reports it, if it has this definition. For another version it only reports that.
-        let model = if unknown.is_empty() || !is_current { &next.model } else { "?" };
+        // The ledger reports it, if it has this definition.
+        let model = if unknown.is_empty() { &next.model } else { "?" };
         let dash = |text: String| if text.is_empty() { "-".to_owned() } else { text };
         let (packages, unavailable) = (dash(next.packages.join(",")), dash(next.unavailable.join(",")));
         let store = dash(next.store.clone().unwrap_or_default());
