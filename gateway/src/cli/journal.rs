@@ -29,7 +29,7 @@ pub(super) async fn run(
              line that you have, or leave --from out"
         )));
     }
-    // Somebody looks something up, and does not go on from it.
+    // A look-up: its reader does not go on from it.
     let is_look_up = !follow && (cursor == Cursor::START || !cursor.has_history());
     let fence = if is_look_up { Fence::Ignore } else { Fence::Respect };
     let outage = Outage::of("the journal can't be read; trying again");

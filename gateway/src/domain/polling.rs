@@ -14,7 +14,7 @@ const CALM_MS_MAX: u64 = 60_000;
 
 /// `poll_after_ms`: clients wait a random half to all of it.
 ///
-/// Before the opening it is a quarter of the distance: from 60 s down to 1 s. Load multiplies it, but nobody sleeps
+/// Before the opening it is a quarter of the distance: from 60 s down to 1 s. Load multiplies it, but no client sleeps
 /// through the opening: it is never longer than the distance, or a second. So clients look again at random instants
 /// before the opening, and each of them at most a second after it.
 ///

@@ -32,7 +32,7 @@ fn status() -> Arc<Status> {
     Arc::new(Status::new("small", "stdout", "stdout"))
 }
 
-/// Nobody asks it to end.
+/// No signal asks it to end.
 fn running() -> Stop {
     let (sender, receiver) = watch::channel(false);
     std::mem::forget(sender);

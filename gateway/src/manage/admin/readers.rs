@@ -117,8 +117,8 @@ impl Admin {
         match words.first().map(String::as_str) {
             Some("ok") => {
                 let (fence, until, is_new) = (number(1)?.unsigned_abs(), number(2)?, number(4)? == 1);
-                // A former primary must not give a lease away that another program has at the present one.
-                if is_new && !self.scripts.wait_for_earlier_writes(&mut conn, &keys).await? {
+                // A former primary must not give or renew a lease that another program has at the present one.
+                if !self.scripts.wait_for_earlier_writes(&mut conn, &keys).await? {
                     return Err(too_few_replicas());
                 }
                 Ok(LeaseOutcome::Held { fence, until, is_new })
