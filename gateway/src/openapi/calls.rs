@@ -160,7 +160,7 @@ pub(crate) fn public_calls() -> Vec<Call> {
             RESERVATION,
             (
                 "Change what is reserved",
-                "All of it or nothing. A buyer can change a hold until `expires_at`, and a confirmed reservation until the sale's `configure_until`, if it has one; at most 100 times, after that it is 409 `reservation-not-held`. A service can change what is held or confirmed, without these limits. The price follows what is reserved.",
+                "All of it or nothing. A buyer can change a hold until `expires_at`, and a confirmed reservation until the sale's `configure_until`, if it has one; at most 100 times, after that it is 409 `reservation-not-held`. A service can change what is held or confirmed, without these limits. With an outdated `version` it is 409 `reservation-changed`, whatever items are named. The price follows what is reserved.",
             ),
             Auth::Token,
         )

@@ -132,6 +132,40 @@ fn a_patch_for_a_version_that_comes_meanwhile_is_made() {
     });
 }
 
+/// The version that a PATCH is for is outdated between its read and its change: no item matters any more.
+#[test]
+fn a_patch_for_a_version_that_goes_meanwhile_is_outdated() {
+    let world = World::start();
+    let ledger = world.ledger.clone();
+    world.run(async move {
+        let sale = ledger.fresh();
+        ledger.set_time(START).await;
+        ledger.apply(&simple(&sale)).await;
+        let (here, elsewhere) = (ledger.instance(0, &sale).await, ledger.instance(1, &sale).await);
+        here.reserve(&[tap("ada", "k0")], false).await;
+        let id = reservation_id(&sale, "ada", "k0");
+        let amend = async |instance: &Instance, package: &str, version| {
+            let wanted =
+                Amendment { packages: Some(vec![package.to_owned()]), version, ..Amendment::default() };
+            changes::amend(&instance.redis_connection, &instance.sale, &id, Requester::Service, &wanted).await
+        };
+        here.link.arm(Fault::AnswerLate, 0);
+        let meanwhile = async {
+            here.link.held().await;
+            let made = amend(&elsewhere, "p1", None).await;
+            assert!(matches!(&made, Change::Done(r, _) if r.version == 2), "{made:?}");
+            here.link.let_go().await;
+        };
+        let (answered, ()) = join(amend(&here, "none", Some(1)), meanwhile).await;
+        assert!(matches!(&answered, Change::Changed(r) if r.version == 2), "{answered:?}");
+        let unknown = Change::UnknownItem(vec!["package:none".to_owned()]);
+        assert_eq!(
+            [amend(&here, "none", Some(2)).await, amend(&here, "none", None).await],
+            [unknown.clone(), unknown]
+        );
+    });
+}
+
 /// A sale that is open, with a few of everything: `m1`, `m2`, `p1` for `m1`, `p2`, `s1`, `s2`.
 pub fn simple(sale: &str) -> Definition {
     let (stocks, ops) = (vec![Some(3); 6], Vec::new());
