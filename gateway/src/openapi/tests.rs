@@ -127,3 +127,17 @@ fn every_time_has_its_format_and_no_text_is_fixed() {
         assert!(!fixed || ["type", "kind"].contains(&name), "{name}: {schema}");
     });
 }
+
+/// In TypeScript an object without members is one that has none, and a description beside a choice is lost.
+#[test]
+fn generated_types_show_free_members_and_every_description() {
+    let all = parsed();
+    let member = |schema: &str, name: &str| all["components"]["schemas"][schema]["properties"][name].clone();
+    for schema in ["Sale", "Product"] {
+        assert_eq!(member(schema, "meta")["additionalProperties"], true);
+    }
+    assert_eq!(member("Product", "models")["type"], "array", "never null: left out");
+    let store = member("ReserveRequest", "store");
+    assert!(store["description"].as_str().is_some_and(|about| about.contains("chosen later")), "{store}");
+    assert_eq!(store["oneOf"], json!([{"$ref": "#/components/schemas/ItemId"}, {"type": "null"}]));
+}
