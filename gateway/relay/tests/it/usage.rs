@@ -105,6 +105,9 @@ async fn a_relay_that_is_started_while_its_sale_is_purged_waits_for_it() {
     let from = crate::ledger::journal(&stage.gateway).await[3]["cursor"].as_str().unwrap().to_owned();
     stage.relay(&["--postgres", &url, "--until-caught-up"]).start().ends(0).await;
     crate::fork::purge(&stage).await;
+    // A job at night must not wait for a sale that may be purged for good.
+    let log = stage.relay(&["--postgres", &url, "--until-caught-up"]).start().ends(2).await;
+    assert!(log.contains("the gateway has no sale small"), "{log}");
     // Whether the copy has the sale, is known only once the database answers.
     postgres.kill();
     let mut relay = stage.relay(&["--postgres", &url]).start();
