@@ -2,7 +2,9 @@
 
 mod call;
 pub mod crash;
+mod definition;
 mod faulty;
+pub mod instance;
 mod life;
 pub mod link;
 mod plan;
@@ -18,12 +20,12 @@ use gateway::domain::identity::reservation_id;
 use gateway::manage::admin::ApplyOutcome;
 use gateway::reserve::changes::{self, Amendment, Change, Payment, Requester};
 
+use instance::Instance;
 use life::{Met, live_through};
 pub use link::Fault;
 pub use plan::{History, START, Tap};
 use plan::{Troubles, histories};
 use proptest::test_runner::{Config, FileFailurePersistence, TestCaseError, TestError, TestRunner};
-use world::Instance;
 pub use world::World;
 
 type Outcome = Result<(), TestCaseError>;
