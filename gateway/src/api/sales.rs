@@ -69,10 +69,10 @@ struct Page {
     phase: Phase,
     poll_after_ms: u64,
     etag: HeaderValue,
-    /// The body up to the value of `server_time`, its last member.
-    head: Bytes,
     /// The whole body as of the millisecond of the last read: at a launch, many reads share it.
     cached: (i64, Bytes),
+    /// Its length up to the value of `server_time`, the last member.
+    head: usize,
 }
 
 impl Pages {
@@ -93,12 +93,13 @@ impl Pages {
                 page
             }
             _ => {
-                let page = Page::new(sale.incarnation(), read_model, phase, poll_after_ms);
+                let page = Page::new(sale.incarnation(), read_model, phase, poll_after_ms, time);
                 pages.entry(sale.id.clone()).insert_entry(page).into_mut()
             }
         };
         if page.cached.0 != time {
-            page.cached = (time, [&page.head[..], rfc3339(time).as_bytes(), b"\"}"].concat().into());
+            let head = &page.cached.1[..page.head];
+            page.cached = (time, [head, rfc3339(time).as_bytes(), b"\"}"].concat().into());
         }
         respond::cached(page.cached.1.clone(), &page.etag, parts.headers.get(IF_NONE_MATCH))
     }
@@ -200,29 +201,38 @@ fn levels(read_model: &ReadModel) -> impl Iterator<Item = Availability> {
 }
 
 impl Page {
-    fn new(incarnation: &str, read_model: Arc<ReadModel>, phase: Phase, poll_after_ms: u64) -> Self {
+    fn new(
+        incarnation: &str,
+        read_model: Arc<ReadModel>,
+        phase: Phase,
+        poll_after_ms: u64,
+        time: i64,
+    ) -> Self {
         let products = read_model.catalogue.products();
         let sale = serde_json::to_string(&view(&read_model, phase, poll_after_ms)).unwrap_or_default();
         let sale = sale.strip_suffix(NO_PRODUCTS).unwrap_or_default();
         let shown: Vec<u8> = levels(&read_model).map(|level| level as u8).collect();
         let mut hasher = DefaultHasher::new();
-        // Another incarnation of the same sale id must never match an older ETag. The digest stands for the products'
-        // texts, which may be long.
+        // Another incarnation of the same sale id must never match an older ETag. The digest stands for the texts that
+        // may be long.
         hasher.write(incarnation.as_bytes());
         hasher.write(sale.as_bytes());
         hasher.write(&products.digest().to_le_bytes());
         hasher.write(&shown);
-        let mut head = sale.to_owned();
-        products.push_members(&mut head, levels(&read_model));
-        head.push_str(",\"server_time\":\"");
+        let mut body = String::with_capacity(sale.len() + products.bytes_max() + 64);
+        body.push_str(sale);
+        products.push_members(&mut body, levels(&read_model));
+        body.push_str(",\"server_time\":\"");
+        let head = body.len();
+        [&*rfc3339(time), "\"}"].into_iter().for_each(|text| body.push_str(text));
         Self {
             of: read_model,
             phase,
             poll_after_ms,
             etag: HeaderValue::try_from(format!("\"{:016x}\"", hasher.finish()))
                 .unwrap_or(HeaderValue::from_static("")),
-            head: head.into(),
-            cached: (i64::MIN, Bytes::new()),
+            cached: (time, body.into()),
+            head,
         }
     }
 }
@@ -230,7 +240,7 @@ impl Page {
 /// The end of a [`view`] as JSON.
 const NO_PRODUCTS: &str = "\"models\":[],\"packages\":[],\"server_time\":\"\"}";
 
-/// The page without products and time.
+/// The page without `meta`, products and time.
 fn view(read_model: &ReadModel, phase: Phase, poll_after_ms: u64) -> SaleView {
     let terms = &read_model.catalogue.definition.sale;
     #[expect(clippy::cast_precision_loss, reason = "a hold lasts at most a day, and grace an hour")]
@@ -249,7 +259,7 @@ fn view(read_model: &ReadModel, phase: Phase, poll_after_ms: u64) -> SaleView {
         deposit: terms.deposit,
         clock: if read_model.controls.frozen { SaleClock::Frozen } else { SaleClock::Running },
         poll_after_ms,
-        meta: terms.meta.clone(),
+        meta: None,
         models: Vec::new(),
         packages: Vec::new(),
         server_time: String::new(),

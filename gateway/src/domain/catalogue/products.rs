@@ -1,4 +1,4 @@
-//! The unchanging parts of each product's JSON, made once: a sale's page is put together from them.
+//! The unchanging parts of a sale's page that may be long, made once: `meta`, and the JSON of each product.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
@@ -24,12 +24,16 @@ struct After<'a> {
     meta: Option<&'a Meta>,
 }
 
-/// The JSON of all models and packages but for the value of `availability`.
+/// The JSON of the sale's `meta`, and of all models and packages but for the value of `availability`.
 #[derive(Debug)]
 pub struct ProductTexts {
+    /// `"meta":{…},` or nothing.
+    meta: Box<str>,
     models: Box<[ProductText]>,
     packages: Box<[ProductText]>,
     digest: u64,
+    /// How long the members become at most.
+    bytes_max: usize,
 }
 
 /// `{…,"availability":"` and `"…}`.
@@ -51,9 +55,18 @@ impl ProductTexts {
             ProductText::new(&before, &after)
         });
         let (models, packages): (Box<[_]>, Box<[_]>) = (models.collect(), packages.collect());
+        let meta = definition.sale.meta.as_ref().and_then(|meta| serde_json::to_string(meta).ok());
+        let meta = meta.map(|meta| format!("\"meta\":{meta},").into_boxed_str()).unwrap_or_default();
         let mut hasher = DefaultHasher::new();
-        (&models, &packages).hash(&mut hasher);
-        Self { models, packages, digest: hasher.finish() }
+        (&meta, &models, &packages).hash(&mut hasher);
+        let products = models.iter().chain(&packages).map(|text| text.before.len() + text.after.len() + 16);
+        let bytes_max = meta.len() + products.sum::<usize>() + 32;
+        Self { meta, models, packages, digest: hasher.finish(), bytes_max }
+    }
+
+    /// How many bytes [`Self::push_members`] appends at most.
+    pub fn bytes_max(&self) -> usize {
+        self.bytes_max
     }
 
     /// A digest of all of it, the same at every gateway.
@@ -61,8 +74,9 @@ impl ProductTexts {
         self.digest
     }
 
-    /// Appends the members `models` and `packages` with the levels of all of them, models first.
+    /// Appends the members `meta`, `models` and `packages`, with the levels of all models, then packages.
     pub fn push_members(&self, json: &mut String, mut levels: impl Iterator<Item = Availability>) {
+        json.push_str(&self.meta);
         json.push_str("\"models\":");
         push_list(json, &self.models, &mut levels);
         json.push_str(",\"packages\":");
