@@ -13,8 +13,8 @@ use crate::domain::text::search_key;
 const WORK_MAX: usize = 900;
 /// What a page may do at least past its beginning.
 const WORK_LEAST: usize = 300;
-/// What a page may measure before its beginning. Farther out, hundreds of stores from the point at least, the
-/// list ends.
+/// What a page may measure before its beginning. Farther out the list ends: hundreds of stores from the point, unless
+/// thousands are about equally far away.
 const BEHIND_MAX: usize = 1_800;
 /// The work of comparing a store's text.
 const COMPARED: usize = 5;
