@@ -39,6 +39,9 @@ impl StoresWanted {
     pub fn read(parts: &Parts) -> Result<Self, Refused> {
         const NAMES: [&str; 7] = ["city", "province", "q", "near", "available", "limit", "cursor"];
         let [city, province, text, near, available, limit, cursor] = known_query(parts, NAMES)?;
+        // An empty field of a form filters nothing.
+        let [city, province, text, near] =
+            [city, province, text, near].map(|value| value.filter(|value| !value.is_empty()));
         let mut query = StoreQuery::new(PAGE);
         for (name, text) in [("city", &city), ("province", &province), ("q", &text)] {
             if text.as_ref().is_some_and(|text| text.chars().nth(TEXT_CHARS_MAX).is_some()) {

@@ -111,3 +111,11 @@ fn parameters_are_checked() {
         assert!(problem.body().contains("invalid-request"), "{bad}: {}", problem.body());
     }
 }
+
+#[test]
+fn an_empty_parameter_filters_nothing() {
+    let read = |query: &str| format!("{:?}", wanted(query).ok().map(|wanted| wanted.query));
+    assert_eq!(read("city=&province=&q=&near="), read(""));
+    assert_ne!(read("city=x"), read(""));
+    assert!(wanted("limit=").is_err() && wanted("available=").is_err());
+}
