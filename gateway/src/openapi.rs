@@ -148,7 +148,9 @@ fn complete(schema: &mut Value) {
             let choices = choices.filter(|choices| choices.iter().any(|choice| choice["type"] == "null"));
             let description = |choice: &mut Value| choice.as_object_mut()?.remove("description");
             let found = choices.and_then(|choices| choices.iter_mut().find_map(description));
-            members.extend(found.map(|description| ("description".to_owned(), description)));
+            if let Some(description) = found {
+                members.entry("description").or_insert(description);
+            }
             let schemas = members.iter_mut().filter(|(name, _)| !name.starts_with("example"));
             schemas.for_each(|(_, member)| complete(member));
         }

@@ -21,6 +21,7 @@ pub(super) const STATUS_READS_MAX: f64 = 4.0;
 const WARM_UP: usize = 500;
 /// The least of some rounds counts: what else runs on the host only adds to a round.
 const ROUNDS: usize = 4;
+const TRIES: usize = 3;
 /// Reads of a round.
 const COUNT: usize = 3_000;
 /// Changes while so many reads are answered, at least: a few dozen new read models.
@@ -92,11 +93,18 @@ pub(super) fn measure(folder: &RunFolder, redis: &Redis) -> Result<Vec<String>, 
 impl Reads<'_> {
     /// Compares one read, also while a sale changes.
     fn compare(&mut self, name: &str, path: &str, change: Option<Toggle>) -> Result<(), Failed> {
-        let cost = match change {
-            None => cost(self.gateway, path)?,
-            Some(change) => self.cost_during(path, change)?,
-        };
-        let ratio = cost / self.status_read;
+        let mut ratio = f64::INFINITY;
+        // What else runs on the host only adds to a cost: one that is too high is measured again.
+        for _ in 0..TRIES {
+            let cost = match change {
+                None => cost(self.gateway, path)?,
+                Some(change) => self.cost_during(path, change)?,
+            };
+            ratio = ratio.min(cost / self.status_read);
+            if ratio <= STATUS_READS_MAX {
+                break;
+            }
+        }
         print_line(&format!("{name:<40} {ratio:.1} status reads"));
         if ratio > STATUS_READS_MAX {
             self.too_dear.push(format!("{name} ({ratio:.1})"));

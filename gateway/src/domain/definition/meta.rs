@@ -84,7 +84,8 @@ fn value(node: &Node<'_>, way: &FieldPath<'_>, level: usize, mistakes: &Mistakes
     }
 }
 
-/// A number that is not an integer of 64 bits, as the nearest of a 64-bit float; its digits must not get lost.
+/// A number that is not an integer of 64 bits, as the nearest of a 64-bit float. A whole number would lose digits
+/// that matter, and what overflows or becomes 0 all of them: these are refused.
 fn number(text: &str) -> Result<Number, String> {
     let shown = shortened(text);
     let digits = text.trim_start_matches(['-', '+']);

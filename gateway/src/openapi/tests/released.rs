@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::parsed;
+use super::{Api, Spec, parsed};
 use crate::openapi::changes::breaking_changes;
 
 const RELEASED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/openapi/released.json");
@@ -81,6 +81,13 @@ fn no_client_of_the_last_release_breaks() {
         breaks.is_empty(),
         "these changes break clients; undo them, or list them with a reason in gateway/openapi/breaks.txt: {breaks:#?}"
     );
+    // A client has one base address: each call stays at its listener.
+    for (api, prefix) in [(Api::Apps, "/v1/"), (Api::Ops, "/admin/")] {
+        let of_listener: Value = serde_json::from_str(&crate::openapi::document(Spec::V31, api)).unwrap();
+        for path in released["paths"].as_object().unwrap().keys().filter(|path| path.starts_with(prefix)) {
+            assert!(of_listener["paths"][path].is_object(), "{path} has moved to the other listener");
+        }
+    }
     for (line, reason) in &allowed {
         assert!(
             found.iter().any(|change| change == line),

@@ -55,7 +55,7 @@ fn what_is_no_object_or_too_large_is_refused() {
     assert_eq!(first_mistake(r#"{"x": [{"a/b": 1, "a/b": 2}]}"#), "/sale/meta/x/0/a~1b: `a/b` appears twice");
 }
 
-/// Apps read JSON numbers as floats of 64 bits; more is not passed through, and nothing is rounded to an integer.
+/// Apps read JSON numbers as floats of 64 bits: fractions are the nearest of these, and whole numbers stay as they are.
 #[test]
 fn no_number_changes_on_its_way() {
     for number in ["0.1", "-0.0", "1e30", "1.5e-300", "5e-324", "1.7976931348623157e308", "0e999", "-2.5E+3"]
