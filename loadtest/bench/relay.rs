@@ -44,6 +44,10 @@ const LASTS_QUICK: usize = 5;
 /// Enough that a call finds a free one.
 const CONNECTIONS: usize = 512;
 /// A program's name and its share of a core.
+/// A load, beside this relay and this observer.
+type LoadUnder<'a> = dyn FnMut(Option<&Program>, Observer) -> Result<(Load, Observed), Failed> + 'a;
+type LoadFigure = fn(&Load) -> f64;
+
 const PROGRAMS: [&str; 5] = ["gateway", "Redis", "PostgreSQL", "relay", "bench"];
 
 /// A load without or with a relay.
@@ -123,14 +127,13 @@ fn round(options: &Options, rate: usize, lasts: usize, is_first_without: bool) -
         next += count;
         measured
     };
-    let with_relay =
-        |load: &mut dyn FnMut(Option<&Program>, Observer) -> Result<(Load, Observed), Failed>| {
-            stage.catch_up()?;
-            let (mut relay, metrics) = stage.relay()?;
-            let measured = load(Some(&relay), Observer::start(&stage.url(), Some(metrics))?)?;
-            relay.end()?;
-            Ok::<_, Failed>(measured)
-        };
+    let with_relay = |load: &mut LoadUnder<'_>| {
+        stage.catch_up()?;
+        let (mut relay, metrics) = stage.relay()?;
+        let measured = load(Some(&relay), Observer::start(&stage.url(), Some(metrics))?)?;
+        relay.end()?;
+        Ok::<_, Failed>(measured)
+    };
     let with_first = if is_first_without { None } else { Some(with_relay(&mut load)?) };
     let without = load(None, Observer::start(&stage.url(), None)?)?.0;
     let caught_up = stage.catch_up()?;
@@ -265,7 +268,7 @@ fn print(rounds: &[RelayRound], rate: usize) {
     show("lag by the relay's metric, p50, ms", 0, &|round| round.metric.p50);
     show("lag by the relay's metric, p99, ms", 0, &|round| round.metric.p99);
     show("lag by the relay's metric, the most, ms", 0, &|round| round.metric.most);
-    let both: [(&str, fn(&Load) -> f64); 3] = [
+    let both: [(&str, LoadFigure); 3] = [
         ("p50 of a tap", |load| load.tap_p50_ms),
         ("p99 of a tap", |load| load.tap_p99_ms),
         ("p99 of a confirm, cancel or amend", |load| load.call_p99_ms),
