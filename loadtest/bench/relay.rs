@@ -43,11 +43,11 @@ const LASTS: usize = 30;
 const LASTS_QUICK: usize = 5;
 /// Enough that a call finds a free one.
 const CONNECTIONS: usize = 512;
-/// A program's name and its share of a core.
 /// A load, beside this relay and this observer.
 type LoadUnder<'a> = dyn FnMut(Option<&Program>, Observer) -> Result<(Load, Observed), Failed> + 'a;
 type LoadFigure = fn(&Load) -> f64;
 
+/// Whose share of a core is shown.
 const PROGRAMS: [&str; 5] = ["gateway", "Redis", "PostgreSQL", "relay", "bench"];
 
 /// A load without or with a relay.
