@@ -59,8 +59,8 @@ fn history(
 
 fn verdict(verdict: Word, violations: Vec<Violation>) -> VerdictSummary {
     let reasons = if verdict == Word::Pass { Vec::new() } else { vec!["…".into()] };
-    let (requests_ms, arrivals) = (BTreeMap::new(), Arrived::default());
-    VerdictSummary { verdict, reasons, violations, requests_ms, arrivals }
+    let (requests, arrivals) = (BTreeMap::new(), Arrived::default());
+    VerdictSummary { verdict, reasons, violations, requests, arrivals }
 }
 
 fn broke(rule: Rule) -> VerdictSummary {

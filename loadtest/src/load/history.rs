@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::outcome::Outcome;
 use crate::base::scenario::Scenario;
+use crate::figures::StepEnd;
 use crate::plan::selection::Selection;
 
 /// A reservation as a 200 or 201 showed it.
@@ -42,6 +43,21 @@ pub enum Step {
     /// The answer was lost.
     Unknown,
 }
+
+impl Step {
+    /// How it ended: what was limited or shed at the last try was not decided.
+    pub(crate) fn end(&self) -> StepEnd {
+        match self {
+            Step::Done => StepEnd::Done,
+            Step::Refused(why) if why != LIMITED && why != SHED => StepEnd::Refused,
+            Step::NotTried | Step::Unknown | Step::Refused(_) => StepEnd::Undecided,
+        }
+    }
+}
+
+/// Why the last try was refused, where the gateway did not look at the request.
+pub(crate) const LIMITED: &str = "limited";
+pub(crate) const SHED: &str = "shed";
 
 /// A `sold-out` answer.
 #[derive(Clone, Debug, Serialize, Deserialize)]
