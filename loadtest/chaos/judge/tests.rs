@@ -25,16 +25,10 @@ fn line(id: u64, kind: &str, reservation: &str, number: u64) -> String {
 }
 
 fn hold(id: &str, number: u64, version: u64) -> Hold {
-    Hold {
-        id: id.into(),
-        number,
-        version,
-        state: "held".into(),
-        model: "white".into(),
-        packages: Vec::new(),
-        store: None,
-        unavailable: Vec::new(),
-    }
+    let shown = serde_json::json!({
+        "id": id, "number": number, "version": version, "state": "held", "model": "white", "packages": [], "store": null,
+    });
+    serde_json::from_value(shown).unwrap()
 }
 
 fn history(

@@ -92,7 +92,8 @@ pub(crate) fn to_tap(reply: &Result<Reply, Lost>) -> AnswerReading<Outcome> {
         };
         let findings = Vec::from_iter(finding);
         let class = class_of(reply.status, "", &findings);
-        return AnswerReading { hold: read.ok(), findings, class, ..AnswerReading::new(outcome, true, word) };
+        let hold = read.ok().map(|hold| Hold { is_new: reply.status == 201, ..hold });
+        return AnswerReading { hold, findings, class, ..AnswerReading::new(outcome, true, word) };
     }
     let (problem, mut findings) = read_problem(reply);
     let name = problem.name();

@@ -34,8 +34,11 @@ impl Session<'_> {
         let payment = self.buyer.history.last().map(|history| history.payment.clone()).unwrap_or_default();
         let body = serde_json::json!({"payment": payment, "version": hold.version}).to_string();
         let request = Request::post(format!("{}/confirm", self.path_of(&hold)), &service, Some(body));
-        let (step, _) = self.retry_until_answered(&request, CONFIRM, Expect::State("confirmed")).await;
-        self.last(|history| history.confirm = step);
+        let (step, shown) = self.retry_until_answered(&request, CONFIRM, Expect::State("confirmed")).await;
+        self.last(|history| {
+            history.confirm = step;
+            history.settled.extend(shown);
+        });
     }
 
     /// The buyer cancels, or the order service refunds.
@@ -49,8 +52,11 @@ impl Session<'_> {
             (false, _) => self.buyer.bearer.clone(),
         };
         let request = Request::post(format!("{}/cancel", self.path_of(&hold)), &bearer, None);
-        let (step, _) = self.retry_until_answered(&request, CANCEL, Expect::State("cancelled")).await;
-        self.last(|history| history.cancel = step);
+        let (step, shown) = self.retry_until_answered(&request, CANCEL, Expect::State("cancelled")).await;
+        self.last(|history| {
+            history.cancel = step;
+            history.settled.extend(shown);
+        });
     }
 
     /// The buyer changes the selection.
