@@ -114,5 +114,5 @@ pub fn record(sale: &str, buyer_part: &str, reply: &[Value]) -> Result<(Vec<Rese
 
 /// Decodes a reply of the snapshot script for this sale.
 pub fn snapshot(sale: &str, reply: &[Value]) -> Result<ReadModel, Failure> {
-    Snapshot::of(reply, 3)?.into_read_model(&Keys::of(sale))
+    Snapshot::of(reply, 3)?.into_read_model(&Keys::of(sale), None)
 }

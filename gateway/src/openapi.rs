@@ -89,6 +89,7 @@ fn build(spec: Spec, api: Api) -> Document {
         ops_calls().into_iter().for_each(|call| add(call, servers.clone()));
     }
     name_choices(&mut schemas);
+    schemas.values_mut().for_each(complete);
     let tag = |(name, about): (&str, &str)| json!({"name": name, "description": about});
     let mut components = json!({
         "schemas": schemas,
@@ -128,6 +129,34 @@ fn name_choices(schemas: &mut Map<String, Value>) {
         }
     }
     schemas.extend(named);
+}
+
+/// Says in a schema what generators otherwise miss: an object without listed members has any, and the description of a
+/// member that may be null is that of the member, not of one of its choices.
+fn complete(schema: &mut Value) {
+    match schema {
+        Value::Object(members) => {
+            let is_object = |of: &Value| {
+                of == "object" || of.as_array().is_some_and(|all| all.contains(&json!("object")))
+            };
+            let is_described =
+                ["properties", "additionalProperties"].iter().any(|name| members.contains_key(*name));
+            if members.get("type").is_some_and(is_object) && !is_described {
+                members.insert("additionalProperties".to_owned(), true.into());
+            }
+            let choices = members.get_mut("oneOf").and_then(Value::as_array_mut);
+            let choices = choices.filter(|choices| choices.iter().any(|choice| choice["type"] == "null"));
+            let description = |choice: &mut Value| choice.as_object_mut()?.remove("description");
+            let found = choices.and_then(|choices| choices.iter_mut().find_map(description));
+            if let Some(description) = found {
+                members.entry("description").or_insert(description);
+            }
+            let schemas = members.iter_mut().filter(|(name, _)| !name.starts_with("example"));
+            schemas.for_each(|(_, member)| complete(member));
+        }
+        Value::Array(list) => list.iter_mut().for_each(complete),
+        _ => {}
+    }
 }
 
 /// The components that the paths name, or that those name in turn.

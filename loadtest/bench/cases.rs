@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use clap::ValueEnum;
+use gateway::domain::identity::reservation_id;
 use serde_json::{Value, json};
 use testkit::definition::write;
 use testkit::gateway::{Gateway, send};
@@ -25,6 +26,8 @@ pub(crate) const MOST_CONNECTIONS: usize = 10_000;
 pub(crate) const BATCHES: [usize; 4] = [1, 16, 64, 256];
 /// Requests before each measurement that do not count.
 pub(crate) const WARM_UP: usize = 5_000;
+/// What the buyers' names begin with.
+const BUYER: &str = "b";
 /// One tap in so many wins in the mixed launch.
 const MIXED_WINS: usize = 100;
 
@@ -122,7 +125,7 @@ impl Buyers {
     pub(crate) fn new(folder: &RunFolder, count: usize) -> Result<Self, Failed> {
         let (count, secret) = (count.to_string(), folder.path("secret"));
         let secret = secret.to_string_lossy();
-        let args = ["token", "--sub", "b", "--ttl", "2h", "--count", &count, "--auth-secret-file", &secret];
+        let args = ["token", "--sub", BUYER, "--ttl", "2h", "--count", &count, "--auth-secret-file", &secret];
         let tokens = folder.run("gateway", &args)?;
         Ok(Self { tokens: tokens.lines().map(str::to_owned).collect() })
     }
@@ -130,18 +133,27 @@ impl Buyers {
     /// The tap of each buyer, with a key of its own, over so many stores.
     pub(crate) fn taps(&self, sale: &str, stores: usize) -> Requests {
         let mut requests = Requests::default();
-        for (n, token) in self.tokens.iter().enumerate() {
-            // Next to each other in time is not next to each other in the list.
-            let body = selection(n.wrapping_mul(7_919) % stores).to_string();
-            requests.push(&format!(
-                "POST /v1/sales/{sale}/reservations HTTP/1.1\r\nhost: launch.example\r\n\
-                 authorization: Bearer {token}\r\nidempotency-key: {}\r\n\
-                 content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
-                key(n),
-                body.len()
-            ));
-        }
+        (0..self.tokens.len()).for_each(|n| requests.push(&self.tap(n, sale, stores)));
         requests
+    }
+
+    /// The tap of one of them.
+    pub(crate) fn tap(&self, n: usize, sale: &str, stores: usize) -> String {
+        // Next to each other in time is not next to each other in the list.
+        let body = selection(n.wrapping_mul(7_919) % stores).to_string();
+        format!(
+            "POST /v1/sales/{sale}/reservations HTTP/1.1\r\nhost: launch.example\r\n\
+             authorization: Bearer {}\r\nidempotency-key: \"{}\"\r\n\
+             content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            self.tokens[n],
+            key(n),
+            body.len()
+        )
+    }
+
+    /// The id that the tap's reservation gets, and the buyer's token.
+    pub(crate) fn reservation(&self, n: usize, sale: &str) -> (String, &str) {
+        (reservation_id(sale, &format!("{BUYER}-{n}"), &key(n)), &self.tokens[n])
     }
 }
 
@@ -271,7 +283,8 @@ pub(crate) fn warmed(
 pub(crate) fn sizes_of_a_win(buyers: &Buyers, gateway: &Gateway) -> Result<(usize, usize), Failed> {
     let n = buyers.tokens.len() - 1;
     let request = gateway.request(Method::POST, "/v1/sales/won/reservations").bearer_auth(&buyers.tokens[n]);
-    let answer = block_on(send(request.header("idempotency-key", key(n)).json(&selection(0))));
+    let key = format!("\"{}\"", key(n));
+    let answer = block_on(send(request.header("idempotency-key", key).json(&selection(0))));
     let location = answer.header("location");
     if answer.status != 201 || location.is_empty() {
         return Err(Failed::Wrong(format!("the first tap did not win: {} {}", answer.status, answer.text)));
@@ -281,7 +294,7 @@ pub(crate) fn sizes_of_a_win(buyers: &Buyers, gateway: &Gateway) -> Result<(usiz
 
 /// The key of a buyer's tap.
 fn key(buyer: usize) -> String {
-    format!("\"tap-{buyer:010}\"")
+    format!("tap-{buyer:010}")
 }
 
 /// What a tap asks for, at this store.

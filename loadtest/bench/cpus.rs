@@ -28,16 +28,28 @@ fn listed(cpus: &[usize]) -> String {
 /// Those that this process was given, before it bound itself to some of them.
 fn cpus() -> &'static [usize] {
     static CPUS: OnceLock<Vec<usize>> = OnceLock::new();
-    CPUS.get_or_init(|| {
-        let status = Process::myself().and_then(|own| own.status());
-        let ranges = status.ok().and_then(|status| status.cpus_allowed_list).unwrap_or_default();
-        ranges.into_iter().flat_map(|(first, last)| first..=last).map(|cpu| cpu as usize).collect()
-    })
+    CPUS.get_or_init(allowed)
+}
+
+fn allowed() -> Vec<usize> {
+    let status = Process::myself().and_then(|own| own.status());
+    let ranges = status.ok().and_then(|status| status.cpus_allowed_list).unwrap_or_default();
+    ranges.into_iter().flat_map(|(first, last)| first..=last).map(|cpu| cpu as usize).collect()
 }
 
 /// Binds this thread, and what it starts, to what a server with so many workers leaves free.
 pub(crate) fn make_room(workers: usize) -> Result<(), Failed> {
+    bind(others(workers))
+}
+
+/// Binds this thread, and all that is started from then on, to so many CPUs: for this run there are no others.
+pub(crate) fn share(count: usize) -> Result<(), Failed> {
+    let allowed = allowed();
+    bind(&allowed[..count.min(allowed.len())])
+}
+
+fn bind(to: &[usize]) -> Result<(), Failed> {
     let mut set = CpuSet::new();
-    others(workers).iter().for_each(|cpu| set.set(*cpu));
-    sched_setaffinity(None, &set).map_err(Failed::to("leave the server its CPUs"))
+    to.iter().for_each(|cpu| set.set(*cpu));
+    sched_setaffinity(None, &set).map_err(Failed::to("choose the CPUs"))
 }

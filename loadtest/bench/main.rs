@@ -16,6 +16,7 @@ mod instructions;
 mod overload;
 mod pages;
 mod peer;
+mod relay;
 mod report;
 mod rounds;
 mod servers;
@@ -32,8 +33,8 @@ use cases::Case;
 
 /// Measures the gateway beside bare hyper and beside nginx with Lua and Redis.
 ///
-/// Exit codes: 0 measured, 1 an answer was wrong, a ledger did not balance or (with --instructions) a
-/// path got longer, 2 wrong usage, 3 something outside failed.
+/// Exit codes: 0 measured, 1 an answer was wrong, a ledger did not balance, (with --instructions) a path got longer
+/// or (with --relay) the copy was late or differs, 2 wrong usage, 3 something outside failed.
 #[derive(Debug, Parser)]
 #[command(name = "bench", version)]
 pub(crate) struct Options {
@@ -73,6 +74,12 @@ pub(crate) struct Options {
     /// Instead: measure what a hundred open live pages cost a gateway
     #[arg(long, conflicts_with_all = ["instructions", "growth", "overload", "hostile", "loadtest"])]
     pages: bool,
+    /// Instead: measure how far a relay's copy in PostgreSQL is behind, and what it costs the gateway beside it
+    #[arg(long, conflicts_with_all = ["instructions", "growth", "overload", "hostile", "loadtest", "pages"])]
+    relay: bool,
+    /// Changes a second for the relay
+    #[arg(long, requires = "relay", default_value_t = relay::RATE, value_parser = clap::value_parser!(u32).range(10..=20_000))]
+    rate: u32,
     /// Only beside these attacks
     #[arg(long, value_delimiter = ',', value_name = "ATTACKS", requires = "hostile")]
     attacks: Vec<attacks::Attack>,
@@ -124,6 +131,8 @@ fn main() -> ExitCode {
         hostile::run(&options)
     } else if options.pages {
         pages::run(&options)
+    } else if options.relay {
+        relay::run(&options)
     } else if options.loadtest {
         beside::run(&options)
     } else {

@@ -65,6 +65,9 @@ impl Change {
         if position(&cursor) != Some((sequence, change)) {
             return Err(format!("the cursor {cursor:?} is not that of {id}, change {change}"));
         }
+        if digest(&cursor).is_empty() {
+            return Err(format!("the cursor {cursor:?} names no history"));
+        }
         let is_cut = changes.is_some_and(|changes| change < changes);
         Ok(Self { cursor, sequence, place: change, is_cut, kind, at, reservation, line })
     }
@@ -73,6 +76,20 @@ impl Change {
     pub fn position(&self) -> (u64, u64) {
         (self.sequence, self.place)
     }
+
+    /// Digest of its entry of the journal. Another change at the same position has another one, and so has the same
+    /// change if one before it was lost.
+    pub fn digest(&self) -> &str {
+        digest(&self.cursor)
+    }
+}
+
+/// So many characters after the `~` of a cursor are the digest of its entry; older entries follow.
+pub const DIGEST_CHARS: usize = 8;
+
+fn digest(cursor: &str) -> &str {
+    let digests = cursor.split_once('~').map_or("", |(_, digests)| digests);
+    digests.split_at_checked(DIGEST_CHARS).map_or(digests, |(digest, _)| digest)
 }
 
 /// Beyond every place; a cursor without a place is after all of its entry.

@@ -1,5 +1,7 @@
 //! The one loop: take the lease, read a page, deliver it, go on; after a fork take back what was lost.
 
+mod fork;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +22,10 @@ use crate::stop::Stop;
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
 /// The same for changes that are not protected yet.
 const LOOK_SOON: Duration = Duration::from_millis(200);
+/// Between two pages of a relay that keeps up. Each costs the gateway, Redis and the sink the same, however small it is:
+/// under load it has the changes of this time, and not the few that came during the page before. The first change
+/// after a longer pause does not wait.
+const GATHER: Duration = Duration::from_millis(25);
 /// Kinds of trouble; each is logged once.
 const GATEWAY: &str = "gateway";
 const SALE: &str = "sale";
@@ -40,7 +46,7 @@ pub(crate) struct Delivery<S> {
     pub(crate) troubles: Troubles,
     /// Between tries of the sink, until it takes something.
     pub(crate) sink_backoff: Backoff,
-    /// Whether the gateway has known the sale, now or earlier: then it may come back.
+    /// Whether the sale was there, now or earlier: then it may come back.
     pub(crate) is_known: bool,
     /// The last line that was read, if its entry has more.
     pub(crate) cut_at: Option<String>,
@@ -151,7 +157,11 @@ impl<S: Sink> Delivery<S> {
                         from = self.position(lease).await?;
                         self.troubles.end(SINK);
                     } else {
+                        let newest = read.sequence;
                         from = self.deliver_page(read, lease, from).await?;
+                        if !self.until_caught_up && self.unread(newest, &from) == 0 {
+                            self.pause(GATHER).await;
+                        }
                     }
                 }
                 Err(FeedError::Forked { common }) => from = self.rescind(common, lease).await?,
@@ -214,89 +224,6 @@ impl<S: Sink> Delivery<S> {
         }
     }
 
-    /// After a fork: lets the sink take back what the ledger lost; returns the cursor to go on from.
-    async fn rescind(&mut self, common: String, lease: &Lease) -> Result<String, End> {
-        self.status.count_failure(Cause::Forked);
-        let Some(delivered) = self.sink_position(lease).await? else {
-            return Err(End::Failed(Failure::No(format!(
-                "the cursor of --from is not in the ledger's history, which has lost what came before it: the last common \
-                 cursor is {common}. Take back in your system what came after it, then start with --from {common}"
-            ))));
-        };
-        let common = self.last_common(common, &delivered, lease).await?;
-        tracing::warn!(
-            "the ledger lost changes that were delivered: those after {common} are rescinded, then its new history follows"
-        );
-        loop {
-            let stop = self.stop.clone();
-            let rescinded = tokio::select! {
-                () = stop.asked() => return Err(End::Done),
-                rescinded = self.sink.rescind(&common, fence(lease)?) => rescinded,
-            };
-            match rescinded {
-                Ok(()) => return self.position(lease).await,
-                Err(error) => {
-                    self.after_sink_error(error, lease).await?;
-                    // It may have done it, and the answer got lost: then it does it again from there.
-                    self.sink_position(lease).await?;
-                }
-            }
-        }
-    }
-
-    /// The gateway's last common cursor may be a good way before the fork. A change that the sink has is in both
-    /// histories, with all before it: the last such one up to where the sink is. One that it does not have proves
-    /// nothing: filters held it back, or it is too old to be remembered.
-    async fn last_common(
-        &mut self,
-        mut common: String,
-        delivered: &str,
-        lease: &Lease,
-    ) -> Result<String, End> {
-        let mut backoff = Backoff::default();
-        let mut from = common.clone();
-        while position(&from) < position(delivered) {
-            fence(lease)?;
-            if self.stop.is_asked() {
-                return Err(End::Done);
-            }
-            let Read { changes, sequence } = match self.feed.read(&from, Duration::ZERO).await {
-                Ok(read) => read,
-                // The ledger lost more meanwhile.
-                Err(FeedError::Forked { common: earlier }) => {
-                    common.clone_from(&earlier);
-                    from = earlier;
-                    continue;
-                }
-                Err(error) => {
-                    self.after_feed_error(error, &mut backoff).await.map_err(End::Failed)?;
-                    continue;
-                }
-            };
-            backoff.reset();
-            self.feed_works();
-            let Some(last) = changes.last() else {
-                if self.unread(sequence, &from) == 0 {
-                    return Ok(common);
-                }
-                // Replicas lack it yet.
-                self.pause(LOOK_SOON).await;
-                continue;
-            };
-            match self.sink.last_known(&changes).await {
-                Ok(known) => {
-                    if let Some(known) = known {
-                        common.clone_from(&changes[known].cursor);
-                    }
-                    self.cut_at = last.is_cut.then(|| last.cursor.clone());
-                    from.clone_from(&last.cursor);
-                }
-                Err(error) => self.after_sink_error(error, lease).await?,
-            }
-        }
-        Ok(common)
-    }
-
     /// Waits until the sink's receivers have everything, or the program is to end.
     async fn settle(&mut self, lease: &Lease) -> Result<(), End> {
         loop {
@@ -324,26 +251,44 @@ impl<S: Sink> Delivery<S> {
                 self.pause(after.map_or(pause, |after| pause.max(after.min(LOOK_AGAIN)))).await;
                 Ok(())
             }
-            FeedError::SaleMissing if self.is_known => {
-                self.status.count_failure(Cause::SaleMissing);
-                let text = format!(
-                    "the sale {} is not there any more; waiting until it is applied again",
-                    self.status.sale
-                );
-                self.troubles.report(SALE, &text);
-                self.pause(LOOK_AGAIN).await;
-                Ok(())
-            }
-            FeedError::SaleMissing => Err(Failure::Usage(format!(
-                "the gateway has no sale {}: apply it first, or name another one",
-                self.status.sale
-            ))),
+            FeedError::SaleMissing => self.after_sale_missing().await,
             FeedError::Fatal(failure) => Err(failure),
             // Only a lease is held, and only a cursor is of another history.
             FeedError::Held { .. } | FeedError::Forked { .. } => {
                 Err(Failure::Outside(format!("the gateway gave an unexpected answer: {error:?}")))
             }
         }
+    }
+
+    /// A sale that the gateway has known, or of which the sink has changes, may come back. A job that starts without it does
+    /// not wait: the sale may be purged for good.
+    async fn after_sale_missing(&mut self) -> Result<(), Failure> {
+        self.status.count_failure(Cause::SaleMissing);
+        let has_read = self.from.as_deref().is_some_and(|from| from != START);
+        if !self.is_known && (self.until_caught_up || !has_read) {
+            match self.sink.position().await {
+                Ok(Some(_)) if !self.until_caught_up => self.is_known = true,
+                Ok(_) => {
+                    return Err(Failure::Usage(format!(
+                        "the gateway has no sale {}: apply it first, or name another one",
+                        self.status.sale
+                    )));
+                }
+                Err(SinkError::Fatal(failure)) => return Err(failure),
+                Err(error) => {
+                    self.status.count_failure(Cause::Sink);
+                    self.troubles.report(SINK, &error.to_string());
+                    let pause = self.sink_backoff.pause();
+                    self.pause(pause).await;
+                    return Ok(());
+                }
+            }
+        }
+        let text =
+            format!("the sale {} is not there any more; waiting until it is applied again", self.status.sale);
+        self.troubles.report(SALE, &text);
+        self.pause(LOOK_AGAIN).await;
+        Ok(())
     }
 
     /// The same for the sink.

@@ -23,7 +23,7 @@ pub(crate) struct Feed {
     token_file: PathBuf,
 }
 
-/// What one request has read.
+/// What was read.
 #[derive(Debug)]
 pub(crate) struct Read {
     /// In order; none: there is nothing new.
@@ -114,10 +114,28 @@ impl Feed {
         Ok(feed)
     }
 
-    /// The changes after a cursor; with `wait` the gateway waits for some.
+    /// The changes after a cursor, up to a full page; with `wait` the gateway waits for some. One answer has at most a
+    /// hundred entries: a transaction for each would make the database's disk the limit.
     pub(crate) async fn read(&self, from: &str, wait: Duration) -> Result<Read, FeedError> {
+        let mut read = self.read_once(from, PAGE_LINES_MAX, wait).await?;
+        while let Some(last) = read.changes.last()
+            && read.sequence.is_some_and(|newest| newest > last.sequence)
+            && let room @ 1.. = PAGE_LINES_MAX.saturating_sub(read.changes.len())
+        {
+            // An error is found again after what is there.
+            let Ok(more) = self.read_once(&last.cursor, room, Duration::ZERO).await else { break };
+            if more.changes.is_empty() {
+                break;
+            }
+            read.changes.extend(more.changes);
+            read.sequence = more.sequence;
+        }
+        Ok(read)
+    }
+
+    async fn read_once(&self, from: &str, lines: usize, wait: Duration) -> Result<Read, FeedError> {
         let mut url = self.url(&["journal"]);
-        url.query_pairs_mut().append_pair("from", from).append_pair("limit", &PAGE_LINES_MAX.to_string());
+        url.query_pairs_mut().append_pair("from", from).append_pair("limit", &lines.to_string());
         if !wait.is_zero() {
             url.query_pairs_mut().append_pair("wait", &format!("{}s", wait.as_secs()));
         }

@@ -165,9 +165,9 @@ impl Sink for Webhooks {
     }
 
     async fn rescind(&mut self, common: &str, fence: u64) -> Result<(), SinkError> {
-        let now = Timestamp::from_millisecond(self.clock.now()).unwrap_or_default().to_string();
+        let now = Timestamp::from_millisecond(self.clock.now()).unwrap_or_default();
         let common = common.to_owned();
-        let rescinded = self.outbox.with(move |outbox| outbox.rescind(&common, fence, &now)).await?;
+        let rescinded = self.outbox.with(move |outbox| outbox.rescind(&common, fence, now)).await?;
         self.status.rescinded.fetch_add(rescinded, Relaxed);
         self.signals.more.notify_one();
         Ok(())

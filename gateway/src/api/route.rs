@@ -183,7 +183,7 @@ async fn dispatch(
             let wanted = StoresWanted::read(parts)?;
             let sale = worker.sale(path.name)?;
             open()?;
-            stores::search(&sale, wanted, parts, &worker.gzip, arrived)
+            stores::search(&sale, wanted, parts, &worker.gzip_searches, arrived)
         }
         Route::Store => {
             let sale = worker.sale(path.name)?;

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::hash::{DefaultHasher, Hasher};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use hyper::header::IF_NONE_MATCH;
@@ -11,18 +11,21 @@ use hyper::http::HeaderValue;
 use hyper::http::request::Parts;
 use rustc_hash::FxHashMap;
 
-use crate::api::view::{ListedSale, ProductView, SaleList, SaleView, TimeView};
+use crate::api::view::{ListedSale, SaleList, SaleView, TimeView};
+use crate::domain::catalogue::Catalogue;
 use crate::domain::decision::Shed;
-use crate::domain::definition::Meta;
 use crate::domain::polling::poll_after_ms;
 use crate::domain::rfc3339::rfc3339;
-use crate::domain::sale::{Phase, SaleClock};
+use crate::domain::sale::{Availability, Phase, SaleClock, SaleControls};
 use crate::http::gzip::GzipCache;
 use crate::http::respond::{self, Answer, Refused};
 use crate::projection::read_model::{ReadModel, Sale, Sales};
 
 /// Sales on the list; those that open last are left off.
 const LISTED_MAX: usize = 1_000;
+/// How long the list is served without a look at the sales, for each of them. A look takes a hundredth of it, so that
+/// thousands of sales make no read of a busy worker dear; and it shows a change 10 ms late at most for a thousand.
+const LOOK_AGAIN: Duration = Duration::from_micros(10);
 
 /// `GET /v1/time`
 pub fn time(now: i64) -> Answer {
@@ -39,31 +42,37 @@ pub struct Pages {
 /// The list of sales.
 struct ListPage {
     of: Vec<Listed>,
+    /// Until then nothing is looked at.
+    fresh_until: Instant,
     etag: HeaderValue,
     body: Bytes,
 }
 
-/// A sale on the list.
+/// All that the list shows of a sale.
 struct Listed {
-    of: Arc<ReadModel>,
+    of: Arc<Catalogue>,
     phase: Phase,
+    opens: i64,
+    closes: i64,
 }
 
 impl PartialEq for Listed {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.of, &other.of) && self.phase == other.phase
+        let shown = |listed: &Self| (listed.phase, listed.opens, listed.closes);
+        Arc::ptr_eq(&self.of, &other.of) && shown(self) == shown(other)
     }
 }
 
 struct Page {
+    /// The latest read model that it shows.
     of: Arc<ReadModel>,
     phase: Phase,
     poll_after_ms: u64,
     etag: HeaderValue,
-    /// The body up to the value of `server_time`, its last member.
-    head: Bytes,
     /// The whole body as of the millisecond of the last read: at a launch, many reads share it.
     cached: (i64, Bytes),
+    /// Its length up to the value of `server_time`, the last member.
+    head: usize,
 }
 
 impl Pages {
@@ -75,20 +84,22 @@ impl Pages {
         let poll_after_ms = poll_after_ms(phase, read_model.controls.opens - time, poll_load);
         let mut pages = self.by_sale.borrow_mut();
         let page = match pages.get_mut(&sale.id) {
-            Some(p)
-                if Arc::ptr_eq(&p.of, &read_model)
-                    && p.phase == phase
-                    && p.poll_after_ms == poll_after_ms =>
+            Some(page)
+                if page.phase == phase
+                    && page.poll_after_ms == poll_after_ms
+                    && shows_the_same(&page.of, &read_model) =>
             {
-                p
+                page.of = read_model;
+                page
             }
             _ => {
-                let page = Page::new(sale.incarnation(), read_model, phase, poll_after_ms);
+                let page = Page::new(sale.incarnation(), read_model, phase, poll_after_ms, time);
                 pages.entry(sale.id.clone()).insert_entry(page).into_mut()
             }
         };
         if page.cached.0 != time {
-            page.cached = (time, [&page.head[..], rfc3339(time).as_bytes(), b"\"}"].concat().into());
+            let head = &page.cached.1[..page.head];
+            page.cached = (time, [head, rfc3339(time).as_bytes(), b"\"}"].concat().into());
         }
         respond::cached(page.cached.1.clone(), &page.etag, parts.headers.get(IF_NONE_MATCH))
     }
@@ -104,41 +115,56 @@ impl Pages {
         if !sales.is_listed() {
             return Err(Refused::not_taken(Shed::Unread));
         }
-        let listed = |sale: Arc<Sale>| {
-            let read_model = sale.read_model();
-            let phase = shown_phase(&sale, &read_model, sale.best_time());
-            let is_shown = phase != Phase::Closed && read_model.catalogue.definition.sale.listed;
-            is_shown.then_some(Listed { of: read_model, phase })
-        };
-        let of: Vec<Listed> = sales.all().into_iter().filter_map(listed).collect();
         let mut page = self.list.borrow_mut();
         let ListPage { etag, body, .. } = match &mut *page {
-            Some(page) if page.of == of => page,
-            page => page.insert(ListPage::new(of)),
+            Some(page) if now < page.fresh_until => page,
+            page => {
+                let sales = sales.all();
+                let fresh_until = now + LOOK_AGAIN * u32::try_from(sales.len()).unwrap_or(u32::MAX);
+                let of: Vec<Listed> = sales.iter().filter_map(|sale| Listed::of(sale)).collect();
+                match page {
+                    Some(page) if page.of == of => {
+                        page.fresh_until = fresh_until;
+                        page
+                    }
+                    page => page.insert(ListPage::new(of, fresh_until)),
+                }
+            }
         };
         Ok(gzip.answer(parts, etag, now, || body.clone()))
     }
 }
 
+impl Listed {
+    /// `None`: the list does not show it.
+    fn of(sale: &Sale) -> Option<Self> {
+        let read_model = sale.read_model();
+        let phase = shown_phase(sale, &read_model, sale.best_time());
+        let (of, SaleControls { opens, closes, .. }) = (read_model.catalogue.clone(), read_model.controls);
+        let is_shown = phase != Phase::Closed && of.definition.sale.listed;
+        is_shown.then_some(Self { of, phase, opens, closes })
+    }
+}
+
 impl ListPage {
-    fn new(of: Vec<Listed>) -> Self {
+    fn new(of: Vec<Listed>, fresh_until: Instant) -> Self {
         let view = |sale: &Listed| {
-            let (terms, controls) = (&sale.of.catalogue.definition.sale, sale.of.controls);
+            let terms = &sale.of.definition.sale;
             let listed = ListedSale {
                 id: terms.id.clone(),
                 name: terms.name.clone(),
                 phase: sale.phase,
-                opens_at: rfc3339(controls.opens),
-                closes_at: rfc3339(controls.closes),
+                opens_at: rfc3339(sale.opens),
+                closes_at: rfc3339(sale.closes),
             };
-            (controls.opens, listed)
+            (sale.opens, listed)
         };
         let mut sales: Vec<_> = of.iter().map(view).collect();
         sales.sort_by(|(opens, a), (other, b)| opens.cmp(other).then_with(|| a.id.cmp(&b.id)));
         sales.truncate(LISTED_MAX);
         let list = SaleList { sales: sales.into_iter().map(|(_, sale)| sale).collect() };
         let body = serde_json::to_vec(&list).unwrap_or_default();
-        Self { of, etag: weak_tag(&[&body]), body: body.into() }
+        Self { of, fresh_until, etag: weak_tag(&[b"sales", &body]), body: body.into() }
     }
 }
 
@@ -158,42 +184,65 @@ pub(super) fn weak_tag(of: &[&[u8]]) -> HeaderValue {
     HeaderValue::try_from(format!("W/\"{:016x}\"", hasher.finish())).unwrap_or(HeaderValue::from_static(""))
 }
 
+/// Whether two read models have the same page, but for phase and `poll_after_ms`. Most changes of a sale are none of
+/// its page.
+fn shows_the_same(a: &Arc<ReadModel>, b: &Arc<ReadModel>) -> bool {
+    let shown = |read_model: &ReadModel| {
+        let SaleControls { opens, closes, frozen, .. } = read_model.controls;
+        (opens, closes, frozen)
+    };
+    Arc::ptr_eq(a, b)
+        || (Arc::ptr_eq(&a.catalogue, &b.catalogue) && shown(a) == shown(b) && levels(a).eq(levels(b)))
+}
+
+/// The levels of all models and packages.
+fn levels(read_model: &ReadModel) -> impl Iterator<Item = Availability> {
+    (0..read_model.catalogue.first_store()).map(|product| read_model.availability(product))
+}
+
 impl Page {
-    fn new(incarnation: &str, read_model: Arc<ReadModel>, phase: Phase, poll_after_ms: u64) -> Self {
-        let mut head = serde_json::to_string(&view(&read_model, phase, poll_after_ms)).unwrap_or_default();
-        // `server_time` is empty here: the closing `"}` is cut off.
-        head.truncate(head.len().saturating_sub(2));
+    fn new(
+        incarnation: &str,
+        read_model: Arc<ReadModel>,
+        phase: Phase,
+        poll_after_ms: u64,
+        time: i64,
+    ) -> Self {
+        let products = read_model.catalogue.products();
+        let sale = serde_json::to_string(&view(&read_model, phase, poll_after_ms)).unwrap_or_default();
+        let sale = sale.strip_suffix(NO_PRODUCTS).unwrap_or_default();
+        let shown: Vec<u8> = levels(&read_model).map(|level| level as u8).collect();
         let mut hasher = DefaultHasher::new();
-        // Another incarnation of the same sale id must never match an older ETag.
+        // Another incarnation of the same sale id must never match an older ETag. The digest stands for the texts that
+        // may be long.
         hasher.write(incarnation.as_bytes());
-        hasher.write(head.as_bytes());
+        hasher.write(sale.as_bytes());
+        hasher.write(&products.digest().to_le_bytes());
+        hasher.write(&shown);
+        let mut body = String::with_capacity(sale.len() + products.bytes_max() + 64);
+        body.push_str(sale);
+        products.push_members(&mut body, levels(&read_model));
+        body.push_str(",\"server_time\":\"");
+        let head = body.len();
+        [&*rfc3339(time), "\"}"].into_iter().for_each(|text| body.push_str(text));
         Self {
             of: read_model,
             phase,
             poll_after_ms,
             etag: HeaderValue::try_from(format!("\"{:016x}\"", hasher.finish()))
                 .unwrap_or(HeaderValue::from_static("")),
-            head: head.into(),
-            cached: (i64::MIN, Bytes::new()),
+            cached: (time, body.into()),
+            head,
         }
     }
 }
 
+/// The end of a [`view`] as JSON.
+const NO_PRODUCTS: &str = "\"models\":[],\"packages\":[],\"server_time\":\"\"}";
+
+/// The page without `meta`, products and time.
 fn view(read_model: &ReadModel, phase: Phase, poll_after_ms: u64) -> SaleView {
-    let definition = &read_model.catalogue.definition;
-    let terms = &definition.sale;
-    let product =
-        |index, id: &String, name: &String, price, models: Option<&Vec<String>>, meta| ProductView {
-            id: id.clone(),
-            name: name.clone(),
-            price,
-            availability: read_model.availability(index),
-            models: models.cloned(),
-            meta,
-        };
-    let meta = |meta: &Option<Meta>| meta.clone();
-    let models = definition.models.iter().enumerate();
-    let packages = (definition.models.len()..).zip(&definition.packages);
+    let terms = &read_model.catalogue.definition.sale;
     #[expect(clippy::cast_precision_loss, reason = "a hold lasts at most a day, and grace an hour")]
     let seconds = |ms: u64| ms as f64 / 1000.0;
     SaleView {
@@ -210,13 +259,13 @@ fn view(read_model: &ReadModel, phase: Phase, poll_after_ms: u64) -> SaleView {
         deposit: terms.deposit,
         clock: if read_model.controls.frozen { SaleClock::Frozen } else { SaleClock::Running },
         poll_after_ms,
-        meta: meta(&terms.meta),
-        models: models
-            .map(|(index, m)| product(index, &m.id, &m.name, m.price, None, meta(&m.meta)))
-            .collect(),
-        packages: packages
-            .map(|(index, p)| product(index, &p.id, &p.name, p.price, p.models.as_ref(), meta(&p.meta)))
-            .collect(),
+        meta: None,
+        models: Vec::new(),
+        packages: Vec::new(),
         server_time: String::new(),
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may fail this way")]
+mod tests;

@@ -195,6 +195,7 @@ pub struct ProductView {
     pub availability: Availability,
     /// The models that a package fits; left out: every model.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub models: Option<Vec<String>>,
     /// What apps show besides, as in the definition; left out where it has none.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -110,8 +110,10 @@ pub struct Worker {
     pub pages: Pages,
     /// Rendered lists of cities.
     pub cities: CityPages,
-    /// Compressed pages.
+    /// Compressed lists of sales and cities.
     pub gzip: GzipCache,
+    /// Compressed searches. Clients decide how many there are: they must not use up the room and the time of the lists.
+    pub gzip_searches: GzipCache,
 }
 
 /// Runs a worker on this thread until it has drained and its connections have ended.
@@ -132,6 +134,7 @@ pub fn run(shared: WorkerContext, listener: std::net::TcpListener, drain: Drain)
             pages: Pages::default(),
             cities: CityPages::default(),
             gzip: GzipCache::default(),
+            gzip_searches: GzipCache::default(),
             redis_connections,
             shared,
         });

@@ -48,13 +48,17 @@ pub(super) fn check(facts: &SaleFacts) -> Vec<Finding> {
     }
     check_audit(facts, &mut lines);
     for reader in &facts.readers {
-        check_reader(reader, facts.now_ms, &mut lines);
+        check_reader(reader, facts, &mut lines);
     }
     lines.end()
 }
 
+/// A job may read once a day; a reader that was released earlier, and has not read since, is likely to be forgotten.
+const RELEASED_MAX_MS: i64 = 25 * 3_600_000;
+
 /// A program that reads the journal for another system.
-fn check_reader(lease: &ReaderLease, now_ms: i64, lines: &mut Findings) {
+fn check_reader(lease: &ReaderLease, facts: &SaleFacts, lines: &mut Findings) {
+    let now_ms = facts.now_ms;
     let since = |then: i64| age(now_ms.saturating_sub(then).unsigned_abs() / 1_000);
     let ReaderLease { reader, holder, until, renewed, .. } = lease;
     let lag = lease.number("lag_ms").map(|ms| format!(", {ms} ms behind")).unwrap_or_default();
@@ -71,7 +75,16 @@ fn check_reader(lease: &ReaderLease, now_ms: i64, lines: &mut Findings) {
             );
         }
         LeaseStatus::Released => {
-            lines.ok("readers", format!("{reader}: released by {holder} {} ago{lag}", since(*renewed)));
+            let found = format!("{reader}: released by {holder} {} ago{lag}", since(*renewed));
+            let has_missed = facts.last_change.is_some_and(|at| at > *renewed);
+            let do_changes_wait = has_missed || lease.number("lag_ms").is_some_and(|ms| ms > 0);
+            if do_changes_wait && now_ms.saturating_sub(*renewed) > RELEASED_MAX_MS {
+                let found = format!("{found}, and changes wait since");
+                let todo = "start that program again; if it is not needed any more, ignore this";
+                lines.warn("readers", found, todo);
+            } else {
+                lines.ok("readers", found);
+            }
         }
         LeaseStatus::Running => {
             lines.ok("readers", format!("{reader}: {holder} for {}{lag}", since(lease.since)));

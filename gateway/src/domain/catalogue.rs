@@ -1,9 +1,14 @@
 //! A definition indexed for taps: every item has an index, and one look-up finds the items that fit.
 
+mod products;
+
+use std::sync::Arc;
+
 use rustc_hash::FxHashMap;
 
 use crate::domain::definition::Definition;
 use crate::domain::stores::StoreIndex;
+pub use products::ProductTexts;
 
 /// The kinds of items: prefixes of their names.
 const KINDS: [&str; 3] = ["model", "package", "store"];
@@ -18,8 +23,9 @@ pub struct Catalogue {
     items: Vec<Item>,
     /// Indices of models, packages and stores, by id.
     indices: [FxHashMap<String, usize>; 3],
-    /// The stores, indexed for searches.
-    stores: StoreIndex,
+    /// The stores, indexed for searches. Shared with the revisions after it that leave the stores.
+    stores: Arc<StoreIndex>,
+    products: ProductTexts,
 }
 
 /// An item with a counted stock.
@@ -36,6 +42,12 @@ pub struct Item {
 impl Catalogue {
     /// Assigns an index to every item: models, packages, stores, in the definition's order.
     pub fn new(definition: Definition, revision: u64) -> Self {
+        Self::after(None, definition, revision)
+    }
+
+    /// The same after an earlier revision, whose index of the stores it takes over if they are the same: to make one
+    /// takes most of the time.
+    pub fn after(before: Option<&Self>, definition: Definition, revision: u64) -> Self {
         let item = |(name, stock, price): (_, Option<u64>, _)| Item { name, limited: stock.is_some(), price };
         let items: Vec<Item> = definition.items().map(item).collect();
         let indices = KINDS.map(|kind| {
@@ -45,8 +57,12 @@ impl Catalogue {
             };
             items.iter().enumerate().filter_map(of_kind).collect()
         });
-        let stores = StoreIndex::new(&definition.stores);
-        Self { definition, revision, items, indices, stores }
+        let stores = match before {
+            Some(before) if before.definition.stores == definition.stores => before.stores.clone(),
+            _ => StoreIndex::new(&definition.stores).into(),
+        };
+        let products = ProductTexts::new(&definition);
+        Self { definition, revision, items, indices, stores, products }
     }
 
     /// All items by index.
@@ -87,6 +103,11 @@ impl Catalogue {
     /// The stores, indexed for searches.
     pub fn stores(&self) -> &StoreIndex {
         &self.stores
+    }
+
+    /// The models and packages as JSON.
+    pub fn products(&self) -> &ProductTexts {
+        &self.products
     }
 
     /// The index of an item among the stores; `None`: it is a model or a package.

@@ -19,7 +19,7 @@ use crate::domain::definition::{STORES_MAX, Store};
 use crate::domain::text::search_key;
 use grid::Grid;
 pub use grid::Spot;
-use json::StoreHeads;
+use json::{CityHead, Heads};
 pub use levels::StoreLevels;
 pub use search::{Cursor, FoundStores, StoreQuery};
 use set::{SetBuilder, StoreSet};
@@ -36,30 +36,17 @@ pub struct StoreIndex {
     count: usize,
     grid: Grid,
     texts: Texts,
-    heads: StoreHeads,
+    heads: Heads,
+    city_heads: Heads,
+    /// Of the heads.
+    digest: u64,
     /// By search key.
     by_city: HashMap<String, StoreSet>,
     by_province: HashMap<String, StoreSet>,
-    /// In the order of their first stores.
-    cities: Vec<City>,
-}
-
-/// The stores of one city. Two provinces may have cities of one name.
-#[derive(Debug)]
-pub struct City {
-    /// As in its first store.
-    pub province: Option<String>,
-    /// As in its first store.
-    pub name: String,
-    /// Indices of its stores.
-    stores: Vec<Index>,
-}
-
-impl City {
-    /// Indices of its stores, in the definition's order.
-    pub fn stores(&self) -> impl ExactSizeIterator<Item = usize> {
-        self.stores.iter().map(|store| usize::from(*store))
-    }
+    /// How many cities there are. Two provinces may have cities of one name.
+    cities: usize,
+    /// By store, its city, in the order of their first stores.
+    city_of: Box<[Index]>,
 }
 
 impl StoreIndex {
@@ -69,7 +56,8 @@ impl StoreIndex {
         let mut by_city: HashMap<String, SetBuilder> = HashMap::new();
         let mut by_province: HashMap<String, SetBuilder> = HashMap::new();
         let mut places: HashMap<(Option<String>, String), usize> = HashMap::new();
-        let mut cities = Vec::new();
+        let mut cities: Vec<CityHead<'_>> = Vec::new();
+        let mut city_of = Vec::with_capacity(stores.len());
         for (n, store) in (0..).zip(stores) {
             let (city, province) = (search_key(&store.city), store.province.as_deref().map(search_key));
             by_city.entry(city.clone()).or_default().push(n);
@@ -77,23 +65,32 @@ impl StoreIndex {
                 by_province.entry(province.clone()).or_default().push(n);
             }
             let place = *places.entry((province, city)).or_insert_with(|| {
-                let (province, name) = (store.province.clone(), store.city.clone());
-                cities.push(City { province, name, stores: Vec::new() });
+                cities.push(CityHead { province: store.province.as_deref(), city: &store.city, stores: 0 });
                 cities.len() - 1
             });
-            cities[place].stores.push(n);
+            cities[place].stores += 1;
+            // There are no more cities than stores.
+            city_of.push(Index::try_from(place).unwrap_or(Index::MAX));
         }
         let finish = |sets: HashMap<String, SetBuilder>| {
             sets.into_iter().map(|(key, set)| (key, set.finish(stores.len(), &grid))).collect()
         };
         let (by_city, by_province) = (finish(by_city), finish(by_province));
-        let (texts, heads) = (Texts::new(stores, &grid), StoreHeads::new(stores));
-        Self { count: stores.len(), grid, texts, heads, by_city, by_province, cities }
+        let (texts, heads) = (Texts::new(stores, &grid), Heads::of_stores(stores));
+        let (city_heads, digest, city_of) = (Heads::new(cities.iter()), heads.digest(), city_of.into());
+        let (count, cities) = (stores.len(), cities.len());
+        Self { count, grid, texts, heads, city_heads, digest, by_city, by_province, cities, city_of }
     }
 
-    /// The cities, in the order of their first stores.
-    pub fn cities(&self) -> &[City] {
-        &self.cities
+    /// A digest of all that a definition says about the stores and apps see: the same at every gateway.
+    pub fn digest(&self) -> u64 {
+        self.digest
+    }
+
+    /// The JSON of a city up to the value of its last member, `availability`. Cities are in the order of their first
+    /// stores.
+    pub fn city_head(&self, city: usize) -> &str {
+        self.city_heads.of(city)
     }
 
     /// The JSON of a store up to the value of its last member, `availability`.

@@ -25,21 +25,17 @@ const KEPT_BYTES_MAX: usize = 4 << 20;
 /// Compressed bodies of one worker.
 #[derive(Default)]
 pub struct GzipCache {
-    /// By target of the request.
-    kept: RefCell<FxHashMap<String, Kept>>,
+    /// By tag: it identifies a body, whatever else a request says.
+    kept: RefCell<FxHashMap<HeaderValue, Bytes>>,
     kept_bytes: Cell<usize>,
     /// When the budget was last looked at, and what was left of it.
     left: Cell<Option<(Instant, f64)>>,
 }
 
-struct Kept {
-    etag: HeaderValue,
-    gzip: Bytes,
-}
-
 impl GzipCache {
     /// 200 or 304 with JSON that may be cached for a second: compressed if the client accepts that, and the budget
-    /// has room. The tag is weak, since it is the same for both forms.
+    /// has room. The tag identifies the body among all that this cache answers with; it is weak, since it is the same
+    /// for both forms.
     pub fn answer(
         &self,
         parts: &Parts,
@@ -63,16 +59,15 @@ impl GzipCache {
         if !is_accepted(&parts.headers) {
             return respond::fresh(render(), etag);
         }
-        let target = parts.uri.path_and_query().map_or("", |target| target.as_str());
-        if let Some(kept) = self.kept.borrow().get(target).filter(|kept| kept.etag == etag) {
-            return compressed(kept.gzip.clone(), etag);
+        if let Some(gzip) = self.kept.borrow().get(etag) {
+            return compressed(gzip.clone(), etag);
         }
         let body = render();
         if body.len() < BODY_BYTES_MIN || !self.take(body.len(), now) {
             return respond::fresh(body, etag);
         }
         let gzip = gzip(&body);
-        self.keep(target, Kept { etag: etag.clone(), gzip: gzip.clone() });
+        self.keep(etag, gzip.clone());
         compressed(gzip, etag)
     }
 
@@ -91,19 +86,15 @@ impl GzipCache {
     }
 
     /// Keeps a compressed body; once there are too many, they are made again.
-    fn keep(&self, target: &str, new: Kept) {
+    fn keep(&self, etag: &HeaderValue, new: Bytes) {
         let mut kept = self.kept.borrow_mut();
-        let bytes = |target: &str, kept: &Kept| target.len() + kept.gzip.len();
-        let mut total = self.kept_bytes.get() + bytes(target, &new);
-        if let Some(old) = kept.remove(target) {
-            total -= bytes(target, &old);
-        }
+        let mut total = self.kept_bytes.get() + new.len();
         if kept.len() == KEPT_MAX || total > KEPT_BYTES_MAX {
             kept.clear();
-            total = bytes(target, &new);
+            total = new.len();
         }
         self.kept_bytes.set(total);
-        kept.insert(target.to_owned(), new);
+        kept.insert(etag.clone(), new);
     }
 }
 

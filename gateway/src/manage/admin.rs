@@ -351,7 +351,7 @@ fn acknowledge(sale: &Sale, epoch: &str, reply: &[Value], change: AcknowledgedCh
     let fields = fields.iter().cloned().chain([("who", who), ("reason", reason)]);
     let fields = fields.flat_map(|(name, value)| [name.to_owned(), value]).collect();
     let (sequence, at, clock) = (header.sequence, header.time, header.sale_clock);
-    let change = Acknowledged { sequence, kind, at, clock, fields, rows: String::new() };
+    let change = Acknowledged { sequence, kind, at, clock, fields, rows: String::new(), is_whole: false };
     let is_buffered = sale.acknowledged().acknowledge(epoch, change);
     if is_buffered {
         sale.advance_known_sequence(sequence);

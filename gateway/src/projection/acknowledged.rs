@@ -31,13 +31,21 @@ pub struct Acknowledged {
     /// A line for each reservation, `buyer sub row`, as it was after the change. The sub is `-` if
     /// an earlier change made the reservation, so that the sub is not needed.
     pub rows: String,
+    /// Whether this is all of the change: the winners of a whole batch, or a sweep by its own clock. A reservation that is
+    /// only shown may have been one of many.
+    pub is_whole: bool,
 }
 
 impl Acknowledged {
     /// A change of reservations, with the clocks of the reply that acknowledges it.
     pub(crate) fn of(kind: &'static str, sequence: u64, header: &Header, rows: String) -> Self {
         let Header { time: at, sale_clock: clock, .. } = *header;
-        Self { sequence, kind, at, clock, fields: Vec::new(), rows }
+        Self { sequence, kind, at, clock, fields: Vec::new(), rows, is_whole: false }
+    }
+
+    /// The winners of a batch: all of them, or those of its reply that can be read.
+    pub(crate) fn winners(sequence: u64, header: &Header, rows: String, is_whole: bool) -> Self {
+        Self { is_whole, ..Self::of("reserve", sequence, header, rows) }
     }
 
     fn byte_size(&self) -> usize {
@@ -55,6 +63,7 @@ impl Acknowledged {
             self.rows.push_str(line);
         }
         (self.at, self.clock) = (self.at.min(other.at), self.clock.min(other.clock));
+        self.is_whole |= other.is_whole;
         self.rows.len() - before
     }
 }

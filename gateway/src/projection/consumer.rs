@@ -9,6 +9,7 @@ mod discovery;
 mod model_builder;
 mod per_sale;
 mod position;
+mod preparation;
 mod streams;
 
 use std::cell::RefCell;
@@ -21,8 +22,9 @@ use std::time::{Duration, Instant};
 pub use caught_up::CaughtUp;
 pub use model_builder::load;
 pub(crate) use model_builder::scan;
-use model_builder::{JournalSource, ModelBuilder};
+use model_builder::{JournalSource, ModelBuilder, Stop};
 use position::{Position, entry_at, incarnation_in};
+use preparation::Preparation;
 use redis::Value;
 use redis::aio::ConnectionLike as _;
 use streams::streams;
@@ -41,6 +43,8 @@ use crate::telemetry::uses::RedisUse;
 
 /// How long a read waits for entries; also how soon a new sale is found.
 const BLOCK_MS: u64 = 200;
+/// The same while a definition is prepared.
+const PREPARING_BLOCK_MS: u64 = 10;
 /// A read without a reply for this long is abandoned with its connection. A gateway without entries
 /// stays ready as long.
 const READ_MAX: Duration = Duration::from_secs(3);
@@ -97,6 +101,7 @@ impl ConsumerContext {
                         one: one.as_ref(),
                         positions,
                         refused,
+                        preparing: HashMap::new(),
                         stuck: HashSet::new(),
                         verified: HashSet::new(),
                         probed: Instant::now(),
@@ -129,6 +134,8 @@ struct JournalConsumer<'a> {
     positions: HashMap<String, Position>,
     /// Sales that could not be read, and the time of the last attempt.
     refused: HashMap<String, Instant>,
+    /// Definitions that another thread indexes, by sale. Their sales are followed again afterwards, the others meanwhile.
+    preparing: HashMap<String, Preparation>,
     /// Sales whose journal could not be read further in this round.
     stuck: HashSet<String>,
     /// Sales whose ledger still had the followed incarnation after their journals were read in this
@@ -160,7 +167,12 @@ impl JournalConsumer<'_> {
             // The reply has everything from before the read was sent, so the read model is complete
             // as of then.
             let sent = Instant::now();
-            let ids: Vec<String> = self.positions.keys().cloned().collect();
+            let ids = self.positions.keys().filter(|id| !self.is_preparing(id));
+            let ids: Vec<String> = ids.cloned().collect();
+            if ids.is_empty() {
+                tokio::time::sleep(GATHER).await;
+                continue;
+            }
             let news = self.read(&ids).await?;
             outage.record_success();
             uses.worked();
@@ -177,7 +189,8 @@ impl JournalConsumer<'_> {
             }
             let stuck = !self.stuck.is_empty();
             for id in &ids {
-                let reads_on = !behind.contains(id) && !self.stuck.contains(id) && self.verified.contains(id);
+                let is_whole = !behind.contains(id) && !self.preparing.contains_key(id);
+                let reads_on = is_whole && !self.stuck.contains(id) && self.verified.contains(id);
                 let Some(sale) = self.shared.sales.get(id).filter(|_| reads_on) else {
                     continue;
                 };
@@ -214,6 +227,10 @@ impl JournalConsumer<'_> {
             Err(failure) if failure.ends_connection() => Err(failure),
             _ => Ok(()),
         }
+    }
+
+    fn is_preparing(&self, id: &str) -> bool {
+        self.preparing.get(id).is_some_and(|preparation| !preparation.is_finished())
     }
 
     fn position(&self, id: &str) -> Position {
@@ -272,7 +289,9 @@ impl JournalConsumer<'_> {
         let keys: HashMap<String, &String> =
             ids.iter().map(|id| (Keys::of(id).journal().to_owned(), id)).collect();
         let mut command = redis::cmd("XREAD");
-        command.arg("COUNT").arg(ENTRIES_MAX).arg("BLOCK").arg(BLOCK_MS).arg("STREAMS");
+        // A definition that is prepared is applied soon.
+        let block = if self.preparing.is_empty() { BLOCK_MS } else { PREPARING_BLOCK_MS };
+        command.arg("COUNT").arg(ENTRIES_MAX).arg("BLOCK").arg(block).arg("STREAMS");
         for id in ids {
             command.arg(Keys::of(id).journal());
         }
@@ -332,7 +351,9 @@ impl JournalConsumer<'_> {
         let Some(sale) = self.shared.sales.get(id).filter(|_| !entries.is_empty()) else {
             return Ok(());
         };
-        let mut builder = ModelBuilder::from(ReadModel::clone(&sale.read_model()), self.position(id));
+        let prepared = self.preparing.remove(id);
+        let mut builder =
+            ModelBuilder::from(ReadModel::clone(&sale.read_model()), self.position(id), prepared);
         let each = |entry: &Entry, read_model: &ReadModel| {
             sale.add_buyers(entry.buyers().filter_map(buyer_mark));
             sale.lock_tail().note(entry);
@@ -344,7 +365,7 @@ impl JournalConsumer<'_> {
         if matches!(read, Ok(None)) {
             read = builder.catch_up(&mut journal, each).await;
         }
-        let stuck = match read {
+        let stop = match read {
             Err(Failure::Refused(Refusal::Incarnation { incarnation, .. })) => {
                 self.compare_incarnation(id, Some(incarnation));
                 return Ok(());
@@ -361,8 +382,12 @@ impl JournalConsumer<'_> {
         }
         sale.note_read(sequence, scripts);
         self.positions.insert(id.to_owned(), builder.position);
-        if let Some(refusal) = stuck {
-            self.mark_stuck(id, refusal);
+        match stop {
+            Some(Stop::Stuck(refusal)) => self.mark_stuck(id, refusal),
+            Some(Stop::Preparing(preparation)) => {
+                self.preparing.insert(id.to_owned(), preparation);
+            }
+            None => {}
         }
         Ok(())
     }

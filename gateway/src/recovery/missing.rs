@@ -28,6 +28,14 @@ pub(crate) struct MissingChange {
     counts: Option<String>,
     fields: Vec<String>,
     rows: Vec<Row>,
+    /// See [`Acknowledged::is_whole`]; an earlier version reports it of none.
+    #[serde(default, skip_serializing_if = "is_false")]
+    is_whole: bool,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 /// A reservation as it was after the change.
@@ -74,6 +82,7 @@ impl MissingChange {
             left: Some(left),
             counts: named("counts"),
             rows,
+            is_whole: false,
             fields: fields
                 .into_iter()
                 .filter(|(name, _)| !COMMON.contains(&name.as_str()))
@@ -84,12 +93,12 @@ impl MissingChange {
 
     /// From an acknowledged change; `None` if it is invalid.
     pub(crate) fn from_acknowledged(acknowledged: &Acknowledged) -> Option<Self> {
-        let Acknowledged { sequence, kind, at, clock, ref fields, ref rows } = *acknowledged;
+        let Acknowledged { sequence, kind, at, clock, ref fields, ref rows, is_whole } = *acknowledged;
         let rows: Vec<Row> = rows.lines().map(Row::of).collect::<Option<_>>()?;
-        let is_whole =
+        let is_valid =
             rows.iter().all(|row| row.reservation().is_some()) && (kind != "reserve" || !rows.is_empty());
         let (kind, fields) = (kind.to_owned(), fields.clone());
-        is_whole.then(|| Self { sequence, kind, at, clock, fields, rows, ..Self::default() })
+        is_valid.then(|| Self { sequence, kind, at, clock, fields, rows, is_whole, ..Self::default() })
     }
 
     /// Adds the reservations of this change that another gateway acknowledged: each has only its own.
@@ -100,6 +109,7 @@ impl MissingChange {
             }
         }
         (self.at, self.clock) = (self.at.min(other.at), self.clock.min(other.clock));
+        self.is_whole |= other.is_whole;
     }
 
     /// Adds the fields of its entry to a change that was only acknowledged.
@@ -110,6 +120,11 @@ impl MissingChange {
             self.rows.sort_by_key(|row| row.reservation().map(|r| r.number));
             self.at = winners.first().map_or(self.at, |first| first.held_at);
             (self.items, self.fields) = columns(&winners);
+            // Its last winners may be lost without a trace: no later change of this ledger needs their numbers. A reader
+            // that has read them, or anything after them, must find a fork.
+            if !self.is_whole {
+                self.fields.extend(["gap", "1"].map(str::to_owned));
+            }
         }
         self
     }

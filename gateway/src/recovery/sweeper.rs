@@ -151,6 +151,7 @@ pub async fn sweep<D: Dial>(
     if outcome.ended > 0 {
         // A later buyer of this stock must find it free again, should Redis lose this.
         let swept = Acknowledged::of("expire", outcome.header.sequence, &outcome.header, String::new());
+        let swept = Acknowledged { is_whole: true, ..swept };
         // No client gets an answer for a sweep, so that it does no harm where this is too late.
         let _ = sale.acknowledged().acknowledge(&live.epoch, swept);
     }

@@ -255,7 +255,8 @@ impl Batch {
         };
         // The whole batch is buffered at once, before any acknowledgement.
         let (mut winners, mut decided) = (String::new(), Vec::with_capacity(self.taps.len()));
-        let (mut depends_on_clocks, grace) = (false, sale.read_model().grace_ms);
+        let (mut depends_on_clocks, mut is_whole) = (false, true);
+        let grace = sale.read_model().grace_ms;
         for Tap { request, command, pending, responder, .. } in self.taps.drain(..) {
             let mut decision = decisions.next(command);
             match &decision {
@@ -273,6 +274,7 @@ impl Batch {
                     }
                 }
                 Decision::Unknown => {
+                    is_whole = false;
                     count_unreadable();
                     let log_unreadable = || {
                         tracing::error!(sale = sale.id, "an answer of the reserve script can't be read");
@@ -288,7 +290,7 @@ impl Batch {
         let may_acknowledge = if winners.is_empty() {
             sale.acknowledged().may_acknowledge(&epoch)
         } else {
-            let won = Acknowledged::of("reserve", sequence, header, winners);
+            let won = Acknowledged::winners(sequence, header, winners, is_whole);
             sale.acknowledged().acknowledge(&epoch, won)
         };
         if depends_on_clocks && may_acknowledge {

@@ -213,9 +213,6 @@ pub async fn amend<D: Dial>(
         if !matches!(current.state, State::Held | State::Confirmed) {
             return Change::NotHeld(Box::new(current));
         }
-        // The content below is composed for the present version. 0 is none: for another one the script only refuses.
-        let is_current = wanted.version.is_none_or(|version| version == current.version);
-        let version = if is_current { current.version } else { 0 };
         let catalogue = sale.read_model().catalogue.clone();
         let next = wanted.over(&current);
         let unknown = amendment::unknown_changes(&catalogue, &current, &next);
@@ -223,8 +220,13 @@ pub async fn amend<D: Dial>(
             |name: &String| catalogue.index_of(name).is_some_and(|index| catalogue.items()[index].limited);
         let items = next.items().into_iter().chain(current.items());
         let without_limit: Vec<String> = items.filter(|name| !limited(name)).collect();
-        // The ledger reports it, if it has this definition.
-        let model = if unknown.is_empty() { &next.model } else { "?" };
+        // The content is composed for the version that was read. For an outdated one the script only refuses; it
+        // reports unknown items, if it has this definition, unless the version of the request is outdated by then.
+        let (model, version) = match wanted.version {
+            Some(version) if version != current.version => (&*next.model, 0),
+            _ if unknown.is_empty() => (&*next.model, current.version),
+            wanted_version => ("?", wanted_version.unwrap_or(0)),
+        };
         let dash = |text: String| if text.is_empty() { "-".to_owned() } else { text };
         let (packages, unavailable) = (dash(next.packages.join(",")), dash(next.unavailable.join(",")));
         let store = dash(next.store.clone().unwrap_or_default());

@@ -7,6 +7,7 @@ pub mod balancer;
 pub mod check;
 pub mod cli;
 pub mod cluster;
+pub mod copy;
 pub mod definition;
 pub mod ending;
 pub mod files;

@@ -3,6 +3,7 @@
 use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use rustix::process::{Signal, geteuid};
 
@@ -16,17 +17,17 @@ use crate::{Failed, PATIENCE, wait_for};
 const VERSIONS: &str = "/usr/lib/postgresql";
 /// The superuser of the server, and the owner of its files: the server refuses to run as root.
 const USER: &str = "postgres";
-/// Nothing has to outlive this machine; what is committed outlives the server.
-const OPTIONS: [&str; 9] = [
+/// On its socket only.
+const OPTIONS: [&str; 2] = ["listen_addresses=", "log_min_messages=warning"];
+/// For tests: nothing has to outlive this machine; what is committed outlives the server.
+const FORGETFUL: [&str; 7] = [
     "fsync=off",
     "full_page_writes=off",
     "autovacuum=off",
-    "listen_addresses=",
     "shared_buffers=16MB",
     "max_connections=20",
     "max_wal_senders=0",
     "wal_level=minimal",
-    "log_min_messages=warning",
 ];
 
 /// A running server. It is killed when this is dropped.
@@ -40,15 +41,20 @@ pub struct Postgres {
 impl Postgres {
     /// Makes a cluster, starts its server and waits until it answers.
     pub fn start() -> Self {
-        Self::try_start(None).unwrap()
+        Self::try_start(None, &FORGETFUL).unwrap()
     }
 
     /// One that also listens at a port of `localhost`, in TLS, and asks there for a password.
     pub fn start_in_tls(certificate: &Certificate) -> Self {
-        Self::try_start(Some(certificate)).unwrap()
+        Self::try_start(Some(certificate), &FORGETFUL).unwrap()
     }
 
-    fn try_start(certificate: Option<&Certificate>) -> Result<Self, Failed> {
+    /// One with PostgreSQL's own defaults: a commit is on the disk. For measurements.
+    pub fn start_durable() -> Result<Self, Failed> {
+        Self::try_start(None, &[])
+    }
+
+    fn try_start(certificate: Option<&Certificate>, options: &[&str]) -> Result<Self, Failed> {
         let bin = newest()?;
         let dir = Folder::new(None)?;
         let give = |path: &Path| {
@@ -70,7 +76,7 @@ impl Postgres {
         output(make)?;
         let mut command = own(&bin.join("postgres"));
         command.arg("-D").arg(dir.path.join("data")).arg("-k").arg(&dir.path).current_dir(&dir.path);
-        OPTIONS.iter().for_each(|option| _ = command.args(["-c", option]));
+        OPTIONS.iter().chain(options).for_each(|option| _ = command.args(["-c", option]));
         let port = certificate.map_or(5432, |_| free_port());
         command.args(["-p", &port.to_string()]);
         if let Some(certificate) = certificate {
@@ -143,6 +149,11 @@ impl Postgres {
             is_up(self).then_some(())
         })
         .map_err(|_| self.program.failed(&format!("is not up after {PATIENCE:?}")))
+    }
+
+    /// CPU time so far, of the server and of its processes that run.
+    pub fn cpu(&self) -> Duration {
+        self.program.cpu()
     }
 
     /// Its directory, with the socket and the log.

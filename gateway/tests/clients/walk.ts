@@ -30,6 +30,8 @@ function done<D>(answer: { data?: D; error?: unknown; response: Response }, stat
 const now = new Date(done(await anyone.GET('/v1/time')).server_time);
 const page = done(await anyone.GET('/v1/sales/{sale}', { params: { path: { sale } } }));
 assert.equal(page.phase, 'open');
+assert.equal(page.meta?.['image'], 'https://shop.example/small.webp');
+assert.deepEqual(page.packages.map(({ id, models }) => [id, models ?? 'all']), [['cover', ['air-white']], ['maintenance', 'all']]);
 assert(new Date(page.opens_at) < now && now < new Date(page.closes_at));
 const query = { city: 'GUANGZHOU', available: true };
 const { stores } = done(await anyone.GET('/v1/sales/{sale}/stores', { params: { path: { sale }, query } }));
@@ -51,10 +53,11 @@ const own = done(await buyer.GET('/v1/sales/{sale}/reservations', { params: { pa
 assert.equal(own.reservations.length, 1);
 
 const of = { params: { path: { sale, id: held.id } } };
-const amend = () => buyer.PATCH('/v1/sales/{sale}/reservations/{id}', { ...of, body: { store: 'sh-0001', version: 1 } });
+const amend = (store = 'sh-0001') => buyer.PATCH('/v1/sales/{sale}/reservations/{id}', { ...of, body: { store, version: 1 } });
 const amended = done(await amend());
 assert.deepEqual([amended.store, amended.version], ['sh-0001', 2]);
 assert.equal(refused(await amend(), 409, '/problems/reservation-changed').version, 2);
+refused(await amend('none'), 409, '/problems/reservation-changed');
 
 const confirm = (caller: typeof buyer, payment: string) =>
   caller.POST('/v1/sales/{sale}/reservations/{id}/confirm', { ...of, body: { payment, version: 2 } });

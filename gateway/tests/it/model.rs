@@ -2,7 +2,9 @@
 
 mod call;
 pub mod crash;
+mod definition;
 mod faulty;
+pub mod instance;
 mod life;
 pub mod link;
 mod plan;
@@ -18,12 +20,12 @@ use gateway::domain::identity::reservation_id;
 use gateway::manage::admin::ApplyOutcome;
 use gateway::reserve::changes::{self, Amendment, Change, Payment, Requester};
 
+use instance::Instance;
 use life::{Met, live_through};
 pub use link::Fault;
 pub use plan::{History, START, Tap};
 use plan::{Troubles, histories};
 use proptest::test_runner::{Config, FileFailurePersistence, TestCaseError, TestError, TestRunner};
-use world::Instance;
 pub use world::World;
 
 type Outcome = Result<(), TestCaseError>;
@@ -129,6 +131,40 @@ fn a_patch_for_a_version_that_comes_meanwhile_is_made() {
         };
         let (answered, ()) = join(amend(&here, &["p2"], Some(2)), meanwhile).await;
         assert_eq!(answered, (3, vec!["p2".to_owned()]));
+    });
+}
+
+/// The version that a PATCH is for is outdated between its read and its change: no item matters any more.
+#[test]
+fn a_patch_for_a_version_that_goes_meanwhile_is_outdated() {
+    let world = World::start();
+    let ledger = world.ledger.clone();
+    world.run(async move {
+        let sale = ledger.fresh();
+        ledger.set_time(START).await;
+        ledger.apply(&simple(&sale)).await;
+        let (here, elsewhere) = (ledger.instance(0, &sale).await, ledger.instance(1, &sale).await);
+        here.reserve(&[tap("ada", "k0")], false).await;
+        let id = reservation_id(&sale, "ada", "k0");
+        let amend = async |instance: &Instance, package: &str, version| {
+            let wanted =
+                Amendment { packages: Some(vec![package.to_owned()]), version, ..Amendment::default() };
+            changes::amend(&instance.redis_connection, &instance.sale, &id, Requester::Service, &wanted).await
+        };
+        here.link.arm(Fault::AnswerLate, 0);
+        let meanwhile = async {
+            here.link.held().await;
+            let made = amend(&elsewhere, "p1", None).await;
+            assert!(matches!(&made, Change::Done(r, _) if r.version == 2), "{made:?}");
+            here.link.let_go().await;
+        };
+        let (answered, ()) = join(amend(&here, "none", Some(1)), meanwhile).await;
+        assert!(matches!(&answered, Change::Changed(r) if r.version == 2), "{answered:?}");
+        let unknown = Change::UnknownItem(vec!["package:none".to_owned()]);
+        assert_eq!(
+            [amend(&here, "none", Some(2)).await, amend(&here, "none", None).await],
+            [unknown.clone(), unknown]
+        );
     });
 }
 

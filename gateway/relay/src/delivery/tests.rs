@@ -74,6 +74,7 @@ struct Remembers {
     cursor: Option<String>,
     known: Vec<Change>,
     delivered: Vec<String>,
+    pages: usize,
     rescinded: Vec<String>,
 }
 
@@ -85,6 +86,7 @@ impl Sink for Remembers {
     async fn deliver(&mut self, page: &Page, _fence: u64) -> Result<(), SinkError> {
         self.delivered.extend(page.changes.iter().map(|change| change.cursor.clone()));
         self.cursor = Some(page.cursor.clone());
+        self.pages += 1;
         Ok(())
     }
 
@@ -133,7 +135,8 @@ async fn the_last_common_change_is_found_behind_some_that_the_sink_does_not_have
     let answers = [
         Err("1-0/1~a"),
         Ok((vec![line(2, 1, 1, "a")], 5)),
-        // Replicas lack it yet.
+        // Replicas lack it yet: for the rest of the page, and for the next one.
+        Ok((vec![], 5)),
         Ok((vec![], 5)),
         Ok((vec![line(3, 1, 1, "a"), line(4, 1, 1, "a"), line(5, 1, 2, "b")], 5)),
         Ok((vec![], 5)),
@@ -152,7 +155,7 @@ async fn the_last_common_change_is_found_behind_some_that_the_sink_does_not_have
 async fn the_search_ends_where_the_sink_is_and_without_a_known_change_at_the_gateways_cursor() {
     let sink = Remembers { cursor: Some("3-0/1~a".to_owned()), ..Remembers::default() };
     let new = || vec![line(2, 1, 1, "b"), line(3, 1, 1, "b")];
-    let answers = [Err("1-0/1~a"), Ok((new(), 9)), Ok((new(), 3)), Ok((vec![], 3))];
+    let answers = [Err("1-0/1~a"), Ok((new(), 9)), Ok((vec![], 9)), Ok((new(), 3)), Ok((vec![], 3))];
     let sink = deliver(sink, answers.into()).await;
     assert_eq!((sink.rescinded, sink.delivered.len()), (vec!["1-0/1~a".to_owned()], 2));
 }
@@ -167,4 +170,20 @@ async fn it_is_not_caught_up_in_the_middle_of_an_entry() {
     ];
     let sink = deliver(Remembers::default(), answers.into()).await;
     assert_eq!(sink.delivered, ["7-0/1~a", "7-0/2~a"]);
+}
+
+#[tokio::test]
+async fn what_several_answers_have_is_one_page() {
+    let one = |sequence| vec![line(sequence, 1, 1, "a")];
+    let answers = [Ok((one(7), 8)), Ok((one(8), 9)), Ok((one(9), 9)), Ok((vec![], 9))];
+    let sink = deliver(Remembers::default(), answers.into()).await;
+    assert_eq!((sink.delivered.len(), sink.pages), (3, 1));
+}
+
+#[tokio::test]
+async fn what_was_read_before_a_fork_is_delivered_and_then_the_fork_is_found() {
+    let fork = || Err("7-0/1~a");
+    let answers = [Ok((vec![line(7, 1, 1, "a")], 9)), fork(), fork(), Ok((vec![], 7))];
+    let sink = deliver(Remembers::default(), answers.into()).await;
+    assert_eq!((sink.delivered, sink.rescinded), (vec!["7-0/1~a".to_owned()], vec!["7-0/1~a".to_owned()]));
 }

@@ -1,14 +1,14 @@
 //! Writes the id and the body of a webhook.
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::change::Change;
 
-/// The `webhook-id`: the same change always has the same one. After a fork the same place in the feed can have
-/// another change, so ids have the number of forks from then on.
-pub(crate) fn id(sale: &str, change: &Change, generation: u64) -> String {
-    let id = format!("{sale}/{}/{}", change.sequence, change.place);
-    if generation == 0 { id } else { format!("{id}/{generation}") }
+/// The `webhook-id`: the same change has the same one from every relay. After a fork the same place in the feed can have
+/// another change, which has another digest.
+pub(crate) fn id(sale: &str, change: &Change) -> String {
+    format!("{sale}/{}/{}/{}", change.sequence, change.place, change.digest())
 }
 
 /// The body of a change.
@@ -16,13 +16,14 @@ pub(crate) fn body(change: &Change) -> String {
     json!({"type": kind(change), "timestamp": change.at, "data": change.line}).to_string()
 }
 
-/// Id and body of the webhook that takes another one back.
-pub(crate) fn rescinded(id: &str, body: &str, now: &str) -> (String, String) {
+/// Id and body of the webhook that takes another one back. The id has the time in ms: a restored file can bring the change
+/// back, and the next fork can take it back once more.
+pub(crate) fn rescinded(id: &str, body: &str, now: Timestamp) -> (String, String) {
     let body: Value = serde_json::from_str(body).unwrap_or_default();
     let of = body["type"].as_str().and_then(|kind| kind.split_once('.')).map_or("reservation", |(of, _)| of);
     let taken_back =
         json!({"type": format!("{of}.rescinded"), "timestamp": now, "rescinds": id, "data": body["data"]});
-    (format!("{id}/rescinded"), taken_back.to_string())
+    (format!("{id}/rescinded/{}", now.as_millisecond()), taken_back.to_string())
 }
 
 /// `reservation.` and what happened; of changes of the sale `sale.` and the kind of the line.
@@ -70,12 +71,14 @@ mod tests {
         let line = json!({"cursor": "7-0/2~x", "id": "7-0", "change": 2, "kind": "reserve", "at": "then",
             "reservation": "r1", "state": "held"});
         let change = change(&line);
-        assert_eq!(id("car", &change, 0), "car/7/2");
-        assert_eq!(id("car", &change, 3), "car/7/2/3");
-        let (id, taken_back) = rescinded("car/7/2/3", &body(&change), "now");
-        assert_eq!(id, "car/7/2/3/rescinded");
+        let id = id("car", &change);
+        assert_eq!(id, "car/7/2/x");
+        let now = Timestamp::from_millisecond(1_500).unwrap();
+        let (its_id, taken_back) = rescinded(&id, &body(&change), now);
+        assert_eq!(its_id, "car/7/2/x/rescinded/1500");
         let taken_back: Value = serde_json::from_str(&taken_back).unwrap();
-        let expected = json!({"type": "reservation.rescinded", "timestamp": "now", "rescinds": "car/7/2/3", "data": line});
+        let expected = json!({"type": "reservation.rescinded", "timestamp": "1970-01-01T00:00:01.5Z", "rescinds": id,
+            "data": line});
         assert_eq!(taken_back, expected);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use testkit::copy::compare;
 use testkit::postgres::Postgres;
 use testkit::tls::Certificate;
 
@@ -39,6 +40,41 @@ async fn thousands_of_changes_arrive_once_each() {
     assert!(count > 4_000, "{count}");
     // For a person who looks at the figure; a busy machine must not fail this.
     testkit::print_line(&format!("{count} changes in {took:?}"));
+}
+
+#[tokio::test]
+async fn the_comparison_finds_every_kind_of_difference() {
+    let stage = Stage::set().await;
+    let postgres = Postgres::start();
+    let url = postgres.database("orders");
+    load(&stage.gateway, 0..8).await;
+    stage.relay(&["--postgres", &url, "--until-caught-up"]).start().ends(0).await;
+    is_copied(&stage.gateway, &postgres, "orders").await;
+    let newest = "(SELECT max(sequence) FROM changes)";
+    let damages = [
+        ("UPDATE reservations SET total = total + 1 WHERE number = 3", "reservation"),
+        ("DELETE FROM reservations WHERE number = 3", "number of reservations"),
+        ("UPDATE changes SET kind = 'cancel' WHERE sequence = 2", "columns"),
+        ("UPDATE changes SET at = at + interval '1 s' WHERE sequence = 2", "time"),
+        ("UPDATE changes SET line = line || '{\"buyer\": \"another\"}' WHERE sequence = 2", "line"),
+        (&format!("DELETE FROM changes WHERE sequence = {newest}"), "number of changes"),
+        (
+            &format!(
+                "INSERT INTO changes SELECT sale, sequence + 1, place, generation, kind, at, reservation, cursor, line
+                 FROM changes WHERE sequence = {newest}"
+            ),
+            "number of changes",
+        ),
+    ];
+    for (damage, word) in damages {
+        // A copy of the copy, which stays whole.
+        postgres.sql("postgres", "CREATE DATABASE damaged TEMPLATE orders");
+        postgres.sql("damaged", damage);
+        let found = compare(&stage.gateway, &postgres, "damaged", "small").await;
+        let text = found.expect_err(damage).to_string();
+        assert!(text.contains(word), "{damage}: {text}");
+        postgres.sql("postgres", "DROP DATABASE damaged");
+    }
 }
 
 #[tokio::test]

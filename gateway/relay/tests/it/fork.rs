@@ -4,12 +4,12 @@ use std::path::Path;
 use std::process::Command;
 
 use serde_json::{Value, json};
-use testkit::Method;
 use testkit::cli::run as gateway_command;
 use testkit::definition::open;
 use testkit::eventually;
 use testkit::postgres::Postgres;
 use testkit::redis::Redis;
+use testkit::{Method, Signal};
 
 use crate::ledger::{is_copied, journal, rows};
 use crate::stage::{Stage, definition, load};
@@ -105,6 +105,37 @@ async fn what_the_ledger_lost_is_rescinded_in_the_copy_and_the_new_history_follo
     assert!(!expected.is_empty() && common > 30, "{common} of {}", before.len());
     assert_eq!(lost, expected, "what comes again unchanged is not rescinded");
     assert_eq!(postgres.sql("orders", "SELECT generation FROM cursor").trim(), "1");
+}
+
+#[tokio::test]
+async fn a_signal_ends_a_relay_that_waits_for_the_copy_to_take_changes_back() {
+    let mut stage = Stage::set().await;
+    let postgres = Postgres::start();
+    let url = postgres.database("orders");
+    load(&stage.gateway, 0..8).await;
+    save_files(&mut stage.redis);
+    stage.gateway.ready().await;
+    load(&stage.gateway, 8..12).await;
+    let mut relay = stage.relay(&["--postgres", &url]).start();
+    is_copied(&stage.gateway, &postgres, "orders").await;
+    // Another program has the row of the cursor.
+    let (other, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await.unwrap();
+    let connection = tokio::spawn(connection);
+    other.batch_execute("BEGIN; SELECT 1 FROM cursor FOR UPDATE").await.unwrap();
+    lose(&mut stage).await;
+    relay.logs("are rescinded").await;
+    let waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
+    eventually("it waits for the row", || async {
+        (postgres.sql("postgres", waits).trim() == "1").then_some(())
+    })
+    .await;
+    relay.program.signal(Signal::TERM);
+    relay.ends(0).await;
+    drop(other);
+    connection.await.unwrap().unwrap();
+    stage.relay(&["--postgres", &url, "--until-caught-up"]).start().ends(0).await;
+    is_copied(&stage.gateway, &postgres, "orders").await;
+    assert_eq!(postgres.sql("orders", "SELECT generation FROM cursor").trim(), "1", "taken back once");
 }
 
 #[tokio::test]

@@ -64,7 +64,7 @@ async fn a_database_that_crashes_is_waited_for() {
     })
     .await;
     is_copied(&stage.gateway, &postgres, "orders").await;
-    assert!(relay.log().contains("sink: works again"), "{}", relay.log());
+    relay.logs("sink: works again").await;
 }
 
 #[tokio::test]

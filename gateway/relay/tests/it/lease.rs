@@ -36,7 +36,8 @@ async fn a_relay_that_was_stopped_for_longer_than_its_lease_delivers_nothing_mor
     let stage = Stage::set().await;
     let postgres = Postgres::start();
     let url = postgres.database("orders");
-    let first = stage.relay(&["--postgres", &url]).start();
+    let address = testkit::files::local_address();
+    let first = stage.relay(&["--postgres", &url, "--metrics-listen", &address.to_string()]).start();
     first.logs("delivering small to postgres").await;
     first.program.stop().unwrap();
     let second = stage.relay(&["--postgres", &url]).start();
@@ -47,6 +48,14 @@ async fn a_relay_that_was_stopped_for_longer_than_its_lease_delivers_nothing_mor
     first.logs("the lease is lost").await;
     load(&stage.gateway, 10..20).await;
     is_copied(&stage.gateway, &postgres, "orders").await;
+    let metrics = testkit::gateway::client().get(format!("http://{address}/metrics")).send().await.unwrap();
+    let metrics = metrics.text().await.unwrap();
+    let labels = r#"{sale="small",reader="postgres""#;
+    for line in
+        [format!(r#"failures_total{labels},cause="lease-lost"}} 1"#), format!("lease_held{labels}}} 0")]
+    {
+        assert!(metrics.contains(&line), "{line}: {metrics}");
+    }
 }
 
 #[tokio::test]

@@ -97,6 +97,39 @@ async fn a_database_and_a_gateway_that_are_not_there_yet_are_waited_for() {
 }
 
 #[tokio::test]
+async fn a_relay_that_is_started_while_its_sale_is_purged_waits_for_it() {
+    let stage = Stage::set().await;
+    let mut postgres = Postgres::start();
+    let url = postgres.database("orders");
+    load(&stage.gateway, 0..4).await;
+    let from = crate::ledger::journal(&stage.gateway).await[3]["cursor"].as_str().unwrap().to_owned();
+    stage.relay(&["--postgres", &url, "--until-caught-up"]).start().ends(0).await;
+    crate::fork::purge(&stage).await;
+    // A job at night must not wait for a sale that may be purged for good.
+    let log = stage.relay(&["--postgres", &url, "--until-caught-up"]).start().ends(2).await;
+    assert!(log.contains("the gateway has no sale small"), "{log}");
+    // Whether the copy has the sale, is known only once the database answers.
+    postgres.kill();
+    let mut relay = stage.relay(&["--postgres", &url]).start();
+    relay.logs("PostgreSQL can't be reached").await;
+    assert!(!relay.log().contains("waiting until it is applied again"), "{}", relay.log());
+    postgres.start_again().unwrap();
+    relay.logs("waiting until it is applied again").await;
+    // The cursor of --from is one of the sale, too; without one nothing shows that it was ever there.
+    let mut printer = stage.relay(&["--stdout", "--from", &from]).start();
+    printer.logs("waiting until it is applied again").await;
+    let log = stage.relay(&["--stdout", "--name", "new"]).start().ends(2).await;
+    assert!(log.contains("the gateway has no sale small"), "{log}");
+    printer.program.signal(Signal::TERM);
+    printer.ends(0).await;
+    testkit::definition::open(&stage.gateway, &crate::stage::definition()).await;
+    load(&stage.gateway, 100..103).await;
+    is_copied(&stage.gateway, &postgres, "orders").await;
+    relay.program.signal(Signal::TERM);
+    relay.ends(0).await;
+}
+
+#[tokio::test]
 async fn a_sale_that_is_purged_is_waited_for() {
     let stage = Stage::set().await;
     load(&stage.gateway, 0..4).await;

@@ -26,7 +26,7 @@ fn rounds(reservations: usize, changes: usize) -> Vec<String> {
 fn ids(reservations: &[String]) -> BTreeMap<String, Vec<String>> {
     let mut ids: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (sequence, reservation) in (1..).zip(reservations) {
-        ids.entry(reservation.clone()).or_default().push(format!("{SALE}/{sequence}/1"));
+        ids.entry(reservation.clone()).or_default().push(format!("{SALE}/{sequence}/1/x"));
     }
     ids
 }
@@ -44,7 +44,7 @@ async fn every_change_arrives_signed_and_in_order() {
         ("application/json", &json!("reservation.confirmed"))
     );
     assert_eq!(arrival.body["timestamp"], arrival.body["data"]["at"]);
-    assert_eq!(stage.webhooks().position().await.unwrap().as_deref(), Some("120-0/1~"));
+    assert_eq!(stage.webhooks().position().await.unwrap().as_deref(), Some("120-0/1~x"));
     assert_eq!((stage.status.delivered.load(SeqCst), stage.status.lag_changes()), (120, 0));
     assert!(stage.receiver.connections() <= 4, "connections are used again");
 }
@@ -113,7 +113,7 @@ async fn the_folder_refuses_a_second_relay_and_an_outdated_fence() {
     let mut stage = Stage::set().await;
     let second = relay::webhook::outbox::Outbox::open(&stage.state_dir(), SALE, "orders");
     assert!(second.unwrap_err().to_string().contains("another relay uses it"));
-    let change = stage::change(1, "a", "");
+    let change = stage::change(1, "a", "x");
     let page = relay::change::Page { cursor: change.cursor.clone(), changes: vec![change] };
     stage.webhooks().deliver(&page, 8).await.unwrap();
     assert_eq!(stage.webhooks().deliver(&page, 7).await, Err(SinkError::Superseded));

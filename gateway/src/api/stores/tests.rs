@@ -4,7 +4,7 @@ use hyper::Request;
 use serde_json::json;
 
 use super::*;
-use crate::api::view::{StorePage, StoreView};
+use crate::api::view::{CityList, CityView, StorePage, StoreView};
 use crate::projection::read_model::Sale;
 
 fn wanted(query: &str) -> Result<StoresWanted, Refused> {
@@ -50,6 +50,34 @@ fn the_page_is_the_same_as_serde_makes_it() {
 }
 
 #[test]
+fn the_cities_are_the_same_as_serde_makes_them() {
+    let store = |id: &str, city: &str, province: Option<&str>| json!({"id": id, "name": id, "city": city, "province": province});
+    let mut definition = json!({
+        "sale": {"id": "s", "name": "S", "opens_at": "2026-01-01T00:00:00Z", "closes_at": "2100-01-01T00:00:00Z",
+            "hold": "15m", "currency": "CNY"},
+        "model": [{"id": "m", "name": "M", "price": 1}],
+        "stores": [store("a", "\"B\"", Some("P")), store("b", "C", None), store("c", "C", Some("P")), store("d", "c", None)],
+    });
+    for store in definition["stores"].as_array_mut().unwrap() {
+        store["capacity"] = json!(10);
+        store.as_object_mut().unwrap().retain(|_, value| !value.is_null());
+    }
+    let city = |province, city, stores, availability| CityView { province, city, stores, availability };
+    let sale = Sale::fixture(&definition.to_string(), &[0, 5, 0, 1, 0], (0, 0));
+    let expected = CityList {
+        cities: vec![
+            city(Some("P"), "\"B\"", 1, Availability::InStock),
+            city(None, "C", 2, Availability::SoldOut),
+            city(Some("P"), "C", 1, Availability::Low),
+        ],
+    };
+    assert_eq!(cities(&sale.read_model()), serde_json::to_string(&expected).unwrap());
+    definition["stores"] = json!([]);
+    let sale = Sale::fixture(&definition.to_string(), &[0], (0, 0));
+    assert_eq!(cities(&sale.read_model()), r#"{"cities":[]}"#);
+}
+
+#[test]
 fn parameters_are_checked() {
     for good in [
         "near=23.1291,113.2644",
@@ -82,4 +110,12 @@ fn parameters_are_checked() {
         let problem = wanted(bad).err().unwrap();
         assert!(problem.body().contains("invalid-request"), "{bad}: {}", problem.body());
     }
+}
+
+#[test]
+fn an_empty_parameter_filters_nothing() {
+    let read = |query: &str| format!("{:?}", wanted(query).ok().map(|wanted| wanted.query));
+    assert_eq!(read("city=&province=&q=&near="), read(""));
+    assert_ne!(read("city=x"), read(""));
+    assert!(wanted("limit=").is_err() && wanted("available=").is_err());
 }

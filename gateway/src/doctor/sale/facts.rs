@@ -23,6 +23,8 @@ pub(in crate::doctor) struct SaleFacts {
     pub audit: Option<Result<AuditReport, String>>,
     /// The readers of its journal.
     pub readers: Vec<ReaderLease>,
+    /// When its journal's last change happened, in ms.
+    pub last_change: Option<i64>,
     /// The sequence that the gateway on this host has read; `Some(None)`: it does not have the sale.
     pub followed: Option<Option<u64>>,
     /// Whether any gateway is live.
@@ -80,7 +82,8 @@ impl SaleFacts {
             },
         };
         let readers = admin.readers(&id).await.unwrap_or_default();
-        Ok(Self { id, now_ms, audit, readers, followed: None, is_served, applied, file })
+        let last_change = admin.last_change(&id).await.ok().flatten();
+        Ok(Self { id, now_ms, audit, readers, last_change, followed: None, is_served, applied, file })
     }
 
     /// The definition in the ledger, or that of the file, and the reservations that were ever started.

@@ -41,6 +41,7 @@ fn good() -> SaleFacts {
         file: Some(("sale.toml".into(), small())),
         audit: Some(Ok(report(Audited::Balanced, 0, &[]))),
         readers: Vec::new(),
+        last_change: Some(NOW - 120_000),
         followed: Some(Some(7)),
         is_served: true,
     }
@@ -127,9 +128,26 @@ fn a_reader_that_vanished_or_is_stuck_is_reported() {
     };
     let running = "orders: host-1:4711:3f9a for 2 h, 120 ms behind".to_owned();
     assert_eq!(all(reader.clone()), [(Severity::Ok, running.clone())]);
-    let released = ReaderLease { until: 0, ..reader.clone() };
-    let found = "orders: released by host-1:4711:3f9a 6 s ago, 120 ms behind".to_owned();
-    assert_eq!(all(released), [(Severity::Ok, found)]);
+    let released = |hours: i64, lag_ms: u64| {
+        let (renewed, state) = (NOW - hours * 3_600_000, serde_json::json!({"lag_ms": lag_ms}));
+        all(ReaderLease { until: 0, renewed, state, ..reader.clone() }).remove(0)
+    };
+    let found = "orders: released by host-1:4711:3f9a 0 s ago, 120 ms behind".to_owned();
+    assert_eq!(released(0, 120), (Severity::Ok, found));
+    assert_eq!(released(25, 120).0, Severity::Ok, "a job at night");
+    let found =
+        "orders: released by host-1:4711:3f9a 1 d 2 h ago, 0 ms behind, and changes wait since".to_owned();
+    assert_eq!(released(26, 0), (Severity::Warn, found));
+    // All that there is was read.
+    let renewed = NOW - 100 * 3_600_000;
+    let complete =
+        ReaderLease { until: 0, renewed, state: serde_json::json!({"lag_ms": 0}), ..reader.clone() };
+    let nothing_new = |last_change| {
+        check(&SaleFacts { readers: vec![complete.clone()], last_change, ..good() })
+            .iter()
+            .any(|line| line.check == "readers" && line.verdict == Severity::Ok)
+    };
+    assert!(nothing_new(Some(renewed)) && nothing_new(None) && !nothing_new(Some(renewed + 1)));
     let expired = ReaderLease { until: NOW - 300_000, state: serde_json::json!({}), ..reader.clone() };
     let found = "orders: the lease of host-1:4711:3f9a expired 5 min ago without a release".to_owned();
     assert_eq!(all(expired), [(Severity::Warn, found)]);

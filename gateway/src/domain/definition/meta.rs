@@ -68,14 +68,9 @@ fn value(node: &Node<'_>, way: &FieldPath<'_>, level: usize, mistakes: &Mistakes
     match &node.value {
         RawValue::Null => Value::Null,
         RawValue::Bool(value) => Value::Bool(*value),
-        RawValue::Integer(number) => Number::from_i128(*number).map_or_else(
-            || wrong(format!("`meta` has a whole number of more than 64 bits, {number}: write it as a text")),
-            Value::Number,
-        ),
-        RawValue::Number(text) => text.parse().ok().and_then(Number::from_f64).map_or_else(
-            || wrong(format!("`meta` has {}, which is not a number in JSON", shortened(text))),
-            Value::Number,
-        ),
+        RawValue::Integer(number) => Number::from_i128(*number)
+            .map_or_else(|| wrong(more_than_64_bits(&number.to_string())), Value::Number),
+        RawValue::Number(text) => number(text).map_or_else(wrong, Value::Number),
         RawValue::Text(text) => Value::String(text.clone().into_owned()),
         RawValue::Time(text) => Value::String(text.clone()),
         RawValue::List(_) | RawValue::Table(_) if level == LEVELS_MAX => {
@@ -87,6 +82,29 @@ fn value(node: &Node<'_>, way: &FieldPath<'_>, level: usize, mistakes: &Mistakes
         }
         RawValue::Table(fields) => Value::Object(object(fields, way, level + 1, mistakes)),
     }
+}
+
+/// A number that is not an integer of 64 bits, as the nearest of a 64-bit float. A whole number would lose digits
+/// that matter, and what overflows or becomes 0 all of them: these are refused.
+fn number(text: &str) -> Result<Number, String> {
+    let shown = shortened(text);
+    let digits = text.trim_start_matches(['-', '+']);
+    let value = text.parse::<f64>().unwrap_or(f64::NAN);
+    if !digits.starts_with(|char: char| char.is_ascii_digit()) {
+        return Err(format!("`meta` has {shown}, which is not a number in JSON"));
+    }
+    if value != 0.0 && !digits.contains(['.', 'e', 'E']) {
+        return Err(more_than_64_bits(text));
+    }
+    let mantissa = digits.split(['e', 'E']).next().unwrap_or_default();
+    let is_zero = !mantissa.contains(|char: char| ('1'..='9').contains(&char));
+    Number::from_f64(value).filter(|_| is_zero == (value == 0.0)).ok_or_else(|| {
+        format!("`meta` has a number beyond the range of a 64-bit float, {shown}: write it as a text")
+    })
+}
+
+fn more_than_64_bits(number: &str) -> String {
+    format!("`meta` has a whole number of more than 64 bits, {}: write it as a text", shortened(number))
 }
 
 #[cfg(test)]

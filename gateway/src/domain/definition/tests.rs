@@ -232,7 +232,7 @@ fn json_mistakes_have_pointers() {
             "/sale/hold: `hold` must be",
             "/sale/configure_until: `configure_until` must be later than `opens_at`",
             "/model/1: must be a table with id, name, price, stock, meta",
-            "/model/2/price: `price` must be a whole number from 0 to 1000000000000, not 1000.0",
+            "/model/2/price: `price` must be a whole number from 0 to 1000000000000, not 1e3",
             "/model/2/id: the id \"a\" is already taken by /model/0/id",
             "/package/0/x~1y: unknown key `x/y`",
             "/package/0/price: `price` must be",

@@ -149,8 +149,19 @@ fn cell(lat: Degrees, lng: Degrees) -> u64 {
 /// A point of the walk: the square of the distance, then the place.
 pub(super) type Step = (u64, Index);
 
-/// What is reached next, with its height: a store (0), or a node whose stores are that far away at least.
-type Ahead = (Step, u8);
+/// What is reached next, as one number, which is quick to compare: the square, the place, and the height of a store (0)
+/// or of a node whose stores are that far away at least.
+type Ahead = u128;
+
+fn ahead((square, place): Step, height: u8) -> Ahead {
+    u128::from(square) << 24 | u128::from(place) << 8 | u128::from(height)
+}
+
+fn step_of(ahead: Ahead) -> Step {
+    #[expect(clippy::cast_possible_truncation, reason = "the square has 64 bits, the place 16")]
+    let step = ((ahead >> 24) as u64, (ahead >> 8) as Index);
+    step
+}
 
 /// A walk over the stores of a set, from the nearest on; equally far ones in the order of their places.
 pub(super) struct Walk<'a> {
@@ -167,14 +178,14 @@ pub(super) struct Walk<'a> {
 impl<'a> Walk<'a> {
     /// From a step on, or from the nearest store.
     pub(super) fn new(grid: &'a Grid, set: &'a Bits, from: Spot, begin: Step) -> Self {
-        let mut walk = Self { grid, set, from, begin, ahead: BinaryHeap::new(), measured: 0 };
+        let mut walk = Self { grid, set, from, begin, ahead: BinaryHeap::with_capacity(512), measured: 0 };
         walk.look_at(grid.levels.len() - 1, 0);
         walk
     }
 
     /// The next step is this one or a later one; `None`: there is none.
     pub(super) fn peek(&self) -> Option<Step> {
-        self.ahead.peek().map(|Reverse((at, _))| *at)
+        self.ahead.peek().map(|Reverse(ahead)| step_of(*ahead))
     }
 
     /// Whether the next step is past the beginning, so that a walk from there on goes on.
@@ -184,9 +195,10 @@ impl<'a> Walk<'a> {
 
     /// Goes on: to a store, or through a node.
     pub(super) fn advance(&mut self) -> Option<(Step, usize)> {
-        let Reverse((at, height)) = self.ahead.pop()?;
+        let Reverse(next) = self.ahead.pop()?;
+        let (at, height) = (step_of(next), (next & 0xff) as usize);
         let place = usize::from(at.1);
-        let Some(level) = height.checked_sub(1).map(usize::from) else {
+        let Some(level) = height.checked_sub(1) else {
             return Some((at, usize::from(self.grid.stores[place])));
         };
         if level == 0 {
@@ -194,7 +206,7 @@ impl<'a> Walk<'a> {
                 let at = (self.from.square_to(self.grid.spots[place + bit]), index(place + bit));
                 self.measured += 1;
                 if at >= self.begin {
-                    self.ahead.push(Reverse((at, 0)));
+                    self.ahead.push(Reverse(ahead(at, 0)));
                 }
             }
         } else {
@@ -212,8 +224,8 @@ impl<'a> Walk<'a> {
             self.measured += 1;
             let last = index(first + stores_of(level) - 1);
             if (bounds.farthest(self.from), last) >= self.begin {
-                let (at, height) = ((bounds.nearest(self.from), index(first)), level + 1);
-                self.ahead.push(Reverse((at, u8::try_from(height).unwrap_or(u8::MAX))));
+                let height = u8::try_from(level + 1).unwrap_or(u8::MAX);
+                self.ahead.push(Reverse(ahead((bounds.nearest(self.from), index(first)), height)));
             }
         }
     }

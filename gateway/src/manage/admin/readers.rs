@@ -5,8 +5,9 @@ use redis::Value;
 use crate::manage::admin::feed::too_few_replicas;
 use crate::manage::admin::{Admin, run};
 use crate::store::checkout;
+use crate::store::journal::Entry;
 use crate::store::keys::Keys;
-use crate::store::reply::{map, texts};
+use crate::store::reply::{list, map, texts};
 use crate::store::scripts::{Failure, Refusal};
 
 /// What asks for a lease.
@@ -140,5 +141,14 @@ impl Admin {
         let all: Value = run(self.pool(), keys.readers(), redis::cmd("HGETALL").arg(keys.readers())).await?;
         let all = map("HGETALL", &all)?;
         Ok(all.into_iter().filter_map(|(reader, value)| ReaderLease::parse(reader, &value)).collect())
+    }
+
+    /// When the journal's last change happened, in ms; `None` if there is none, or it can't be read.
+    pub async fn last_change(&self, sale: &str) -> Result<Option<i64>, Failure> {
+        let keys = Keys::of(sale);
+        let mut newest = redis::cmd("XREVRANGE");
+        newest.arg(keys.journal()).arg("+").arg("-").arg("COUNT").arg(1);
+        let entries = list("XREVRANGE", run(self.pool(), keys.journal(), &newest).await?)?;
+        Ok(entries.first().and_then(Entry::parse).map(|entry| entry.at))
     }
 }

@@ -38,7 +38,10 @@ pub(super) fn invalid_definition(mistakes: &[Mistake]) -> Refused {
     let list: Vec<_> =
         mistakes.iter().map(|m| serde_json::json!({"pointer": m.place, "detail": m.what})).collect();
     let first = mistakes.first();
-    let detail = first.map(|m| format!("{} mistakes; the first: {m}", mistakes.len())).unwrap_or_default();
+    let detail = match (first, mistakes.len()) {
+        (Some(only), 1) => only.to_string(),
+        (first, count) => first.map(|m| format!("{count} mistakes; the first: {m}")).unwrap_or_default(),
+    };
     Refused::invalid(first.map_or("", |m| m.place.as_str()), detail).with("mistakes", list)
 }
 

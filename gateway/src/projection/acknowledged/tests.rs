@@ -8,7 +8,8 @@ fn entry(sequence: u64, bytes: usize) -> Value {
 }
 
 fn acknowledged(sequence: u64) -> Acknowledged {
-    Acknowledged { sequence, kind: "confirm", at: 1, clock: 1, fields: Vec::new(), rows: "b s row".into() }
+    let (rows, is_whole) = ("b s row".into(), false);
+    Acknowledged { sequence, kind: "confirm", at: 1, clock: 1, fields: Vec::new(), rows, is_whole }
 }
 
 fn sequences(buffer: &AcknowledgementBuffer, after: u64) -> (Vec<u64>, Vec<u64>) {

@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 
 use crate::projection::consumer::model_builder::{LoadedSale, load_sale, missing_entry};
 use crate::projection::consumer::position::{Position, entry_at, incarnation_in};
+use crate::projection::consumer::preparation::Preparation;
 use crate::projection::consumer::{JournalConsumer, SingleSale};
 use crate::projection::read_model::Sale;
-use crate::projection::tail;
+use crate::projection::{snapshot, tail};
 use crate::store::dial::read_run_id;
 use crate::store::keys::{Keys, SALES};
 use crate::store::reply::list_of_texts;
@@ -28,16 +29,19 @@ impl JournalConsumer<'_> {
         };
         // An unreadable sale that is no longer listed was purged, or its import never finished.
         self.refused.retain(|id, _| ids.contains(id));
+        self.preparing.retain(|id, _| ids.contains(id));
         // The sale was purged or replaced.
         self.positions.retain(|id, _| self.shared.sales.get(id).is_some());
         for id in &ids {
             let id = id.clone();
             let tried = self.refused.get(&id);
-            if self.positions.contains_key(&id) || tried.is_some_and(|at| at.elapsed() < START_RETRY) {
+            let is_early = tried.is_some_and(|at| at.elapsed() < START_RETRY) || self.is_preparing(&id);
+            if self.positions.contains_key(&id) || is_early {
                 continue;
             }
             match self.start(&id).await {
-                Ok(position) => {
+                Ok(None) => {}
+                Ok(Some(position)) => {
                     tracing::info!(sale = id, sequence = position.sequence, "following");
                     self.refused.remove(&id);
                     self.positions.insert(id, position);
@@ -56,18 +60,41 @@ impl JournalConsumer<'_> {
         }
         if self.one.is_none() {
             // A known sale that can't be read again reports it as a fault.
-            let unread = self.refused.keys().filter(|id| self.shared.sales.get(id).is_none());
+            let unread = self.refused.keys().chain(self.preparing.keys());
+            let unread = unread.filter(|id| self.shared.sales.get(id).is_none());
             self.shared.sales.set_unread(unread.cloned().collect());
             self.shared.sales.forget_replaced(|id| ids.iter().any(|listed| listed == id));
         }
         Ok(())
     }
 
-    /// Reads a sale whole, with all its buyers. Later buyers are in the journal.
-    async fn start(&mut self, id: &str) -> Result<Position, Failure> {
+    /// Reads a sale whole, with all its buyers. Later buyers are in the journal. `None`: its definition is being
+    /// prepared, and other sales are followed meanwhile.
+    async fn start(&mut self, id: &str) -> Result<Option<Position>, Failure> {
         let keys = Keys::of(id);
+        let scripts = &self.shared.scripts;
+        let known = self.shared.sales.get(id);
+        // What is known of a followed sale is newer.
+        let prepared = self.preparing.remove(id).filter(|_| known.is_none());
+        let preparation = match prepared {
+            Some(prepared) => prepared,
+            None => {
+                let snapshot = snapshot::read(&mut self.conn, scripts, &keys, true).await?;
+                Preparation::start(
+                    snapshot,
+                    &keys,
+                    known.as_ref().map(|sale| sale.read_model().catalogue.clone()),
+                )
+            }
+        };
+        // A starting gateway waits: it is ready once it follows every sale.
+        let may_defer = known.is_none() && self.shared.caught_up.age().is_some();
+        if may_defer && !preparation.is_finished() {
+            self.preparing.insert(id.to_owned(), preparation);
+            return Ok(None);
+        }
         let LoadedSale { incarnation, read_model, buyers } =
-            load_sale(&mut self.conn, &self.shared.scripts, &keys).await?;
+            load_sale(&mut self.conn, scripts, &keys, preparation).await?;
         let sequence = read_model.sequence;
         if let Some(sale) = self.shared.sales.get(id) {
             sale.note_incarnation(&incarnation);
@@ -118,6 +145,6 @@ impl JournalConsumer<'_> {
             }
             self.shared.sales.insert(sale);
         }
-        Ok(position)
+        Ok(Some(position))
     }
 }

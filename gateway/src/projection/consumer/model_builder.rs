@@ -9,6 +9,7 @@ use crate::domain::identity::buyer_mark;
 use crate::projection::consumer::ENTRIES_MAX;
 use crate::projection::consumer::confirmed_count::{ConfirmedBootstrap, copy_confirmed_counts};
 use crate::projection::consumer::position::Position;
+use crate::projection::consumer::preparation::Preparation;
 use crate::projection::read_model::{ReadModel, Sale};
 use crate::projection::snapshot;
 use crate::store::journal::{self, Entry, Total};
@@ -34,45 +35,62 @@ pub(crate) struct ModelBuilder {
     pub(crate) entries: Vec<Value>,
     /// Records that were read ahead of the journal.
     bootstrap: ConfirmedBootstrap,
+    /// The read model of a definition that the journal has next.
+    prepared: Option<Preparation>,
+    /// Whether it may end at a definition that takes long to prepare.
+    may_defer: bool,
+}
+
+/// Why entries were not applied to the end.
+pub(crate) enum Stop {
+    /// What is wrong with the next entry.
+    Stuck(String),
+    /// The next entry is a definition that is being prepared.
+    Preparing(Preparation),
 }
 
 impl ModelBuilder {
-    /// Continues from a position.
-    pub(crate) fn from(read_model: ReadModel, position: Position) -> Self {
-        Self { read_model, position, entries: Vec::new(), bootstrap: ConfirmedBootstrap::default() }
+    /// Continues from a position, with what was prepared for it.
+    pub(crate) fn from(read_model: ReadModel, position: Position, prepared: Option<Preparation>) -> Self {
+        let bootstrap = ConfirmedBootstrap::default();
+        Self { read_model, position, entries: Vec::new(), bootstrap, prepared, may_defer: true }
     }
 
-    /// Applies entries, and calls back with the read model after each; returns what is wrong with
-    /// the entry that ended it early.
+    /// Applies entries, and calls back with the read model after each; returns what ended it early.
     pub(crate) async fn apply_entries<C: ConnectionLike>(
         &mut self,
         journal: &mut JournalSource<'_, C>,
         entries: Vec<Value>,
         mut each: impl FnMut(&Entry, &ReadModel),
-    ) -> Result<Option<String>, Failure> {
+    ) -> Result<Option<Stop>, Failure> {
         let keys = journal.keys;
         for value in entries {
             let entry = Entry::parse(&value);
             let entry =
                 entry.filter(|entry| self.bootstrap.apply_entry(&mut self.read_model, entry).is_some());
             let Some(entry) = entry else {
-                return Ok(Some(format!("{} has an entry that can't be read", keys.journal())));
+                let why = format!("{} has an entry that can't be read", keys.journal());
+                return Ok(Some(Stop::Stuck(why)));
             };
             // A definition may be from a later sequence already: older state never overwrites
             // newer.
             if entry.sequence > self.read_model.sequence {
                 if entry.kind == "define" {
-                    let read = snapshot::read(journal.conn, journal.scripts, keys, true).await;
-                    match read.and_then(|snapshot| {
-                        snapshot.of_incarnation(journal.incarnation)?.into_read_model(keys)
-                    }) {
+                    let read = match self.prepare(journal, entry.sequence).await {
+                        Ok(preparation) if self.may_defer && !preparation.is_finished() => {
+                            return Ok(Some(Stop::Preparing(preparation)));
+                        }
+                        Ok(preparation) => preparation.finish().await,
+                        Err(failure) => Err(failure),
+                    };
+                    match read {
                         Ok(mut read) => {
                             copy_confirmed_counts(&self.read_model, &mut read);
                             self.read_model = read;
                         }
                         Err(lost) if lost.ends_connection() => return Err(lost),
                         Err(lost @ Failure::Refused(Refusal::Incarnation { .. })) => return Err(lost),
-                        Err(failure) => return Ok(Some(failure.to_string())),
+                        Err(failure) => return Ok(Some(Stop::Stuck(failure.to_string()))),
                     }
                 } else {
                     apply(&mut self.read_model, &entry);
@@ -85,21 +103,38 @@ impl ModelBuilder {
         Ok(None)
     }
 
+    /// The read model with a definition that was applied at this sequence.
+    async fn prepare<C: ConnectionLike>(
+        &mut self,
+        journal: &mut JournalSource<'_, C>,
+        sequence: u64,
+    ) -> Result<Preparation, Failure> {
+        let is_of_it = |prepared: &Preparation| {
+            prepared.sequence >= sequence && prepared.incarnation == journal.incarnation
+        };
+        if let Some(prepared) = self.prepared.take().filter(is_of_it) {
+            return Ok(prepared);
+        }
+        let snapshot = snapshot::read(journal.conn, journal.scripts, journal.keys, true).await?;
+        let snapshot = snapshot.of_incarnation(journal.incarnation)?;
+        Ok(Preparation::start(snapshot, journal.keys, Some(self.read_model.catalogue.clone())))
+    }
+
     /// Reads on until the whole read model is at one sequence: past the definition and the records,
     /// which were read later.
     pub(crate) async fn catch_up<C: ConnectionLike>(
         &mut self,
         journal: &mut JournalSource<'_, C>,
         mut each: impl FnMut(&Entry, &ReadModel),
-    ) -> Result<Option<String>, Failure> {
+    ) -> Result<Option<Stop>, Failure> {
         while self.position.sequence < self.read_model.sequence.max(self.bootstrap.complete_from()) {
             let from = self.position.sequence;
             let entries = journal::after(journal.conn, journal.keys, from, ENTRIES_MAX).await?;
             if entries.is_empty() {
-                return Ok(Some(missing_entry(journal.keys, from + 1).to_string()));
+                return Ok(Some(Stop::Stuck(missing_entry(journal.keys, from + 1).to_string())));
             }
-            if let Some(why) = self.apply_entries(journal, entries, &mut each).await? {
-                return Ok(Some(why));
+            if let Some(stop) = self.apply_entries(journal, entries, &mut each).await? {
+                return Ok(Some(stop));
             }
         }
         Ok(None)
@@ -112,7 +147,9 @@ pub(crate) fn missing_entry(keys: &Keys, sequence: u64) -> Refusal {
 
 /// Reads a sale whole. It stays at that sequence until a consumer follows it.
 pub async fn load(conn: &mut impl ConnectionLike, scripts: &Scripts, id: &str) -> Result<Sale, Failure> {
-    let LoadedSale { incarnation, read_model, buyers } = load_sale(conn, scripts, &Keys::of(id)).await?;
+    let keys = Keys::of(id);
+    let preparation = Preparation::start(snapshot::read(conn, scripts, &keys, true).await?, &keys, None);
+    let LoadedSale { incarnation, read_model, buyers } = load_sale(conn, scripts, &keys, preparation).await?;
     let sequence = read_model.sequence;
     let sale = Sale::new(id, &incarnation, read_model, buyers);
     sale.advance_known_sequence(sequence);
@@ -128,14 +165,15 @@ pub(crate) struct LoadedSale {
     pub(crate) buyers: HashSet<u64>,
 }
 
+/// Reads what is not in a sale's snapshot: its buyers, and what changed since.
 pub(crate) async fn load_sale(
     conn: &mut impl ConnectionLike,
     scripts: &Scripts,
     keys: &Keys,
+    preparation: Preparation,
 ) -> Result<LoadedSale, Failure> {
-    let snapshot = snapshot::read(conn, scripts, keys, true).await?;
-    let incarnation = snapshot.incarnation().to_owned();
-    let mut read_model = snapshot.into_read_model(keys)?;
+    let incarnation = preparation.incarnation.clone();
+    let mut read_model = preparation.finish().await?;
     let (mut buyers, mut bootstrap) = (HashSet::new(), ConfirmedBootstrap::default());
     let mut cursor = 0_u64;
     loop {
@@ -152,10 +190,12 @@ pub(crate) async fn load_sale(
         }
     }
     let position = Position::at(read_model.sequence);
-    let mut builder = ModelBuilder { read_model, position, entries: Vec::new(), bootstrap };
+    let (entries, prepared) = (Vec::new(), None);
+    let mut builder = ModelBuilder { read_model, position, entries, bootstrap, prepared, may_defer: false };
     let mut journal = JournalSource { conn, scripts, keys, incarnation: &incarnation };
     let each = |entry: &Entry, _: &ReadModel| buyers.extend(entry.buyers().filter_map(buyer_mark));
-    if let Some(why) = builder.catch_up(&mut journal, each).await? {
+    // It never defers, so what ends it is damage.
+    if let Some(Stop::Stuck(why)) = builder.catch_up(&mut journal, each).await? {
         return Err(Refusal::Damaged(why).into());
     }
     Ok(LoadedSale { read_model: builder.read_model, buyers, incarnation })

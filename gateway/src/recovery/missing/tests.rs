@@ -22,6 +22,7 @@ fn acknowledged_winners_are_those_of_the_entry_that_was_not_read() {
         clock: 3,
         fields: Vec::new(),
         rows: WINNERS.into(),
+        is_whole: true,
     };
     let acknowledged = MissingChange::from_acknowledged(&acknowledged).unwrap().with_entry_fields();
     assert_eq!(acknowledged.items, ["model:air", "package:care", "package:cover", "store:gz-1"]);
@@ -50,6 +51,7 @@ fn winners_of_whom_some_are_not_known_keep_their_numbers() {
             clock: 3,
             fields: Vec::new(),
             rows: rows.to_owned(),
+            is_whole: false,
         })
     };
     let third = lines[1].replace(" 9 1 held", " 11 1 held").replace("bob", "cyd");
@@ -62,6 +64,7 @@ fn winners_of_whom_some_are_not_known_keep_their_numbers() {
     assert_eq!(read.rows, acknowledged.rows);
     let numbers: Vec<u64> = read.rows.iter().map(|row| row.reservation().unwrap().number).collect();
     assert_eq!((numbers, acknowledged.at), (vec![8, 11], 5));
+    assert!(acknowledged.fields.ends_with(&["gap".into(), "1".into()]), "{acknowledged:?}");
     let all = MissingChange::from_entry(&entry(&of(WINNERS).unwrap().with_entry_fields(), left)).unwrap();
     assert!(all.contains(&of(lines[1]).unwrap()) && !all.contains(&acknowledged));
 }
@@ -76,6 +79,7 @@ fn what_makes_no_sense_is_nothing() {
             clock: 3,
             fields: Vec::new(),
             rows: rows.into(),
+            is_whole: true,
         };
         assert_eq!(MissingChange::from_acknowledged(&acknowledged), None, "{rows:?}");
     }

@@ -12,6 +12,7 @@ fn acknowledged(sequence: u64, state: &str) -> MissingChange {
         clock: 3,
         fields: Vec::new(),
         rows,
+        is_whole: false,
     })
     .unwrap()
 }

@@ -1,9 +1,10 @@
 //! A position in a journal that identifies the history before it, not only the number of an entry.
 //!
 //! Text: `<sequence>-0/<place>~<digests>`. The digests are base64url: 48 bits of the entry, then 32 bits of each older
-//! entry of its *locator*. The positions of a locator depend on the sequence alone: for each level k in 0, 2, … 14 the last
-//! multiple of 2^k, and the one before. So a reader's cursor is enough to find the last entry that it and a ledger have in
-//! common, at most 8 times as far back as the fork, and a page of lines needs no other entries than its own.
+//! entry of its *locator*. The positions of a locator depend on the sequence alone: for each level k in 0, 2, … 10 the last
+//! multiple of 2^k and the one before, and the last four multiples of 2^12. So a reader's cursor is enough to find the last
+//! entry that it and a ledger have in common: at most 8 times as far back as the fork, if at most the newest 12,288 entries
+//! are lost. A page of lines needs no other entries than its own.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -11,10 +12,11 @@ use std::fmt;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-/// The levels of a locator: steps of 1, 4, 16, … 16,384 entries.
-const LEVELS: [u32; 8] = [0, 2, 4, 6, 8, 10, 12, 14];
-/// The most positions of a locator: the first level has no entry but the one before.
-const POSITIONS_MAX: usize = 2 * LEVELS.len() - 1;
+/// The levels of a locator, steps of 1, 4, 16, … 4,096 entries, each with the number of its positions. Those of the last
+/// level reach 3 to 4 of its steps back.
+const LEVELS: [(u32, u64); 7] = [(0, 2), (2, 2), (4, 2), (6, 2), (8, 2), (10, 2), (12, 4)];
+/// The most positions of a locator: two of each level and two more of the last, without the entry itself.
+const POSITIONS_MAX: usize = 2 * LEVELS.len() + 2 - 1;
 /// Bytes of the entry's digest.
 const DIGEST_BYTES: usize = 6;
 /// In the place of an entry that nobody has read.
@@ -41,10 +43,10 @@ struct History {
 
 /// The positions of the locator of this sequence, the latest first.
 pub(super) fn positions(sequence: u64) -> Vec<u64> {
-    let of_level = |level: u32| -> [u64; 2] {
+    let of_level = |(level, count): (u32, u64)| {
         let step = 1_u64 << level;
         let last = sequence / step * step;
-        [last, last.saturating_sub(step)]
+        (0..count).map(move |n| last.saturating_sub(n * step))
     };
     let mut all: Vec<u64> = LEVELS.into_iter().flat_map(of_level).collect();
     all.retain(|position| (1..sequence).contains(position));

@@ -1,7 +1,8 @@
 -- Changes what a reservation contains, in one step; a refusal changes nothing. Denied at maxmemory.
 --
 -- The caller has read the reservation and passes its new content; the version detects concurrent changes.
--- ARGV  1 identity  2 known sequence  3 id  4 revision  5 expected version  6 'buyer' or 'service'
+-- ARGV  1 identity  2 known sequence  3 id  4 revision  5 expected version (0: none is right; for '?' any is)
+--       6 'buyer' or 'service'
 --       7 model, or '?' when an item is unknown  8 packages (joined by ',', or '-')  9 store or '-'
 --       10 unavailable or '-'  11 TIME until which buyers may change what is confirmed, in ms, or '-'
 --       12 …  of the three kinds of items named, those without a limit
@@ -16,7 +17,8 @@ local by, model, packages, store, unavailable, configure_until = unpack(ARGV, 6,
 local record, r = find_reservation(s, ARGV[3])
 if not record then return r end
 
-if model == '?' then return {'unknown-item', header(s)} end
+local expected = tonumber(ARGV[5])
+if model == '?' and (expected == 0 or expected == r.version) then return {'unknown-item', header(s)} end
 
 -- A service may change what is held or confirmed; a buyer a hold until its deadline, and what is confirmed until the
 -- sale's instant for that.
@@ -27,7 +29,7 @@ if not (is_alive and in_time) then
   if is_alive then note_clocks(s) end
   return {'not-held', header(s), format_row(r)}
 end
-if r.version ~= tonumber(ARGV[5]) then return {'changed', header(s), format_row(r)} end
+if r.version ~= expected then return {'changed', header(s), format_row(r)} end
 local same_products = model == r.model and packages == r.packages
 if same_products and store == r.store and unavailable == r.unavailable then return {'ok', header(s), format_row(r)} end
 

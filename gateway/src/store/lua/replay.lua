@@ -4,7 +4,8 @@
 -- computed again, and must equal the original ones. The sale stays fenced until adopt.lua.
 -- ARGV  1 identity: with the ledger's epoch  2 … changes in their order, each JSON: sequence, kind, at, clock,
 --       items (whose stock it changed), left and counts (free stock of each, and the counts after it; neither if it
---       was only acknowledged), fields (other fields of its entry), rows (each changed reservation: buyer, sub, row)
+--       was only acknowledged), fields (other fields of its entry), rows (each changed reservation: buyer, sub, row),
+--       is_whole (of one that was only acknowledged: whether nothing of it is missing here)
 -- Reply {'ok', header, number of appended changes}, or {'epoch', epoch}, {'damaged', …},
 --       or {'blocked', sequence, why}: earlier ones were appended
 -- Example  "!old incarnation" {"sequence":8,"kind":"reserve",…} -> ok, "8 …", 1
@@ -20,8 +21,8 @@ local BUYERS = {reserve = true, amend = true, confirm = true, cancel = true, exp
 local OTHERS = {restock = true, adopt = true, lost = true}
 local COUNTED = {'held', 'confirmed', 'cancelled', 'expired'}
 
--- Whether a change before is lost, in whole or in part. Later entries then have the field `gap`: a reader of the journal
--- that has read them as they were must find that it has another history.
+-- Whether a change before is lost, in whole or in part, or may be. Later entries then have the field `gap`: a reader of
+-- the journal that has read them as they were must find that it has another history.
 local gap = false
 local last = redis.call('XREVRANGE', JOURNAL, '+', '-', 'COUNT', 1)[1]
 for i = 1, last and #last[2] or 0, 2 do
@@ -74,14 +75,18 @@ local function apply_row(records, e, row, delta, counts)
 end
 
 -- Repeats a sweep without known rows: the sale clock determines what it swept. If other gaps left it nothing, it is
--- recorded as lost.
+-- recorded as lost. Of one that was only shown, the clock is a later one: it may sweep more.
 local function repeat_sweep(e)
+  gap = gap or not e.is_whole
   local expired, more
   repeat
     expired, more = sweep(s, 64)
     if not expired then return more[2] end
   until expired > 0 or not more
-  if expired == 0 then commit(s, 'lost', {'who', 'gateways', 'reason', 'a sweep'}, {}, {}, {}) end
+  if expired == 0 then
+    commit(s, 'lost', {'who', 'gateways', 'reason', 'a sweep'}, {}, {}, {})
+    gap = true
+  end
 end
 
 -- Appends one change; returns the reason if it can't, else nil.
@@ -150,7 +155,8 @@ local function append(e)
   if (gap or named.gap) and not is_marked then
     fields[#fields + 1], fields[#fields + 2] = 'gap', '1'
   end
-  gap = gap or e.kind == 'lost'
+  -- A batch of which the reports may lack winners has the field already.
+  gap = gap or e.kind == 'lost' or (named.gap ~= nil and not e.left)
   for _, name in ipairs(COUNTED) do s[name] = counts[name] end
   s.number = state.number
   commit(s, e.kind, fields, left, record_texts(records), state, touched)

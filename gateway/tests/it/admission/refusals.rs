@@ -14,7 +14,8 @@ use testkit::gateway::Gateway;
 use testkit::redis::Redis;
 
 use crate::launch::spike::balanced;
-use crate::model::world::{Instance, ops};
+use crate::model::instance::Instance;
+use crate::model::world::ops;
 use crate::model::{Fault, START, World, simple, tap};
 
 /// Buyers that win at one gateway and tap at the other at once.

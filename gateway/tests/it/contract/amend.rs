@@ -102,7 +102,16 @@ async fn a_patch_for_another_version_changes_nothing() {
         let reply = amend("gz-1", json!(version)).await;
         let problem = refused(&reply, 409, "reservation-changed", &["state", "version"]);
         assert_eq!((&problem["state"], &problem["version"]), (&json!("held"), &json!(2)));
+        // Also where it does not fit what the reservation has become, or names what does not exist.
+        for body in [json!({"packages": ["care", "x"]}), json!({"model": "none", "store": "y"})] {
+            let mut body = body;
+            body["version"] = json!(version);
+            let reply = gateway.amend("alice", &id, &body).await;
+            refused(&reply, 409, "reservation-changed", &["state", "version"]);
+        }
     }
+    let unknown = json!({"model": "none", "version": 2});
+    refused(&gateway.amend("alice", &id, &unknown).await, 422, "unknown-item", &["items"]);
     assert_eq!(balanced(&gateway).await, before);
     let back = amend("gz-1", json!(2.0)).await;
     assert_eq!((back.status, &back.json["version"]), (200, &json!(3)), "{}", back.text);

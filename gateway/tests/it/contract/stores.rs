@@ -1,4 +1,4 @@
-//! Tests the search of stores, one store, and the cities: filters, distances, pages, tags, compression.
+//! Tests the search of stores, one store, and the cities: filters, distances, pages, tags, compression, many stores.
 
 use std::io::Read;
 
@@ -250,4 +250,52 @@ async fn pages_are_compressed_for_who_accepts_it() {
     }
     let ([short, ..], _) = get(&format!("{STORES}?limit=1"), "gzip").await;
     assert_eq!(short, None);
+}
+
+/// Long enough to be indexed in another thread, where other sales go on.
+#[tokio::test]
+async fn a_new_definition_of_many_stores_is_followed_beside_other_sales() {
+    let redis = Redis::start();
+    let gateway = Gateway::start(&redis).await;
+    open(&gateway, &small()).await;
+    let wide = |name: &str| {
+        let store = |n: usize| {
+            json!({"id": format!("s{n}"), "name": format!("{name} {n}"), "city": format!("City {}", n % 50),
+                "address": "x".repeat(100), "capacity": 10})
+        };
+        let stores = (0..4_000).map(store).collect::<Vec<_>>();
+        with(with(small(), "/sale/id", json!("wide")), "/stores", json!(stores))
+    };
+    open(&gateway, &wide("Old")).await;
+    // A gateway that starts reads it whole before it is ready.
+    let other = Gateway::start(&redis).await;
+    assert_eq!(other.get("/v1/sales/wide/stores/s7").await.json["name"], "Old 7");
+    let tap = async |sale: &str, n: usize, store: &str| {
+        let body = json!({"model": "white", "store": store});
+        let reply = send(gateway.tap_at(sale, &format!("buyer-{n}"), "k", &body)).await;
+        assert_eq!(reply.status, 201, "{}", reply.text);
+    };
+    let taps = async {
+        for n in 0..10 {
+            tap("small", n, "gz-1").await;
+            tap("wide", n, "s7").await;
+        }
+    };
+    let new = wide("New");
+    let (applied, ()) = tokio::join!(testkit::definition::apply(&gateway, &new), taps);
+    assert_eq!(applied.json["outcome"], "updated", "{}", applied.text);
+    // Once it is answered, the same gateway serves it; the other follows.
+    assert_eq!(gateway.get("/v1/sales/wide/stores/s7").await.json["name"], "New 7");
+    settled(&gateway).await;
+    for gateway in [&gateway, &other] {
+        eventually("all is followed", || async {
+            let store = gateway.get("/v1/sales/wide/stores/s7").await.json;
+            (store["name"] == "New 7" && store["availability"] == "sold_out").then_some(())
+        })
+        .await;
+        let cities = gateway.get("/v1/sales/wide/cities").await.json;
+        assert_eq!(cities["cities"][7]["availability"], "in_stock");
+    }
+    let audit = gateway.ops_get("/admin/v1/sales/wide/audit").await;
+    assert_eq!(audit.json["verdict"], "balanced", "{}", audit.text);
 }

@@ -14,7 +14,8 @@ use gateway::reserve::changes::{Amendment, Change, Requester, amend, cancel, con
 use gateway::store::keys::Keys;
 use gateway::store::scripts::{Failure, Refusal, Script};
 
-use crate::model::world::{Instance, Ledger, ops};
+use crate::model::instance::Instance;
+use crate::model::world::{Ledger, ops};
 use crate::model::{START, World, paid, simple, tap};
 
 /// Five of `m1` and five slots at `s1`.

@@ -1,8 +1,9 @@
 //! Tests acknowledgements at each level of `--durability`, on real primaries and replicas.
 
+use reqwest::Method;
 use serde_json::json;
 use testkit::Signal;
-use testkit::cli::run;
+use testkit::cli::{Running, run};
 use testkit::definition::{known, open, small, white};
 use testkit::eventually;
 use testkit::gateway::{Gateway, Reply};
@@ -86,8 +87,11 @@ async fn the_journal_delivers_a_change_only_once_a_replica_has_it() {
         );
     }
     assert_eq!(careless.ops_get(path).await.text.lines().count(), 2, "its level asks for no replica");
-    let follow = ["journal", "small", "--redis", &primary.url(), "--durability", "replicas=1"];
-    assert_eq!(run(&follow).out, "");
+    let print = ["journal", "small", "--redis", &primary.url(), "--durability", "replicas=1"];
+    let printed = run(&print);
+    assert_eq!((printed.code, &*printed.out), (3, ""), "{printed:?}");
+    assert!(printed.err.contains("too few replicas have the newest changes"), "{printed:?}");
+    let follower = Running::start(&[&print[..], &["--follow"]].concat());
 
     replica.signal(Signal::CONT);
     let news = eventually("the change is delivered", || async {
@@ -96,7 +100,44 @@ async fn the_journal_delivers_a_change_only_once_a_replica_has_it() {
     })
     .await;
     assert_eq!((&news.json["buyer"], news.header("launchgate-sequence")), (&json!("alice"), "2"));
-    assert_eq!(run(&follow).lines().len(), 2);
+    let lines = run(&print).lines();
+    assert_eq!(lines.len(), 2);
+    let followed = tokio::task::spawn_blocking(move || [follower.line(), follower.line()]).await.unwrap();
+    assert_eq!(followed[..], lines, "it waited, and went on by itself");
+}
+
+#[tokio::test]
+async fn a_lease_is_given_and_renewed_only_once_a_replica_has_it() {
+    let (primary, replica) = Redis::with_replica();
+    let gateway = Gateway::start_with(&primary, &["--durability", "replicas=1"]).await;
+    open(&gateway, &small()).await;
+    let lease = async |reader: &str, holder: &str| {
+        let body = json!({"reader": reader, "holder": holder, "ttl_ms": 60_000});
+        gateway.ops(Method::POST, "/admin/v1/sales/small/journal/lease", &body).await
+    };
+    let given = lease("orders", "a:1").await;
+    assert_eq!(given.status, 200, "{}", given.text);
+
+    // A former primary must neither give a lease nor renew one: another holder may have it at the present one.
+    replica.stop();
+    for reader in ["orders", "orders", "mails"] {
+        let refused = lease(reader, "a:1").await;
+        assert_eq!(
+            (refused.status, refused.problem()),
+            (503, "temporary-reduced-capacity"),
+            "{}",
+            refused.text
+        );
+        assert!(refused.text.contains("too few replicas"), "{}", refused.text);
+    }
+    assert_eq!(lease("orders", "b:2").await.problem(), "lease-held");
+
+    replica.signal(Signal::CONT);
+    let renewed = eventually("it is renewed", || async {
+        Some(lease("orders", "a:1").await).filter(|reply| reply.status == 200)
+    })
+    .await;
+    assert_eq!(renewed.json["fence"], given.json["fence"]);
 }
 
 #[tokio::test]

@@ -16,7 +16,8 @@ use gateway::manage::admin::OperatorAction;
 use gateway::manage::audit::AuditVerdict;
 use gateway::reserve::changes::{Amendment, Change, Requester, amend, cancel, confirm, read};
 
-use crate::model::world::{Instance, Ledger};
+use crate::model::instance::Instance;
+use crate::model::world::Ledger;
 use crate::model::{START, World, paid, simple, tap};
 
 /// Of [`simple`], ms.

@@ -3,10 +3,10 @@
 use gateway::domain::decision::Decision;
 use gateway::reserve::changes::{self, Amendment, Change, Payment};
 
+use super::instance::{Instance, plain_change};
 use super::life::{Life, by};
 use super::plan::{Op, Role, Tap};
 use super::sale::Model;
-use super::world::{Instance, plain_change};
 
 pub(super) enum Call {
     Reserve(Vec<Tap>),

@@ -7,8 +7,9 @@ use gateway::fleet::membership::Membership;
 use gateway::recovery::failover::{Fence, Recovery};
 use gateway::store::keys::Keys;
 
+use super::instance::Instance;
 use super::sale::Clocks;
-use super::world::{Instance, Ledger};
+use super::world::Ledger;
 
 /// A sale as it was after a step: each key's dump, if it was there, and the clocks.
 struct Moment {

@@ -11,9 +11,11 @@ use proptest::test_runner::TestCaseError;
 
 use super::Outcome;
 use super::crash::Past;
-use super::plan::{BUYERS, GATEWAYS, History, Op, Role, START, Tap, edited};
+use super::definition::edited;
+use super::instance::{Instance, plain};
+use super::plan::{BUYERS, GATEWAYS, History, Op, Role, START, Tap};
 use super::sale::Model;
-use super::world::{Instance, Ledger, ops, plain};
+use super::world::{Ledger, ops};
 use crate::recovery::confirmed_count::agrees;
 
 /// What was met on the way.

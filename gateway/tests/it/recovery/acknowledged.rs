@@ -16,9 +16,10 @@ use gateway::reserve::changes::{self, Amendment, Change, Payment, Requester};
 use testkit::redis::Redis;
 
 use crate::model::crash::Past;
+use crate::model::instance::Instance;
 use crate::model::link::Fault;
 use crate::model::sale::Clocks;
-use crate::model::world::{Instance, Ledger, ops};
+use crate::model::world::{Ledger, ops};
 use crate::model::{START, World, paid, simple, tap};
 use crate::recovery::replaced::applied;
 

@@ -12,7 +12,8 @@ use gateway::reserve::changes::{self, Amendment, Change, Payment, Requester};
 use gateway::store::scripts::Script;
 use testkit::eventually;
 
-use crate::model::world::{Instance, Ledger};
+use crate::model::instance::Instance;
+use crate::model::world::Ledger;
 use crate::model::{START, Tap, World, paid, simple};
 
 /// Buyers before the random changes: their records are read in several steps.

@@ -2,6 +2,7 @@
 //! journal.
 
 use gateway::domain::decision::Decision;
+use gateway::domain::definition::Store;
 use gateway::manage::admin::OperatorAction;
 use gateway::store::keys::Keys;
 use testkit::{PATIENCE, eventually};
@@ -48,6 +49,16 @@ fn a_journal_that_went_back_and_on_in_another_way_is_read_anew() {
 /// A definition may be newer than the entries read with it; these must not set the read model back.
 #[test]
 fn the_read_model_continues_from_a_definition_read_ahead_of_the_journal() {
+    continues_from_a_definition_with(0);
+}
+
+/// One with so many more stores is indexed in another thread, while its journal waits.
+#[test]
+fn the_read_model_continues_from_a_definition_that_takes_long_to_index() {
+    continues_from_a_definition_with(5_000);
+}
+
+fn continues_from_a_definition_with(stores: usize) {
     /// More than one read takes.
     const ACTIONS: u64 = 600;
     let world = World::start();
@@ -57,6 +68,10 @@ fn the_read_model_continues_from_a_definition_read_ahead_of_the_journal() {
         let reads_again = world.stop_reading().await;
         let mut definition = simple(&id);
         definition.sale.name = "Renamed".to_owned();
+        for n in 0..stores {
+            let (id, address) = (format!("more-{n}"), Some("x".repeat(100)));
+            definition.stores.push(Store { id, address, ..definition.stores[0].clone() });
+        }
         ledger.apply(&definition).await;
         let other = ledger.instance(1, &id).await;
         assert!(matches!(other.reserve(&[tap("ada", "k")], false).await[..], [Decision::Won(..)]));

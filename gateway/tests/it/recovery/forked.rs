@@ -1,5 +1,10 @@
-//! Tests readers of the journal when its history changes below them: they end or are told, and skip nothing.
+//! Tests readers of the journal when its history changes below them: they find a fork, and skip nothing.
 
+use gateway::domain::decision::Decision;
+use gateway::domain::identity::reservation_id;
+use gateway::manage::admin::{Actor, Fence, JournalRead, OperatorAction};
+use gateway::reserve::changes::{self, Change, Requester};
+use gateway::store::journal::Cursor;
 use serde_json::{Value, json};
 use testkit::Signal;
 use testkit::check::refused;
@@ -12,8 +17,14 @@ use testkit::redis::Redis;
 use crate::contract::admin::SALE;
 use crate::faults::callers::{far, stock};
 use crate::launch::spike::{balanced, journal, ready, reserve_until_answered};
+use crate::model::crash::Past;
+use crate::model::instance::Instance;
+use crate::model::sale::Clocks;
+use crate::model::world::Ledger;
+use crate::model::{World, paid, tap};
 use crate::operations::archive::sale;
 use crate::recovery::failover::{RedisWithLoss, release, wait_until_recovered};
+use crate::recovery::replaced::applied;
 
 async fn read_from(gateway: &Gateway, cursor: &str) -> Reply {
     gateway.ops_get(&format!("{SALE}/journal?from={cursor}")).await
@@ -175,4 +186,74 @@ async fn a_fenced_sale_is_not_read_and_readers_go_on_after_its_recovery() {
     let after = lines(&read_from(&gateway, &from).await);
     assert_eq!(after[0]["kind"], "adopt", "nothing was lost: {after:?}");
     assert_eq!(journal(&gateway).await[..before.len()], before[..]);
+}
+
+/// What follows the cursor in a journal of the ledger, or the last common cursor.
+async fn read_on(ledger: &Ledger, sale: &str, from: Cursor) -> Result<Vec<(Cursor, Value)>, Cursor> {
+    match ledger.admin.journal(sale, from, 100, Fence::Respect).await.unwrap() {
+        JournalRead::Page(page) => Ok(page.lines),
+        JournalRead::Forked(common) => Err(common),
+    }
+}
+
+/// A gateway reserves for Ada and Bob in one batch, and the one with the answers to Ada, or to both, has all that
+/// followed. Redis loses it, and gets back what that gateway has acknowledged. Returns the lines that were read before.
+async fn lose_a_batch(ledger: &Ledger, sale: &str, had_answer: bool) -> Vec<(Cursor, Value)> {
+    let mut past = Past::new(ledger, 1);
+    past.note(ledger, sale, Clocks::default(), false).await;
+    let here: Instance = ledger.instance(0, sale).await;
+    let taps = [tap("ada", "k"), tap("bob", "k")];
+    if had_answer {
+        assert!(matches!(here.reserve(&taps, false).await[..], [Decision::Won(..), Decision::Won(..)]));
+    } else {
+        let elsewhere = ledger.instance(1, sale).await;
+        assert!(matches!(elsewhere.reserve(&taps, false).await[..], [Decision::Won(..), Decision::Won(..)]));
+        assert!(matches!(here.reserve(&taps[..1], false).await[..], [Decision::Replayed(..)]));
+    }
+    let (redis, at, ada) = (&here.redis_connection, &here.sale, reservation_id(sale, "ada", "k"));
+    assert!(matches!(changes::confirm(redis, at, &ada, paid(1)).await, Change::Done(..)));
+    let who = Actor { who: "ops".into(), reason: Some("a NUL \0, and\na line".into()) };
+    assert!(ledger.admin_of(&here).perform(sale, OperatorAction::Pause, &who).await.unwrap());
+    assert!(matches!(changes::cancel(redis, at, &ada, Requester::Service).await, Change::Done(..)));
+    let read = read_on(ledger, sale, Cursor::START).await.unwrap();
+    let kinds: Vec<&str> = read.iter().map(|(_, line)| line["kind"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["define", "reserve", "reserve", "confirm", "pause", "cancel"]);
+    assert_eq!(read[4].1["reason"], "a NUL \0, and\na line");
+    past.crash(ledger, std::slice::from_ref(&here), 0).await;
+    read
+}
+
+/// The batch may have had more winners than the one that a retry showed, and it had: they are lost, and no later change
+/// tells. So every reader that was past the sale's definition has to find a fork, not only one at the batch.
+#[test]
+fn a_reader_of_what_followed_a_batch_that_was_acknowledged_in_part_finds_a_fork() {
+    let world = World::start();
+    world.run(async {
+        let (ledger, sale) = applied(&world).await;
+        let read = lose_a_batch(&ledger, &sale, false).await;
+        let now = read_on(&ledger, &sale, read[0].0).await.unwrap();
+        let of = |lines: &[(Cursor, Value)]| {
+            lines.iter().map(|(_, line)| line["kind"].clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(of(&now), ["reserve", "confirm", "pause", "cancel", "adopt"], "Bob is lost");
+        for (cursor, line) in &read[1..] {
+            let common = read_on(&ledger, &sale, *cursor).await.expect_err(&line.to_string());
+            assert!(common.sequence <= 1, "{line}: {common}");
+        }
+    });
+}
+
+/// Nothing is lost of a batch whose whole answer a gateway has: what it replays keeps its cursors.
+#[test]
+fn a_reader_of_what_followed_a_batch_that_was_acknowledged_whole_reads_on() {
+    let world = World::start();
+    world.run(async {
+        let (ledger, sale) = applied(&world).await;
+        let read = lose_a_batch(&ledger, &sale, true).await;
+        let now = read_on(&ledger, &sale, Cursor::START).await.unwrap();
+        assert_eq!((&now[..read.len()], now.len()), (&read[..], read.len() + 1));
+        for (at, (cursor, line)) in read.iter().enumerate() {
+            assert_eq!(read_on(&ledger, &sale, *cursor).await.as_deref(), Ok(&now[at + 1..]), "{line}");
+        }
+    });
 }

@@ -11,8 +11,9 @@ use gateway::store::keys::Keys;
 use gateway::store::scripts::{Failure, Refusal, Script};
 use testkit::eventually;
 
+use crate::model::instance::Instance;
 use crate::model::link::Fault;
-use crate::model::world::{Instance, Ledger};
+use crate::model::world::Ledger;
 use crate::model::{START, World, paid, simple, tap};
 
 /// A ledger, and a sale in it.

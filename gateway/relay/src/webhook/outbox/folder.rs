@@ -17,15 +17,18 @@ const LOCK: &str = "lock";
 /// Another process writes for a few ms only.
 const BUSY_MAX: Duration = Duration::from_secs(10);
 /// What this program writes and reads. A change of the schema raises it and migrates.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
+/// From each version to the next one. The first has a count of forks, which ended the ids of webhooks. What it has stored
+/// keeps its id: it may have been sent.
+const MIGRATIONS: [&str; 1] = ["ALTER TABLE progress DROP COLUMN generation"];
 
-/// `fence` and `generation` are as the feed and forks left them. A queue is what waits of one reservation, and
+/// `fence` is as the feed left it. A queue is what waits of one reservation, and
 /// `head` its first webhook. Webhooks without a cursor take a change back. Positions are never used again, because
 /// answers arrive after rows have gone.
 const SCHEMA: &str = "
     CREATE TABLE progress (
         sale TEXT NOT NULL, reader TEXT NOT NULL, cursor TEXT,
-        fence INTEGER NOT NULL DEFAULT 0, generation INTEGER NOT NULL DEFAULT 0, gone_url TEXT
+        fence INTEGER NOT NULL DEFAULT 0, gone_url TEXT
     );
     CREATE TABLE webhooks (
         position INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL, reservation TEXT NOT NULL,
@@ -149,15 +152,20 @@ fn with_connection(mut connection: Connection, lock: Option<File>, folder: &Path
     })
 }
 
-/// Makes the tables of an empty file.
+/// Makes the tables of an empty file, and moves those of an earlier version to this one.
 fn set_up(connection: &mut Connection, sale: &str, reader: &str) -> rusqlite::Result<()> {
     let transaction = connection.transaction()?;
     let sql = "SELECT 1 FROM sqlite_schema WHERE name = 'progress'";
     if transaction.query_row(sql, (), |_| Ok(())).optional()?.is_none() {
         transaction.execute_batch(SCHEMA)?;
         transaction.execute("INSERT INTO progress (sale, reader) VALUES (?, ?)", params![sale, reader])?;
-        transaction.pragma_update(None, "user_version", VERSION)?;
+    } else {
+        let version: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        for (_, sql) in (1..).zip(MIGRATIONS).filter(|(from, _)| *from >= version) {
+            transaction.execute_batch(sql)?;
+        }
     }
+    transaction.pragma_update(None, "user_version", VERSION)?;
     transaction.commit()
 }
 

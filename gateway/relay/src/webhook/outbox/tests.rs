@@ -1,7 +1,9 @@
 //! Tests the outbox: what is due, what is kept, what a fork takes back, and who may open it.
 
 mod history;
+mod versions;
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -9,6 +11,7 @@ use super::*;
 use crate::sink::SinkError;
 
 const SALE: &str = "car";
+const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
 fn folder() -> TempDir {
     tempfile::tempdir().unwrap()
@@ -32,6 +35,7 @@ fn try_open(folder: &TempDir, sale: &str) -> Result<Outbox, Failure> {
 
 /// A change of a reservation; those of the same content have the same cursor.
 fn change(sequence: u64, reservation: &str, content: &str) -> Change {
+    let content = if content.is_empty() { "x" } else { content };
     let line = json!({"cursor": format!("{sequence}-0/1~{content}"), "id": format!("{sequence}-0"), "change": 1,
         "kind": "confirm", "at": "2026-11-30T00:00:00Z", "state": "confirmed",
         "reservation": Some(reservation).filter(|r| !r.is_empty())});
@@ -68,17 +72,17 @@ fn each_reservation_has_one_webhook_due_and_a_failure_parks_no_other() {
     let mut outbox = open(&folder);
     store(&mut outbox, &[(1, "a", ""), (2, "a", ""), (3, "b", ""), (4, "", ""), (5, "b", "")]);
     let due = outbox.fresh(0.0, &[], 9).unwrap();
-    assert_eq!(ids(&due), ["car/1/1", "car/3/1", "car/4/1"]);
-    assert_eq!(ids(&outbox.fresh(0.0, &["a".into()], 1).unwrap()), ["car/3/1"]);
+    assert_eq!(ids(&due), ["car/1/1/x", "car/3/1/x", "car/4/1/x"]);
+    assert_eq!(ids(&outbox.fresh(0.0, &["a".into()], 1).unwrap()), ["car/3/1/x"]);
     outbox
         .record(&[(due[0].clone(), failed("500", Some(70))), (due[1].clone(), Outcome::Delivered)], 20)
         .unwrap();
-    assert_eq!(ids(&outbox.fresh(0.0, &[], 9).unwrap()), ["car/4/1", "car/5/1"]);
+    assert_eq!(ids(&outbox.fresh(0.0, &[], 9).unwrap()), ["car/4/1/x", "car/5/1/x"]);
     assert_eq!((outbox.failed(69, &[], 9).unwrap().len(), outbox.next_due(20).unwrap()), (0, Some(70)));
     let again = outbox.failed(70, &[], 9).unwrap();
-    assert_eq!((ids(&again), again[0].attempts), (vec!["car/1/1".to_owned()], 1));
+    assert_eq!((ids(&again), again[0].attempts), (vec!["car/1/1/x".to_owned()], 1));
     let parked = outbox.parked().unwrap();
-    let expected = json!([{"reservation": "a", "webhook": "car/1/1", "waiting": 2, "attempts": 1,
+    let expected = json!([{"reservation": "a", "webhook": "car/1/1/x", "waiting": 2, "attempts": 1,
         "since": "1970-01-01T00:00:00.02Z", "next_attempt": "1970-01-01T00:00:00.07Z", "dead": false, "error": "500"}]);
     assert_eq!(serde_json::to_value(parked).unwrap(), expected);
     let oldest = Some("2026-11-30T00:00:00Z".to_owned());
@@ -97,12 +101,12 @@ fn probes_are_taken_from_everywhere() {
     let probe = |now: i64, random: f64| outbox.probe(now, random).unwrap().unwrap().id;
     assert_eq!(
         (probe(5, 0.2), probe(4, 0.0)),
-        ("car/1/1".into(), "car/3/1".into()),
+        ("car/1/1/x".into(), "car/3/1/x".into()),
         "none of the failed is due"
     );
     assert_eq!(
         (probe(5, 0.5), probe(5, 0.75), probe(5, 0.99)),
-        ("car/3/1".into(), "car/51/1".into(), "car/98/1".into())
+        ("car/3/1/x".into(), "car/51/1/x".into(), "car/98/1/x".into())
     );
 }
 
@@ -119,12 +123,12 @@ fn a_dead_letter_holds_its_reservation_until_an_operator_releases_it() {
     assert_eq!(outbox.counts().unwrap(), Counts { waiting: 2, parked: 1, dead: 1, stuck: 2, oldest: None });
     let mut beside = Outbox::open_beside(folder.path()).unwrap();
     let seen = outbox.foreign_writes().unwrap();
-    assert!(!beside.release_reservation("b").unwrap() && !beside.release_webhook("car/2/1").unwrap());
-    assert!(beside.release_webhook("car/1/1").unwrap());
+    assert!(!beside.release_reservation("b").unwrap() && !beside.release_webhook("car/2/1/x").unwrap());
+    assert!(beside.release_webhook("car/1/1/x").unwrap());
     assert_ne!(outbox.foreign_writes().unwrap(), seen);
     assert_eq!(
         (deliver(&mut outbox, 9), deliver(&mut outbox, 9)),
-        (vec!["car/1/1".into()], vec!["car/2/1".into()])
+        (vec!["car/1/1/x".into()], vec!["car/2/1/x".into()])
     );
     assert_eq!(beside.release_all().unwrap(), 0);
     assert_eq!(outbox.counts().unwrap(), Counts::default());
@@ -155,22 +159,22 @@ fn a_fork_takes_back_what_may_have_been_sent_newest_first_and_drops_the_rest() {
         deliver(&mut outbox, 1);
     }
     // Delivered: 1 and 2. The first ones of their queues: 3 and 4.
-    assert_eq!(outbox.rescind("1-0/1~", 1, "now").unwrap(), 3);
-    assert_eq!(outbox.cursor().unwrap().as_deref(), Some("1-0/1~"));
+    assert_eq!(outbox.rescind("1-0/1~x", 1, NOW).unwrap(), 3);
+    assert_eq!(outbox.cursor().unwrap().as_deref(), Some("1-0/1~x"));
     store(&mut outbox, &[(2, "a", "new")]);
     let due = outbox.fresh(0.0, &[], 9).unwrap();
-    assert_eq!(ids(&due), ["car/4/1/rescinded", "car/3/1/rescinded"]);
+    assert_eq!(ids(&due), ["car/4/1/x/rescinded/0", "car/3/1/x/rescinded/0"]);
     let body: Value = serde_json::from_str(&due[0].body).unwrap();
-    assert_eq!((&body["type"], &body["rescinds"]), (&json!("reservation.rescinded"), &json!("car/4/1")));
+    assert_eq!((&body["type"], &body["rescinds"]), (&json!("reservation.rescinded"), &json!("car/4/1/x")));
     assert_eq!(body["data"]["id"], "4-0");
     deliver(&mut outbox, 9);
-    assert_eq!(deliver(&mut outbox, 9), ["car/2/1/rescinded"]);
-    assert_eq!(deliver(&mut outbox, 9), ["car/2/1/1"]);
+    assert_eq!(deliver(&mut outbox, 9), ["car/2/1/x/rescinded/0"]);
+    assert_eq!(deliver(&mut outbox, 9), ["car/2/1/new"]);
     assert_eq!(outbox.counts().unwrap(), Counts::default());
     // What took something back is not taken back by the next fork.
-    assert_eq!(outbox.rescind("0-0", 1, "now").unwrap(), 2);
-    assert_eq!(deliver(&mut outbox, 9), ["car/2/1/1/rescinded"]);
-    assert_eq!(deliver(&mut outbox, 9), ["car/1/1/rescinded"]);
+    assert_eq!(outbox.rescind("0-0", 1, NOW).unwrap(), 2);
+    assert_eq!(deliver(&mut outbox, 9), ["car/2/1/new/rescinded/0"]);
+    assert_eq!(deliver(&mut outbox, 9), ["car/1/1/x/rescinded/0"]);
 }
 
 #[test]
@@ -179,10 +183,10 @@ fn an_answer_that_arrives_after_a_fork_changes_nothing() {
     let mut outbox = open(&folder);
     store(&mut outbox, &[(1, "a", ""), (2, "a", "")]);
     let sent = outbox.fresh(0.0, &[], 9).unwrap().remove(0);
-    outbox.rescind("0-0", 1, "now").unwrap();
+    outbox.rescind("0-0", 1, NOW).unwrap();
     outbox.record(&[(sent.clone(), failed("500", None))], 0).unwrap();
     outbox.record(&[(sent, Outcome::Delivered)], 0).unwrap();
-    assert_eq!(deliver(&mut outbox, 9), ["car/1/1/rescinded"]);
+    assert_eq!(deliver(&mut outbox, 9), ["car/1/1/x/rescinded/0"]);
 }
 
 #[test]
@@ -194,7 +198,7 @@ fn what_the_new_history_has_too_is_known() {
     let new = [change(1, "a", "x"), change(2, "a", "x"), change(3, "b", "y")];
     assert_eq!(outbox.last_known(&new).unwrap(), Some(1));
     assert_eq!(outbox.last_known(&new[2..]).unwrap(), None);
-    outbox.rescind("0-0", 1, "now").unwrap();
+    outbox.rescind("0-0", 1, NOW).unwrap();
     assert_eq!(outbox.last_known(&new).unwrap(), None);
 }
 
@@ -209,8 +213,8 @@ fn limits_hold() {
     let refused = refused.into_sink_error();
     assert!(matches!(&refused, SinkError::Transient(text) if text.contains("3000 webhooks")), "{refused}");
     // A page of which the filters held everything back needs no room.
-    outbox.store(&Page { changes: Vec::new(), cursor: "9999-0/1~".into() }, 1).unwrap();
-    assert_eq!(outbox.cursor().unwrap().as_deref(), Some("9999-0/1~"));
+    outbox.store(&Page { changes: Vec::new(), cursor: "9999-0/1~x".into() }, 1).unwrap();
+    assert_eq!(outbox.cursor().unwrap().as_deref(), Some("9999-0/1~x"));
     assert!(outbox.keeps_all_after(0, 0).unwrap(), "nothing was dropped yet");
     deliver(&mut outbox, 2000);
     assert_eq!([1, 1990, 1991].map(|n| outbox.keeps_all_after(n, 1).unwrap()), [false, false, true]);
@@ -225,7 +229,7 @@ fn limits_hold() {
     drop(outbox);
     outbox = open(&folder);
     assert_eq!((outbox.waiting, outbox.delivered), (TRIM + 1, 10));
-    assert_eq!(outbox.rescind("0-0", 1, "now").unwrap(), TRIM + 11);
+    assert_eq!(outbox.rescind("0-0", 1, NOW).unwrap(), TRIM + 11);
 }
 
 #[test]
@@ -246,8 +250,8 @@ fn an_older_fence_is_refused_and_stores_nothing() {
     outbox.store(&page(&[change(1, "a", "")]), 7).unwrap();
     let superseded = |error: OutboxError| error.into_sink_error() == SinkError::Superseded;
     assert!(superseded(outbox.store(&page(&[change(2, "a", "")]), 6).unwrap_err()));
-    assert!(superseded(outbox.rescind("0-0", 6, "now").unwrap_err()));
-    assert_eq!(outbox.cursor().unwrap().as_deref(), Some("1-0/1~"));
+    assert!(superseded(outbox.rescind("0-0", 6, NOW).unwrap_err()));
+    assert_eq!(outbox.cursor().unwrap().as_deref(), Some("1-0/1~x"));
     outbox.store(&page(&[change(2, "a", "")]), 8).unwrap();
 }
 
@@ -261,10 +265,10 @@ fn a_folder_is_of_one_process_one_sale_and_this_version() {
     let other = try_open(&folder, "van").unwrap_err().to_string();
     assert!(other.contains("it belongs to sale \"car\" and --name \"orders\""), "{other}");
     let outbox = open(&folder);
-    outbox.connection.pragma_update(None, "user_version", 2).unwrap();
+    outbox.connection.pragma_update(None, "user_version", 3).unwrap();
     drop(outbox);
     let newer = try_open(&folder, SALE).unwrap_err().to_string();
-    assert!(newer.contains("a newer relay wrote it (version 2)"), "{newer}");
+    assert!(newer.contains("a newer relay wrote it (version 3)"), "{newer}");
     let none = Outbox::open_beside(&folder.path().join("none")).unwrap_err().to_string();
     assert!(none.contains("there is no outbox"), "{none}");
     std::fs::write(folder.path().join("outbox.sqlite"), "not a database, but some text").unwrap();

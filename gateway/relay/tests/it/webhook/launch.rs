@@ -1,10 +1,10 @@
 //! The real program with a real gateway and Redis: killed in mid load, and after a fork.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use relay::webhook::outbox::Outbox;
-use serde_json::Value;
+use serde_json::{Value, json};
 use testkit::tls::Certificate;
 use testkit::{PATIENCE, Signal, eventually};
 use tokio::time::timeout;
@@ -16,8 +16,13 @@ use crate::stage::{Relay, Stage, load};
 
 /// A relay of this stage that sends to this receiver.
 fn relay(stage: &Stage, receiver: &Receiver, more: &[&str]) -> (Relay, PathBuf) {
+    relay_in(stage, receiver, "outbox", more)
+}
+
+/// The same with a folder of this name.
+fn relay_in(stage: &Stage, receiver: &Receiver, folder: &str, more: &[&str]) -> (Relay, PathBuf) {
     let secret = stage.file("webhook-secret", SECRET);
-    let (secret, state_dir) = (secret.display().to_string(), secret.with_file_name("outbox"));
+    let (secret, state_dir) = (secret.display().to_string(), secret.with_file_name(folder));
     let state = state_dir.display().to_string();
     let options = ["--webhook", &receiver.url, "--webhook-secret-file", &secret, "--state-dir", &state];
     (stage.relay(&[&options, more].concat()).start(), state_dir)
@@ -118,6 +123,56 @@ async fn a_receiver_ends_with_the_ledger_also_after_a_fork() {
     let is_rescinded = |arrival: &&Arrival| arrival.body["type"] == "reservation.rescinded";
     let rescinded = arrivals.iter().filter(is_rescinded).count();
     assert!((8..40).contains(&rescinded), "only what was lost: {rescinded} of {}", arrivals.len());
+}
+
+/// As a standby on another host, which has a folder of its own.
+#[tokio::test]
+async fn relays_with_folders_of_their_own_give_each_change_the_same_id_and_no_other_one_also_after_a_fork() {
+    let mut stage = Stage::set().await;
+    let receiver = Receiver::start().await;
+    load(&stage.gateway, 0..12).await;
+    save_files(&mut stage.redis);
+    stage.gateway.ready().await;
+    load(&stage.gateway, 12..20).await;
+    let reason = json!({"reason": "a NUL \u{0}, and\na line"});
+    assert_eq!(stage.gateway.action("pause", &reason).await.status, 200);
+    assert_eq!(stage.gateway.action("resume", &reason).await.status, 200);
+    let before = journal(&stage.gateway).await;
+    let deliver = async |stage: &Stage, folder: &str| {
+        let arrived = receiver.arrivals().len();
+        let (mut relay, _) = relay_in(stage, &receiver, folder, &["--until-caught-up"]);
+        relay.ends(0).await;
+        receiver.arrivals().split_off(arrived)
+    };
+    let ids = |lines: &[Value]| lines.iter().map(id).collect::<BTreeSet<_>>();
+    let of = |arrivals: &[Arrival]| arrivals.iter().map(|a| a.id.clone()).collect::<BTreeSet<_>>();
+    assert_eq!(of(&deliver(&stage, "first").await), ids(&before));
+    lose(&mut stage).await;
+    load(&stage.gateway, 30..34).await;
+
+    let after = journal(&stage.gateway).await;
+    let is_common = |line: &&Value| after.iter().any(|new| new["cursor"] == line["cursor"]);
+    let (common, lost): (Vec<Value>, Vec<Value>) = before.iter().cloned().partition(|line| is_common(&line));
+    assert!(common.len() > 12 && lost.len() >= 8 && after.len() > common.len(), "{common:?}");
+    let second = deliver(&stage, "second").await;
+    assert_eq!(of(&second), ids(&after));
+    assert!(ids(&lost).is_disjoint(&of(&second)), "no receiver takes a new change for a lost one");
+    assert!(second.iter().filter(|arrival| arrival.before > 0).count() == common.len(), "the same as before");
+
+    // The first one comes back: it takes back what it had sent, and sends nothing that the receiver does not drop.
+    let mut again = deliver(&stage, "first").await;
+    let taken_back: BTreeSet<String> =
+        again.iter().filter_map(|arrival| Some(arrival.body["rescinds"].as_str()?.to_owned())).collect();
+    assert_eq!(taken_back, ids(&lost));
+    again.retain(|arrival| arrival.body["rescinds"].is_null());
+    assert!(again.iter().all(|arrival| arrival.before > 0), "{again:?}");
+}
+
+/// The id of the webhook of this line, as the page says.
+fn id(line: &Value) -> String {
+    let cursor = line["cursor"].as_str().unwrap();
+    let (place, digests) = cursor.split_once('~').unwrap();
+    format!("small/{}/{}", place.replace("-0", ""), &digests[..8])
 }
 
 #[tokio::test]

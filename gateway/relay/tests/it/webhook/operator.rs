@@ -18,7 +18,7 @@ async fn a_dead_letter_holds_its_reservation_until_it_is_sent_again() {
     let begun = stage.clock.now();
     let rest = stage.pass(DAYS).await;
     assert_eq!((rest.waiting, rest.stuck, stage.status.dead.load(SeqCst)), (2, 2, 1));
-    assert_eq!((stage.receiver.times("car/1/1"), stage.receiver.times("car/3/1")), (60, 0));
+    assert_eq!((stage.receiver.times("car/1/1/x"), stage.receiver.times("car/3/1/x")), (60, 0));
     let hours = (stage.clock.now() - begun) / 3_600_000;
     assert!((12..48).contains(&hours), "about a day: {hours} h");
     let refused = stage.webhooks().settle().await.unwrap_err();
@@ -26,15 +26,15 @@ async fn a_dead_letter_holds_its_reservation_until_it_is_sent_again() {
     let parked = beside(&stage.state_dir()).parked().unwrap();
     assert_eq!(
         (parked.len(), &*parked[0].webhook, parked[0].attempts, parked[0].waiting),
-        (1, "car/1/1", 60, 2)
+        (1, "car/1/1/x", 60, 2)
     );
     assert!(parked[0].dead && parked[0].error.starts_with("500"), "{parked:?}");
 
     stage.receiver.react(|_| Reaction::Answer(200));
     stage.deliver(["bad"]).await;
-    assert!(beside(&stage.state_dir()).release_webhook("car/1/1").unwrap());
+    assert!(beside(&stage.state_dir()).release_webhook("car/1/1/x").unwrap());
     stage.webhooks().settle().await.unwrap();
-    assert_eq!(stage.receiver.order()["bad"], ["car/1/1", "car/3/1", "car/5/1"]);
+    assert_eq!(stage.receiver.order()["bad"], ["car/1/1/x", "car/3/1/x", "car/5/1/x"]);
     assert_eq!((stage.rest().await.waiting, stage.status.dead.load(SeqCst)), (0, 0));
 }
 

@@ -34,6 +34,8 @@ pub(crate) struct Stage {
     webhooks: Option<Webhooks>,
     /// The sequence of the newest change.
     sequence: u64,
+    /// Content of its changes.
+    history: &'static str,
 }
 
 impl Stage {
@@ -50,6 +52,7 @@ impl Stage {
             timeout: Duration::from_secs(15),
             webhooks: None,
             sequence: 0,
+            history: "x",
         };
         stage.start().await;
         stage
@@ -95,12 +98,12 @@ impl Stage {
 
     fn next(&mut self, reservation: &str) -> Change {
         self.sequence += 1;
-        change(self.sequence, reservation, "")
+        change(self.sequence, reservation, self.history)
     }
 
-    /// The feed goes on from here.
+    /// The feed goes on from here, with another history.
     pub(crate) fn go_back_to(&mut self, sequence: u64) {
-        self.sequence = sequence;
+        (self.sequence, self.history) = (sequence, "new");
     }
 
     /// Waits until nothing happens before the clock is moved.

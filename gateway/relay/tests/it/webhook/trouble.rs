@@ -48,10 +48,10 @@ async fn a_reservation_that_fails_parks_no_other() {
     let rest = stage.rest().await;
     assert_eq!((rest.waiting, rest.is_open), (2, false), "only its own two wait, at an unmoved clock");
     assert_eq!(
-        (stage.status.parked.load(std::sync::atomic::Ordering::SeqCst), stage.receiver.times("car/1/1")),
+        (stage.status.parked.load(std::sync::atomic::Ordering::SeqCst), stage.receiver.times("car/1/1/x")),
         (1, 1)
     );
-    assert_eq!(stage.receiver.times("car/2/1"), 0, "it waits behind the first");
+    assert_eq!(stage.receiver.times("car/2/1/x"), 0, "it waits behind the first");
     assert_eq!(stage.status.lag_ms(), 0, "what is parked has a metric of its own");
 }
 
@@ -121,9 +121,9 @@ async fn a_slow_receiver_gets_the_same_webhook_again() {
     let rest = stage.pass(Duration::from_secs(600)).await;
     assert_eq!(
         (rest.waiting, &stage.receiver.order()["a"][..]),
-        (0, &["car/1/1".to_owned(), "car/2/1".to_owned()][..])
+        (0, &["car/1/1/x".to_owned(), "car/2/1/x".to_owned()][..])
     );
-    assert!(stage.receiver.times("car/1/1") >= 2 && stage.receiver.times("car/2/1") >= 2);
+    assert!(stage.receiver.times("car/1/1/x") >= 2 && stage.receiver.times("car/2/1/x") >= 2);
 }
 
 #[tokio::test]
@@ -144,5 +144,5 @@ async fn a_relay_that_is_killed_again_and_again_loses_nothing() {
     }
     let rest = stage.pass(DAYS).await;
     assert_eq!((rest.waiting, stage.receiver.order()), (0, ids(&changes)));
-    assert_eq!(stage.webhooks().position().await.unwrap().as_deref(), Some("100-0/1~"));
+    assert_eq!(stage.webhooks().position().await.unwrap().as_deref(), Some("100-0/1~x"));
 }

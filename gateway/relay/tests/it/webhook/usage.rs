@@ -31,7 +31,7 @@ fn options_that_cannot_work_are_refused() {
         (&["parked"], "--state-dir"),
         (&["parked", "--state-dir", "/none"], "there is no outbox"),
         (&["retry", "--state-dir", "/none"], "--all|--reservation <ID>|WEBHOOK-ID"),
-        (&["retry", "--state-dir", "/none", "--all", "car/1/1"], "cannot be used with"),
+        (&["retry", "--state-dir", "/none", "--all", "car/1/1/x"], "cannot be used with"),
     ];
     for (args, expected) in cases {
         let ended = run(args);
@@ -62,7 +62,7 @@ async fn an_operator_lists_and_releases_while_the_relay_runs() {
         lines.iter().map(|line| (&line["webhook"], &line["waiting"], &line["dead"])).collect();
     assert_eq!(
         webhooks,
-        [(&json!("car/1/1"), &json!(2), &json!(false)), (&json!("car/2/1"), &json!(1), &json!(false))]
+        [(&json!("car/1/1/x"), &json!(2), &json!(false)), (&json!("car/2/1/x"), &json!(1), &json!(false))]
     );
     assert_eq!(lines[0]["error"], "503 Service Unavailable: taken");
 
@@ -72,14 +72,14 @@ async fn an_operator_lists_and_releases_while_the_relay_runs() {
         refused.err.contains("not parked: reservation good;") && refused.err.contains("Released: 1"),
         "{refused:?}"
     );
-    eventually("b is sent again", async || (stage.receiver.times("car/2/1") == 2).then_some(())).await;
+    eventually("b is sent again", async || (stage.receiver.times("car/2/1/x") == 2).then_some(())).await;
     stage.receiver.react(|_| Reaction::Answer(200));
-    let released = command(&["retry", "car/1/1"]).await;
+    let released = command(&["retry", "car/1/1/x"]).await;
     assert_eq!((released.code, &*released.out), (0, "{\"released\":1}\n"), "{released:?}");
     // The clock does not move: nothing else makes them due.
     stage.until("a is delivered", |rest| rest.waiting <= 1).await;
     command(&["retry", "--all"]).await;
     stage.webhooks().settle().await.unwrap();
-    assert_eq!(stage.receiver.order()["a"], ["car/1/1", "car/4/1"]);
+    assert_eq!(stage.receiver.order()["a"], ["car/1/1/x", "car/4/1/x"]);
     assert_eq!(command(&["parked"]).await.out, "");
 }

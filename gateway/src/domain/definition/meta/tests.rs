@@ -55,6 +55,36 @@ fn what_is_no_object_or_too_large_is_refused() {
     assert_eq!(first_mistake(r#"{"x": [{"a/b": 1, "a/b": 2}]}"#), "/sale/meta/x/0/a~1b: `a/b` appears twice");
 }
 
+/// Apps read JSON numbers as floats of 64 bits: fractions are the nearest of these, and whole numbers stay as they are.
+#[test]
+fn no_number_changes_on_its_way() {
+    for number in ["0.1", "-0.0", "1e30", "1.5e-300", "5e-324", "1.7976931348623157e308", "0e999", "-2.5E+3"]
+    {
+        let definition = with(&format!(r#"{{"\\\"1e400": [7, {number}]}}"#)).unwrap();
+        let meta = serde_json::to_string(&definition.sale.meta).unwrap();
+        let passed =
+            meta.strip_prefix(r#"{"\\\"1e400":[7,"#).and_then(|rest| rest.strip_suffix("]}")).unwrap();
+        let bits = |text: &str| text.parse::<f64>().unwrap().to_bits();
+        assert_eq!(bits(passed), bits(number), "{number}: {passed}");
+        assert_eq!(Definition::from_ledger(definition.to_json().as_bytes()).as_ref(), Ok(&definition));
+    }
+    assert_eq!(with(r#"{"a": -0}"#), with(r#"{"a": -0.0}"#));
+    for number in ["18446744073709551616", "-9223372036854775809", &"9".repeat(64)] {
+        assert_eq!(
+            first_mistake(&format!(r#"{{"big": [1, -2, 0.5, {number}]}}"#)),
+            format!(
+                "/sale/meta/big/3: `meta` has a whole number of more than 64 bits, {number}: write it as a text"
+            )
+        );
+    }
+    assert_eq!(
+        first_mistake(r#"{"small": 1e-400}"#),
+        "/sale/meta/small: `meta` has a number beyond the range of a 64-bit float, 1e-400: write it as a text"
+    );
+    // serde_json does not read it: there is no path yet.
+    assert!(first_mistake(r#"{"large": 1e400}"#).contains("number out of range at line "));
+}
+
 #[test]
 fn toml_has_its_line() {
     let folder = tempfile::tempdir().unwrap();
@@ -81,11 +111,13 @@ fn toml_has_its_line() {
     );
     assert_eq!(serde_json::to_value(&definition.models[0].meta).unwrap(), json!({"colour": "#fff"}));
     assert_eq!(
-        load("meta = 7", "[model.meta]\nrange = [\n1,\ninf]\nbig = 99999999999999999999").unwrap_err(),
+        load("meta = 7", "[model.meta]\nrange = [\n1,\ninf]\nbig = 99999999999999999999\nlarge = 1e400")
+            .unwrap_err(),
         [
             "sale.toml:8: `meta` must be a table; in JSON, an object",
             "sale.toml:16: `meta` has inf, which is not a number in JSON",
             "sale.toml:17: `meta` has a whole number of more than 64 bits, 99999999999999999999: write it as a text",
+            "sale.toml:18: `meta` has a number beyond the range of a 64-bit float, 1e400: write it as a text",
         ]
     );
 }

@@ -41,6 +41,23 @@ fn a_cursor_has_a_short_text_and_a_total_order() {
     assert!(Cursor::START.has_history() && long.has_history() && !whole.has_history());
 }
 
+/// The contract: found within the newest 10,000 entries.
+#[test]
+fn a_common_entry_is_named_for_each_number_of_lost_ones_and_at_most_8_times_as_far_back() {
+    for until in (12_289..12_289 + 2 * 4_096).step_by(61).chain([40_960, 1 << 32, (1 << 32) - 1]) {
+        let named = positions(until);
+        assert!(named.len() <= POSITIONS_MAX && named.is_sorted_by(|a, b| a > b), "{named:?}");
+        let mut newest = named.iter().peekable();
+        for lost in 1..=12_288 {
+            while newest.next_if(|at| **at > until - lost).is_some() {}
+            // The start is common to all.
+            let found = newest.peek().map_or(0, |at| **at);
+            assert!(found > 0 || until < 2 * 12_288, "{lost} of {until} lost, and nothing found");
+            assert!(until - found <= 8 * lost, "{lost} of {until} lost, found {found}");
+        }
+    }
+}
+
 #[test]
 fn a_damaged_cursor_is_refused() {
     let good = read_in_pages(|s| digest(1, s), 4_711, std::iter::repeat(100)).to_string();
@@ -94,8 +111,8 @@ proptest! {
         let found = cursor.locator().find(|(at, mark)| *mark == EntryMark::of(there(*at)));
         let found = found.map_or(0, |(at, _)| at);
         prop_assert!(found <= last_common);
-        // Beyond the last level a reader starts again.
-        if until - last_common <= 16_384 {
+        // Beyond the last level a reader may start again.
+        if until - last_common <= 12_288 {
             prop_assert!(until - found <= 8 * (until - last_common), "{} of {} from {}", found, last_common, until);
         }
     }

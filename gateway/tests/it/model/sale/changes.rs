@@ -114,7 +114,8 @@ impl Model {
         let store = next.store.iter().filter(|_| next.store == now.store).map(|id| format!("store:{id}"));
         let same: Vec<String> = packages.chain(store).collect();
         unknown.retain(|item| !same.contains(item));
-        if !unknown.is_empty() {
+        let is_outdated = wanted.version.is_some_and(|version| version != now.version);
+        if !(unknown.is_empty() || is_outdated) {
             return Change::UnknownItem(unknown);
         }
         let is_in_time = match now.state {
@@ -128,7 +129,7 @@ impl Model {
             self.late();
             return Change::NotHeld(now);
         }
-        if wanted.version.is_some_and(|version| version != now.version) {
+        if is_outdated {
             return Change::Changed(now);
         }
         if next == now {

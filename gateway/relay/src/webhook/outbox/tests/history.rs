@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, HashSet};
 use proptest::prelude::*;
 
 use super::*;
+use crate::change::position_of;
 
 /// What happens.
 #[derive(Debug, Clone)]
@@ -14,6 +15,8 @@ enum Step {
     Change(u8),
     /// The ledger loses so many changes.
     Lose(usize),
+    /// An operator restores the file that had what was lost last.
+    Restore,
     /// The relay reads so many, or finds that it has to take back some; the gateway finds a common cursor that may be
     /// so far before the fork.
     Read { max: usize, before: usize },
@@ -30,7 +33,8 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         6 => (0..4u8).prop_map(Step::Change),
-        1 => (1..6usize).prop_map(Step::Lose),
+        2 => (1..6usize).prop_map(Step::Lose),
+        1 => Just(Step::Restore),
         4 => (1..6usize, 0..4usize).prop_map(|(max, before)| Step::Read { max, before }),
         4 => (1..4usize).prop_map(Step::Send),
         6 => (0..4usize, any::<bool>(), any::<bool>())
@@ -40,7 +44,8 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// A receiver that removes duplicates by id, and does as `rescinded` asks.
+/// A receiver that removes duplicates by id, and does as `rescinded` asks: it forgets the id, too, because a change that
+/// comes back has the same one. No webhook arrives late here.
 #[derive(Default)]
 struct Receiver {
     seen: HashSet<String>,
@@ -57,6 +62,7 @@ impl Receiver {
         let has = self.has.entry(webhook.reservation.clone()).or_default();
         match body["rescinds"].as_str() {
             Some(id) => {
+                self.seen.remove(id);
                 // Newest first: nothing stands behind what is taken back. What never arrived is not there.
                 if let Some(place) = has.iter().position(|(has, _)| has == id) {
                     assert_eq!(place + 1, has.len(), "{id} is not the newest of {has:?}");
@@ -72,7 +78,11 @@ struct World {
     folder: TempDir,
     outbox: Option<Outbox>,
     ledger: Vec<Change>,
+    /// What was lost last, with what was before it.
+    lost: Vec<Change>,
     made: u64,
+    /// Grows with each fork that is found.
+    now: Timestamp,
     flights: Vec<Due>,
     receiver: Receiver,
 }
@@ -85,7 +95,9 @@ impl World {
             folder,
             outbox,
             ledger: Vec::new(),
+            lost: Vec::new(),
             made: 0,
+            now: NOW,
             flights: Vec::new(),
             receiver: Receiver::default(),
         }
@@ -102,7 +114,15 @@ impl World {
                 let sequence = self.ledger.len() as u64 + 1;
                 self.ledger.push(change(sequence, &format!("r{reservation}"), &self.made.to_string()));
             }
-            Step::Lose(count) => self.ledger.truncate(self.ledger.len().saturating_sub(count)),
+            Step::Lose(count) => {
+                self.lost.clone_from(&self.ledger);
+                self.ledger.truncate(self.ledger.len().saturating_sub(count));
+            }
+            Step::Restore => {
+                if !self.lost.is_empty() {
+                    std::mem::swap(&mut self.ledger, &mut self.lost);
+                }
+            }
             Step::Read { max, before } => self.read(max, before),
             Step::Send(max) => {
                 let busy: Vec<String> = self.flights.iter().map(|due| due.reservation.clone()).collect();
@@ -164,6 +184,8 @@ impl World {
         }
         // The gateway knows a common cursor, which the outbox has had or not.
         let ledger = self.ledger.clone();
+        self.now += std::time::Duration::from_millis(1);
+        let now = self.now;
         let outbox = self.outbox();
         let fork = (0..ledger.len().min(read)).rev().map(|n| n + 1);
         let fork =
@@ -178,7 +200,7 @@ impl World {
             from = end;
         }
         let common = if common == 0 { "0-0".to_owned() } else { ledger[common - 1].cursor.clone() };
-        outbox.rescind(&common, 1, "now").unwrap();
+        outbox.rescind(&common, 1, now).unwrap();
     }
 
     /// Everything is read, sent and answered.
