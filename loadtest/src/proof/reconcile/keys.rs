@@ -27,7 +27,8 @@ pub(crate) fn check(facts: &Facts<'_>, history: &TapHistory, found: &mut Vec<Vio
             console(Rule::AsRequested, Some(&hold.id), what);
         }
     }
-    for hold in &history.settled {
+    // A reservation that is not in the ledger is reported where it was taken.
+    for hold in history.settled.iter().filter(|hold| facts.book.entries.contains_key(hold.id.as_str())) {
         if let Some(what) = differs(hold, facts, &history.buyer) {
             console(Rule::StepsAsAcknowledged, Some(&hold.id), what);
         }
