@@ -119,7 +119,7 @@ fn loadtest(
         return Err(Failed::Wrong(out + &err));
     }
     let verdict = VerdictSummary::read(&report).map_err(Failed::to("read loadtest's verdict"))?;
-    let reads = verdict.requests_ms.get("look at the sale").copied().unwrap_or_default();
+    let reads = verdict.requests.get("look").map(|requests| requests.latency_ms.answered).unwrap_or_default();
     // All requests are answered; the run is longer than planned by the lateness of the last start.
     let late = verdict.arrivals.lateness_ms.max / 1000.0;
     Ok(Measurement {

@@ -88,8 +88,8 @@ pub(crate) struct RunOptions {
     #[command(flatten)]
     pub(crate) target: Target,
 
-    /// How many buyers [default: as many as the arrivals need; or `interested` of a --profile; or
-    /// 1000, or as many as there are tokens]
+    /// How many buyers; the profile's `interested` is the whole launch [default: as many as the arrivals need; or 1000,
+    /// or as many as there are tokens]
     #[arg(long, value_name = "N", env = "LAUNCHGATE_BUYERS")]
     pub(crate) buyers: Option<usize>,
 

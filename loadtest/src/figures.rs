@@ -2,6 +2,7 @@
 //! processes add up.
 
 mod latency;
+mod requests;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,17 +10,21 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::base::outcome::Outcome;
+use crate::base::requests::RESERVE;
 use crate::base::scenario::Scenario;
 
 pub(crate) use latency::Latency;
+pub(crate) use requests::{AnswerClass, Population, RequestFigures, StepEnd, Steps};
 
 /// Everything that is counted while a load runs. All instants are µs after the opening (negative before it).
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Figures {
     /// Taps by scenario and outcome: from the intended instant to the outcome, retries and waits included.
     pub(crate) outcomes: BTreeMap<Scenario, BTreeMap<Outcome, Latency>>,
-    /// Each request by its name ("reserve", "look at the sale"), from being sent to its answer.
-    pub(crate) requests: BTreeMap<String, Latency>,
+    /// Each request by its name, such as "reserve" or "look".
+    pub(crate) requests: BTreeMap<String, RequestFigures>,
+    /// By scenario: from a journey's intended start to its end, without the time in which its buyer pauses.
+    pub(crate) journeys: BTreeMap<Scenario, Latency>,
     /// How late work started after its intended instant.
     pub(crate) lateness: Latency,
     /// Of these, later than the profile allows.
@@ -184,18 +189,45 @@ impl Figures {
         opening.skew.record(Duration::from_micros(u64::try_from(sent_us).unwrap_or(0)));
     }
 
-    /// A request was answered.
-    pub(crate) fn answered(&mut self, name: &str, sent_us: i64, took: Duration, is_tap: bool) {
-        match self.requests.get_mut(name) {
-            Some(latency) => latency.record(took),
-            None => self.requests.entry(name.to_owned()).or_default().record(took),
-        }
+    /// A request was answered with this status.
+    pub(crate) fn answered(
+        &mut self,
+        name: &str,
+        sent_us: i64,
+        took: Duration,
+        (status, class): (u16, AnswerClass),
+    ) {
+        self.count_request(name, |requests| requests.answered(sent_us, took, status, class));
         let at = sent_us + i64::try_from(took.as_micros()).unwrap_or(0);
         self.time.slot(at).answered += 1;
-        if is_tap {
+        if name == RESERVE {
             Opening::count(&mut self.opening.sent, sent_us);
             Opening::count(&mut self.opening.answered, at);
         }
+    }
+
+    /// A request has no answer; its client gave up after this time.
+    pub(crate) fn lost(&mut self, name: &str, sent_us: i64, took: Duration, why: &str) {
+        self.count_request(name, |requests| requests.lost(sent_us, took));
+        *self.errors.entry(why.to_owned()).or_default() += 1;
+    }
+
+    /// A step ended: a request with its retries.
+    pub(crate) fn step_ended(&mut self, name: &str, end: StepEnd) {
+        self.count_request(name, |requests| requests.steps.ended(end));
+    }
+
+    /// Not by `entry` alone, which would copy the name each time.
+    fn count_request(&mut self, name: &str, count: impl FnOnce(&mut RequestFigures)) {
+        match self.requests.get_mut(name) {
+            Some(requests) => count(requests),
+            None => count(self.requests.entry(name.to_owned()).or_default()),
+        }
+    }
+
+    /// A buyer's journey ended.
+    pub(crate) fn journey_ended(&mut self, scenario: Scenario, took: Duration) {
+        self.journeys.entry(scenario).or_default().record(took);
     }
 
     /// A tap came to its outcome.
@@ -211,7 +243,10 @@ impl Figures {
         for (scenario, outcomes) in &other.outcomes {
             add_all(self.outcomes.entry(*scenario).or_default(), outcomes);
         }
-        add_all(&mut self.requests, &other.requests);
+        for (name, requests) in &other.requests {
+            self.requests.entry(name.clone()).or_default().add(requests);
+        }
+        add_all(&mut self.journeys, &other.journeys);
         self.lateness.add(&other.lateness);
         self.late += other.late;
         self.unsent += other.unsent;

@@ -31,7 +31,7 @@ pub use load::history::{Amend, Exchange, ExchangeLog, Hold, SoldOut, Step, TapHi
 pub use plan::selection::Selection;
 pub use proof::rules::{Rule, Violation};
 pub use proof::run_record::RunRecord;
-pub use verdict::{Arrived, Quantiles, VerdictSummary, Word};
+pub use verdict::{Arrived, Quantiles, RequestLatency, RequestSummary, VerdictSummary, Word};
 
 use base::{console, signals};
 use cli::Command;

@@ -2,6 +2,7 @@
 //! shard's plan is its share of the whole one.
 
 pub(crate) mod arrivals;
+pub(crate) mod price_list;
 pub(crate) mod profile;
 pub(crate) mod selection;
 

@@ -79,8 +79,11 @@ impl Verdict {
                 console::line(&format!("{name:<9} after {}", of.words()));
             }
         }
-        for (name, of) in &self.requests_ms {
-            console::line(&format!("request   {name}: {} answered after {}", of.count, of.words()));
+        for (name, of) in &self.requests {
+            console::line(&format!("request   {name}: {}", of.words()));
+        }
+        for (scenario, of) in &self.journeys_ms {
+            console::line(&format!("journey   {scenario}: {} after {}", of.count, of.words()));
         }
     }
 

@@ -1,5 +1,6 @@
 //! Parses thresholds, and checks a run's figures against them.
 
+mod measure;
 mod syntax;
 #[cfg(test)]
 mod tests;
@@ -11,7 +12,7 @@ use serde::Serialize;
 use crate::base::outcome::Outcome;
 use crate::base::scenario::Scenario;
 use crate::base::span;
-use crate::figures::{Figures, Latency};
+use crate::figures::{Figures, Latency, Population};
 
 pub(crate) use syntax::request;
 
@@ -23,7 +24,7 @@ pub(crate) struct Threshold {
     op: Op,
 }
 
-/// What is looked at.
+/// What is measured.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Subject {
     /// Taps; `scenario: None` is all honest ones together.
@@ -31,14 +32,51 @@ enum Subject {
         scenario: Option<Scenario>,
         which: Which,
     },
+    /// Whole journeys; `None` is those of all honest scenarios together.
+    Journeys(Option<Scenario>),
     /// When the taps of the opening left.
     Opening,
     /// Starts that were late, and how late starts were.
     Late,
     Unsent,
     Retries,
-    /// Those of one name, or all.
-    Requests(Option<String>),
+    Requests(Names, RequestPart),
+    /// Requests with their retries.
+    Steps(Names, StepPart),
+}
+
+/// Which requests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Names {
+    /// Those of buyers, together.
+    All,
+    /// Those of buyers, each name by itself: every one must meet the limit.
+    Each,
+    One(String),
+}
+
+/// Which of the requests of a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum RequestPart {
+    /// Of these a time is asked for.
+    Times(Population),
+    Sent,
+    Answered,
+    Failed,
+    Limited,
+    Shed,
+    Lost,
+    Status(u16),
+    /// Answers a second.
+    Rate,
+}
+
+/// Which of the steps of a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum StepPart {
+    Done,
+    Refused,
+    Undecided,
 }
 
 /// Which taps.
@@ -56,6 +94,8 @@ enum Ask {
     Count(u64),
     /// In millionths of a percent: shares are compared in whole numbers, so that 7 of 100 are not more than 7 %.
     Share(u64),
+    /// In thousandths a second.
+    Rate(u64),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,16 +125,6 @@ pub(crate) struct Judged {
     pub(crate) measured: String,
     /// `None`: there was nothing to judge.
     pub(crate) met: Option<bool>,
-}
-
-impl Threshold {
-    /// The request that it is about.
-    pub(crate) fn request_name(&self) -> Option<&str> {
-        match &self.subject {
-            Subject::Requests(Some(name)) => Some(name),
-            _ => None,
-        }
-    }
 }
 
 impl Which {
@@ -141,6 +171,11 @@ impl Op {
             Op::AtLeast => measured >= limit,
         }
     }
+
+    /// Whether the limit is the most that is allowed.
+    fn is_upper(self) -> bool {
+        matches!(self, Op::Less | Op::AtMost)
+    }
 }
 
 impl Stat {
@@ -154,33 +189,93 @@ impl Stat {
 }
 
 impl Threshold {
-    /// Reads `[SCENARIO/]NAME[.STAT] OP VALUE`, like `won.p99 < 250ms`, `bots/limited > 90%` or `wrong < 1`:
-    /// - NAME is an outcome, `winners` (all outcomes that hold), `losers` (all refusals): of the scenario, or of all
-    ///   honest scenarios together. Or, for the run as a whole, bots included: `t0_skew`, `late`, `unsent`, `retries`,
-    ///   `request` (all), `request:reserve`, `request:"look at the sale"`
-    /// - STAT is `p50`, `p99.9`, `max`, `mean`, and VALUE then a time, like `250ms`. `late.p99` is of how late all starts
-    ///   were, `t0_skew.p99` of how late after the opening its taps left, `t0_skew` alone from the first to the last
-    /// - without STAT a whole number is a count, and `1%` a share of all taps of the scenarios, whatever came of them;
-    ///   for `late` and `unsent` of all intended starts
-    /// - OP is one of `<`, `<=`, `>`, `>=`
+    /// Reads `[SCENARIO/]NAME[.PART][.STAT] OP VALUE`, like `won.p99 < 250ms`, `bots/limited > 90%` or `wrong < 1`.
+    ///
+    /// NAME is one of
+    /// - an outcome, `winners` (all outcomes that hold), `losers` (all refusals), or `journey`, from the intended start
+    ///   to the end without its buyer's pauses: of the scenario, or of all honest scenarios together
+    /// - `t0_skew`, `late`, `unsent`, `retries`: of the run as a whole, bots included
+    /// - `request` (all of buyers together), `request:*` (each name by itself), `request:reserve`. PART is `sent`,
+    ///   `answered`, `failed` (the contract does not allow the answer), `limited`, `shed`, `lost`, `status:503`, or
+    ///   `rate`: answers a second, from the first request to the last answer, with a VALUE like `100/s`
+    /// - `step`, `step:*`, `step:confirm`: a request with its retries. PART is `done`, `refused` or `undecided`
+    /// - short for some of these: `lost`, `failed`, `status:500` (of all requests); `confirmed`, `cancelled`, `amended`
+    ///
+    /// STAT is `p50`, `p99.9`, `max` or `mean`, and VALUE then a time, like `250ms`. A request's are of all that were
+    /// sent, where a lost one counts with the time until its client gave up; `request:reserve.answered.p99` leaves these
+    /// out, and `request:reserve.decided.p99` also what was limited, shed or wrong. `late.p99` is of how late all starts
+    /// were, `t0_skew.p99` of how late after the opening its taps left, `t0_skew` alone from the first to the last.
+    ///
+    /// Without STAT a whole number is a count, and `1%` a share: of all taps of the scenarios, whatever came of them; for `late` and `unsent` of all
+    /// intended starts; for a request's PART of those that were sent, for a step's of all that ended.
+    ///
+    /// OP is one of `<`, `<=`, `>`, `>=`.
     pub(crate) fn parse(text: &str) -> Result<Threshold, String> {
         syntax::read(text.trim()).map_err(|error| format!("the threshold {text:?}: {error}"))
+    }
+
+    /// The request that it is about.
+    pub(crate) fn request_name(&self) -> Option<&str> {
+        match &self.subject {
+            Subject::Requests(Names::One(name), _) | Subject::Steps(Names::One(name), _) => Some(name),
+            _ => None,
+        }
     }
 
     /// Checks the figures. A threshold without samples is not judged: a scenario that did not run
     /// has not failed.
     pub(crate) fn judge(&self, figures: &Figures) -> Judged {
-        let (measured, met) = match self.ask {
-            Ask::Time(stat, limit) => match self.time(figures, stat) {
-                None => (self.nothing(figures), None),
+        let (measured, met) = match self.each_of(figures) {
+            Some(each) => self.judge_each(figures, &each),
+            None => self.judge_one(&self.subject, figures),
+        };
+        Judged { threshold: self.to_string(), measured, met }
+    }
+
+    /// Where each name is judged by itself: its subjects.
+    fn each_of(&self, figures: &Figures) -> Option<Vec<(String, Subject)>> {
+        let names = measure::names_of_buyers(figures);
+        let each = |subject: &dyn Fn(Names) -> Subject| {
+            names.map(|name| (name.to_owned(), subject(Names::One(name.to_owned())))).collect()
+        };
+        match self.subject {
+            Subject::Requests(Names::Each, part) => Some(each(&|name| Subject::Requests(name, part))),
+            Subject::Steps(Names::Each, part) => Some(each(&|name| Subject::Steps(name, part))),
+            _ => None,
+        }
+    }
+
+    /// All names that miss the limit, or how many meet it.
+    fn judge_each(&self, figures: &Figures, each: &[(String, Subject)]) -> (String, Option<bool>) {
+        let (mut met, mut missed) = (Vec::new(), Vec::new());
+        for (name, subject) in each {
+            match self.judge_one(subject, figures) {
+                (_, None) => {}
+                (_, Some(true)) => met.push(name.as_str()),
+                (measured, Some(false)) => missed.push(format!("{name} {measured}")),
+            }
+        }
+        match (met.is_empty(), missed.is_empty()) {
+            (_, false) => (missed.join(", "), Some(false)),
+            (false, true) => (format!("so is each of {}", met.join(", ")), Some(true)),
+            (true, true) => (self.subject.nothing(figures), None),
+        }
+    }
+
+    fn judge_one(&self, subject: &Subject, figures: &Figures) -> (String, Option<bool>) {
+        let nothing = || (subject.nothing(figures), None);
+        match self.ask {
+            Ask::Time(stat, limit) => match subject.time(figures, stat) {
+                None => nothing(),
                 Some(time) => (words(time, limit), Some(self.op.holds(time, limit))),
             },
-            Ask::Count(limit) => match self.parts(figures) {
-                (_, 0) => (self.nothing(figures), None),
+            Ask::Count(limit) => match subject.parts(figures) {
+                // Nothing is also fewer than what is asked for at least.
+                (0, 0) if self.op.is_upper() => nothing(),
                 (count, _) => (count.to_string(), Some(self.op.holds(count, limit))),
             },
-            Ask::Share(limit) => match self.parts(figures) {
-                (_, 0) => (self.nothing(figures), None),
+            Ask::Share(limit) => match subject.parts(figures) {
+                (_, 0) => nothing(),
                 (part, whole) => {
                     let percent = part as f64 * 100.0 / whole as f64;
                     let parts = u128::from(part) * u128::from(syntax::WHOLE_SHARE);
@@ -188,79 +283,18 @@ impl Threshold {
                     (format!("{percent:.2} % ({part} of {whole})"), Some(met))
                 }
             },
-        };
-        Judged { threshold: self.to_string(), measured, met }
-    }
-
-    fn time(&self, figures: &Figures, stat: Stat) -> Option<Duration> {
-        match &self.subject {
-            Subject::Opening if stat == Stat::Spread => figures.opening.spread(),
-            Subject::Opening => stat.of(&figures.opening.skew),
-            Subject::Late => stat.of(&figures.lateness),
-            Subject::Taps { scenario, which } => {
-                stat.of(&figures.latency(|own, outcome| is_in(*scenario, own) && which.has(outcome)))
-            }
-            Subject::Requests(name) => stat.of(&requests(figures, name.as_deref())),
-            // The syntax has no times of these.
-            Subject::Unsent | Subject::Retries => None,
-        }
-    }
-
-    /// How many there are, and of how many.
-    fn parts(&self, figures: &Figures) -> (u64, u64) {
-        let intended = figures.intended();
-        match &self.subject {
-            Subject::Taps { scenario, which } => {
-                let count = |which: &dyn Fn(Outcome) -> bool| {
-                    figures.latency(|own, outcome| is_in(*scenario, own) && which(outcome)).count()
-                };
-                (count(&|outcome| which.has(outcome)), count(&|_| true))
-            }
-            Subject::Late => (figures.late, intended),
-            Subject::Unsent => (figures.unsent, intended),
-            Subject::Retries => (figures.retries, figures.latency(|_, _| true).count()),
-            Subject::Opening => (figures.opening.skew.count(), figures.opening.skew.count()),
-            Subject::Requests(name) => {
-                let count = requests(figures, name.as_deref()).count();
-                (count, count)
-            }
-        }
-    }
-
-    /// Why there is nothing to judge.
-    fn nothing(&self, figures: &Figures) -> String {
-        match &self.subject {
-            Subject::Taps { scenario, which } => {
-                let of = scenario.map_or("honest buyers", Scenario::name);
-                match self.parts(figures) {
-                    (_, 0) => format!("no taps of {of}"),
-                    (_, taps) => format!("none of {taps} taps of {of} ended as {}", which.name()),
+            Ask::Rate(limit) => match (subject.parts(figures).0, subject.lasted(figures)) {
+                (_, Duration::ZERO) => nothing(),
+                (count, lasted) => {
+                    let rate = count as f64 / lasted.as_secs_f64();
+                    let met = self
+                        .op
+                        .holds(u128::from(count) * 1_000_000_000, u128::from(limit) * lasted.as_micros());
+                    (format!("{rate:.1}/s ({count} in {})", span::words(lasted)), Some(met))
                 }
-            }
-            Subject::Opening => "no tap was meant for the opening".to_owned(),
-            Subject::Late | Subject::Unsent => "nothing was to start".to_owned(),
-            Subject::Retries => "no taps".to_owned(),
-            Subject::Requests(None) => "no requests".to_owned(),
-            Subject::Requests(Some(name)) => {
-                let names: Vec<&str> = figures.requests.keys().map(String::as_str).collect();
-                format!("no requests {name:?}; there were: {}", names.join(", "))
-            }
+            },
         }
     }
-}
-
-fn is_in(wanted: Option<Scenario>, scenario: Scenario) -> bool {
-    wanted.map_or(scenario.is_honest(), |wanted| wanted == scenario)
-}
-
-fn requests(figures: &Figures, name: Option<&str>) -> Latency {
-    let mut all = Latency::default();
-    for (own, latency) in &figures.requests {
-        if name.is_none_or(|name| name == own) {
-            all.add(latency);
-        }
-    }
-    all
 }
 
 /// Where rounding makes a time look like its limit, to the microsecond.

@@ -20,6 +20,7 @@ use crate::proof::run_record::{Run, RunRecord};
 use crate::self_monitoring::Health;
 use crate::threshold::Judged;
 use baseline::Difference;
+pub use requests::{RequestLatency, RequestSummary};
 pub use summary::VerdictSummary;
 
 /// How the run ended.
@@ -58,8 +59,9 @@ pub(crate) struct Verdict {
     pub(crate) latency_ms: BTreeMap<&'static str, Quantiles>,
     /// Each scenario by itself, bots among them.
     pub(crate) scenarios: BTreeMap<&'static str, BTreeMap<&'static str, Quantiles>>,
-    /// From being sent to the answer, by the request's name.
-    pub(crate) requests_ms: BTreeMap<String, Quantiles>,
+    /// By scenario: from the intended start of a journey to its end, without its buyer's pauses.
+    pub(crate) journeys_ms: BTreeMap<&'static str, Quantiles>,
+    pub(crate) requests: BTreeMap<String, RequestSummary>,
     pub(crate) arrivals: Arrived,
     pub(crate) t0: Opened,
     pub(crate) retries: u64,
@@ -227,7 +229,12 @@ impl Verdict {
             unknown_held: 0,
             latency_ms: latencies.map(|(name, latency)| (name, Quantiles::of(&latency))).collect(),
             scenarios: figures.outcomes.iter().map(by_scenario).collect(),
-            requests_ms: figures.requests.iter().map(|(name, l)| (name.clone(), Quantiles::of(l))).collect(),
+            journeys_ms: figures.journeys.iter().map(|(of, l)| (of.name(), Quantiles::of(l))).collect(),
+            requests: figures
+                .requests
+                .iter()
+                .map(|(name, of)| (name.clone(), RequestSummary::of(of)))
+                .collect(),
             arrivals: Arrived {
                 intended: figures.intended(),
                 late: figures.late,
@@ -306,23 +313,32 @@ fn judge(run: &Run, figures: &Figures, findings: &Findings) -> (Word, Vec<String
     if !findings.generator.is_empty() {
         return (Word::Invalid, findings.generator.clone());
     }
-    let of = |wanted: fn(Outcome) -> bool| figures.latency(|_, outcome| wanted(outcome)).count();
-    if run.taps && of(Outcome::decided) == 0 {
-        return (Word::Invalid, vec!["no tap was decided".to_owned()]);
-    }
-    if run.taps && of(Outcome::holds) + findings.unknown_held == 0 {
-        return (Word::Invalid, vec!["no buyer got a reservation".to_owned()]);
-    }
-    if !run.taps && figures.requests.is_empty() {
-        return (Word::Invalid, vec!["no request was answered".to_owned()]);
-    }
     let missed: Vec<String> = findings
         .thresholds
         .iter()
         .filter(|judged| judged.met == Some(false))
         .map(|judged| format!("{} expected, measured {}", judged.threshold, judged.measured))
         .collect();
-    if missed.is_empty() { (Word::Pass, missed) } else { (Word::Fail, missed) }
+    if !missed.is_empty() {
+        return (Word::Fail, missed);
+    }
+    let of = |wanted: fn(Outcome) -> bool| figures.latency(|_, outcome| wanted(outcome)).count();
+    let nothing = if run.taps && of(Outcome::decided) == 0 {
+        Some("no tap was decided")
+    } else if run.taps && of(Outcome::holds) + findings.unknown_held == 0 {
+        Some("no buyer got a reservation")
+    } else if figures.requests.values().all(|requests| requests.answered_count() == 0) && !run.taps {
+        Some("no request was answered")
+    } else if !findings.thresholds.is_empty() && findings.thresholds.iter().all(|judged| judged.met.is_none())
+    {
+        Some("none of the thresholds had anything to judge")
+    } else {
+        None
+    };
+    match nothing {
+        Some(nothing) => (Word::Invalid, vec![nothing.to_owned()]),
+        None => (Word::Pass, Vec::new()),
+    }
 }
 
 fn sum(stores: &[AuditItem]) -> Option<StoreFigures> {
@@ -381,6 +397,7 @@ fn with_histories(
 }
 
 pub(crate) mod baseline;
+mod requests;
 mod summary;
 #[cfg(test)]
 mod tests;

@@ -25,16 +25,10 @@ fn line(id: u64, kind: &str, reservation: &str, number: u64) -> String {
 }
 
 fn hold(id: &str, number: u64, version: u64) -> Hold {
-    Hold {
-        id: id.into(),
-        number,
-        version,
-        state: "held".into(),
-        model: "white".into(),
-        packages: Vec::new(),
-        store: None,
-        unavailable: Vec::new(),
-    }
+    let shown = serde_json::json!({
+        "id": id, "number": number, "version": version, "state": "held", "model": "white", "packages": [], "store": null,
+    });
+    serde_json::from_value(shown).unwrap()
 }
 
 fn history(
@@ -59,8 +53,8 @@ fn history(
 
 fn verdict(verdict: Word, violations: Vec<Violation>) -> VerdictSummary {
     let reasons = if verdict == Word::Pass { Vec::new() } else { vec!["…".into()] };
-    let (requests_ms, arrivals) = (BTreeMap::new(), Arrived::default());
-    VerdictSummary { verdict, reasons, violations, requests_ms, arrivals }
+    let (requests, arrivals) = (BTreeMap::new(), Arrived::default());
+    VerdictSummary { verdict, reasons, violations, requests, arrivals }
 }
 
 fn broke(rule: Rule) -> VerdictSummary {

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::figures::StepEnd;
+
 /// How a buyer's tap ended. Of two sessions with one key, the first in this order counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -71,6 +73,15 @@ impl Outcome {
     /// A loser: the gateway refused the tap.
     pub(crate) fn lost(self) -> bool {
         matches!(self, Outcome::SoldOut | Outcome::PurchaseLimit | Outcome::Refused)
+    }
+
+    /// The end of the step that the tap is.
+    pub(crate) fn step_end(self) -> StepEnd {
+        match self {
+            _ if self.holds() => StepEnd::Done,
+            _ if self.lost() => StepEnd::Refused,
+            _ => StepEnd::Undecided,
+        }
     }
 
     /// Whether the gateway decided the tap, rather than shed it or lost the answer.

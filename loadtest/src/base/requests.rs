@@ -1,12 +1,32 @@
 //! Lists the names under which requests are counted.
 
-/// All requests that a run may make, by the names that they are counted under.
-pub(crate) const REQUESTS: &[&str] =
-    &["look at the sale", "ask for the time", "browse the stores", RESERVE, "amend", "confirm", "cancel"];
-
-/// A tap; the name of the others stands where they are sent.
+pub(crate) const LOOK: &str = "look";
+pub(crate) const TIME: &str = "time";
+pub(crate) const STORES: &str = "stores";
 pub(crate) const RESERVE: &str = "reserve";
-/// What `look` counts besides, and what bots try; what bots do has an ending of its own.
-pub(crate) const FROM_ITS_INSTANT: &str = "look, from its instant";
-pub(crate) const BAD_TOKEN: &str = "reserve with a bad token";
-pub(crate) const OF_BOTS: &str = " (bots)";
+pub(crate) const AMEND: &str = "amend";
+pub(crate) const CONFIRM: &str = "confirm";
+pub(crate) const CANCEL: &str = "cancel";
+/// What bots try with expired and forged tokens.
+pub(crate) const BAD_TOKEN: &str = "bad-token";
+/// Ends the names of a bot's requests.
+const BY_BOTS: &str = "-by-bots";
+
+/// The requests that buyers make.
+pub(crate) const REQUESTS: &[&str] = &[LOOK, TIME, STORES, RESERVE, AMEND, CONFIRM, CANCEL];
+
+/// The name of a bot's request: bots are limited with good reason, so that nothing of theirs counts with the buyers'.
+pub(crate) fn by_bots(name: &str) -> String {
+    format!("{name}{BY_BOTS}")
+}
+
+/// Whether it is a buyer's request.
+pub(crate) fn is_of_buyers(name: &str) -> bool {
+    name != BAD_TOKEN && !name.ends_with(BY_BOTS)
+}
+
+/// Whether a run may make a request of this name.
+pub(crate) fn is_known(name: &str) -> bool {
+    let of_buyer = name.strip_suffix(BY_BOTS).unwrap_or(name);
+    REQUESTS.contains(&of_buyer) || name == BAD_TOKEN
+}

@@ -82,8 +82,8 @@ pub(crate) struct Target {
     )]
     pub(crate) service_token_file: Option<PathBuf>,
 
-    /// Send load to a sale that is not a rehearsal
-    #[arg(long, env = "LAUNCHGATE_I_MEAN_IT")]
+    /// Send load to a sale that is not a rehearsal; never by a variable, which other commands would inherit
+    #[arg(long)]
     pub(crate) i_mean_it: bool,
 
     /// All random choices, subs and keys come from it [default: drawn]; a seed that

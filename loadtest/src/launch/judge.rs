@@ -14,6 +14,7 @@ use crate::load::history::{Step, TapHistory};
 use crate::load::output::{Output, is_same};
 use crate::plan::profile::Profile;
 use crate::proof::admin::Admin;
+use crate::proof::ledger::Change;
 use crate::proof::reconcile::chart::stock_over_time;
 use crate::proof::reconcile::{ReconcileInput, reconcile};
 use crate::proof::run_record::RunRecord;
@@ -49,6 +50,7 @@ pub(crate) async fn judge(
     }
     let found = reconcile(&ReconcileInput {
         terms: &sale.definition.sale,
+        prices: &sale.definition.prices(),
         started_after: run.started_after,
         totals_before: &run.totals_before,
         clock_error: Duration::from_secs_f64(run.clock_error_ms / 1000.0),
@@ -74,17 +76,7 @@ pub(crate) async fn judge(
             found.foreign_reservations
         ));
     }
-    let again = history
-        .iter()
-        .filter(|history| {
-            history.outcome.is_some_and(Outcome::holds) && !holders.contains(history.buyer.as_str())
-        })
-        .count();
-    if again > 0 {
-        notes.push(format!(
-            "{again} buyers were shown reservations that are older than this run: the seed was used before"
-        ));
-    }
+    notes.extend(older_note(changes, run.started_after, history));
     notes.extend(lost_note(&run_record.figures));
     notes.extend(refused_note(history));
     notes.extend(stock_note(run_record, profile, &sale.definition));
@@ -159,6 +151,17 @@ pub(crate) async fn merge(options: &MergeOptions) -> Result<Verdict, Failure> {
 pub(crate) fn read_baseline(output: &Output) -> Result<Option<Figures>, Failure> {
     let before = output.baseline.as_deref().map(RunRecord::read).transpose()?;
     Ok(before.map(|run_record| run_record.figures))
+}
+
+/// Counts the keys that were shown reservations which the journal has from before the run.
+fn older_note(changes: &[Change], started_after: u64, history: &[TapHistory]) -> Option<String> {
+    let older = changes.iter().take_while(|change| change.sequence() <= started_after);
+    let older: HashSet<&str> = older.map(|change| change.reservation.as_str()).collect();
+    let is_older = |history: &&TapHistory| history.holds.iter().any(|hold| older.contains(hold.id.as_str()));
+    let count = history.iter().filter(is_older).count();
+    (count > 0).then(|| {
+        format!("{count} keys were shown reservations that are older than this run: the seed was used before")
+    })
 }
 
 /// Requests without an answer, by why.

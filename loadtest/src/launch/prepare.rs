@@ -184,8 +184,6 @@ fn plan_it(
 ) -> Result<RunCourse, Failure> {
     let target = wanted.target;
     let terms = &sight.sale.definition.sale;
-    let interested =
-        if target.manners.profile.is_some() { profile.launch.interested } else { BUYERS_DEFAULT };
     let mut request = plan::PlanRequest {
         profile,
         mix,
@@ -196,7 +194,7 @@ fn plan_it(
         lead_max: Duration::ZERO,
         // And the second within which an expired hold's stock is free again.
         hold_lasts: terms.hold + terms.grace + Duration::from_secs(1),
-        buyers_default: tokens::at_hand(target)?.unwrap_or(interested),
+        buyers_default: tokens::at_hand(target)?.unwrap_or(BUYERS_DEFAULT),
     };
     let first = request.plan()?;
     let users: usize = first.users().map(|(_, users)| users).sum();

@@ -6,7 +6,8 @@ use serde::Deserialize;
 
 use crate::base::outcome::Outcome;
 use crate::client::{Lost, Reply};
-use crate::load::history::{Hold, Step};
+use crate::figures::AnswerClass;
+use crate::load::history::{Hold, LIMITED, SHED, Step};
 
 /// A reply that has been read. `R` is what came of the request: the outcome of a tap, the step of a change.
 #[derive(Clone, Debug)]
@@ -20,6 +21,8 @@ pub(crate) struct AnswerReading<R> {
     pub(crate) problem: Problem,
     /// One word for histories and goose's report.
     pub(crate) word: &'static str,
+    /// How the answer counts; a lost one counts as lost.
+    pub(crate) class: AnswerClass,
     /// How long the gateway asks clients to wait.
     pub(crate) retry_after: Option<Duration>,
     /// Where the reply deviates from the contract.
@@ -46,8 +49,17 @@ pub(crate) enum Expect {
 
 impl<R> AnswerReading<R> {
     fn new(result: R, ends: bool, word: &'static str) -> AnswerReading<R> {
-        let problem = Problem::default();
-        AnswerReading { result, ends, hold: None, problem, word, retry_after: None, findings: Vec::new() }
+        let (problem, class) = (Problem::default(), AnswerClass::Decided);
+        AnswerReading {
+            result,
+            ends,
+            hold: None,
+            problem,
+            word,
+            class,
+            retry_after: None,
+            findings: Vec::new(),
+        }
     }
 }
 
@@ -78,8 +90,10 @@ pub(crate) fn to_tap(reply: &Result<Reply, Lost>) -> AnswerReading<Outcome> {
                 (Outcome::Replayed, "replayed", (!reply.replayed).then(finding))
             }
         };
-        let findings = finding.into_iter().collect();
-        return AnswerReading { hold: read.ok(), findings, ..AnswerReading::new(outcome, true, word) };
+        let findings = Vec::from_iter(finding);
+        let class = class_of(reply.status, "", &findings);
+        let hold = read.ok().map(|hold| Hold { is_new: reply.status == 201, ..hold });
+        return AnswerReading { hold, findings, class, ..AnswerReading::new(outcome, true, word) };
     }
     let (problem, mut findings) = read_problem(reply);
     let name = problem.name();
@@ -102,8 +116,8 @@ pub(crate) fn to_tap(reply: &Result<Reply, Lost>) -> AnswerReading<Outcome> {
     if !ends && result != Outcome::Unknown && reply.retry_after.is_none() {
         findings.push(format!("{} {name} without Retry-After", reply.status));
     }
-    let retry_after = pause(reply, &problem);
-    AnswerReading { result, ends, hold: None, problem, word, retry_after, findings }
+    let (retry_after, class) = (pause(reply, &problem), class_of(reply.status, problem.name(), &findings));
+    AnswerReading { result, ends, hold: None, problem, word, class, retry_after, findings }
 }
 
 /// Reads the answer to a confirm, a cancel or an amendment.
@@ -122,8 +136,9 @@ pub(crate) fn to_change(reply: &Result<Reply, Lost>, expect: Expect) -> AnswerRe
             Ok(hold) => Some(format!("200, but the state is {:?} instead of {state:?}", hold.state)),
             Err(error) => Some(format!("200 without a readable reservation: {error}")),
         };
-        let findings = finding.into_iter().collect();
-        return AnswerReading { hold: hold.ok(), findings, ..AnswerReading::new(Step::Done, true, "done") };
+        let (hold, findings) = (hold.ok(), Vec::from_iter(finding));
+        let class = class_of(200, "", &findings);
+        return AnswerReading { hold, findings, class, ..AnswerReading::new(Step::Done, true, "done") };
     }
     let (problem, mut findings) = read_problem(reply);
     let refused = |why: &str| Step::Refused(why.to_owned());
@@ -133,8 +148,8 @@ pub(crate) fn to_change(reply: &Result<Reply, Lost>, expect: Expect) -> AnswerRe
         }
         (409, name @ "sold-out") if expect == Expect::Amended => (refused(name), true, "sold-out"),
         // Certainly not done: retry later.
-        (429, "quota-exceeded") => (refused("limited"), false, "limited"),
-        (503, "temporary-reduced-capacity") => (refused("shed"), false, "shed"),
+        (429, "quota-exceeded") => (refused(LIMITED), false, LIMITED),
+        (503, "temporary-reduced-capacity") => (refused(SHED), false, SHED),
         (502..=504, _) => (Step::Unknown, false, "unknown"),
         (status, name) => {
             findings
@@ -143,8 +158,33 @@ pub(crate) fn to_change(reply: &Result<Reply, Lost>, expect: Expect) -> AnswerRe
             if status >= 500 { (Step::Unknown, false, "wrong") } else { (refused(name), true, "wrong") }
         }
     };
-    let retry_after = pause(reply, &problem);
-    AnswerReading { result, ends, hold: None, problem, word, retry_after, findings }
+    let (retry_after, class) = (pause(reply, &problem), class_of(reply.status, problem.name(), &findings));
+    AnswerReading { result, ends, hold: None, problem, word, class, retry_after, findings }
+}
+
+/// How the answer to a read counts; `is_seen`: it is what was asked for, in full.
+pub(crate) fn class_of_read(reply: &Reply, is_seen: bool) -> AnswerClass {
+    if is_seen {
+        return AnswerClass::Decided;
+    }
+    let (problem, findings) = read_problem(reply);
+    match class_of(reply.status, problem.name(), &findings) {
+        AnswerClass::Decided => AnswerClass::Failed,
+        class => class,
+    }
+}
+
+/// How an answer with this problem counts. 502, 504 and a 503 without a problem of the contract are not the gateway's:
+/// something before it had no answer.
+fn class_of(status: u16, problem: &str, findings: &[String]) -> AnswerClass {
+    match (status, problem) {
+        _ if !findings.is_empty() => AnswerClass::Failed,
+        (429, "quota-exceeded") => AnswerClass::Limited,
+        (503, "temporary-reduced-capacity") => AnswerClass::Shed,
+        (503, "outcome-unknown") => AnswerClass::Undecided,
+        (500.., _) => AnswerClass::Failed,
+        _ => AnswerClass::Decided,
+    }
 }
 
 impl Expect {

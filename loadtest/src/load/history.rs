@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::outcome::Outcome;
 use crate::base::scenario::Scenario;
+use crate::figures::StepEnd;
+use crate::plan::price_list::Price;
 use crate::plan::selection::Selection;
 
 /// A reservation as a 200 or 201 showed it.
@@ -27,6 +29,14 @@ pub struct Hold {
     /// Packages that were left out.
     #[serde(default)]
     pub unavailable: Vec<String>,
+    pub(crate) price: Option<Price>,
+    pub(crate) held_at: Option<Timestamp>,
+    pub(crate) expires_at: Option<Timestamp>,
+    /// When the ledger answered.
+    pub(crate) server_time: Option<Timestamp>,
+    /// It was shown by the 201 that took it.
+    #[serde(default)]
+    pub(crate) is_new: bool,
 }
 
 /// What became of a confirm, a cancel or an amendment.
@@ -42,6 +52,21 @@ pub enum Step {
     /// The answer was lost.
     Unknown,
 }
+
+impl Step {
+    /// How it ended: what was limited or shed at the last try was not decided.
+    pub(crate) fn end(&self) -> StepEnd {
+        match self {
+            Step::Done => StepEnd::Done,
+            Step::Refused(why) if why != LIMITED && why != SHED => StepEnd::Refused,
+            Step::NotTried | Step::Unknown | Step::Refused(_) => StepEnd::Undecided,
+        }
+    }
+}
+
+/// Why the last try was refused, where the gateway did not look at the request.
+pub(crate) const LIMITED: &str = "limited";
+pub(crate) const SHED: &str = "shed";
 
 /// A `sold-out` answer.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -169,6 +194,9 @@ pub struct TapHistory {
     pub confirm: Step,
     /// What became of the cancel.
     pub cancel: Step,
+    /// The reservation as the answers to confirm and cancel showed it.
+    #[serde(default)]
+    pub(crate) settled: Vec<Hold>,
     /// The payment's reference, as the confirm gave it.
     pub(crate) payment: String,
     /// Answers that the contract does not allow.
@@ -192,6 +220,7 @@ impl TapHistory {
             amends: Vec::new(),
             confirm: Step::NotTried,
             cancel: Step::NotTried,
+            settled: Vec::new(),
             findings: Vec::new(),
             log: ExchangeLog::default(),
         }

@@ -42,8 +42,9 @@ impl Session<'_> {
             Scenario::RetryStorm => self.retry_storm(start, intended).await,
             Scenario::Bots => self.bots(intended).await,
             Scenario::Soak => self.soak().await,
-            Scenario::Look => self.look_since(intended).await,
+            Scenario::Look => _ = self.look().await,
         }
+        self.journey_ended(intended);
     }
 
     /// All buyers hold a warm connection and tap at the opening by the server's clock, or at
@@ -65,14 +66,14 @@ impl Session<'_> {
         if !goes_on {
             return;
         }
-        let intended = if waits { self.opening() } else { Instant::now() };
+        let intended = if waits { self.opening() } else { self.due };
         let policy = self.policy();
         let mut outcome = self.tap(Tap { intended, at_opening: waits, policy }).await;
         for _ in 0..self.load.profile.crowd.looks_again {
             if outcome != Outcome::SoldOut || !self.sees_something_come_back().await {
                 break;
             }
-            outcome = self.tap(Tap::at(Instant::now(), TapPolicy::Polite)).await;
+            outcome = self.tap(Tap::at(self.due, TapPolicy::Polite)).await;
         }
         self.settle().await;
     }
@@ -83,9 +84,9 @@ impl Session<'_> {
             let next = Instant::now() + self.poll_pause();
             let opening = self.opening();
             if next >= opening {
-                return self.until(opening).await;
+                return self.rest_until(opening).await;
             }
-            if !self.until(next).await {
+            if !self.rest_until(next).await {
                 return false;
             }
             self.look().await;
@@ -95,7 +96,7 @@ impl Session<'_> {
     /// Looks once more, after as long as the server asks for.
     async fn sees_something_come_back(&mut self) -> bool {
         let pause = self.poll_pause();
-        self.pause(pause).await && self.look().await.is_some() && self.sees_some_left()
+        self.rest(pause).await && self.look().await.is_some() && self.sees_some_left()
     }
 
     /// Buyers reserve with `accept_partial`, browse the stores of their city, change store and
@@ -134,10 +135,10 @@ impl Session<'_> {
             return;
         }
         for _ in 0..ASKS_AGAIN {
-            if outcome != Outcome::SoldOut || !self.pause(SOON).await {
+            if outcome != Outcome::SoldOut || !self.rest(SOON).await {
                 break;
             }
-            outcome = self.tap(Tap::at(Instant::now(), TapPolicy::Polite)).await;
+            outcome = self.tap(Tap::at(self.due, TapPolicy::Polite)).await;
         }
         if outcome.holds() && self.think().await {
             self.confirm().await;
@@ -187,8 +188,7 @@ impl Session<'_> {
     async fn soak(&mut self) {
         self.look().await;
         let policy = self.policy();
-        // The look comes first, so that the wait is counted from the tap.
-        let outcome = self.tap(Tap::at(Instant::now(), policy)).await;
+        let outcome = self.tap(Tap::at(self.due, policy)).await;
         if !outcome.holds() || !self.think().await {
             return;
         }

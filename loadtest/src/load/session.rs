@@ -4,6 +4,7 @@
 mod settle;
 mod tap;
 
+use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
@@ -14,10 +15,12 @@ use tokio::time::sleep;
 
 use crate::base::clock::{RoundTrip, after, to_the_ms};
 use crate::base::outcome::Outcome;
-use crate::base::requests::{BAD_TOKEN, FROM_ITS_INSTANT, OF_BOTS, RESERVE};
+use crate::base::requests::{BAD_TOKEN, LOOK, STORES, TIME, by_bots};
 use crate::base::span;
-use crate::client::{Answer, Request, Turn};
+use crate::client::{Answer, Lost, Request, Turn};
+use crate::figures::{AnswerClass, StepEnd};
 use crate::load::Load;
+use crate::load::answer::class_of_read;
 use crate::load::attack::GooseRequest;
 use crate::load::buyer::Buyer;
 use crate::load::history::{Exchange, TapHistory, clip};
@@ -36,6 +39,11 @@ pub(crate) struct Session<'a> {
     turn: Option<Turn<'a>>,
     /// The sale's page as last seen, and its tag.
     page: Option<(SalePage, String)>,
+    /// When the next step is due: at the intended start, and after each pause of the buyer. A wait for answers since
+    /// then is part of what the buyer waited.
+    pub(crate) due: Instant,
+    /// How long the buyer has paused so far.
+    paused: Duration,
 }
 
 /// The sale as an app reads it.
@@ -79,7 +87,7 @@ impl<'a> Session<'a> {
         buyer: &'a mut Buyer,
         notes: UnboundedSender<GooseRequest>,
     ) -> Session<'a> {
-        Session { load, buyer, notes, turn: None, page: None }
+        Session { load, buyer, notes, turn: None, page: None, due: Instant::now(), paused: Duration::ZERO }
     }
 
     /// The opening, or the start in its place, by the buyer's estimate of the server's clock plus
@@ -118,10 +126,32 @@ impl<'a> Session<'a> {
         true
     }
 
+    /// Waits as its buyer does: no wait for the server. False if the run is over before.
+    pub(crate) async fn rest(&mut self, pause: Duration) -> bool {
+        (self.due, self.paused) = (Instant::now() + pause, self.paused + pause);
+        self.pause(pause).await
+    }
+
+    /// Waits, as its buyer does, for an instant; false if the run is over before.
+    pub(crate) async fn rest_until(&mut self, instant: Instant) -> bool {
+        self.paused += instant.saturating_duration_since(Instant::now());
+        self.due = instant;
+        self.until(instant).await
+    }
+
     /// Pauses for a think time of the profile.
     pub(crate) async fn think(&mut self) -> bool {
         let pause = self.buyer.think(&self.load.profile.buyers);
-        self.pause(pause).await
+        self.rest(pause).await
+    }
+
+    /// Counts the journey from its intended start, without its buyer's pauses.
+    pub(crate) fn journey_ended(&self, intended: Instant) {
+        // What the end of the run cut short is no journey.
+        if self.buyer.scenario.is_honest() && !self.load.is_over() {
+            let took = intended.elapsed().saturating_sub(self.paused);
+            self.load.figures().journey_ended(self.buyer.scenario, took);
+        }
     }
 
     /// The tap policy of a patient buyer: one session, or two at once.
@@ -137,6 +167,7 @@ impl<'a> Session<'a> {
             self.load.figures().unsent(start.at_us);
             return None;
         }
+        (self.due, self.paused) = (intended, Duration::ZERO);
         self.turn = self.load.client.turn().await;
         let now = self.load.us(Instant::now());
         let late_after = self.load.profile.generator.late;
@@ -168,7 +199,7 @@ impl<'a> Session<'a> {
         let request = Request::get("/v1/time".to_owned());
         let answer = self.send(&request).await;
         let time: Option<PublicTime> = answer.json();
-        self.note("ask for the time", "", &answer, time.is_some());
+        self.note_read(TIME, &answer, time.is_some());
         if let Some(time) = time {
             let (sent, received) = (answer.sent, answer.sent + answer.took);
             self.buyer.trips.push(RoundTrip { sent, received, server_time: time.server_time });
@@ -187,37 +218,25 @@ impl<'a> Session<'a> {
                 .map(|page: SalePage| (page, reply.tag.clone().unwrap_or_default())),
             _ => None,
         };
-        self.note_read("look at the sale", &answer, seen.is_some());
+        self.note_read(LOOK, &answer, seen.is_some());
         if seen.is_some() {
             self.page = seen;
         }
         self.page.as_ref().map(|(page, _)| page.clone())
     }
 
-    /// Reads the sale; counts twice, from sending and from the intended instant.
-    pub(crate) async fn look_since(&mut self, intended: Instant) {
-        let request = Request::get(format!("/v1/sales/{}", self.load.sale));
-        let answer = self.send(&request).await;
-        let good = matches!(answer.status(), Some(200 | 429));
-        self.note("look at the sale", "", &answer, good);
-        if answer.reply.is_ok() {
-            let since = (answer.sent + answer.took).saturating_duration_since(intended);
-            self.load.figures().requests.entry(FROM_ITS_INSTANT.to_owned()).or_default().record(since);
-        }
-    }
-
     /// A request with a token that must be turned down.
     pub(crate) async fn send_bad_token(&mut self, request: &Request) {
         let load = self.load;
         let answer = self.send(request).await;
-        let (outcome, good) = match answer.status() {
-            Some(401) => (Outcome::Refused, true),
-            Some(429) => (Outcome::Limited, true),
-            Some(503) => (Outcome::Shed, true),
-            None => (Outcome::Unknown, false),
-            Some(_) => (Outcome::Wrong, false),
+        let (outcome, class) = match answer.status() {
+            Some(401) => (Outcome::Refused, AnswerClass::Decided),
+            Some(429) => (Outcome::Limited, AnswerClass::Limited),
+            Some(503) => (Outcome::Shed, AnswerClass::Shed),
+            None => (Outcome::Unknown, AnswerClass::Undecided),
+            Some(_) => (Outcome::Wrong, AnswerClass::Failed),
         };
-        self.note(BAD_TOKEN, outcome.name(), &answer, good);
+        self.note(BAD_TOKEN, outcome.name(), &answer, class);
         load.figures().ended(self.buyer.scenario, outcome, load.us(answer.sent + answer.took), answer.took);
         if outcome == Outcome::Wrong {
             let mut history = self.new_history(request.key.clone().unwrap_or_default());
@@ -273,7 +292,7 @@ impl<'a> Session<'a> {
         let path = format!("/v1/sales/{}/stores?{filter}available=true&limit=50", self.load.sale);
         let answer = self.send(&Request::get(path)).await;
         let page: Option<StorePage> = answer.json();
-        self.note_read("browse the stores", &answer, page.is_some());
+        self.note_read(STORES, &answer, page.is_some());
         let stores = page?.stores;
         self.buyer.rng.choice(&stores).map(|store| store.id.clone())
     }
@@ -285,32 +304,50 @@ impl<'a> Session<'a> {
         load.client.send(self.turn.take(), gateway, request, load.timeout, deadline).await
     }
 
-    /// Counts a read. One that is one too many is refused with good reason.
-    fn note_read(&self, name: &str, answer: &Answer, seen: bool) {
-        let limited = answer.status() == Some(429);
-        self.note(name, if limited { "limited" } else { "" }, answer, seen || limited);
+    /// Counts a read, which is a step of its own: it is not tried again.
+    fn note_read(&self, name: &'static str, answer: &Answer, seen: bool) {
+        let class = answer.reply.as_ref().map_or(AnswerClass::Undecided, |reply| class_of_read(reply, seen));
+        let word = match class {
+            AnswerClass::Limited => "limited",
+            AnswerClass::Shed => "shed",
+            _ => "",
+        };
+        self.note(name, word, answer, class);
+        // What the end of the run cut short has no end of its own.
+        if seen || !self.load.is_over() {
+            self.step_ended(name, if seen { StepEnd::Done } else { StepEnd::Undecided });
+        }
     }
 
     /// Counts a request: for the figures under its name, for goose's report with the word of its answer, too.
-    fn note(&self, name: &str, word: &str, answer: &Answer, good: bool) {
+    fn note(&self, name: &'static str, word: &str, answer: &Answer, class: AnswerClass) {
         let load = self.load;
-        let mut figures = load.figures();
+        let sent = load.us(answer.sent);
+        let counted = self.counted(name);
         match &answer.reply {
-            Ok(_) if self.buyer.scenario.is_honest() => {
-                figures.answered(name, load.us(answer.sent), answer.took, name == RESERVE);
-            }
-            Ok(_) => figures.answered(&format!("{name}{OF_BOTS}"), load.us(answer.sent), answer.took, false),
+            Ok(reply) => load.figures().answered(&counted, sent, answer.took, (reply.status, class)),
+            Err(Lost::NotSent) => {}
             Err(lost) => {
-                *figures.errors.entry(lost.kind().to_owned()).or_default() += 1;
+                load.figures().lost(&counted, sent, answer.took, lost.kind());
                 if lost.is_port_exhaustion() {
                     load.gauges.port_exhausted();
                 }
             }
         }
-        drop(figures);
+        let good = answer.reply.is_ok() && class != AnswerClass::Failed;
         let name = if word.is_empty() { name.to_owned() } else { format!("{name} ({word})") };
         // The session may have ended already when the run is cut short.
         let _ = self.notes.send(GooseRequest::new(name, answer, good));
+    }
+
+    /// Counts a step: a request with its retries.
+    fn step_ended(&self, name: &'static str, end: StepEnd) {
+        self.load.figures().step_ended(&self.counted(name), end);
+    }
+
+    /// Under which name a request counts.
+    fn counted(&self, name: &'static str) -> Cow<'static, str> {
+        if self.buyer.scenario.is_honest() || name == BAD_TOKEN { name.into() } else { by_bots(name).into() }
     }
 }
 

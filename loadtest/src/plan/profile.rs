@@ -10,7 +10,7 @@ use serde_path_to_error::{Path as Place, Segment};
 use toml::de::{DeTable, DeValue};
 
 use crate::base::failure::Failure;
-use crate::base::requests::{BAD_TOKEN, FROM_ITS_INSTANT, OF_BOTS, REQUESTS};
+use crate::base::requests::{BAD_TOKEN, REQUESTS, is_known};
 use crate::base::scenario::Scenario;
 use crate::base::span;
 use crate::plan::arrivals::Arrivals;
@@ -220,10 +220,9 @@ impl Profile {
 
 /// The message for an unknown request.
 fn unknown_request(name: &str) -> Option<String> {
-    let known: Vec<&str> = REQUESTS.iter().chain([&FROM_ITS_INSTANT, &BAD_TOKEN]).copied().collect();
-    let honest = name.strip_suffix(OF_BOTS).unwrap_or(name);
-    (!known.contains(&honest)).then(|| {
-        format!("verdict.thresholds: unknown request {name:?}, expected one of {}", known.join(", "))
+    let known = [REQUESTS, &[BAD_TOKEN]].concat().join(", ");
+    (!is_known(name)).then(|| {
+        format!("verdict.thresholds: unknown request {name:?}, expected one of {known}, or one of them with -by-bots")
     })
 }
 

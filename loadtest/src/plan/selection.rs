@@ -7,6 +7,7 @@ use fastrand::Rng;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::plan::price_list::PriceList;
 use crate::plan::profile::Behaviour;
 
 /// The definition, as far as a load test needs it.
@@ -28,6 +29,10 @@ pub(crate) struct SaleTerms {
     #[serde(default = "one")]
     pub(crate) per_buyer: u64,
     pub(crate) opens_at: Option<Timestamp>,
+    #[serde(default)]
+    pub(crate) currency: String,
+    #[serde(default)]
+    pub(crate) deposit: u64,
     /// All that a buyer can ever start.
     #[serde(default = "five")]
     pub(crate) attempts: u64,
@@ -59,12 +64,16 @@ impl SaleTerms {
 #[derive(Clone, Debug, Deserialize)]
 struct Model {
     id: String,
+    #[serde(default)]
+    price: u64,
     stock: Option<u64>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
 struct Package {
     id: String,
+    #[serde(default)]
+    price: u64,
     /// Left out: fits every model.
     models: Option<Vec<String>>,
 }
@@ -73,6 +82,17 @@ impl Definition {
     /// Cars that are on sale; `None` where a model has no limit.
     pub(crate) fn cars(&self) -> Option<u64> {
         self.model.iter().map(|model| model.stock).sum()
+    }
+
+    /// What everything costs.
+    pub(crate) fn prices(&self) -> PriceList {
+        let models = self.model.iter().map(|model| (format!("model:{}", model.id), model.price));
+        let packages = self.package.iter().map(|package| (format!("package:{}", package.id), package.price));
+        PriceList {
+            currency: self.sale.currency.clone(),
+            deposit: self.sale.deposit,
+            amounts: models.chain(packages).collect(),
+        }
     }
 }
 

@@ -33,6 +33,8 @@ pub(crate) struct Change {
     pub(crate) kind: Kind,
     /// Redis's `TIME`, made monotonic.
     pub(crate) at: Timestamp,
+    /// When the reservation was taken.
+    pub(crate) held_at: Timestamp,
     pub(crate) reservation: String,
     pub(crate) buyer: String,
     pub(crate) number: u64,

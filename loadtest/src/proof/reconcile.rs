@@ -8,6 +8,7 @@ use owner::Owners;
 use stock::Times;
 
 use crate::load::history::TapHistory;
+use crate::plan::price_list::PriceList;
 use crate::plan::selection::SaleTerms;
 use crate::proof::admin::Audit;
 use crate::proof::ledger::{Book, Change, OperatorAction};
@@ -19,6 +20,7 @@ mod item_stock;
 mod keys;
 mod owner;
 mod refusals;
+mod shown;
 mod stock;
 #[cfg(test)]
 mod tests;
@@ -26,6 +28,7 @@ mod tests;
 /// All that the verdict rests on.
 pub(crate) struct ReconcileInput<'a> {
     pub(crate) terms: &'a SaleTerms,
+    pub(crate) prices: &'a PriceList,
     /// The sequence before the first tap: what the ledger held then is not this run's.
     pub(crate) started_after: u64,
     /// Stock at that sequence; the audit has it afterwards.

@@ -11,7 +11,7 @@ use crate::report::charts::{Chart, Stock, charts};
 use crate::report::markdown::{Markdown, escaped};
 use crate::report::{ViolationReport, equation, goose, met, stores_equation};
 use crate::verdict::baseline::Difference;
-use crate::verdict::{Quantiles, Verdict};
+use crate::verdict::{Quantiles, RequestSummary, Verdict};
 
 /// How many histories of broken rules are shown; verdict.json has the others.
 const HISTORIES_MAX: usize = 20;
@@ -91,7 +91,7 @@ fn lead(body: &mut Markdown, verdict: &Verdict, has_goose: bool) {
         verdict.started_at,
         verdict.finished_at,
     ));
-    verdict.notes.iter().for_each(|note| body.paragraph(&format!("GooseRequest: {note}.")));
+    verdict.notes.iter().for_each(|note| body.paragraph(&format!("Note: {note}.")));
     let goose = if has_goose { format!("[goose's own report]({GOOSE}) · ") } else { String::new() };
     body.0 += &format!("\n{goose}[verdict.json](verdict.json)\n");
 }
@@ -175,17 +175,41 @@ fn compared(body: &mut Markdown, verdict: &Verdict) {
 fn requests(body: &mut Markdown, verdict: &Verdict) {
     body.heading("Requests");
     body.paragraph(
-        "Each request from being sent to its answer. Goose's report counts the same requests, by the answer's word.",
+        "Each request from being sent to its answer; one that was lost counts with the time until its client gave up. \
+         Failed are answers that the contract does not allow. A step is a request with its retries; it is undecided if \
+         none of them got an answer that counts. Goose's report counts the same requests, by the answer's word.",
     );
     let lost: Vec<String> = verdict.lost.iter().map(|(why, n)| format!("{why} {}", grouped(*n))).collect();
     if !lost.is_empty() {
         body.paragraph(&format!("Without an answer: {}.", lost.join(", ")));
     }
-    let rows = verdict
-        .requests_ms
-        .iter()
-        .map(|(name, of)| [name.clone(), grouped(of.count)].into_iter().chain(times(of)).collect());
-    body.table(&[&["Request", "Answered"], &TIMES[..]].concat(), 1..7, &rows.collect::<Vec<_>>());
+    let row = |(name, of): (&String, &RequestSummary)| {
+        let counts = [of.sent, of.failed, of.limited, of.shed, of.lost, of.steps.undecided].map(grouped);
+        let rate = format!("{:.1}/s", of.rate);
+        [name.clone()].into_iter().chain(counts).chain([rate]).chain(times(&of.latency_ms.sent)).collect()
+    };
+    let head = ["Request", "Sent", "Failed", "Limited", "Shed", "Lost", "Undecided", "Rate"];
+    body.table(&[&head, &TIMES[..]].concat(), 1..13, &verdict.requests.iter().map(row).collect::<Vec<_>>());
+    let row = |(name, of): (&String, &RequestSummary)| {
+        let statuses = of.by_status.iter().map(|(status, count)| format!("{status}: {}", grouped(*count)));
+        let [decided, answered] = [of.latency_ms.decided, of.latency_ms.answered]
+            .map(|of| [times(&of)[0].clone(), times(&of)[2].clone()]);
+        [vec![name.clone(), statuses.collect::<Vec<_>>().join(", ")], decided.into(), answered.into()]
+            .concat()
+    };
+    let head =
+        ["Request", "Statuses", "p50 of decided", "p99 of decided", "p50 of answered", "p99 of answered"];
+    body.table(&head, 2..6, &verdict.requests.iter().map(row).collect::<Vec<_>>());
+    if !verdict.journeys_ms.is_empty() {
+        body.heading("Journeys");
+        body.paragraph(
+            "From the intended start of a buyer's journey to its end, without the buyer's pauses.",
+        );
+        let rows = verdict.journeys_ms.iter().map(|(scenario, of)| {
+            [(*scenario).to_owned(), grouped(of.count)].into_iter().chain(times(of)).collect()
+        });
+        body.table(&[&["Scenario", "Journeys"], &TIMES[..]].concat(), 1..7, &rows.collect::<Vec<_>>());
+    }
 }
 
 fn generator(body: &mut Markdown, verdict: &Verdict) {

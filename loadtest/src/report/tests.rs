@@ -10,7 +10,7 @@ use super::charts::{Stock, charts};
 use super::*;
 use crate::base::outcome::Outcome;
 use crate::base::scenario::Scenario;
-use crate::figures::{Figures, OPENING_BINS};
+use crate::figures::{AnswerClass, Figures, OPENING_BINS};
 use crate::proof::rules::Rule;
 use crate::report::page::Page;
 use crate::verdict::Word;
@@ -166,8 +166,12 @@ fn both_files_agree_with_verdict_json() {
         let cells = [(*name).to_owned(), page::grouped(of.count), format!("{share:.1} %")];
         rows.push(cells.into_iter().chain(quantiles(of)).collect());
     }
-    for (name, of) in &verdict.requests_ms {
-        rows.push([name.clone(), page::grouped(of.count)].into_iter().chain(quantiles(of)).collect());
+    for (name, of) in &verdict.requests {
+        let counts =
+            [of.sent, of.failed, of.limited, of.shed, of.lost, of.steps.undecided].map(page::grouped);
+        let rate = format!("{:.1}/s", of.rate);
+        let cells = [name.clone()].into_iter().chain(counts).chain([rate]);
+        rows.push(cells.chain(quantiles(&of.latency_ms.sent)).collect());
     }
     for judged in &verdict.thresholds {
         rows.push(vec![judged.threshold.clone(), judged.measured.clone(), met(judged).to_owned()]);
@@ -226,7 +230,7 @@ fn a_single_event_is_drawn_too() {
     let mut figures = Figures::default();
     figures.started(0, 400, Duration::from_millis(5));
     figures.tapped_at_opening(3 * SECOND);
-    figures.answered("reserve", 400, Duration::ZERO, true);
+    figures.answered("reserve", 400, Duration::ZERO, (201, AnswerClass::Decided));
     figures.ended(Scenario::Spike, Outcome::Won, 400, Duration::ZERO);
     let charts = charts(&figures, &[("model:a".to_owned(), vec![(0, 1)])].into());
     assert_eq!(charts.len(), 4);

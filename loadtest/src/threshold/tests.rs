@@ -1,6 +1,7 @@
 //! Tests thresholds: parsing, formatting, measurement, and those without samples.
 
 use super::*;
+use crate::figures::{AnswerClass, StepEnd};
 
 fn read(text: &str) -> Threshold {
     Threshold::parse(text).unwrap()
@@ -35,12 +36,34 @@ fn figures() -> Figures {
         figures.started(0, if n < 2 { 80_000 } else { 1_000 }, Duration::from_millis(50));
     }
     (0..9).for_each(|_| figures.unsent(0));
-    for (name, ms) in [("reserve", 40), ("reserve", 20), ("look at the sale", 5)] {
-        figures.answered(name, 0, Duration::from_millis(ms), false);
-    }
+    requests(&mut figures);
     [1_000, 3_000, 151_000].into_iter().for_each(|us| figures.tapped_at_opening(us));
     figures.retries = 30;
     figures
+}
+
+/// Reserves: two decided after 20 and 40 ms, one failed after 60 ms, one lost after 2 s, all within 2 s. Looks: 95 are
+/// seen after 5 ms, four limited, one shed. Two steps are done, one is refused; two looks of 100 are undecided. A bot's
+/// requests are lost.
+fn requests(figures: &mut Figures) {
+    let ms = Duration::from_millis;
+    figures.answered("reserve", 0, ms(20), (201, AnswerClass::Decided));
+    figures.answered("reserve", 0, ms(40), (409, AnswerClass::Decided));
+    figures.answered("reserve", 0, ms(60), (500, AnswerClass::Failed));
+    figures.lost("reserve", 0, ms(2_000), "no answer in time");
+    (0..95).for_each(|_| figures.answered("look", 0, ms(5), (200, AnswerClass::Decided)));
+    (0..4).for_each(|_| figures.answered("look", 0, ms(1), (429, AnswerClass::Limited)));
+    figures.answered("look", 0, ms(1), (503, AnswerClass::Shed));
+    for (name, end, count) in [
+        ("confirm", StepEnd::Done, 2),
+        ("confirm", StepEnd::Refused, 1),
+        ("look", StepEnd::Done, 98),
+        ("look", StepEnd::Undecided, 2),
+    ] {
+        (0..count).for_each(|_| figures.step_ended(name, end));
+    }
+    (0..9).for_each(|_| figures.lost("reserve-by-bots", 0, ms(9_000), "no answer in time"));
+    figures.journey_ended(Scenario::Look, ms(700));
 }
 
 #[test]
@@ -62,7 +85,22 @@ fn canonical_text_is_what_was_written() {
         "retries < 250%",
         "request.p99 < 50ms",
         "request:reserve.p50 < 50ms",
-        "request:\"look at the sale\".p99 < 50ms",
+        "request:\"look at it\".p99 < 50ms",
+        "request:*.failed < 1%",
+        "request:*.p99.9 < 50ms",
+        "request:confirm.lost < 1",
+        "request:look.status:503 < 1%",
+        "request:reserve.rate > 100.5/s",
+        "request:reserve.answered.p99.9 < 50ms",
+        "request.decided.mean < 50ms",
+        "status:500 < 1",
+        "lost < 1%",
+        "failed < 1",
+        "confirmed > 10",
+        "step:*.undecided < 1%",
+        "step:confirm.refused < 10",
+        "look/journey.p99 < 250ms",
+        "journey > 10",
         "request:\"a/b <.p9\".max < 50ms",
         "request:reserve > 1000",
     ] {
@@ -74,6 +112,9 @@ fn canonical_text_is_what_was_written() {
         ("crowd / won . p50 > 1m", "crowd/won.p50 > 60s"),
         ("request: reserve .mean>1s", "request:reserve.mean > 1s"),
         ("request:\"reserve\".mean>1s", "request:reserve.mean > 1s"),
+        ("request.lost < 1%", "lost < 1%"),
+        ("request:reserve.sent.p50 < 1s", "request:reserve.p50 < 1s"),
+        ("step:cancel.done>=1", "cancelled >= 1"),
     ] {
         assert_eq!(read(text).to_string(), canonical);
         assert_eq!(read(canonical), read(text));
@@ -86,10 +127,10 @@ fn mistakes_are_reported_with_the_valid_names() {
         ("", ["the threshold \"\"", "won.p99 < 250ms"]),
         ("won.p99 = 250ms", ["one of < <= > >= is missing", "won.p99 < 250ms"]),
         (
-            "lost < 1",
+            "missed < 1",
             [
-                "unknown figure \"lost\", expected one of won, replayed",
-                "wrong, winners, losers, t0_skew, late, unsent",
+                "unknown figure \"missed\", expected one of won, replayed",
+                "wrong, winners, losers, journey, t0_skew, late, unsent",
             ],
         ),
         ("rush/won < 1", ["unknown scenario \"rush\", expected one of spike, crowd", "retry-storm, bots"]),
@@ -103,18 +144,28 @@ fn mistakes_are_reported_with_the_valid_names() {
         ("won.p99 < 1%", ["\"1%\" must be a time", "90s, 2m or 500ms"]),
         ("t0_skew < 1%", ["\"1%\" must be a time", "500ms"]),
         ("won < 250ms", ["is a time, and won is a count", "won.p99 < 250ms"]),
-        ("retries < 250ms", ["is a time, and retries is counted", "retries < 1%"]),
+        ("retries < 250ms", ["retries is counted", "retries < 1%"]),
         ("won < many", ["\"many\" must be a whole number", "1%"]),
         ("won < -1", ["\"-1\" must be a whole number", "1%"]),
         ("won < 1.5", ["\"1.5\" must be a whole number", "1%"]),
         ("won < 101%", ["\"101%\"", "at most 100%"]),
         ("won < 0.0000001%", ["\"0.0000001%\"", "0.1%"]),
-        ("unsent.p99 < 1s", ["unsent is counted and has no times", "unsent < 1%"]),
+        ("unsent.p99 < 1s", ["unsent is counted, and has no times", "unsent < 1%"]),
         ("request < 1%", ["request is a share of nothing", "request.p99 < 50ms"]),
-        ("request:look at the sale.p99 < 1s", ["in quotes", "request:\"look at the sale\""]),
+        ("request:look at it.p99 < 1s", ["in quotes", "request:\"look at it\""]),
         ("request:\"look.p99 < 1s", ["one of < <= > >= is missing", ""]),
         ("request: < 1", ["the name after request: is missing", "request:reserve"]),
-        ("request:\"a\"b < 1", ["\"b\" after the request's name", ".p99"]),
+        ("request:\"a\"b < 1", ["\"b\" after the name", ".p99"]),
+        ("request:look.failed.p99 < 1s", ["request:look.failed is counted", "has no times"]),
+        ("request:look.failed < 1s", ["request:look.failed is counted", "\"1s\" is a time"]),
+        ("request:look.decided < 1", ["decided has times only", ".decided.p99"]),
+        ("request:look.slow < 1", ["unknown statistic .slow", ".p50"]),
+        ("request:look.status:abc < 1", ["status:abc must be a status code", "status:503"]),
+        ("status:9 < 1", ["status:9 must be a status code", ""]),
+        ("request:look.rate > 100", ["\"100\" must be a rate", "100/s"]),
+        ("step:look < 1", ["a step is counted by its end", ".undecided"]),
+        ("step:look.undecided < 1s", ["is counted", "\"1s\" is a time"]),
+        ("journey < 1%", ["journey is a share of nothing", "journey.p99"]),
     ] {
         let error = Threshold::parse(text).unwrap_err();
         assert!(parts.iter().all(|part| error.contains(part)), "{text}: {error}");
@@ -133,8 +184,10 @@ fn times_are_of_the_scenarios_that_are_meant() {
     assert_eq!(met("losers.mean > 41ms", &figures), Some(true));
     assert_eq!(met("late.p99 > 50ms", &figures), Some(true));
     assert_eq!(met("late.p50 < 2ms", &figures), Some(true));
-    assert_eq!(met("request.max >= 40ms", &figures), Some(true));
-    assert_eq!(met("request:\"look at the sale\".max < 6ms", &figures), Some(true));
+    assert_eq!(met("request.max >= 1990ms", &figures), Some(true));
+    assert_eq!(met("request.max < 3s", &figures), Some(true), "without bots");
+    assert_eq!(met("request:look.max < 6ms", &figures), Some(true));
+    assert_eq!(met("look/journey.max > 690ms", &figures), Some(true));
 }
 
 #[test]
@@ -158,7 +211,44 @@ fn shares_and_counts_are_exact() {
     assert_eq!(judge("late < 1%", &figures), ("1.25 % (2 of 160)".to_owned(), Some(false)));
     assert_eq!(judge("unsent < 10", &figures), ("9".to_owned(), Some(true)));
     assert_eq!(judge("retries < 20%", &figures), ("19.87 % (30 of 151)".to_owned(), Some(true)));
-    assert_eq!(judge("request:reserve > 1", &figures), ("2".to_owned(), Some(true)));
+    assert_eq!(judge("request:reserve > 1", &figures), ("4".to_owned(), Some(true)));
+}
+
+#[test]
+fn a_lost_request_counts_with_its_timeout() {
+    let figures = figures();
+    assert_eq!(judge("request:reserve.p99 < 1s", &figures), ("2.0 s".to_owned(), Some(false)));
+    assert_eq!(judge("request:reserve.answered.max < 61ms", &figures), ("60 ms".to_owned(), Some(true)));
+    assert_eq!(judge("request:reserve.decided.max < 41ms", &figures), ("40 ms".to_owned(), Some(true)));
+    assert_eq!(
+        judge("request:reserve.rate >= 1.5/s", &figures),
+        ("1.5/s (3 in 2.0 s)".to_owned(), Some(true))
+    );
+    assert_eq!(met("request:reserve.rate > 1.5/s", &figures), Some(false));
+}
+
+#[test]
+fn requests_and_steps_are_judged_by_name_and_together() {
+    let figures = figures();
+    for (text, measured, is_met) in [
+        ("request:reserve.failed < 1%", "25.00 % (1 of 4)", false),
+        ("request:look.limited < 4%", "4.00 % (4 of 100)", false),
+        ("request:look.shed <= 1", "1", true),
+        ("lost < 1%", "0.96 % (1 of 104)", true),
+        ("request:*.lost < 1%", "reserve 25.00 % (1 of 4)", false),
+        ("request:*.limited < 1%", "look 4.00 % (4 of 100)", false),
+        ("request:*.limited < 5%", "so is each of look, reserve", true),
+        ("request:*.max < 3ms", "look 5.0 ms, reserve 2.0 s", false),
+        ("request:reserve-by-bots.lost < 1", "9", false),
+        ("status:500 < 1", "1", false),
+        ("request:look.status:500 < 1", "0", true),
+        ("step:*.undecided < 1%", "look 2.00 % (2 of 100)", false),
+        ("step:confirm.refused < 34%", "33.33 % (1 of 3)", true),
+        ("confirmed > 1", "2", true),
+        ("cancelled > 0", "0", false),
+    ] {
+        assert_eq!(judge(text, &figures), (measured.to_owned(), Some(is_met)), "{text}");
+    }
 }
 
 #[test]
@@ -174,7 +264,17 @@ fn without_samples_nothing_is_judged() {
         ("late < 1%", &none, "nothing was to start"),
         ("retries < 1", &none, "no taps"),
         ("request.p99 < 1s", &none, "no requests"),
-        ("request:look.p99 < 1s", &some, "no requests \"look\"; there were: look at the sale, reserve"),
+        (
+            "request:time.p99 < 1s",
+            &some,
+            "no requests \"time\"; there were: confirm, look, reserve, reserve-by-bots",
+        ),
+        ("request:reserve.decided.p99 < 1s", &none, "no requests \"reserve\"; there were: "),
+        ("request:*.failed < 1%", &none, "no requests"),
+        ("step:*.undecided < 1%", &none, "no step ended"),
+        ("step:confirm.undecided < 1%", &none, "no step \"confirm\" ended"),
+        ("request:look.rate < 1/s", &none, "no requests \"look\"; there were: "),
+        ("crowd/journey.p99 < 1s", &some, "no journey of crowd"),
     ] {
         assert_eq!(judge(text, figures), (why.to_owned(), None), "{text}");
     }

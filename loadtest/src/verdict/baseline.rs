@@ -21,7 +21,7 @@ use serde::Serialize;
 
 use crate::base::outcome::Outcome;
 use crate::base::span;
-use crate::figures::{Figures, Latency};
+use crate::figures::{Figures, Latency, Population};
 use crate::threshold::request;
 
 /// The standard normal's quantile of 97.5 %: 95 % lie within so many standard deviations on either side.
@@ -104,10 +104,11 @@ fn quantiles(before: &Figures, now: &Figures) -> Vec<Difference> {
         }
     }
     let names: BTreeSet<&String> = before.requests.keys().chain(now.requests.keys()).collect();
-    let none = Latency::default();
     for name in names {
-        let [before, now] = [before, now].map(|figures| figures.requests.get(name).unwrap_or(&none));
-        found.extend(latencies(&request(name), before, now));
+        let [before, now] = [before, now].map(|figures| {
+            figures.requests.get(name).map(|requests| requests.latency(Population::Sent)).unwrap_or_default()
+        });
+        found.extend(latencies(&request(name), &before, &now));
     }
     found
 }

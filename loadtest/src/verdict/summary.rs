@@ -8,7 +8,7 @@ use serde::Deserialize;
 use crate::base::failure::Failure;
 use crate::base::files;
 use crate::proof::rules::Violation;
-use crate::verdict::{Arrived, Quantiles, VERDICT, Word};
+use crate::verdict::{Arrived, RequestSummary, VERDICT, Word};
 
 /// The members of verdict.json that other programs read.
 #[derive(Debug, Deserialize)]
@@ -19,8 +19,8 @@ pub struct VerdictSummary {
     pub reasons: Vec<String>,
     /// Broken rules.
     pub violations: Vec<Violation>,
-    /// Time from sending to the answer, by the request's name.
-    pub requests_ms: BTreeMap<String, Quantiles>,
+    /// The requests by their name.
+    pub requests: BTreeMap<String, RequestSummary>,
     /// The starts of work.
     pub arrivals: Arrived,
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::figures::AnswerClass;
 use crate::proof::rules::Rule;
 
 fn run() -> Run {
@@ -80,7 +81,11 @@ fn a_missed_threshold_fails_unless_the_generator_was_the_limit() {
     let missed = || Findings { thresholds: vec![judged(Some(true)), judged(Some(false))], ..findings() };
     assert_eq!(word(WON, missed()), Word::Fail);
     assert_eq!(word(WON, Findings { generator: vec!["late".to_owned()], ..missed() }), Word::Invalid);
-    assert_eq!(word(WON, Findings { thresholds: vec![judged(None)], ..findings() }), Word::Pass);
+    let unjudged = |others: &[Judged]| [&[judged(None)], others].concat();
+    assert_eq!(word(WON, Findings { thresholds: unjudged(&[judged(Some(true))]), ..findings() }), Word::Pass);
+    assert_eq!(word(WON, Findings { thresholds: unjudged(&[]), ..findings() }), Word::Invalid);
+    // Also a server that decided nothing.
+    assert_eq!(word(&[(Outcome::Shed, 9)], missed()), Word::Fail);
 }
 
 #[test]
@@ -88,7 +93,7 @@ fn a_run_that_only_looks_has_no_winners() {
     let looks = Run { taps: false, ..run() };
     assert_eq!(judge(&looks, &Figures::default(), &findings()).0, Word::Invalid);
     let mut seen = Figures::default();
-    seen.answered("look at the sale", 0, Duration::from_millis(1), false);
+    seen.answered("look", 0, Duration::from_millis(1), (200, AnswerClass::Decided));
     assert_eq!(judge(&looks, &seen, &findings()).0, Word::Pass);
 }
 

@@ -50,7 +50,7 @@ fn a_run_serves_its_metrics_while_it_lasts() {
     };
     let text = wait_for("the opening has come and looks are counted", || {
         let text = scrape(&address);
-        let looks = metric(&text, "launchgate_loadtest_requests_total{name=\"look at the sale\"}")?;
+        let looks = metric(&text, "launchgate_loadtest_requests_total{name=\"look\",result=\"decided\"}")?;
         let moments = ["start", "opening"].map(|moment| {
             metric(&text, &format!("launchgate_loadtest_moment_timestamp_seconds{{moment=\"{moment}\"}}"))
         });

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a panic shows where a test failed")]
 
 mod capacity;
+mod judged;
 mod lost;
 mod process;
 mod proof;

@@ -56,7 +56,7 @@ impl Run {
 
     /// Requests of this name that were answered.
     pub(crate) fn answered(&self, name: &str) -> u64 {
-        self.verdict()["requests_ms"][name]["count"].as_u64().unwrap_or(0)
+        self.verdict()["requests"][name]["answered"].as_u64().unwrap_or(0)
     }
 
     /// Its notes, one a line.

@@ -13,7 +13,7 @@ use prometheus_client::registry::Registry;
 
 use crate::base::outcome::Outcome;
 use crate::base::scenario::Scenario;
-use crate::figures::{Figures, Latency};
+use crate::figures::{Figures, Latency, RequestFigures, Steps};
 use crate::live::metrics::{Moments, Sources};
 use crate::self_monitoring::Reading;
 
@@ -83,12 +83,32 @@ fn durations(figures: &Figures, encoder: &mut DescriptorEncoder<'_>) -> Result<(
 
 /// Those that the run will make are there, at zero, before the first of them.
 fn requests(figures: &Figures, expected: &[&str], encoder: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
-    let help = "Requests that were answered, by name.";
-    let mut requests = encoder.encode_descriptor("requests", help, None, MetricType::Counter)?;
-    let mut counts: BTreeMap<&str, u64> = expected.iter().map(|name| (*name, 0)).collect();
-    counts.extend(figures.requests.iter().map(|(name, latency)| (name.as_str(), latency.count())));
-    for (name, answered) in counts {
-        count(requests.encode_family(&[("name", name)])?, answered)?;
+    let none = RequestFigures::default();
+    let mut all: BTreeMap<&str, &RequestFigures> = expected.iter().map(|name| (*name, &none)).collect();
+    all.extend(figures.requests.iter().map(|(name, requests)| (name.as_str(), requests)));
+
+    let help = "Requests that ended, by name and result; lost ones got no answer.";
+    let mut family = encoder.encode_descriptor("requests", help, None, MetricType::Counter)?;
+    for (name, requests) in &all {
+        for (result, counted) in requests.by_result() {
+            count(family.encode_family(&[("name", *name), ("result", result)])?, counted)?;
+        }
+    }
+    let help = "Answers by the request's name and the status code.";
+    let mut family = encoder.encode_descriptor("answers", help, None, MetricType::Counter)?;
+    for (name, requests) in &all {
+        for (status, counted) in &requests.by_status {
+            let status = status.to_string();
+            count(family.encode_family(&[("name", *name), ("status", status.as_str())])?, *counted)?;
+        }
+    }
+    let help = "Steps that ended: requests with their retries; undecided ones have no answer that counts.";
+    let mut family = encoder.encode_descriptor("steps", help, None, MetricType::Counter)?;
+    for (name, requests) in &all {
+        let Steps { done, refused, undecided } = requests.steps;
+        for (end, counted) in [("done", done), ("refused", refused), ("undecided", undecided)] {
+            count(family.encode_family(&[("name", *name), ("end", end)])?, counted)?;
+        }
     }
     Ok(())
 }

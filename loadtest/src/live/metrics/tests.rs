@@ -14,10 +14,11 @@ use super::*;
 use crate::base::clock::{RoundTrip, ServerClock};
 use crate::base::outcome::Outcome;
 use crate::base::scenario::Scenario;
+use crate::figures::{AnswerClass, StepEnd};
 use crate::self_monitoring::{Limits, SelfMonitor};
 
 const LOOPBACK: &str = "127.0.0.1:0";
-const NAMES: &[&str] = &["reserve", "look at the sale"];
+const NAMES: &[&str] = &["reserve", "look"];
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A generator with these figures, self-monitoring, and a server clock fixed at 1,000,000 s.
@@ -89,6 +90,8 @@ async fn before_anything_happened_every_series_is_there_at_zero() {
         ("taps", "counter"),
         ("tap_duration_seconds", "histogram"),
         ("requests", "counter"),
+        ("answers", "counter"),
+        ("steps", "counter"),
         ("starts_intended", "counter"),
         ("starts_late", "counter"),
         ("starts_unsent", "counter"),
@@ -113,7 +116,13 @@ async fn before_anything_happened_every_series_is_there_at_zero() {
             expected.push(format!("tap_duration_seconds_bucket{{le=\"{bound}\",outcome=\"{outcome}\"}}"));
         }
     }
-    expected.extend(NAMES.iter().map(|name| format!("requests_total{{name=\"{name}\"}}")));
+    for name in NAMES {
+        let results = ["decided", "undecided", "limited", "shed", "failed", "lost"];
+        expected
+            .extend(results.map(|result| format!("requests_total{{name=\"{name}\",result=\"{result}\"}}")));
+        let ends = ["done", "refused", "undecided"];
+        expected.extend(ends.map(|end| format!("steps_total{{name=\"{name}\",end=\"{end}\"}}")));
+    }
     expected.extend(["intended", "late", "unsent"].map(|what| format!("starts_{what}_total")));
     expected.push("retries_total".to_owned());
     for series in &expected {
@@ -131,8 +140,12 @@ async fn a_scrape_shows_the_figures_as_they_are_then() {
         figures.ended(Scenario::Crowd, Outcome::Won, 0, Duration::from_millis(ms));
     }
     figures.ended(Scenario::Bots, Outcome::Won, 0, Duration::from_millis(4));
-    (0..3).for_each(|_| figures.answered("reserve", 0, Duration::from_millis(3), true));
-    figures.answered("pay \"now\"", 0, Duration::from_millis(3), false);
+    (0..3)
+        .for_each(|_| figures.answered("reserve", 0, Duration::from_millis(3), (201, AnswerClass::Decided)));
+    figures.answered("pay \"now\"", 0, Duration::from_millis(3), (200, AnswerClass::Decided));
+    figures.answered("look", 0, Duration::from_millis(3), (503, AnswerClass::Shed));
+    figures.lost("reserve", 0, Duration::from_millis(300), "no answer in time");
+    figures.step_ended("look", StepEnd::Undecided);
     figures.started(0, 300_000, Duration::from_millis(250));
     figures.unsent(0);
     figures.retries = 5;
@@ -160,9 +173,13 @@ async fn a_scrape_shows_the_figures_as_they_are_then() {
         ("tap_duration_seconds_bucket{le=\"0.1\",outcome=\"won\"}", 3.0),
         ("tap_duration_seconds_bucket{le=\"300.0\",outcome=\"won\"}", 3.0),
         ("tap_duration_seconds_bucket{le=\"+Inf\",outcome=\"won\"}", 4.0),
-        ("requests_total{name=\"reserve\"}", 3.0),
-        ("requests_total{name=\"look at the sale\"}", 0.0),
-        ("requests_total{name=\"pay \\\"now\\\"\"}", 1.0),
+        ("requests_total{name=\"reserve\",result=\"decided\"}", 3.0),
+        ("requests_total{name=\"look\",result=\"lost\"}", 0.0),
+        ("requests_total{name=\"pay \\\"now\\\"\",result=\"decided\"}", 1.0),
+        ("answers_total{name=\"reserve\",status=\"201\"}", 3.0),
+        ("requests_total{name=\"look\",result=\"shed\"}", 1.0),
+        ("requests_total{name=\"reserve\",result=\"lost\"}", 1.0),
+        ("steps_total{name=\"look\",end=\"undecided\"}", 1.0),
         ("starts_intended_total", 2.0),
         ("starts_late_total", 1.0),
         ("starts_unsent_total", 1.0),

@@ -3,7 +3,9 @@
 use super::*;
 
 const HOLD: &str = r#"{"id":"r1","sale":"s","number":17,"version":1,"state":"held","model":"a","packages":["p"],
-    "store":null,"unavailable":["store:x"],"price":{"total":1},"held_at":"x"}"#;
+    "store":null,"unavailable":["store:x"],"price":{"currency":"CNY","total":3,"deposit":1,"balance":2,
+    "lines":[{"item":"model:a","amount":2},{"item":"package:p","amount":1}]},"held_at":"2026-11-09T12:00:00.000Z",
+    "expires_at":"2026-11-09T12:15:00.000Z","server_time":"2026-11-09T12:00:01.000Z"}"#;
 
 fn problem(status: u16, name: &str, more: &str) -> Result<Reply, Lost> {
     Ok(Reply {
@@ -36,6 +38,32 @@ fn every_answer_of_the_contract_has_its_outcome() {
 }
 
 #[test]
+fn an_answer_counts_by_what_it_is_worth() {
+    for (status, name, class) in [
+        (409, "sold-out", AnswerClass::Decided),
+        (410, "sale-closed", AnswerClass::Decided),
+        (429, "quota-exceeded", AnswerClass::Limited),
+        (503, "temporary-reduced-capacity", AnswerClass::Shed),
+        (503, "outcome-unknown", AnswerClass::Undecided),
+        (502, "", AnswerClass::Failed),
+        (503, "", AnswerClass::Failed),
+        (500, "internal", AnswerClass::Failed),
+        (422, "unknown-item", AnswerClass::Failed),
+    ] {
+        assert_eq!(to_tap(&problem(status, name, "")).class, class, "{status} {name}");
+    }
+    let read = |answer: Result<Reply, Lost>, is_seen| class_of_read(&answer.unwrap(), is_seen);
+    assert_eq!(
+        read(problem(404, "sale-not-found", ""), false),
+        AnswerClass::Failed,
+        "what was asked for is not there"
+    );
+    assert_eq!(read(problem(429, "quota-exceeded", ""), false), AnswerClass::Limited);
+    assert_eq!(read(Ok(Reply { status: 200, ..Reply::default() }), true), AnswerClass::Decided);
+    assert_eq!(read(Ok(Reply { status: 200, ..Reply::default() }), false), AnswerClass::Failed);
+}
+
+#[test]
 fn a_win_and_a_replay_show_the_hold() {
     let reply = |status, replayed| {
         Ok(Reply {
@@ -48,10 +76,13 @@ fn a_win_and_a_replay_show_the_hold() {
     };
     let won = to_tap(&reply(201, false));
     assert_eq!((won.result, won.ends), (Outcome::Won, true));
-    assert!(won.hold.as_ref().is_some_and(|hold| hold.number == 17 && hold.store.is_none()));
+    let hold = won.hold.unwrap();
+    assert!(hold.number == 17 && hold.store.is_none() && hold.is_new && hold.price.unwrap().lines.len() == 2);
+    assert_eq!(hold.expires_at.unwrap().duration_since(hold.held_at.unwrap()).as_secs(), 900);
     assert!(won.findings.is_empty());
     let replayed = to_tap(&reply(200, true));
     assert_eq!((replayed.result, replayed.ends), (Outcome::Replayed, true));
+    assert!(!replayed.hold.unwrap().is_new);
     assert_eq!(to_tap(&reply(200, false)).findings.len(), 1);
     let empty = to_tap(&Ok(Reply { status: 201, ..Reply::default() }));
     assert_eq!((empty.result, empty.ends), (Outcome::Wrong, true));

@@ -1,6 +1,8 @@
 //! Runs what follows a win: pay, cancel, amend or abandon.
 
+use crate::base::requests::{AMEND, CANCEL, CONFIRM};
 use crate::client::Request;
+use crate::figures::StepEnd;
 use crate::load::answer::{Expect, to_change};
 use crate::load::buyer::After;
 use crate::load::history::{Amend, Hold, Step, TapHistory};
@@ -32,8 +34,11 @@ impl Session<'_> {
         let payment = self.buyer.history.last().map(|history| history.payment.clone()).unwrap_or_default();
         let body = serde_json::json!({"payment": payment, "version": hold.version}).to_string();
         let request = Request::post(format!("{}/confirm", self.path_of(&hold)), &service, Some(body));
-        let (step, _) = self.retry_until_answered(&request, "confirm", Expect::State("confirmed")).await;
-        self.last(|history| history.confirm = step);
+        let (step, shown) = self.retry_until_answered(&request, CONFIRM, Expect::State("confirmed")).await;
+        self.last(|history| {
+            history.confirm = step;
+            history.settled.extend(shown);
+        });
     }
 
     /// The buyer cancels, or the order service refunds.
@@ -47,15 +52,18 @@ impl Session<'_> {
             (false, _) => self.buyer.bearer.clone(),
         };
         let request = Request::post(format!("{}/cancel", self.path_of(&hold)), &bearer, None);
-        let (step, _) = self.retry_until_answered(&request, "cancel", Expect::State("cancelled")).await;
-        self.last(|history| history.cancel = step);
+        let (step, shown) = self.retry_until_answered(&request, CANCEL, Expect::State("cancelled")).await;
+        self.last(|history| {
+            history.cancel = step;
+            history.settled.extend(shown);
+        });
     }
 
     /// The buyer changes the selection.
     pub(crate) async fn amend(&mut self, change: &serde_json::Value) {
         let Some(hold) = self.hold() else { return };
         let request = Request::patch(self.path_of(&hold), &self.buyer.bearer, change.to_string());
-        let (step, shown) = self.retry_until_answered(&request, "amend", Expect::Amended).await;
+        let (step, shown) = self.retry_until_answered(&request, AMEND, Expect::Amended).await;
         self.last(|history| history.amends.push(Amend { reservation: hold.id, step, shown }));
     }
 
@@ -82,7 +90,7 @@ impl Session<'_> {
             let (timeout, deadline) = (self.load.timeout, self.load.moments.deadline);
             let answer = self.load.client.send(None, gateway, request, timeout, deadline).await;
             let reading = to_change(&answer.reply, expect);
-            self.note(name, reading.word, &answer, reading.findings.is_empty() && answer.reply.is_ok());
+            self.note(name, reading.word, &answer, reading.class);
             let exchange = exchange(self.load, gateway, request, &answer);
             self.last(|history| {
                 history.log.push(exchange);
@@ -94,6 +102,7 @@ impl Session<'_> {
                 ending = reading.result;
             }
             if reading.ends {
+                self.step_ended(name, ending.end());
                 return (ending, reading.hold);
             }
             let pause = pause_before(reading.retry_after, attempt, &mut self.buyer.rng);
@@ -101,6 +110,10 @@ impl Session<'_> {
                 break;
             }
             self.load.figures().retries += 1;
+        }
+        // What the end of the run cut short has no end of its own.
+        if !self.load.is_over() {
+            self.step_ended(name, StepEnd::Undecided);
         }
         (ending, None)
     }

@@ -60,6 +60,7 @@ impl Session<'_> {
         }
         let outcome = history.outcome.unwrap_or(Outcome::Unknown);
         self.buyer.history.push(history);
+        self.step_ended(RESERVE, outcome.step_end());
         let now = Instant::now();
         let waited = now.saturating_duration_since(tap.intended);
         self.load.figures().ended(self.buyer.scenario, outcome, self.load.us(now), waited);
@@ -92,8 +93,7 @@ impl Session<'_> {
                 load.figures().tapped_at_opening(load.us(answer.sent));
             }
             let reading = to_tap(&answer.reply);
-            let good = reading.findings.is_empty() && answer.reply.is_ok();
-            self.note(RESERVE, reading.word, &answer, good);
+            self.note(RESERVE, reading.word, &answer, reading.class);
             history.log.push(exchange(load, gateway, request, &answer));
             history.outcome = Some(reading.gives_up_as(unknown.is_some()));
             history.findings.extend(reading.findings);

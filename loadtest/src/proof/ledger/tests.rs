@@ -18,6 +18,7 @@ pub(crate) fn change(sequence: u64, kind: Kind, reservation: &str, buyer: &str, 
         id: format!("{sequence}-0"),
         kind,
         at: at(sequence),
+        held_at: at(sequence),
         reservation: reservation.to_owned(),
         buyer: buyer.to_owned(),
         number,
@@ -184,7 +185,7 @@ fn an_overdue_hold_does_not_count_before_its_sweep() {
 fn journal_lines_are_read() {
     let mut journal = Journal::default();
     let line = r#"{"cursor": "4711-0/3", "id": "4711-0", "change": 3, "changes": 64, "kind": "reserve",
-        "at": "2026-11-09T12:00:00.250Z", "sale": "s", "reservation": "r", "buyer": "b", "number": 17, "version": 1,
+        "at": "2026-11-09T12:00:00.250Z", "held_at": "2026-11-09T12:00:00.250Z", "sale": "s", "reservation": "r", "buyer": "b", "number": 17, "version": 1,
         "state": "held", "model": "m", "packages": [], "store": null, "unavailable": ["store:x"], "payment": null}"#;
     assert_eq!(journal.read_line(line).unwrap(), "4711-0/3");
     assert_eq!((journal.changes[0].sequence(), journal.changes[0].kind), (4711, Kind::Reserve));

@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 
 use crate::load::history::{Hold, Step, TapHistory};
-use crate::proof::ledger::{Book, Change, Entry, State};
-use crate::proof::reconcile::{Facts, ReconcileInput};
+use crate::proof::ledger::{Change, Entry, State};
+use crate::proof::reconcile::{Facts, ReconcileInput, shown};
 use crate::proof::rules::{Rule, Violation, of};
 
 pub(crate) fn check(facts: &Facts<'_>, history: &TapHistory, found: &mut Vec<Violation>) {
@@ -15,7 +15,7 @@ pub(crate) fn check(facts: &Facts<'_>, history: &TapHistory, found: &mut Vec<Vio
         console(Rule::Contract, None, finding.clone());
     }
     for hold in &history.holds {
-        if let Some(what) = differs(hold, &facts.book, &history.buyer) {
+        if let Some(what) = differs(hold, facts, &history.buyer) {
             console(Rule::AcknowledgedIsInLedger, Some(&hold.id), what);
         }
         // A later version is the buyer's own amendment.
@@ -25,6 +25,12 @@ pub(crate) fn check(facts: &Facts<'_>, history: &TapHistory, found: &mut Vec<Vio
                 history.selection, hold.model, hold.packages, hold.store, hold.unavailable
             );
             console(Rule::AsRequested, Some(&hold.id), what);
+        }
+    }
+    // A reservation that is not in the ledger is reported where it was taken.
+    for hold in history.settled.iter().filter(|hold| facts.book.entries.contains_key(hold.id.as_str())) {
+        if let Some(what) = differs(hold, facts, &history.buyer) {
+            console(Rule::StepsAsAcknowledged, Some(&hold.id), what);
         }
     }
     if let Some(first) = history.holds.first() {
@@ -83,8 +89,8 @@ fn check_steps(
 }
 
 /// In words how a reservation was shown otherwise than the ledger has it, at the version that was shown.
-pub(crate) fn differs(hold: &Hold, book: &Book<'_>, buyer: &str) -> Option<String> {
-    let Some(entry) = book.entries.get(hold.id.as_str()) else {
+pub(crate) fn differs(hold: &Hold, facts: &Facts<'_>, buyer: &str) -> Option<String> {
+    let Some(entry) = facts.book.entries.get(hold.id.as_str()) else {
         return Some(format!("number {} was acknowledged, the ledger does not have it", hold.number));
     };
     let Some(ledger) = entry.at_version(hold.version) else {
@@ -99,8 +105,10 @@ pub(crate) fn differs(hold: &Hold, book: &Book<'_>, buyer: &str) -> Option<Strin
         sorted(&ledger.packages),
         &ledger.store,
     );
-    (history != there)
-        .then(|| format!("version {}: acknowledged {history:?}, the ledger has {there:?}", hold.version))
+    if history != there {
+        return Some(format!("version {}: acknowledged {history:?}, the ledger has {there:?}", hold.version));
+    }
+    shown::differs(hold, entry, facts.input)
 }
 
 fn is_as_requested(hold: &Hold, history: &TapHistory) -> bool {

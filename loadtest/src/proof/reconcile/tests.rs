@@ -45,7 +45,7 @@ fn history(buyer: &str, outcome: Outcome) -> TapHistory {
     }
 }
 
-fn hold(id: &str, number: u64) -> Hold {
+pub(super) fn hold(id: &str, number: u64) -> Hold {
     Hold {
         id: id.to_owned(),
         number,
@@ -55,7 +55,19 @@ fn hold(id: &str, number: u64) -> Hold {
         packages: vec!["p".to_owned()],
         store: Some("s".to_owned()),
         unavailable: vec![],
+        price: Some(prices().price("a", &["p".to_owned()])),
+        // The second and the following ones are taken from the eleventh second on, see `clean`.
+        held_at: Some(if number == 1 { at(5) } else { at(9 + number) }),
+        expires_at: Some(if number == 1 { at(10) } else { at(14 + number) }),
+        server_time: Some(if number == 1 { at(5) } else { at(9 + number) }),
+        is_new: false,
     }
+}
+
+fn prices() -> PriceList {
+    let amounts = [("model:a", 1_000), ("model:b", 2_000), ("package:p", 10), ("package:q", 20)];
+    let amounts = amounts.map(|(item, amount)| (item.to_owned(), amount)).into();
+    PriceList { currency: "CNY".to_owned(), deposit: 100, amounts }
 }
 
 fn winner(buyer: &str, id: &str, number: u64) -> TapHistory {
@@ -117,10 +129,19 @@ fn clean() -> Case {
     }
 }
 
+/// The rules that break when the answer to a winner, who abandons it, is changed.
+pub(super) fn broken_by_hold(change: impl FnOnce(&mut Hold)) -> Vec<Rule> {
+    let mut case = clean();
+    case.history[2].holds.truncate(1);
+    change(&mut case.history[2].holds[0]);
+    case.broken()
+}
+
 impl Case {
     fn found(&self) -> Found {
         reconcile(&ReconcileInput {
             terms: &self.terms,
+            prices: &prices(),
             started_after: 10,
             totals_before: &self.totals_before,
             clock_error: Duration::from_millis(20),

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use crate::base::outcome::Outcome;
 use crate::base::scenario::Scenario;
-use crate::figures::Figures;
+use crate::figures::{AnswerClass, Figures};
 use crate::proof::admin::{Audit, AuditItem};
 use crate::proof::rules::{Rule, Violation};
 use crate::proof::run_record::{Run, RunRecord};
@@ -39,14 +39,14 @@ pub(super) fn run(arrivals: u32, from: i64, to: i64) -> Figures {
         let sent = at + random.i64(100..30_000);
         figures.started(at, sent, ms(50));
         if at < 0 {
-            figures.answered("look at the sale", sent, ms(random.u64(1..9)), false);
+            figures.answered("look", sent, ms(random.u64(1..9)), (200, AnswerClass::Decided));
             continue;
         }
         let took = ms(random.u64(2..40) * if at < SECOND { 12 } else { 1 });
         if at < SECOND {
             figures.tapped_at_opening(sent);
         }
-        figures.answered("reserve", sent, took, true);
+        figures.answered("reserve", sent, took, (201, AnswerClass::Decided));
         let ended = sent + i64::try_from(took.as_micros()).unwrap();
         let outcome = match n {
             n if n % 97 == 0 => Outcome::Unknown,
@@ -141,7 +141,7 @@ pub(super) fn verdict(figures: &Figures, text: &str) -> Verdict {
     };
     let mut figures = figures.clone();
     figures.errors.insert(format!("timeout{text}"), 3);
-    figures.answered(&format!("pay{text}"), 0, Duration::from_millis(3), false);
+    figures.answered(&format!("pay{text}"), 0, Duration::from_millis(3), (200, AnswerClass::Decided));
     let health = Health { processes: 1, cores: 2, cpu_percent_mean: 41.0, ..Health::default() };
     let mut verdict = Verdict::on(&RunRecord::new(run, health, figures, Vec::new()), &audit, &[], findings);
     verdict.reasons = vec![format!("acknowledged-is-in-ledger 12×{text}")];

@@ -4,6 +4,7 @@ use fastrand::Rng;
 
 use super::*;
 use crate::base::scenario::Scenario;
+use crate::figures::AnswerClass;
 
 /// So many taps of an outcome, each about `ms`, up to a fifth more or less, as the seed has it.
 fn taps_of(figures: &mut Figures, outcome: Outcome, count: usize, ms: f64, seed: u64) {
@@ -68,7 +69,9 @@ fn what_is_beyond_chance_but_small_is_the_same() {
 fn what_is_large_but_within_chance_is_the_same() {
     let of = |ms: [u64; 10]| {
         let mut figures = Figures::default();
-        ms.into_iter().for_each(|ms| figures.answered("reserve", 0, Duration::from_millis(ms), false));
+        ms.into_iter().for_each(|ms| {
+            figures.answered("reserve", 0, Duration::from_millis(ms), (200, AnswerClass::Decided))
+        });
         figures
     };
     let differences = compare(

@@ -46,6 +46,9 @@ fn gateways_that_falsify_answers_to_taps_are_caught() {
         more_acknowledgements_than_stock_are_caught,
         one_reservation_acknowledged_to_two_buyers_is_caught,
         a_replay_that_shows_another_number_is_caught,
+        another_price_is_caught,
+        another_deadline_is_caught,
+        another_instant_of_a_confirm_is_caught,
         a_refused_winner_is_caught,
         a_winner_whose_answer_was_lost_and_whose_retry_is_refused_is_caught,
         a_winner_whose_second_request_is_refused_is_caught,
@@ -108,6 +111,59 @@ fn one_reservation_acknowledged_to_two_buyers_is_caught() {
     });
     let words = ["shown to the key lt-", "the ledger has (\"buyer-"];
     assert_caught(&stage, &run, &["acknowledged-is-in-ledger", "bought-once"], &words);
+}
+
+/// Every 201 is changed so.
+fn each_new_hold(change: fn(&mut serde_json::Value), words: &[&str]) {
+    let stage = open();
+    let run = through(&stage, "spike", &["--buyers", "4"], move |request, gateway| {
+        let mut answer = gateway.answer(request)?;
+        if request.is_tap() && answer.status == 201 {
+            let mut hold = answer.json();
+            change(&mut hold);
+            answer.body = hold.to_string();
+        }
+        Some(answer)
+    });
+    assert_caught(&stage, &run, &["acknowledged-is-in-ledger"], words);
+    assert_eq!(run.verdict()["violations_total"], json!(4), "{}", run.text);
+}
+
+fn another_price_is_caught() {
+    each_new_hold(
+        |hold| hold["price"]["lines"][0]["amount"] = json!(1),
+        &["version 1: the price Price {", "the definition has Price {"],
+    );
+}
+
+fn another_deadline_is_caught() {
+    each_new_hold(
+        |hold| {
+            let expires_at: jiff::Timestamp = hold["expires_at"].as_str().unwrap().parse().unwrap();
+            hold["expires_at"] = json!(expires_at + jiff::SignedDuration::from_secs(60));
+        },
+        &["expires_at was shown 180000 ms after held_at, expected 119999 to 120001 ms"],
+    );
+}
+
+fn another_instant_of_a_confirm_is_caught() {
+    let stage = open();
+    let more = ["--buyers", "4", "--set", "buyers.confirm=100"];
+    let run = through(&stage, "spike", &more, |request, gateway| {
+        let mut answer = gateway.answer(request)?;
+        if request.path.ends_with("/confirm") {
+            let mut shown = answer.json();
+            shown["held_at"] = json!("2020-01-01T00:00:00.000Z");
+            answer.body = shown.to_string();
+        }
+        Some(answer)
+    });
+    assert_caught(
+        &stage,
+        &run,
+        &["steps-as-acknowledged"],
+        &["held_at 2020-01-01T00:00:00Z was shown, the ledger has"],
+    );
 }
 
 fn a_replay_that_shows_another_number_is_caught() {

@@ -85,6 +85,7 @@ fn an_edited_ledger_is_caught() {
         assert_eq!(stage.redis::<u64>(&["EVAL", &edit, "0"]), 1, "{what}");
         let edited = stage.merge(&[&run], &[]);
         assert_caught(&stage, &edited, rules, words);
+        assert!(!edited.text.contains("the seed was used before"), "that would be a guess: {}", edited.text);
         for key in [JOURNAL, STOCK, RECORDS] {
             stage.redis::<()>(&["RENAME", &format!("{key}-saved"), key]);
         }
@@ -165,8 +166,11 @@ fn a_hold_that_ends_too_early_is_caught() {
     assert_caught(
         &stage,
         &judged,
-        &["not-expired-early"],
-        &["ms after it was taken, hold and grace are 121000 ms"],
+        &["acknowledged-is-in-ledger", "not-expired-early"],
+        &[
+            "expires_at was shown 1000 ms after held_at",
+            "ms after it was taken, hold and grace are 121000 ms",
+        ],
     );
 }
 

@@ -212,7 +212,9 @@ fn amended(plant: impl FnOnce(&mut Case)) -> Vec<Rule> {
         case.audit.items[1] = audited("package:p", 5, 3, 0);
         let q = AuditItem { total: None, free: None, drift: None, ..audited("package:q", 5, 0, 1) };
         case.audit.items.push(q);
-        let shown = Hold { version: 2, packages: vec!["q".to_owned()], ..hold("r1", 2) };
+        let packages = vec!["q".to_owned()];
+        let price = Some(prices().price("a", &packages));
+        let shown = Hold { version: 2, packages, price, ..hold("r1", 2) };
         case.history[0].holds.push(shown.clone());
         case.history[0].amends.push(Amend {
             reservation: "r1".to_owned(),

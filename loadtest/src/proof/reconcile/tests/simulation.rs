@@ -139,6 +139,7 @@ impl Simulation {
         let history = &self.case.history[*key];
         self.case.changes.push(Change {
             at: time(self.now),
+            held_at: shown.held_at.unwrap(),
             version: shown.version,
             model: shown.model.clone(),
             packages: shown.packages.clone(),
@@ -245,7 +246,7 @@ impl Simulation {
         if let Some(r) = self.reservations.iter().find(|r| r.key == key) {
             let mut shown = r.shown.clone();
             if self.is_over(r) {
-                shown.state = "expired".to_owned();
+                (shown.state, shown.expires_at) = ("expired".to_owned(), None);
             }
             return Decision::Holds(shown);
         }
@@ -274,8 +275,12 @@ impl Simulation {
             packages: selection.packages.into_iter().filter(|id| !left_off("package", id)).collect(),
             store: selection.store.filter(|id| !left_off("store", id)),
             unavailable,
+            held_at: Some(time(self.now)),
+            expires_at: Some(time(self.now + HOLD_MS)),
+            server_time: Some(time(self.now)),
             ..hold(&format!("r{number}"), number)
         };
+        let shown = Hold { price: Some(prices().price(&shown.model, &shown.packages)), ..shown };
         let deadline = self.sale_clock + HOLD_MS;
         self.reservations.push(Reservation { key, shown: shown.clone(), taken_at: self.now, deadline });
         self.write(Kind::Reserve, number as usize - 1);
@@ -303,7 +308,8 @@ impl Simulation {
     fn end(&mut self, n: usize, key: usize, kind: Kind, state: &str) -> Step {
         let refused = self.reservations[n].shown.state != "held" || self.is_over(&self.reservations[n]);
         if !refused {
-            self.reservations[n].shown.state = state.to_owned();
+            let shown = &mut self.reservations[n].shown;
+            (shown.state, shown.expires_at) = (state.to_owned(), None);
             self.write(kind, n);
         }
         match self.is_lost(key) {
@@ -326,6 +332,7 @@ impl Simulation {
             refused = Some("sold-out");
         } else if items(&new) != old {
             new.version += 1;
+            new.price = Some(prices().price(&new.model, &new.packages));
             self.reservations[n].shown = new.clone();
             self.write(Kind::Amend, n);
         }
@@ -346,7 +353,8 @@ impl Simulation {
         let before = self.past.len();
         for n in &over {
             assert!(self.now - self.reservations[*n].taken_at >= HOLD_MS + GRACE_MS);
-            self.reservations[*n].shown.state = "expired".to_owned();
+            let shown = &mut self.reservations[*n].shown;
+            (shown.state, shown.expires_at) = ("expired".to_owned(), None);
             self.sequence = sequence - 1;
             self.write(Kind::Expire, *n);
         }
