@@ -120,7 +120,8 @@ impl Demo<'_> {
         let report = &self.options.report;
         let values = [
             "crowd = {lead = \"10s\", at_opening = 80, tail = \"10s\", looks_again = 1}",
-            "verdict.thresholds = [\"wrong < 1\", \"winners.p99 < 5s\", \"unknown < 1%\"]",
+            "verdict.thresholds = [\"wrong < 1\", \"winners.p99 < 5s\", \"unknown < 1%\", \"request:*.failed < 1%\", \
+             \"request:*.lost < 1%\", \"step:*.undecided < 1%\"]",
             "generator = {late = \"2s\", late_share = 1, cpu = 100}",
         ];
         let mut command = crowd(&self.gateway, SALE, self.options.buyers, report, metrics, &values);
