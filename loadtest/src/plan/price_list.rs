@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// A price in minor units.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Price {
+pub(crate) struct Price {
     /// ISO 4217.
     pub(crate) currency: String,
     pub(crate) total: u64,
@@ -17,7 +17,7 @@ pub struct Price {
 
 /// What one item costs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PriceLine {
+pub(crate) struct PriceLine {
     /// `model:ID` or `package:ID`.
     pub(crate) item: String,
     pub(crate) amount: u64,

@@ -47,8 +47,9 @@ const REQUEST_PARTS: [(&str, RequestPart); 7] = [
 const STEP_PARTS: [(&str, StepPart); 3] =
     [("done", StepPart::Done), ("refused", StepPart::Refused), ("undecided", StepPart::Undecided)];
 
+type ShortName = (&'static str, fn() -> Subject);
 /// Short for what is asked for most.
-const SHORT: [(&str, fn() -> Subject); 5] = [
+const SHORT: [ShortName; 5] = [
     ("failed", || all(RequestPart::Failed)),
     ("lost", || all(RequestPart::Lost)),
     ("confirmed", || done(CONFIRM)),

@@ -133,7 +133,7 @@ fn changes_and_pages_that_fail_do() {
 fn reads_that_are_mostly_broken_do() {
     let (stage, looks) = (plenty(), Count::default());
     let run = judged(&stage, "look", &["--arrivals", "constant:100/s:1s"], move |request, gateway| {
-        let is_broken = after_checks(&looks) % 10 > 0;
+        let is_broken = !after_checks(&looks).is_multiple_of(10);
         if is_look(request) && is_broken {
             Some(Answer::problem(500, "internal", json!({})))
         } else {
@@ -146,7 +146,11 @@ fn reads_that_are_mostly_broken_do() {
 fn reads_that_are_lost_do() {
     let (stage, looks) = (plenty(), Count::default());
     let run = judged(&stage, "look", &["--arrivals", "constant:100/s:1s"], move |request, gateway| {
-        if is_look(request) && after_checks(&looks) % 2 > 0 { None } else { gateway.answer(request) }
+        if is_look(request) && !after_checks(&looks).is_multiple_of(2) {
+            None
+        } else {
+            gateway.answer(request)
+        }
     });
     assert_fails(&run, &["request:*.lost < 1% expected, measured look "]);
     let look = &run.verdict()["requests"]["look"];
@@ -158,7 +162,7 @@ fn reads_that_are_lost_do() {
 fn reads_that_a_forgotten_limit_refuses_do() {
     let (stage, looks) = (plenty(), Count::default());
     let run = judged(&stage, "look", &["--arrivals", "constant:100/s:1s"], move |request, gateway| {
-        if is_look(request) && after_checks(&looks) % 4 > 0 {
+        if is_look(request) && !after_checks(&looks).is_multiple_of(4) {
             Some(limited())
         } else {
             gateway.answer(request)
@@ -172,7 +176,7 @@ fn taps_that_their_clients_gave_up_do() {
     // Half of the taps are answered too late for their clients; the gateway has decided them.
     let run = judged(&stage, "retry-storm", &["--buyers", "20"], move |request, gateway| {
         let answer = gateway.answer(request);
-        if request.is_tap() && taps.next() % 2 == 0 {
+        if request.is_tap() && taps.next().is_multiple_of(2) {
             std::thread::sleep(std::time::Duration::from_secs(2));
         }
         answer

@@ -20,7 +20,7 @@ struct PastLedger {
 }
 
 enum Decision {
-    Holds(Hold),
+    Holds(Box<Hold>),
     PurchaseLimit,
     /// Of what, and whether for good.
     SoldOut(Vec<String>, bool),
@@ -214,7 +214,7 @@ impl Simulation {
         }
         let outcome = match decision {
             Decision::Holds(hold) => {
-                history.holds.push(hold);
+                history.holds.push(*hold);
                 Outcome::Won
             }
             Decision::PurchaseLimit => Outcome::PurchaseLimit,
@@ -248,7 +248,7 @@ impl Simulation {
             if self.is_over(r) {
                 (shown.state, shown.expires_at) = ("expired".to_owned(), None);
             }
-            return Decision::Holds(shown);
+            return Decision::Holds(shown.into());
         }
         let (buyer, selection) =
             (self.case.history[key].buyer.clone(), self.case.history[key].selection.clone());
@@ -284,7 +284,7 @@ impl Simulation {
         let deadline = self.sale_clock + HOLD_MS;
         self.reservations.push(Reservation { key, shown: shown.clone(), taken_at: self.now, deadline });
         self.write(Kind::Reserve, number as usize - 1);
-        Decision::Holds(shown)
+        Decision::Holds(shown.into())
     }
 
     /// A buyer with a shown hold pays, cancels or amends.
