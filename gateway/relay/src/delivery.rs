@@ -260,14 +260,18 @@ impl<S: Sink> Delivery<S> {
         }
     }
 
-    /// A sale that the gateway has known, or of which the sink has changes, may come back. A job that starts without it does
+    /// A sale that the gateway has had, or of which the sink has changes, may come back. A job that starts without it does
     /// not wait: the sale may be purged for good.
     async fn after_sale_missing(&mut self) -> Result<(), Failure> {
         self.status.count_failure(Cause::SaleMissing);
         let has_read = self.from.as_deref().is_some_and(|from| from != START);
         if !self.is_known && (self.until_caught_up || !has_read) {
             match self.sink.position().await {
-                Ok(Some(_)) if !self.until_caught_up => self.is_known = true,
+                Ok(Some(_)) if !self.until_caught_up => {
+                    self.is_known = true;
+                    self.sink_backoff.reset();
+                    self.troubles.end(SINK);
+                }
                 Ok(_) => {
                     return Err(Failure::Usage(format!(
                         "the gateway has no sale {}: apply it first, or name another one",

@@ -42,4 +42,10 @@ impl Troubles {
             tracing::info!("{kind}: works again");
         }
     }
+
+    /// Whether there is one of this kind.
+    #[cfg(test)]
+    pub(crate) fn has(&self, kind: &str) -> bool {
+        self.now.contains_key(kind)
+    }
 }

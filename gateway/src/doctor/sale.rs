@@ -79,7 +79,7 @@ fn check_reader(lease: &ReaderLease, facts: &SaleFacts, lines: &mut Findings) {
             let has_missed = facts.last_change.is_some_and(|at| at > *renewed);
             let do_changes_wait = has_missed || lease.number("lag_ms").is_some_and(|ms| ms > 0);
             if do_changes_wait && now_ms.saturating_sub(*renewed) > RELEASED_MAX_MS {
-                let found = format!("{found}, and changes wait since");
+                let found = format!("{found}, and changes have been waiting since then");
                 let todo = "start that program again; if it is not needed any more, ignore this";
                 lines.warn("readers", found, todo);
             } else {

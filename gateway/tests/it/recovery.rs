@@ -6,6 +6,7 @@ pub mod consumer;
 pub mod drift;
 pub mod failover;
 pub mod forked;
+pub mod gap;
 pub mod identity;
 pub mod replaced;
 pub mod versions;

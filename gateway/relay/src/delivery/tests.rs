@@ -101,31 +101,52 @@ impl Sink for Remembers {
     }
 }
 
-/// Delivers all there is to this sink.
-async fn deliver(sink: Remembers, answers: Answers) -> Remembers {
-    let token = tempfile::NamedTempFile::new().unwrap();
+/// A delivery from the gateway at this address.
+fn delivery(url: &str, token: &tempfile::NamedTempFile, sink: Remembers, stop: Stop) -> Delivery<Remembers> {
     std::fs::write(token.path(), "secret").unwrap();
     let tls = crate::trust::tls(None).unwrap();
-    let feed = Feed::new(&gateway(answers).await, "small", token.path().to_owned(), tls).unwrap();
+    let feed = Feed::new(url, "small", token.path().to_owned(), tls).unwrap();
     let status = Arc::new(Status::new("small", "orders", "stdout"));
-    let (_stop, asked) = watch::channel(false);
-    let mut delivery = Delivery {
+    Delivery {
         leases: Leases::new(feed.clone(), status.clone(), Duration::from_secs(60)),
         feed,
         sink,
         filter: Filter::default(),
         from: None,
         until_caught_up: true,
-        status: status.clone(),
-        stop: Stop::by(asked),
+        status,
+        stop,
         troubles: Troubles::default(),
         sink_backoff: Backoff::default(),
         is_known: false,
         cut_at: None,
-    };
+    }
+}
+
+/// Delivers all there is to this sink.
+async fn deliver(sink: Remembers, answers: Answers) -> Remembers {
+    let token = tempfile::NamedTempFile::new().unwrap();
+    let (_stop, asked) = watch::channel(false);
+    let mut delivery = delivery(&gateway(answers).await, &token, sink, Stop::by(asked));
     tokio::time::timeout(testkit::PATIENCE, delivery.run()).await.unwrap().unwrap();
-    assert!(!status.has_lease.load(std::sync::atomic::Ordering::Relaxed));
+    assert!(!delivery.status.has_lease.load(std::sync::atomic::Ordering::Relaxed));
     delivery.sink
+}
+
+#[tokio::test]
+async fn a_sink_that_answers_again_while_the_sale_is_missing_has_no_trouble_any_more() {
+    let token = tempfile::NamedTempFile::new().unwrap();
+    let (_stop, asked) = watch::channel(true);
+    let sink = Remembers { cursor: Some("6-0/1~a".to_owned()), ..Remembers::default() };
+    // Nothing listens there: only the sink is asked.
+    let mut delivery = delivery("http://127.0.0.1:9", &token, sink, Stop::by(asked));
+    delivery.until_caught_up = false;
+    delivery.troubles.report(SINK, "the database is down");
+    let _ = delivery.sink_backoff.pause();
+    delivery.after_sale_missing().await.unwrap();
+    assert!(delivery.is_known && !delivery.troubles.has(SINK));
+    assert!(!delivery.sink_backoff.reset(), "the next pause is a short one");
+    assert!(delivery.troubles.has(SALE));
 }
 
 #[tokio::test]

@@ -136,7 +136,7 @@ fn a_reader_that_vanished_or_is_stuck_is_reported() {
     assert_eq!(released(0, 120), (Severity::Ok, found));
     assert_eq!(released(25, 120).0, Severity::Ok, "a job at night");
     let found =
-        "orders: released by host-1:4711:3f9a 1 d 2 h ago, 0 ms behind, and changes wait since".to_owned();
+        "orders: released by host-1:4711:3f9a 1 d 2 h ago, 0 ms behind, and changes have been waiting since then".to_owned();
     assert_eq!(released(26, 0), (Severity::Warn, found));
     // All that there is was read.
     let renewed = NOW - 100 * 3_600_000;

@@ -1,7 +1,8 @@
 -- The prelude of the scripts in scripts.rs: keys, types, clocks, the text of a reservation, and the only commit.
 --
 -- KEYS of every script, in this order, all with the sale's hash tag (see keys.rs):
---   1 state       hash     incarnation, sequence, revision, clocks, terms, controls, counts of reservations and limits
+--   1 state       hash     incarnation, sequence, revision, clocks, terms, controls, counts of reservations and limits,
+--                          and `gap` (see replay.lua)
 --   2 stock       hash     item -> total - taken; an item without a limit counts down from 0
 --   3 records     hash     buyer's part of the id -> "sub " and one row for each reservation
 --   4 journal     stream   one entry for each change, id <sequence>-0

@@ -21,13 +21,14 @@ local BUYERS = {reserve = true, amend = true, confirm = true, cancel = true, exp
 local OTHERS = {restock = true, adopt = true, lost = true}
 local COUNTED = {'held', 'confirmed', 'cancelled', 'expired'}
 
--- Whether a change before is lost, in whole or in part, or may be. Later entries then have the field `gap`: a reader of
--- the journal that has read them as they were must find that it has another history.
-local gap = false
-local last = redis.call('XREVRANGE', JOURNAL, '+', '-', 'COUNT', 1)[1]
-for i = 1, last and #last[2] or 0, 2 do
-  gap = gap or last[2][i] == 'gap' or (last[2][i] == 'kind' and last[2][i + 1] == 'lost')
-end
+-- Whether this recovery has lost a change, in whole or in part, or may have. Later entries then have the field `gap`: a
+-- reader of the journal that has read them as they were must find that it has another history. What an entry that was
+-- read says of an earlier recovery does not count: its readers have that history.
+--
+-- The field `gap` of the state has the epoch of the ledger since then: it is for the next call, whichever gateway makes
+-- it. With the next epoch it ends by itself, and a Redis that takes over in mid replay has it with the entries.
+local gap = redis.call('HGET', STATE, 'gap') == s.epoch
+local is_noted = gap
 
 local function add(delta, r, n)
   if r.state ~= 'held' and r.state ~= 'confirmed' then return end
@@ -56,7 +57,7 @@ local function apply_row(records, e, row, delta, counts)
   if e.kind == 'reserve' then
     if before then return nil, 'its reservation ' .. row.buyer .. r.key .. ' is there already' end
     if r.number <= s.number then return nil, 'the number ' .. integer(r.number) .. ' is taken' end
-    gap = gap or r.number > s.number + 1
+    gap = gap or (not e.left and r.number > s.number + 1)
     s.number = r.number
     record.list[#record.list + 1] = r
   else
@@ -78,13 +79,14 @@ end
 -- recorded as lost. Of one that was only shown, the clock is a later one: it may sweep more.
 local function repeat_sweep(e)
   gap = gap or not e.is_whole
+  local mark = gap and {'gap', '1'} or {}
   local expired, more
   repeat
-    expired, more = sweep(s, 64)
+    expired, more = sweep(s, 64, mark)
     if not expired then return more[2] end
   until expired > 0 or not more
   if expired == 0 then
-    commit(s, 'lost', {'who', 'gateways', 'reason', 'a sweep'}, {}, {}, {})
+    commit(s, 'lost', {'who', 'gateways', 'reason', 'a sweep', unpack(mark)}, {}, {}, {})
     gap = true
   end
 end
@@ -156,7 +158,7 @@ local function append(e)
     fields[#fields + 1], fields[#fields + 2] = 'gap', '1'
   end
   -- A batch of which the reports may lack winners has the field already.
-  gap = gap or e.kind == 'lost' or (named.gap ~= nil and not e.left)
+  gap = gap or (not e.left and (e.kind == 'lost' or named.gap ~= nil))
   for _, name in ipairs(COUNTED) do s[name] = counts[name] end
   s.number = state.number
   commit(s, e.kind, fields, left, record_texts(records), state, touched)
@@ -171,6 +173,10 @@ for i = 2, #ARGV do
     local why = append(e)
     if why then return {'blocked', integer(e.sequence), why} end
     appended = appended + 1
+    if gap and not is_noted then
+      store_pairs(STATE, {'gap', s.epoch})
+      is_noted = true
+    end
   end
 end
 s.time = math.max(s.raw, s.now)

@@ -4,9 +4,10 @@
 --
 -- All holds of a sale last equally long, so they end in the journal's order: `swept` in the state is the sequence up to
 -- which all holds are done. The reservations of one batch have one deadline, so an entry is swept whole.
+-- `mark` lists further fields of its entry, if any.
 -- Returns the number of expired holds, whether there may be more to sweep now, and "due made" of the first remaining
 -- batch ('' if none was seen); or nil and a refusal.
-local function sweep(s, count)
+local function sweep(s, count, mark)
   local function entries_after(n)
     return redis.call('XRANGE', JOURNAL, '(' .. integer(s.swept), '+', 'COUNT', n)
   end
@@ -85,7 +86,8 @@ local function sweep(s, count)
     if not stock then return nil, damage end
     for item, n in pairs(returned) do stock[item] = stock[item] + n end
     s.held, s.expired = s.held - expired, s.expired + expired
-    commit(s, 'expire', {'data', table.concat(lines, '\n')}, flat(stock), record_texts(records), {swept = swept}, names)
+    local entry = {'data', table.concat(lines, '\n'), unpack(mark or {})}
+    commit(s, 'expire', entry, flat(stock), record_texts(records), {swept = swept}, names)
   elseif swept ~= s.swept then
     store_pairs(STATE, {'swept', integer(swept)})
   end

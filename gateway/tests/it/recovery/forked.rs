@@ -54,7 +54,7 @@ fn forked(reply: &Reply) -> String {
 }
 
 #[tokio::test]
-async fn a_reader_whose_changes_were_lost_is_told_and_skips_none_of_the_new_ones() {
+async fn a_reader_whose_changes_were_lost_finds_a_fork_and_skips_none_of_the_new_ones() {
     let mut redis = RedisWithLoss(Redis::start());
     let mut gateway = Gateway::start(&redis.0).await;
     open(&gateway, &stock(50)).await;
@@ -189,7 +189,7 @@ async fn a_fenced_sale_is_not_read_and_readers_go_on_after_its_recovery() {
 }
 
 /// What follows the cursor in a journal of the ledger, or the last common cursor.
-async fn read_on(ledger: &Ledger, sale: &str, from: Cursor) -> Result<Vec<(Cursor, Value)>, Cursor> {
+pub async fn read_on(ledger: &Ledger, sale: &str, from: Cursor) -> Result<Vec<(Cursor, Value)>, Cursor> {
     match ledger.admin.journal(sale, from, 100, Fence::Respect).await.unwrap() {
         JournalRead::Page(page) => Ok(page.lines),
         JournalRead::Forked(common) => Err(common),
@@ -224,7 +224,7 @@ async fn lose_a_batch(ledger: &Ledger, sale: &str, had_answer: bool) -> Vec<(Cur
 }
 
 /// The batch may have had more winners than the one that a retry showed, and it had: they are lost, and no later change
-/// tells. So every reader that was past the sale's definition has to find a fork, not only one at the batch.
+/// shows it. So every reader that was past the sale's definition has to find a fork, not only one at the batch.
 #[test]
 fn a_reader_of_what_followed_a_batch_that_was_acknowledged_in_part_finds_a_fork() {
     let world = World::start();

@@ -28,16 +28,22 @@ fn relay_in(stage: &Stage, receiver: &Receiver, folder: &str, more: &[&str]) -> 
     (stage.relay(&[&options, more].concat()).start(), state_dir)
 }
 
-/// What a receiver has that removes duplicates and obeys `rescinded`: the lines of each reservation, in order.
+/// What a receiver has that removes duplicates and obeys `rescinded`: the lines of each reservation, in order. It forgets
+/// the id of a rescinded change, which comes again with the same id if an operator restores its file.
 fn kept(arrivals: &[Arrival]) -> BTreeMap<String, Vec<Value>> {
     let mut kept: BTreeMap<String, Vec<(String, Value)>> = BTreeMap::new();
-    for arrival in arrivals.iter().filter(|arrival| arrival.before == 0) {
+    let mut seen = BTreeSet::new();
+    for arrival in arrivals {
+        if !seen.insert(arrival.id.as_str()) {
+            continue;
+        }
         let of_reservation = kept.entry(arrival.reservation().to_owned()).or_default();
         match arrival.body["rescinds"].as_str() {
             None => of_reservation.push((arrival.id.clone(), arrival.body["data"].clone())),
             Some(id) => {
                 let newest = of_reservation.pop().map(|(id, _)| id);
                 assert_eq!(newest.as_deref(), Some(id), "newest first");
+                seen.remove(id);
             }
         }
     }

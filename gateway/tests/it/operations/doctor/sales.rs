@@ -56,7 +56,7 @@ async fn controls_leftovers_drift_and_missing_sales_are_reported() {
     // One that was released days before the last change.
     let long_ago = r#"7 0 5 5 a:1 {"lag_ms":0}"#;
     redis.command::<i64>(&["HSET", "lg:{small}:readers", "orders", long_ago]);
-    doctor.examine(&[]).has("sale small", "readers", "warn", "changes wait since");
+    doctor.examine(&[]).has("sale small", "readers", "warn", "changes have been waiting since then");
     redis.run::<i64>("DEL lg:{small}:readers");
     redis.run::<i64>("HSET lg:{small}:state opens 4000000000000");
     doctor.examine(&[]).has("sale small", "reservations", "warn", "before it opens");
