@@ -81,8 +81,13 @@ const FOLLOW_FROM_LOSS: [Rule; 8] = [
     Rule::SupportLookupAgrees,
 ];
 /// Rules that compare buyers' times with the journal's clock, which does not advance after it was set back.
-const BY_THE_CLOCK: [Rule; 4] =
-    [Rule::SoldOutWasTrue, Rule::FinalIsFinal, Rule::WinnerNeverLost, Rule::NotExpiredEarly];
+const BY_THE_CLOCK: [Rule; 5] = [
+    Rule::SoldOutWasTrue,
+    Rule::FinalIsFinal,
+    Rule::WinnerNeverLost,
+    Rule::NotExpiredEarly,
+    Rule::ServerTime,
+];
 /// Times are cut to milliseconds.
 const ROUNDING_MS: f64 = 2.0;
 

@@ -98,6 +98,8 @@ pub(crate) struct Reply {
 pub(crate) struct Answer {
     pub(crate) sent: Instant,
     pub(crate) took: Duration,
+    /// How long its client would have waited.
+    pub(crate) patience: Duration,
     /// The reply, or why there is none.
     pub(crate) reply: Result<Reply, Lost>,
 }
@@ -119,6 +121,8 @@ impl Answer {
 pub(crate) enum Lost {
     #[error("not sent: the deadline was over")]
     NotSent,
+    #[error("no answer before the deadline of the run")]
+    CutShort,
     #[error("no answer within {0} ms")]
     TimedOut(u128),
     #[error("{0}")]
@@ -130,6 +134,7 @@ impl Lost {
     pub(crate) fn kind(&self) -> &'static str {
         match self {
             Lost::NotSent => "not sent",
+            Lost::CutShort => "cut short by the end of the run",
             Lost::TimedOut(_) => "no answer in time",
             Lost::Broken(_) if self.is_port_exhaustion() => "no free port",
             Lost::Broken(text) if text.contains("refused") => "connection refused",
@@ -216,17 +221,20 @@ impl Client {
         let pool = self.pool(gateway);
         let request = request.made(pool.host.as_str());
         let sent = Instant::now();
-        let timeout = timeout.min(deadline.saturating_duration_since(sent));
-        if timeout.is_zero() {
-            return Answer { sent, took: Duration::ZERO, reply: Err(Lost::NotSent) };
+        let (patience, left) = (timeout, deadline.saturating_duration_since(sent));
+        if left.is_zero() {
+            return Answer { sent, took: Duration::ZERO, patience, reply: Err(Lost::NotSent) };
         }
         let exchange = async { pool.exchange(request?).await };
-        let reply = match tokio::time::timeout(timeout, exchange).await {
-            Ok(Ok((reply, sent, there))) => return Answer { sent, took: there - sent, reply: Ok(reply) },
+        let reply = match tokio::time::timeout(patience.min(left), exchange).await {
+            Ok(Ok((reply, sent, there))) => {
+                return Answer { sent, took: there - sent, patience, reply: Ok(reply) };
+            }
             Ok(Err(error)) => Err(Lost::Broken(causes(&*error))),
-            Err(_) => Err(Lost::TimedOut(timeout.as_millis())),
+            Err(_) if left < patience => Err(Lost::CutShort),
+            Err(_) => Err(Lost::TimedOut(patience.as_millis())),
         };
-        Answer { sent, took: sent.elapsed(), reply }
+        Answer { sent, took: sent.elapsed(), patience, reply }
     }
 }
 

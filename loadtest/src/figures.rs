@@ -206,9 +206,15 @@ impl Figures {
         }
     }
 
-    /// A request has no answer; its client gave up after this time.
-    pub(crate) fn lost(&mut self, name: &str, sent_us: i64, took: Duration, why: &str) {
-        self.count_request(name, |requests| requests.lost(sent_us, took));
+    /// A request has no answer after this time; its client would have waited for so long.
+    pub(crate) fn lost(
+        &mut self,
+        name: &str,
+        sent_us: i64,
+        (took, patience): (Duration, Duration),
+        why: &str,
+    ) {
+        self.count_request(name, |requests| requests.lost(sent_us, took, patience));
         *self.errors.entry(why.to_owned()).or_default() += 1;
     }
 

@@ -202,7 +202,7 @@ impl Threshold {
     /// - short for some of these: `lost`, `failed`, `status:500` (of all requests); `confirmed`, `cancelled`, `amended`
     ///
     /// STAT is `p50`, `p99.9`, `max` or `mean`, and VALUE then a time, like `250ms`. A request's are of all that were
-    /// sent, where a lost one counts with the time until its client gave up; `request:reserve.answered.p99` leaves these
+    /// sent, where a lost one counts as long as its client would have waited; `request:reserve.answered.p99` leaves these
     /// out, and `request:reserve.decided.p99` also what was limited, shed or wrong. `late.p99` is of how late all starts
     /// were, `t0_skew.p99` of how late after the opening its taps left, `t0_skew` alone from the first to the last.
     ///
@@ -257,39 +257,40 @@ impl Threshold {
         }
         match (met.is_empty(), missed.is_empty()) {
             (_, false) => (missed.join(", "), Some(false)),
-            (false, true) => (format!("so is each of {}", met.join(", ")), Some(true)),
+            (false, true) => (format!("met by each of {}", met.join(", ")), Some(true)),
             (true, true) => (self.subject.nothing(figures), None),
         }
     }
 
     fn judge_one(&self, subject: &Subject, figures: &Figures) -> (String, Option<bool>) {
         let nothing = || (subject.nothing(figures), None);
+        // Nothing is also fewer than what is asked for at least; but a scenario that did not run has not failed.
+        let is_missed = !self.op.is_upper() && !subject.is_of_a_scenario();
         match self.ask {
             Ask::Time(stat, limit) => match subject.time(figures, stat) {
                 None => nothing(),
                 Some(time) => (words(time, limit), Some(self.op.holds(time, limit))),
             },
             Ask::Count(limit) => match subject.parts(figures) {
-                // Nothing is also fewer than what is asked for at least.
-                (0, 0) if self.op.is_upper() => nothing(),
+                (0, 0) if !is_missed => nothing(),
                 (count, _) => (count.to_string(), Some(self.op.holds(count, limit))),
             },
             Ask::Share(limit) => match subject.parts(figures) {
-                (_, 0) => nothing(),
+                (_, 0) if !is_missed => nothing(),
                 (part, whole) => {
-                    let percent = part as f64 * 100.0 / whole as f64;
+                    let percent = part as f64 * 100.0 / whole.max(1) as f64;
                     let parts = u128::from(part) * u128::from(syntax::WHOLE_SHARE);
-                    let met = self.op.holds(parts, u128::from(limit) * u128::from(whole));
+                    let met = whole > 0 && self.op.holds(parts, u128::from(limit) * u128::from(whole));
                     (format!("{percent:.2} % ({part} of {whole})"), Some(met))
                 }
             },
             Ask::Rate(limit) => match (subject.parts(figures).0, subject.lasted(figures)) {
-                (_, Duration::ZERO) => nothing(),
+                (_, Duration::ZERO) if !is_missed => nothing(),
                 (count, lasted) => {
-                    let rate = count as f64 / lasted.as_secs_f64();
-                    let met = self
-                        .op
-                        .holds(u128::from(count) * 1_000_000_000, u128::from(limit) * lasted.as_micros());
+                    let rate = count as f64 / lasted.as_secs_f64().max(1e-6);
+                    let (counted, least) =
+                        (u128::from(count) * 1_000_000_000, u128::from(limit) * lasted.as_micros());
+                    let met = !lasted.is_zero() && self.op.holds(counted, least);
                     (format!("{rate:.1}/s ({count} in {})", span::words(lasted)), Some(met))
                 }
             },

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use buyers::Buyers;
 use completeness::Completeness;
-pub(crate) use drift::Counters;
+pub use drift::Counters;
 pub(crate) use incarnation::{INCARNATION, ledger_identity, new_incarnation};
 use pending::Pending;
 pub(crate) use pending::PendingTap;

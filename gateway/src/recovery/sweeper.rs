@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use crate::domain::decision::Header;
 use crate::manage::archive;
 use crate::projection::acknowledged::Acknowledged;
-use crate::projection::read_model::{Counters, Sale, Sales};
+use crate::projection::read_model::{Sale, Sales};
 use crate::recovery::failover::{Fence, Recovery};
 use crate::reserve::tick::tick;
 use crate::store::connection::{LiveConnection, RedisConnection};
@@ -85,10 +85,10 @@ async fn tick_and_sweep<D: Dial>(
     sale: &Sale,
 ) -> Result<(), Failure> {
     let sent = Instant::now();
-    let (header, free) = tick(connection, live, sale).await?;
+    let (header, counters) = tick(connection, live, sale).await?;
     sale.read_clock(&header, sent);
     sale.tick_status().note_tick(header.sale_clock);
-    sale.compare_counters(Counters { sequence: header.sequence, held: header.held, free });
+    sale.compare_counters(counters);
     if header.held == 0 {
         sale.tick_status().note_swept(None);
         return Ok(());

@@ -1,7 +1,7 @@
 //! The tick: advances the sale clock, and reads it.
 
 use crate::domain::decision::Header;
-use crate::projection::read_model::Sale;
+use crate::projection::read_model::{Counters, Sale};
 use crate::store::connection::{LiveConnection, RedisConnection};
 use crate::store::dial::Dial;
 use crate::store::reply::texts;
@@ -13,7 +13,7 @@ pub async fn tick<D: Dial>(
     connection: &RedisConnection<D>,
     live: &LiveConnection<D::Conn>,
     sale: &Sale,
-) -> Result<(Header, Vec<Option<i64>>), Failure> {
+) -> Result<(Header, Counters), Failure> {
     let read_model = sale.read_model();
     let items: Vec<&str> = read_model.catalogue.counted().iter().map(|item| item.name.as_str()).collect();
     let args = (sale.ledger_identity(&live.epoch), sale.known_sequence(), items);
@@ -22,8 +22,14 @@ pub async fn tick<D: Dial>(
     sale.acknowledged().trust_epoch(&live.epoch);
     let counters = reply.get(2).and_then(texts);
     let counters = counters.ok_or_else(|| Failure::unreadable("counters of a tick that can't be read"))?;
-    // A damaged counter differs from the journal's; it must not stop the sale clock.
-    Ok((header, counters.iter().map(|n| n.parse().ok()).collect()))
+    let counters = Counters {
+        sequence: header.sequence,
+        revision: read_model.catalogue.revision,
+        held: header.held,
+        // A damaged counter differs from the journal's; it must not stop the sale clock.
+        free: counters.iter().map(|n| n.parse().ok()).collect(),
+    };
+    Ok((header, counters))
 }
 
 /// Makes a tick without counters, so that a response that depends on the clocks stays true if

@@ -75,7 +75,7 @@ impl Outcome {
         matches!(self, Outcome::SoldOut | Outcome::PurchaseLimit | Outcome::Refused)
     }
 
-    /// The end of the step that the tap is.
+    /// How a tap with this outcome counts as a step.
     pub(crate) fn step_end(self) -> StepEnd {
         match self {
             _ if self.holds() => StepEnd::Done,

@@ -15,7 +15,7 @@ const BY_BOTS: &str = "-by-bots";
 /// The requests that buyers make.
 pub(crate) const REQUESTS: &[&str] = &[LOOK, TIME, STORES, RESERVE, AMEND, CONFIRM, CANCEL];
 
-/// The name of a bot's request: bots are limited with good reason, so that nothing of theirs counts with the buyers'.
+/// The name of a bot's request: bots are limited with good reason, so their requests are counted apart.
 pub(crate) fn by_bots(name: &str) -> String {
     format!("{name}{BY_BOTS}")
 }

@@ -13,7 +13,7 @@ pub(crate) enum AnswerClass {
     /// The contract allows it, and it decides: also a refusal such as `sold-out`.
     Decided,
     /// 503 `outcome-unknown`: the contract allows it, and the client has to ask again.
-    Undecided,
+    Unknown,
     /// 429: a limit was reached.
     Limited,
     /// 503 `temporary-reduced-capacity`.
@@ -39,7 +39,7 @@ pub(crate) struct RequestFigures {
     decided: Latency,
     /// Of all other answers.
     others: Latency,
-    /// Until the client gave up the ones that have no answer.
+    /// Of those without an answer: as long as their clients would have waited.
     given_up: Latency,
     pub(crate) by_status: BTreeMap<u16, u64>,
     pub(crate) failed: u64,
@@ -65,8 +65,8 @@ pub(crate) enum Population {
     Decided,
     /// All answers.
     Answered,
-    /// All requests: what was lost counts with the time until the client gave up. Only this one can't be improved by
-    /// losing the slow ones.
+    /// All requests: a lost one counts as long as its client would have waited, however soon it broke. Only this one
+    /// can't be improved by losing requests.
     Sent,
 }
 
@@ -82,14 +82,14 @@ impl RequestFigures {
             AnswerClass::Failed => self.failed += 1,
             AnswerClass::Limited => self.limited += 1,
             AnswerClass::Shed => self.shed += 1,
-            AnswerClass::Decided | AnswerClass::Undecided => {}
+            AnswerClass::Decided | AnswerClass::Unknown => {}
         }
         self.spans(sent_us, took);
     }
 
-    /// A request was sent, and its client gave up after this time.
-    pub(super) fn lost(&mut self, sent_us: i64, took: Duration) {
-        self.given_up.record(took);
+    /// A request has no answer since this time; its client would have waited so long.
+    pub(super) fn lost(&mut self, sent_us: i64, took: Duration, patience: Duration) {
+        self.given_up.record(patience.max(took));
         self.spans(sent_us, took);
     }
 
@@ -116,7 +116,7 @@ impl RequestFigures {
         let (failed, limited, shed) = (self.failed, self.limited, self.shed);
         [
             ("decided", self.decided.count()),
-            ("undecided", self.others.count() - (failed + limited + shed).min(self.others.count())),
+            ("unknown", self.others.count() - (failed + limited + shed).min(self.others.count())),
             ("limited", limited),
             ("shed", shed),
             ("failed", failed),

@@ -181,7 +181,7 @@ fn class_of(status: u16, problem: &str, findings: &[String]) -> AnswerClass {
         _ if !findings.is_empty() => AnswerClass::Failed,
         (429, "quota-exceeded") => AnswerClass::Limited,
         (503, "temporary-reduced-capacity") => AnswerClass::Shed,
-        (503, "outcome-unknown") => AnswerClass::Undecided,
+        (503, "outcome-unknown") => AnswerClass::Unknown,
         (500.., _) => AnswerClass::Failed,
         _ => AnswerClass::Decided,
     }

@@ -34,6 +34,9 @@ pub struct Hold {
     pub(crate) expires_at: Option<Timestamp>,
     /// When the ledger answered.
     pub(crate) server_time: Option<Timestamp>,
+    /// When the request was sent and the answer arrived, by the buyer's estimate of the server's clock.
+    #[serde(default)]
+    pub(crate) exchanged: Option<(Timestamp, Timestamp)>,
     /// It was shown by the 201 that took it.
     #[serde(default)]
     pub(crate) is_new: bool,

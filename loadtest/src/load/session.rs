@@ -5,6 +5,7 @@ mod settle;
 mod tap;
 
 use std::borrow::Cow;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
@@ -23,7 +24,7 @@ use crate::load::Load;
 use crate::load::answer::class_of_read;
 use crate::load::attack::GooseRequest;
 use crate::load::buyer::Buyer;
-use crate::load::history::{Exchange, TapHistory, clip};
+use crate::load::history::{Exchange, Hold, TapHistory, clip};
 use crate::plan::Start;
 use crate::plan::selection::StorePage;
 
@@ -44,6 +45,8 @@ pub(crate) struct Session<'a> {
     pub(crate) due: Instant,
     /// How long the buyer has paused so far.
     paused: Duration,
+    /// The end of the run cut something short.
+    is_cut_short: AtomicBool,
 }
 
 /// The sale as an app reads it.
@@ -87,7 +90,16 @@ impl<'a> Session<'a> {
         buyer: &'a mut Buyer,
         notes: UnboundedSender<GooseRequest>,
     ) -> Session<'a> {
-        Session { load, buyer, notes, turn: None, page: None, due: Instant::now(), paused: Duration::ZERO }
+        Session {
+            load,
+            buyer,
+            notes,
+            turn: None,
+            page: None,
+            due: Instant::now(),
+            paused: Duration::ZERO,
+            is_cut_short: AtomicBool::new(false),
+        }
     }
 
     /// The opening, or the start in its place, by the buyer's estimate of the server's clock plus
@@ -120,19 +132,29 @@ impl<'a> Session<'a> {
     /// Waits; false, at once, when the run would be over before.
     pub(crate) async fn pause(&self, pause: Duration) -> bool {
         if self.load.is_over() || Instant::now() + pause >= self.load.moments.deadline {
+            self.cut_short();
             return false;
         }
         sleep(pause).await;
         true
     }
 
-    /// Waits as its buyer does: no wait for the server. False if the run is over before.
+    /// The end of the run cuts the session short: what it was about to do has no end that counts.
+    fn cut_short(&self) {
+        self.is_cut_short.store(true, Relaxed);
+    }
+
+    fn is_cut_short(&self) -> bool {
+        self.is_cut_short.load(Relaxed) || self.load.is_over()
+    }
+
+    /// Pauses for the buyer; a pause is not counted as waiting. False if the run is over before.
     pub(crate) async fn rest(&mut self, pause: Duration) -> bool {
         (self.due, self.paused) = (Instant::now() + pause, self.paused + pause);
         self.pause(pause).await
     }
 
-    /// Waits, as its buyer does, for an instant; false if the run is over before.
+    /// Pauses for the buyer until an instant; false if the run is over before.
     pub(crate) async fn rest_until(&mut self, instant: Instant) -> bool {
         self.paused += instant.saturating_duration_since(Instant::now());
         self.due = instant;
@@ -147,8 +169,7 @@ impl<'a> Session<'a> {
 
     /// Counts the journey from its intended start, without its buyer's pauses.
     pub(crate) fn journey_ended(&self, intended: Instant) {
-        // What the end of the run cut short is no journey.
-        if self.buyer.scenario.is_honest() && !self.load.is_over() {
+        if self.buyer.scenario.is_honest() && !self.is_cut_short() {
             let took = intended.elapsed().saturating_sub(self.paused);
             self.load.figures().journey_ended(self.buyer.scenario, took);
         }
@@ -233,7 +254,7 @@ impl<'a> Session<'a> {
             Some(401) => (Outcome::Refused, AnswerClass::Decided),
             Some(429) => (Outcome::Limited, AnswerClass::Limited),
             Some(503) => (Outcome::Shed, AnswerClass::Shed),
-            None => (Outcome::Unknown, AnswerClass::Undecided),
+            None => (Outcome::Unknown, AnswerClass::Unknown),
             Some(_) => (Outcome::Wrong, AnswerClass::Failed),
         };
         self.note(BAD_TOKEN, outcome.name(), &answer, class);
@@ -306,15 +327,14 @@ impl<'a> Session<'a> {
 
     /// Counts a read, which is a step of its own: it is not tried again.
     fn note_read(&self, name: &'static str, answer: &Answer, seen: bool) {
-        let class = answer.reply.as_ref().map_or(AnswerClass::Undecided, |reply| class_of_read(reply, seen));
+        let class = answer.reply.as_ref().map_or(AnswerClass::Unknown, |reply| class_of_read(reply, seen));
         let word = match class {
             AnswerClass::Limited => "limited",
             AnswerClass::Shed => "shed",
             _ => "",
         };
         self.note(name, word, answer, class);
-        // What the end of the run cut short has no end of its own.
-        if seen || !self.load.is_over() {
+        if seen || !self.is_cut_short() {
             self.step_ended(name, if seen { StepEnd::Done } else { StepEnd::Undecided });
         }
     }
@@ -326,9 +346,10 @@ impl<'a> Session<'a> {
         let counted = self.counted(name);
         match &answer.reply {
             Ok(reply) => load.figures().answered(&counted, sent, answer.took, (reply.status, class)),
-            Err(Lost::NotSent) => {}
+            // What the end of the run cut short is neither answered nor lost.
+            Err(Lost::NotSent | Lost::CutShort) => self.cut_short(),
             Err(lost) => {
-                load.figures().lost(&counted, sent, answer.took, lost.kind());
+                load.figures().lost(&counted, sent, (answer.took, answer.patience), lost.kind());
                 if lost.is_port_exhaustion() {
                     load.gauges.port_exhausted();
                 }
@@ -338,6 +359,12 @@ impl<'a> Session<'a> {
         let name = if word.is_empty() { name.to_owned() } else { format!("{name} ({word})") };
         // The session may have ended already when the run is cut short.
         let _ = self.notes.send(GooseRequest::new(name, answer, good));
+    }
+
+    /// A reservation with the instants of the exchange that showed it.
+    fn stamped(&self, hold: Hold, answer: &Answer) -> Hold {
+        let at = |instant| to_the_ms(self.load.clock.at(instant));
+        Hold { exchanged: Some((at(answer.sent), at(answer.sent + answer.took))), ..hold }
     }
 
     /// Counts a step: a request with its retries.

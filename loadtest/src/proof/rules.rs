@@ -46,6 +46,8 @@ pub enum Rule {
     AmendAsAcknowledged,
     /// The support lookup agrees with the journal.
     SupportLookupAgrees,
+    /// `server_time` is the instant of its answer, by the buyer's estimate of the server's clock.
+    ServerTime,
     /// Answers are those that the contract allows.
     Contract,
 }

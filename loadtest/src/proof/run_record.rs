@@ -55,7 +55,7 @@ pub(crate) struct Run {
     pub(crate) notes: Vec<String>,
 }
 
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 impl RunRecord {
     pub(crate) fn new(run: Run, health: Health, figures: Figures, history: Vec<TapHistory>) -> RunRecord {

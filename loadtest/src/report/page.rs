@@ -175,7 +175,7 @@ fn compared(body: &mut Markdown, verdict: &Verdict) {
 fn requests(body: &mut Markdown, verdict: &Verdict) {
     body.heading("Requests");
     body.paragraph(
-        "Each request from being sent to its answer; one that was lost counts with the time until its client gave up. \
+        "Each request from being sent to its answer; one that was lost counts as long as its client would have waited. \
          Failed are answers that the contract does not allow. A step is a request with its retries; it is undecided if \
          none of them got an answer that counts. Goose's report counts the same requests, by the answer's word.",
     );
@@ -188,7 +188,7 @@ fn requests(body: &mut Markdown, verdict: &Verdict) {
         let rate = format!("{:.1}/s", of.rate);
         [name.clone()].into_iter().chain(counts).chain([rate]).chain(times(&of.latency_ms.sent)).collect()
     };
-    let head = ["Request", "Sent", "Failed", "Limited", "Shed", "Lost", "Undecided", "Rate"];
+    let head = ["Request", "Sent", "Failed", "Limited", "Shed", "Lost", "Steps undecided", "Rate"];
     body.table(&[&head, &TIMES[..]].concat(), 1..13, &verdict.requests.iter().map(row).collect::<Vec<_>>());
     let row = |(name, of): (&String, &RequestSummary)| {
         let statuses = of.by_status.iter().map(|(status, count)| format!("{status}: {}", grouped(*count)));

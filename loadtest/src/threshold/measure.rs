@@ -71,6 +71,11 @@ impl Subject {
         }
     }
 
+    /// Whether it is about a scenario that may be left out of a run.
+    pub(super) fn is_of_a_scenario(&self) -> bool {
+        matches!(self, Subject::Taps { scenario: Some(_), .. } | Subject::Journeys(Some(_)))
+    }
+
     /// For rates: from the first request to the end of the last.
     pub(super) fn lasted(&self, figures: &Figures) -> Duration {
         match self {

@@ -50,7 +50,7 @@ fn requests(figures: &mut Figures) {
     figures.answered("reserve", 0, ms(20), (201, AnswerClass::Decided));
     figures.answered("reserve", 0, ms(40), (409, AnswerClass::Decided));
     figures.answered("reserve", 0, ms(60), (500, AnswerClass::Failed));
-    figures.lost("reserve", 0, ms(2_000), "no answer in time");
+    figures.lost("reserve", 0, (ms(2_000), ms(2_000)), "no answer in time");
     (0..95).for_each(|_| figures.answered("look", 0, ms(5), (200, AnswerClass::Decided)));
     (0..4).for_each(|_| figures.answered("look", 0, ms(1), (429, AnswerClass::Limited)));
     figures.answered("look", 0, ms(1), (503, AnswerClass::Shed));
@@ -62,7 +62,7 @@ fn requests(figures: &mut Figures) {
     ] {
         (0..count).for_each(|_| figures.step_ended(name, end));
     }
-    (0..9).for_each(|_| figures.lost("reserve-by-bots", 0, ms(9_000), "no answer in time"));
+    (0..9).for_each(|_| figures.lost("reserve-by-bots", 0, (ms(1), ms(9_000)), "connection broken"));
     figures.journey_ended(Scenario::Look, ms(700));
 }
 
@@ -237,7 +237,7 @@ fn requests_and_steps_are_judged_by_name_and_together() {
         ("lost < 1%", "0.96 % (1 of 104)", true),
         ("request:*.lost < 1%", "reserve 25.00 % (1 of 4)", false),
         ("request:*.limited < 1%", "look 4.00 % (4 of 100)", false),
-        ("request:*.limited < 5%", "so is each of look, reserve", true),
+        ("request:*.limited < 5%", "met by each of look, reserve", true),
         ("request:*.max < 3ms", "look 5.0 ms, reserve 2.0 s", false),
         ("request:reserve-by-bots.lost < 1", "9", false),
         ("status:500 < 1", "1", false),
@@ -246,6 +246,9 @@ fn requests_and_steps_are_judged_by_name_and_together() {
         ("step:confirm.refused < 34%", "33.33 % (1 of 3)", true),
         ("confirmed > 1", "2", true),
         ("cancelled > 0", "0", false),
+        ("request:time.rate > 1/s", "0.0/s (0 in 0.0 ms)", false),
+        ("step:cancel.done > 90%", "0.00 % (0 of 0)", false),
+        ("request:reserve-by-bots.max > 8s", "9.0 s", true),
     ] {
         assert_eq!(judge(text, &figures), (measured.to_owned(), Some(is_met)), "{text}");
     }

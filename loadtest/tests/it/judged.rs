@@ -74,6 +74,7 @@ fn a_launch_with_a_broken_step_fails() {
     together!(
         payments_that_are_shed_fail_the_run,
         payments_that_are_lost_fail_the_run,
+        payments_that_are_refused_without_a_reason_do,
         changes_and_pages_that_fail_do,
         reads_that_are_mostly_broken_do,
         reads_that_are_lost_do,
@@ -115,6 +116,21 @@ fn payments_that_are_lost_fail_the_run() {
     );
     let confirm = &run.verdict()["requests"]["confirm"];
     assert_eq!((&confirm["answered"], &confirm["lost"]), (&json!(0), &confirm["sent"]), "{}", run.text);
+}
+
+fn payments_that_are_refused_without_a_reason_do() {
+    for (name, words) in [
+        ("reservation-not-held", "but the hold could not have ended by then"),
+        ("payment-conflict", "but the ledger has no payment"),
+    ] {
+        let stage = plenty();
+        let run = judged(&stage, "spike", &PAYING, move |request, gateway| {
+            let refusal = || Answer::problem(409, name, json!({"state": "expired", "version": 1}));
+            if request.path.ends_with("/confirm") { Some(refusal()) } else { gateway.answer(request) }
+        });
+        assert_fails(&run, &["steps-as-acknowledged 12×"]);
+        assert!(run.text.contains(words), "{}", run.text);
+    }
 }
 
 fn changes_and_pages_that_fail_do() {
@@ -197,8 +213,14 @@ fn taps_that_are_all_shed_do() {
 
 fn an_honest_launch_passes() {
     let stage = plenty();
-    for scenario in ["spike", "customise", "retry-storm"] {
-        let more = ["--buyers", "12", "--set", "retry-storm={patience=\"20s\",new_key=0}"];
+    let patient = "retry-storm={patience=\"20s\",new_key=0}";
+    let short = "bots={connections=4,stale=10,forged=20,for=\"1s\"}";
+    for scenario in ["spike", "customise", "retry-storm", "bots"] {
+        let more = ["--buyers", "12", "--set", patient, "--set", short];
+        judged(&stage, scenario, &more, |request, gateway| gateway.answer(request)).assert_passed();
+    }
+    for scenario in ["look", "soak"] {
+        let more = ["--arrivals", "constant:20/s:1s"];
         judged(&stage, scenario, &more, |request, gateway| gateway.answer(request)).assert_passed();
     }
 }

@@ -55,10 +55,13 @@ impl<S: Sink> Delivery<S> {
         let mut from = common.clone();
         while position(&from) < position(delivered) {
             fence(lease)?;
-            if self.stop.is_asked() {
-                return Err(End::Done);
-            }
-            let Read { changes, sequence } = match self.feed.read(&from, Duration::ZERO).await {
+            let stop = self.stop.clone();
+            let read = tokio::select! {
+                () = stop.asked() => return Err(End::Done),
+                () = lease.lost() => { fence(lease)?; continue }
+                read = self.feed.read(&from, Duration::ZERO) => read,
+            };
+            let Read { changes, sequence } = match read {
                 Ok(read) => read,
                 // The ledger lost more meanwhile.
                 Err(FeedError::Forked { common: earlier }) => {

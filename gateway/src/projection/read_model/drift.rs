@@ -6,10 +6,15 @@ use crate::projection::read_model::{ReadModel, Sale, lock};
 
 /// The live counters of models and packages at one sequence, by index.
 #[derive(Debug)]
-pub(crate) struct Counters {
-    pub(crate) sequence: u64,
-    pub(crate) held: u64,
-    pub(crate) free: Vec<Option<i64>>,
+pub struct Counters {
+    /// That of the ledger.
+    pub sequence: u64,
+    /// The revision of the definition whose items were read: another one may count them otherwise.
+    pub revision: u64,
+    /// Holds by the state.
+    pub held: u64,
+    /// What is free by item; `None` is damaged.
+    pub free: Vec<Option<i64>>,
 }
 
 impl Sale {
@@ -26,7 +31,7 @@ impl Sale {
         let Some(counters) = waiting.take_if(|c| c.sequence <= read_model.sequence) else {
             return;
         };
-        if counters.sequence < read_model.sequence {
+        if counters.sequence < read_model.sequence || counters.revision != read_model.catalogue.revision {
             return;
         }
         let differing = counters
@@ -55,3 +60,7 @@ impl Sale {
         self.drift.load_full()
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may fail this way")]
+mod tests;

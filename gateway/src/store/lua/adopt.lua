@@ -22,4 +22,6 @@ if ARGV[5] ~= '0' then
   for _, text in ipairs({'replayed', ARGV[5], 'lost', ARGV[6]}) do entry[#entry + 1] = text end
 end
 commit(s, 'adopt', entry, {}, {}, {epoch = ARGV[1]})
+-- What recovery lost is marked up to here.
+redis.call('HDEL', STATE, 'gap')
 return {'ok', header(s)}

@@ -117,7 +117,7 @@ async fn before_anything_happened_every_series_is_there_at_zero() {
         }
     }
     for name in NAMES {
-        let results = ["decided", "undecided", "limited", "shed", "failed", "lost"];
+        let results = ["decided", "unknown", "limited", "shed", "failed", "lost"];
         expected
             .extend(results.map(|result| format!("requests_total{{name=\"{name}\",result=\"{result}\"}}")));
         let ends = ["done", "refused", "undecided"];
@@ -144,7 +144,8 @@ async fn a_scrape_shows_the_figures_as_they_are_then() {
         .for_each(|_| figures.answered("reserve", 0, Duration::from_millis(3), (201, AnswerClass::Decided)));
     figures.answered("pay \"now\"", 0, Duration::from_millis(3), (200, AnswerClass::Decided));
     figures.answered("look", 0, Duration::from_millis(3), (503, AnswerClass::Shed));
-    figures.lost("reserve", 0, Duration::from_millis(300), "no answer in time");
+    let patience = Duration::from_millis(300);
+    figures.lost("reserve", 0, (patience, patience), "no answer in time");
     figures.step_ended("look", StepEnd::Undecided);
     figures.started(0, 300_000, Duration::from_millis(250));
     figures.unsent(0);

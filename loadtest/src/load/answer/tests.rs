@@ -44,7 +44,7 @@ fn an_answer_counts_by_what_it_is_worth() {
         (410, "sale-closed", AnswerClass::Decided),
         (429, "quota-exceeded", AnswerClass::Limited),
         (503, "temporary-reduced-capacity", AnswerClass::Shed),
-        (503, "outcome-unknown", AnswerClass::Undecided),
+        (503, "outcome-unknown", AnswerClass::Unknown),
         (502, "", AnswerClass::Failed),
         (503, "", AnswerClass::Failed),
         (500, "internal", AnswerClass::Failed),

@@ -103,7 +103,7 @@ impl Session<'_> {
             }
             if reading.ends {
                 self.step_ended(name, ending.end());
-                return (ending, reading.hold);
+                return (ending, reading.hold.map(|hold| self.stamped(hold, &answer)));
             }
             let pause = pause_before(reading.retry_after, attempt, &mut self.buyer.rng);
             if attempt + 1 == self.load.tries || !self.pause(pause).await {
@@ -111,8 +111,7 @@ impl Session<'_> {
             }
             self.load.figures().retries += 1;
         }
-        // What the end of the run cut short has no end of its own.
-        if !self.load.is_over() {
+        if !self.is_cut_short() {
             self.step_ended(name, StepEnd::Undecided);
         }
         (ending, None)

@@ -8,6 +8,7 @@ use crate::base::clock::to_the_ms;
 use crate::base::outcome::Outcome;
 use crate::base::requests::RESERVE;
 use crate::client::{Request, Turn};
+use crate::figures::StepEnd;
 use crate::load::answer::to_tap;
 use crate::load::history::{SoldOut, TapHistory};
 use crate::load::session::{Session, UNKNOWN_PAUSE, exchange, pause_before};
@@ -60,7 +61,9 @@ impl Session<'_> {
         }
         let outcome = history.outcome.unwrap_or(Outcome::Unknown);
         self.buyer.history.push(history);
-        self.step_ended(RESERVE, outcome.step_end());
+        if outcome.step_end() != StepEnd::Undecided || !self.is_cut_short() {
+            self.step_ended(RESERVE, outcome.step_end());
+        }
         let now = Instant::now();
         let waited = now.saturating_duration_since(tap.intended);
         self.load.figures().ended(self.buyer.scenario, outcome, self.load.us(now), waited);
@@ -109,7 +112,7 @@ impl Session<'_> {
                 if !doubtful {
                     let resolved = outcome.holds() && unknown.is_some();
                     history.outcome = Some(if resolved { Outcome::Resolved } else { outcome });
-                    history.holds.extend(reading.hold);
+                    history.holds.extend(reading.hold.map(|hold| self.stamped(hold, &answer)));
                     if outcome == Outcome::SoldOut {
                         let [asked, answered] =
                             [answer.sent, answered].map(|instant| to_the_ms(load.clock.at(instant)));

@@ -4,8 +4,24 @@ use crate::load::history::Hold;
 use crate::proof::ledger::Entry;
 use crate::proof::reconcile::ReconcileInput;
 
-/// The sale clock may be so far behind Redis's: a tick is at most this long (see the contract).
+/// A tick of the sale clock is at most this long (see the contract): by so much it jumps when the tick comes late.
 const TICK_MS: i64 = 2_000;
+/// By so much a server's clock may be set within a run without any finding.
+const CLOCK_STEP_MS: i64 = 2_000;
+
+/// In words how far `server_time` is from the instant of its answer.
+pub(crate) fn wrong_server_time(hold: &Hold, input: &ReconcileInput<'_>) -> Option<String> {
+    let (shown, (sent, received)) = (hold.server_time?, hold.exchanged?);
+    let [shown, sent, received] = [shown, sent, received].map(|at| at.as_millisecond());
+    let doubt = input.doubt_ms() + CLOCK_STEP_MS;
+    (!(sent - doubt..=received + doubt).contains(&shown)).then(|| {
+        format!(
+            "version {}: server_time was shown {} ms after the request; right only if the clock of Redis was set meanwhile",
+            hold.version,
+            shown - sent
+        )
+    })
+}
 
 /// In words how price or times of a reservation, whose other members are right, were shown otherwise than they are.
 pub(crate) fn differs(hold: &Hold, entry: &Entry<'_>, input: &ReconcileInput<'_>) -> Option<String> {
@@ -43,11 +59,12 @@ fn wrong_times(hold: &Hold, entry: &Entry<'_>, input: &ReconcileInput<'_>) -> Op
     if input.terms_may_have_changed() {
         return None;
     }
-    // An outage or a freeze gives its time back, so that a later answer may show a later instant, but never more than a
-    // whole hold from then on. The answer that tells of a new hold is of the instant in which it was taken.
+    // The 201 shows the instant in which the hold was taken. A later answer may show a later deadline, since an outage or
+    // a freeze gives its time back, but never more than a whole hold from then on; and an earlier one by a tick that came
+    // late, or where Redis's clock was set back.
     let lasts = i64::try_from(input.terms.hold.as_millis()).unwrap_or(i64::MAX / 4);
     let [held_at, answered, expires_at] = [held_at, answered, expires_at].map(|at| at.as_millisecond());
-    let earliest = held_at + lasts - if hold.is_new { 1 } else { TICK_MS };
+    let earliest = held_at + lasts - if hold.is_new { 1 } else { TICK_MS + CLOCK_STEP_MS };
     let latest =
         if hold.is_new { held_at + lasts + 1 } else { answered.max(held_at) + lasts + input.doubt_ms() };
     (!(earliest..=latest).contains(&expires_at)).then(|| {

@@ -60,6 +60,7 @@ pub(super) fn hold(id: &str, number: u64) -> Hold {
         held_at: Some(if number == 1 { at(5) } else { at(9 + number) }),
         expires_at: Some(if number == 1 { at(10) } else { at(14 + number) }),
         server_time: Some(if number == 1 { at(5) } else { at(9 + number) }),
+        exchanged: None,
         is_new: false,
     }
 }

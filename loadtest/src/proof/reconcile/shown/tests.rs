@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::load::history::Hold;
-use crate::proof::reconcile::tests::{broken_by_hold, hold};
+use crate::proof::reconcile::tests::broken_by_hold;
 use crate::proof::rules::Rule;
 
 fn ms(ms: i64) -> SignedDuration {
@@ -71,8 +71,23 @@ fn a_later_answer_may_show_the_time_that_an_outage_gives_back() {
     };
     assert_eq!(later(3_000, 0), []);
     assert_eq!(later(3_000, 3_000), [], "the sale clock stood still");
-    assert_eq!(later(3_000, -2_000), [], "the sale clock was a tick behind");
-    assert_eq!(later(3_000, -2_001), [Rule::AcknowledgedIsInLedger]);
+    assert_eq!(later(3_000, -4_000), [], "a tick came late, and the clock was set back");
+    assert_eq!(later(3_000, -4_001), [Rule::AcknowledgedIsInLedger]);
     assert_eq!(later(3_000, 3_500), [Rule::AcknowledgedIsInLedger], "longer than a whole hold from then on");
-    assert_eq!(hold("r1", 2).server_time, hold("r1", 2).held_at);
+}
+
+#[test]
+fn server_time_is_the_instant_of_the_answer() {
+    let exchanged = |by_ms| {
+        broken(|hold| {
+            let at = hold.server_time.unwrap() + ms(by_ms);
+            hold.exchanged = Some((at, at + ms(5)));
+        })
+    };
+    for by_ms in [0, 2_000, -2_000] {
+        assert_eq!(exchanged(by_ms), [], "{by_ms}");
+    }
+    for by_ms in [2_100, -2_100, 3_600_000, -3_600_000] {
+        assert_eq!(exchanged(by_ms), [Rule::ServerTime], "{by_ms}");
+    }
 }
