@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::outcome::Outcome;
+use crate::base::outcome::{Outcome, StepEnd};
 use crate::base::requests::RESERVE;
 use crate::base::scenario::Scenario;
 
 pub(crate) use latency::Latency;
-pub(crate) use requests::{AnswerClass, Population, RequestFigures, StepEnd, Steps};
+pub(crate) use requests::{AnswerClass, Population, RequestFigures, Steps};
 
 /// Everything that is counted while a load runs. All instants are µs after the opening (negative before it).
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]

@@ -2,8 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::figures::StepEnd;
-
 /// How a buyer's tap ended. Of two sessions with one key, the first in this order counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -28,6 +26,17 @@ pub enum Outcome {
     Limited,
     /// 503, certainly not taken, until the tries were used up.
     Shed,
+}
+
+/// How a step ended: a request with its retries, as a buyer means them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StepEnd {
+    /// It was done.
+    Done,
+    /// It was refused for good.
+    Refused,
+    /// It has no answer that counts: all tries were lost, shed, limited or wrong.
+    Undecided,
 }
 
 impl Outcome {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::base::outcome::StepEnd;
 use crate::figures::Latency;
 
 /// What an answer is worth to the client that asked.
@@ -20,17 +21,6 @@ pub(crate) enum AnswerClass {
     Shed,
     /// The contract does not allow it, or it is not the gateway's.
     Failed,
-}
-
-/// How a step ended: a request with its retries, as a buyer means them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum StepEnd {
-    /// It was done.
-    Done,
-    /// It was refused for good.
-    Refused,
-    /// It has no answer that counts: all tries were lost, shed, limited or wrong.
-    Undecided,
 }
 
 /// The requests of one name. Latencies are from being sent to the answer.

@@ -3,9 +3,8 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::base::outcome::Outcome;
+use crate::base::outcome::{Outcome, StepEnd};
 use crate::base::scenario::Scenario;
-use crate::figures::StepEnd;
 use crate::plan::price_list::Price;
 use crate::plan::selection::Selection;
 

@@ -15,11 +15,11 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::sleep;
 
 use crate::base::clock::{RoundTrip, after, to_the_ms};
-use crate::base::outcome::Outcome;
+use crate::base::outcome::{Outcome, StepEnd};
 use crate::base::requests::{BAD_TOKEN, LOOK, STORES, TIME, by_bots};
 use crate::base::span;
 use crate::client::{Answer, Lost, Request, Turn};
-use crate::figures::{AnswerClass, StepEnd};
+use crate::figures::AnswerClass;
 use crate::load::Load;
 use crate::load::answer::class_of_read;
 use crate::load::attack::GooseRequest;

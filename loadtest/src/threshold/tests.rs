@@ -1,7 +1,8 @@
 //! Tests thresholds: parsing, formatting, measurement, and those without samples.
 
 use super::*;
-use crate::figures::{AnswerClass, StepEnd};
+use crate::base::outcome::StepEnd;
+use crate::figures::AnswerClass;
 
 fn read(text: &str) -> Threshold {
     Threshold::parse(text).unwrap()

@@ -12,9 +12,9 @@ use tokio::net::TcpStream;
 use super::listener::CONNECTIONS_MAX;
 use super::*;
 use crate::base::clock::{RoundTrip, ServerClock};
-use crate::base::outcome::Outcome;
+use crate::base::outcome::{Outcome, StepEnd};
 use crate::base::scenario::Scenario;
-use crate::figures::{AnswerClass, StepEnd};
+use crate::figures::AnswerClass;
 use crate::self_monitoring::{Limits, SelfMonitor};
 
 const LOOPBACK: &str = "127.0.0.1:0";

@@ -1,8 +1,8 @@
 //! Runs what follows a win: pay, cancel, amend or abandon.
 
+use crate::base::outcome::StepEnd;
 use crate::base::requests::{AMEND, CANCEL, CONFIRM};
 use crate::client::Request;
-use crate::figures::StepEnd;
 use crate::load::answer::{Expect, to_change};
 use crate::load::buyer::After;
 use crate::load::history::{Amend, Hold, Step, TapHistory};

@@ -5,10 +5,9 @@ use std::time::{Duration, Instant};
 use fastrand::Rng;
 
 use crate::base::clock::to_the_ms;
-use crate::base::outcome::Outcome;
+use crate::base::outcome::{Outcome, StepEnd};
 use crate::base::requests::RESERVE;
 use crate::client::{Request, Turn};
-use crate::figures::StepEnd;
 use crate::load::answer::to_tap;
 use crate::load::history::{SoldOut, TapHistory};
 use crate::load::session::{Session, UNKNOWN_PAUSE, exchange, pause_before};
