@@ -56,9 +56,36 @@ def loadtest():
         ),
         graph(
             "Requests",
-            "Answered requests a second, by name.",
+            "Requests that ended a second, by name: answered, or lost.",
             "reqps",
             query("sum by (name) (rate(launchgate_loadtest_requests_total{G}[R])) > 0", "{{name}}"),
+            width=12,
+        ),
+        graph(
+            "Requests without a decision",
+            "Limited, shed, failed, unknown and lost requests a second.",
+            "reqps",
+            query(
+                'sum by (result) (rate(launchgate_loadtest_requests_total{G, result!="decided"}[R]))', "{{result}}"
+            ),
+            width=12,
+        ),
+        graph(
+            "Answers",
+            "Answers a second, by status code.",
+            "reqps",
+            query("sum by (status) (rate(launchgate_loadtest_answers_total{G}[R])) > 0", "{{status}}"),
+            width=12,
+            stacked=True,
+        ),
+        graph(
+            "Steps not done",
+            "Steps that were refused or undecided, a second, by name: requests with their retries.",
+            "ops",
+            query(
+                'sum by (name, end) (rate(launchgate_loadtest_steps_total{G, end!="done"}[R])) > 0',
+                "{{name}} {{end}}",
+            ),
             width=12,
         ),
         graph(
@@ -66,7 +93,7 @@ def loadtest():
             "Requests beyond each tap's first, a second.",
             "reqps",
             query("sum(rate(launchgate_loadtest_retries_total{G}[R]))", "retries"),
-            width=12,
+            width=24,
         ),
     )
     add(
