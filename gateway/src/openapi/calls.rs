@@ -92,7 +92,7 @@ pub(crate) fn public_calls() -> Vec<Call> {
             ("city", "Only stores of this city; case, kind of white space and decomposed accents are ignored."),
             ("province", "Only stores of this province, compared in the same way."),
             ("q", "Only stores with this text in their name or address, compared in the same way."),
-            ("near", "`LAT,LNG` in degrees: the nearest first, each with `distance_m`. Stores without coordinates are left out. A page has at most 70 to 90 stores, whatever `limit` says. The list ends at some distance, usually after some hundred stores or more: `next` is null then. Where thousands of stores are about equally far away, it may end without any."),
+            ("near", "`LAT,LNG` in degrees: the nearest first, each with `distance_m`. Stores without coordinates are left out. A page has at most 50 to 65 stores, whatever `limit` says. The list ends at some distance, usually after some hundred stores or more: `next` is null then. Where thousands of stores are about equally far away, it may end without any."),
             ("available", "`true`: only stores with slots left."),
             ("limit", "Stores on the page, 1 to 500; 50 if left out. A page ends after 300 at the latest."),
             ("cursor", "`next` of the page before, with the same other parameters."),

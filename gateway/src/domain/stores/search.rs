@@ -10,6 +10,8 @@ use crate::domain::text::search_key;
 
 /// The work of a page, in measured nodes. `scripts/bench --instructions` holds every page below four status reads.
 const WORK_MAX: usize = 900;
+/// The same of a page by distance, whose nodes are measured.
+const WORK_MAX_NEAR: usize = 650;
 /// What a page may do at least past its beginning.
 const WORK_LEAST: usize = 200;
 /// What a page may measure before its beginning. Farther out the list ends: hundreds of stores from the point, unless
@@ -149,7 +151,7 @@ impl StoreIndex {
         let (mut work, mut behind) = (0, 0);
         while let Some((square, place)) = walk.peek() {
             let next = Some(Cursor::From(square, place));
-            if work > WORK_MAX.saturating_sub(behind).max(WORK_LEAST) {
+            if work > WORK_MAX_NEAR.saturating_sub(behind).max(WORK_LEAST) {
                 return FoundStores { stores, next };
             }
             if behind > BEHIND_MAX {
