@@ -106,7 +106,7 @@ impl RequestFigures {
         let (failed, limited, shed) = (self.failed, self.limited, self.shed);
         [
             ("decided", self.decided.count()),
-            ("unknown", self.others.count() - (failed + limited + shed).min(self.others.count())),
+            ("unknown", self.others.count().saturating_sub(failed + limited + shed)),
             ("limited", limited),
             ("shed", shed),
             ("failed", failed),
