@@ -263,7 +263,7 @@ impl<'a> Session<'a> {
             let mut history = self.new_history(request.key.clone().unwrap_or_default());
             history.outcome = Some(outcome);
             history.findings.push("an expired or forged token was accepted".to_owned());
-            history.log.push(exchange(load, self.buyer.number, request, &answer));
+            history.log.push(exchange(load, request, &answer));
             self.buyer.history.push(history);
         }
     }
@@ -378,11 +378,11 @@ impl<'a> Session<'a> {
     }
 }
 
-fn exchange(load: &Load, gateway: usize, request: &Request, answer: &Answer) -> Exchange {
+fn exchange(load: &Load, request: &Request, answer: &Answer) -> Exchange {
     Exchange {
         at: to_the_ms(load.clock.at(answer.sent)),
         took_ms: span::ms(answer.took),
-        request: request.describe(load.client.gateway(gateway)),
+        request: request.describe(load.client.gateway(answer.gateway)),
         answer: match &answer.reply {
             Ok(reply) => clip(&format!("{} {}", reply.status, reply.body)),
             Err(lost) => format!("none: {lost}"),
