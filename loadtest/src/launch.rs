@@ -4,6 +4,7 @@ mod ask;
 pub(crate) mod capacity;
 pub(crate) mod judge;
 pub(crate) mod prepare;
+mod targets;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};

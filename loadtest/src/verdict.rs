@@ -16,7 +16,7 @@ use crate::load::history::{Exchange, TapHistory};
 use crate::proof::admin::{Audit, AuditItem};
 use crate::proof::ledger::Change;
 use crate::proof::rules::{Violation, at_most_of_each};
-use crate::proof::run_record::{Run, RunRecord};
+use crate::proof::run_record::{Run, RunRecord, TargetInfo};
 use crate::self_monitoring::Health;
 use crate::threshold::Judged;
 use baseline::Difference;
@@ -48,6 +48,8 @@ pub(crate) struct Verdict {
     pub(crate) seed: u64,
     pub(crate) shards: Vec<String>,
     pub(crate) buyers: usize,
+    /// The gateways' listeners, with version and durability.
+    pub(crate) targets: Vec<TargetInfo>,
     pub(crate) started_at: Timestamp,
     pub(crate) opening_at: Timestamp,
     pub(crate) finished_at: Timestamp,
@@ -222,6 +224,7 @@ impl Verdict {
             seed: run.seed,
             shards: run.shards.clone(),
             buyers: run.buyers,
+            targets: run.targets.clone(),
             started_at: run.started_at,
             opening_at: run.opening,
             finished_at: now(),

@@ -16,6 +16,7 @@ use crate::client::tokens::{self, Tokens};
 use crate::client::{Client, connections};
 use crate::figures::Figures;
 use crate::launch::ask::{PublicSale, check_tokens, read_clock, read_stores, wait_until_shown};
+use crate::launch::targets;
 use crate::load::buyer::Buyer;
 use crate::load::{Load, Queue, RunInstants};
 use crate::plan::arrivals::Arrivals;
@@ -88,6 +89,7 @@ pub(crate) async fn prepare(
     let seed = target.seed.unwrap_or_else(|| fastrand::u64(..1 << 48));
     let probe = Client::new(target, 1)?;
     let sight = look(target, admin, &probe, &profile).await?;
+    let (targets, differences) = targets::collect(&probe, admin).await;
     let RunCourse { plan, moments, deadline, opens } = plan_it(wanted, &profile, &mix, &sight, seed)?;
     let taps = plan.lines.iter().any(|line| line.scenario != Scenario::Look);
     if taps && !sight.catalogue.has_stores() {
@@ -121,7 +123,9 @@ pub(crate) async fn prepare(
         clock_error_ms: clock.error.as_secs_f64() * 1000.0,
         started_after: sale.sequence,
         totals_before: sale.items.iter().map(|item| (item.item.clone(), item.total)).collect(),
-        notes: notes(&profile, &sale, &shown, &client, &plan, opens, tokens.service.is_some()),
+        targets,
+        notes: [notes(&profile, &sale, &shown, &client, &plan, opens, tokens.service.is_some()), differences]
+            .concat(),
     };
     if sale.phase == "closed" || shown.phase == "closed" {
         return Ok(Err((run, "the sale was closed before the start".to_owned())));
@@ -160,6 +164,7 @@ pub(crate) async fn prepare(
 
 /// Looks at the sale, as ops and as buyers see it, and at the clock.
 async fn look(target: &Target, admin: &Admin, probe: &Client, profile: &Profile) -> Result<Sight, Failure> {
+    targets::check_ops(admin).await?;
     let sale = admin.sale().await?;
     if !sale.definition.sale.rehearsal && !target.i_mean_it {
         return Err(Failure::Usage(format!(

@@ -51,11 +51,33 @@ pub(crate) struct Run {
     pub(crate) started_after: u64,
     /// Each item's stock before the run; `None`: without a limit.
     pub(crate) totals_before: BTreeMap<String, Option<u64>>,
+    /// The listeners of the gateways, as they were before the load.
+    pub(crate) targets: Vec<TargetInfo>,
     /// Limits of the figures that a reader must know.
     pub(crate) notes: Vec<String>,
 }
 
-const VERSION: u32 = 2;
+/// A listener of a gateway.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct TargetInfo {
+    pub(crate) listener: Listener,
+    pub(crate) url: String,
+    /// `None`: it does not show it, as behind a proxy.
+    pub(crate) version: Option<String>,
+    /// What its acknowledgements survive; `None`: not known, or not the same for all live gateways.
+    pub(crate) durability: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Listener {
+    /// `--gateway`
+    Public,
+    /// `--ops`
+    Ops,
+}
+
+const VERSION: u32 = 3;
 
 impl RunRecord {
     pub(crate) fn new(run: Run, health: Health, figures: Figures, history: Vec<TapHistory>) -> RunRecord {
@@ -116,6 +138,9 @@ impl RunRecord {
                 run.started_after = part.run.started_after;
                 run.totals_before = part.run.totals_before;
             }
+            let more = part.run.targets.into_iter().filter(|target| !run.targets.contains(target));
+            let more: Vec<TargetInfo> = more.collect();
+            run.targets.extend(more);
             run.notes.extend(part.run.notes);
             whole.figures.add(&part.figures);
             whole.history.extend(part.history);

@@ -22,6 +22,7 @@ fn run() -> Run {
         clock_error_ms: 1.0,
         started_after: 0,
         totals_before: BTreeMap::new(),
+        targets: Vec::new(),
         notes: Vec::new(),
     }
 }

@@ -97,6 +97,7 @@ pub(super) fn verdict(figures: &Figures, text: &str) -> Verdict {
         clock_error_ms: 1.0,
         started_after: 0,
         totals_before: BTreeMap::new(),
+        targets: Vec::new(),
         notes: vec![format!("the seed was used before{text}")],
     };
     let item = |item: &str| AuditItem {
