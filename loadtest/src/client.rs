@@ -1,5 +1,6 @@
 //! Sends requests to the gateways: one shared client, bounded in number, time and size.
 
+mod in_flight;
 pub(crate) mod options;
 mod pool;
 mod stamp;
@@ -18,6 +19,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::base::failure::Failure;
 use crate::self_monitoring::descriptors_limit;
+pub(crate) use in_flight::InFlight;
 use options::Target;
 use trust::TrustError;
 pub(crate) use trust::tls;
@@ -158,6 +160,8 @@ pub(crate) struct Client {
     /// are at most as many as requests once were in flight.
     in_flight: Semaphore,
     pub(crate) connections: usize,
+    /// For progress and metrics.
+    pub(crate) requests: InFlight,
 }
 
 /// The right to have one request in flight.
@@ -183,7 +187,12 @@ impl Client {
             Pool::new(base, tls.clone(), resting_max).ok_or(failure)
         };
         let gateways = gateways.into_iter().map(pool).collect::<Result<_, _>>()?;
-        Ok(Client { gateways, in_flight: Semaphore::new(connections), connections })
+        Ok(Client {
+            gateways,
+            in_flight: Semaphore::new(connections),
+            connections,
+            requests: InFlight::default(),
+        })
     }
 
     /// The base URL that the n-th caller talks to; a retry goes to the next one.
@@ -220,6 +229,7 @@ impl Client {
             Some(turn) => Some(turn),
             None => self.turn().await,
         };
+        let _counted = self.requests.count();
         let gateway = gateway % self.gateways.len();
         let pool = self.pool(gateway);
         let request = request.made(pool.host.as_str());

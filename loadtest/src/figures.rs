@@ -3,6 +3,8 @@
 
 mod latency;
 mod requests;
+mod seconds;
+mod time_line;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,8 +15,11 @@ use crate::base::outcome::{Outcome, StepEnd};
 use crate::base::requests::RESERVE;
 use crate::base::scenario::Scenario;
 
-pub(crate) use latency::Latency;
+pub(crate) use latency::{Latency, PackedLatency};
 pub(crate) use requests::{AnswerClass, Population, RequestFigures, Steps};
+pub(crate) use seconds::Second;
+use time_line::Slot;
+pub(crate) use time_line::TimeLine;
 
 /// Everything that is counted while a load runs. All instants are µs after the opening (negative before it).
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -37,7 +42,11 @@ pub(crate) struct Figures {
     pub(crate) errors: BTreeMap<String, u64>,
     /// When the taps that were meant for the opening left.
     pub(crate) opening: Opening,
-    pub(crate) time: TimeLine,
+    /// In the order in which they were given.
+    pub(crate) gateways: Vec<GatewayFigures>,
+    pub(crate) seconds: TimeLine<Second>,
+    /// By the intended start.
+    pub(crate) time: TimeLine<Started>,
 }
 
 /// The taps of the opening instant.
@@ -59,83 +68,31 @@ pub(crate) const OPENING_BIN: Duration = Duration::from_millis(10);
 pub(crate) const OPENING_FROM: Duration = Duration::from_millis(500);
 pub(crate) const OPENING_BINS: usize = 250;
 
-/// Counts by slots of equal length: seconds, or longer in a long run, so that there are at most [`SLOTS_MAX`].
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct TimeLine {
-    pub(crate) slot_seconds: u64,
-    /// By the slot's number from the opening on; negative before it.
-    pub(crate) slots: BTreeMap<i64, Slot>,
-}
-
-pub(crate) const SLOTS_MAX: usize = 600;
-
-/// What happened in a slot.
+/// What was measured of work that was intended to start in a slot: a server that stalls shows as a peak there.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub(crate) struct Slot {
-    /// Work that was intended to start, and that did.
-    pub(crate) intended: u64,
-    pub(crate) started: u64,
-    /// Requests of all kinds that were answered.
-    pub(crate) answered: u64,
-    /// Taps of honest buyers that came to their outcome.
+pub(crate) struct Started {
+    /// Taps of honest buyers.
     pub(crate) outcomes: BTreeMap<Outcome, Latency>,
+    /// Journeys of honest buyers.
+    pub(crate) journeys: Latency,
 }
 
-impl Default for TimeLine {
-    fn default() -> TimeLine {
-        TimeLine { slot_seconds: 1, slots: BTreeMap::new() }
-    }
-}
+impl Slot for Started {
+    /// More than a chart shows.
+    const SLOTS_MAX: i64 = 600;
 
-impl TimeLine {
-    /// The slot of an instant, in µs after the opening. A run that gets too long has longer slots from then on.
-    pub(crate) fn slot(&mut self, at_us: i64) -> &mut Slot {
-        let mut number = self.number(at_us);
-        while !self.slots.contains_key(&number) && self.span_with(number) > SLOTS_MAX as i64 {
-            self.double();
-            number = self.number(at_us);
-        }
-        self.slots.entry(number).or_default()
-    }
-
-    fn number(&self, at_us: i64) -> i64 {
-        at_us.div_euclid(self.slot_seconds as i64 * 1_000_000)
-    }
-
-    fn span_with(&self, number: i64) -> i64 {
-        let first = self.slots.keys().next().copied().unwrap_or(number).min(number);
-        let last = self.slots.keys().next_back().copied().unwrap_or(number).max(number);
-        last - first + 1
-    }
-
-    fn double(&mut self) {
-        self.slot_seconds *= 2;
-        for (number, slot) in std::mem::take(&mut self.slots) {
-            self.slots.entry(number.div_euclid(2)).or_default().add(&slot);
-        }
-    }
-
-    fn add(&mut self, other: &TimeLine) {
-        let mut other = other.clone();
-        while self.slot_seconds < other.slot_seconds {
-            self.double();
-        }
-        while other.slot_seconds < self.slot_seconds {
-            other.double();
-        }
-        for (number, slot) in &other.slots {
-            self.slots.entry(*number).or_default().add(slot);
-        }
-    }
-}
-
-impl Slot {
-    fn add(&mut self, other: &Slot) {
-        self.intended += other.intended;
-        self.started += other.started;
-        self.answered += other.answered;
+    fn add(&mut self, other: &Started) {
         add_all(&mut self.outcomes, &other.outcomes);
+        self.journeys.add(&other.journeys);
     }
+}
+
+/// All requests to one gateway, those of bots included.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct GatewayFigures {
+    /// Its address, as it was given.
+    pub(crate) name: String,
+    pub(crate) requests: RequestFigures,
 }
 
 impl Opening {
@@ -166,19 +123,25 @@ impl Opening {
 }
 
 impl Figures {
+    /// None yet, of a run against these gateways.
+    pub(crate) fn of(gateways: impl IntoIterator<Item = String>) -> Figures {
+        let gateway = |name| GatewayFigures { name, ..GatewayFigures::default() };
+        Figures { gateways: gateways.into_iter().map(gateway).collect(), ..Figures::default() }
+    }
+
     /// A tap, or other work, was started; `late_after` is what the profile allows.
     pub(crate) fn started(&mut self, intended_us: i64, started_us: i64, late_after: Duration) {
         let late = Duration::from_micros(u64::try_from(started_us - intended_us).unwrap_or(0));
         self.lateness.record(late);
         self.late += u64::from(late > late_after);
-        self.time.slot(intended_us).intended += 1;
-        self.time.slot(started_us).started += 1;
+        self.seconds.slot(intended_us).intended += 1;
+        self.seconds.slot(started_us).started += 1;
     }
 
     /// Work that the deadline forestalled.
     pub(crate) fn unsent(&mut self, intended_us: i64) {
         self.unsent += 1;
-        self.time.slot(intended_us).intended += 1;
+        self.seconds.slot(intended_us).intended += 1;
     }
 
     /// The first request of a tap that was meant for the opening.
@@ -198,8 +161,9 @@ impl Figures {
         (status, class): (u16, AnswerClass),
     ) {
         self.count_request(name, |requests| requests.answered(sent_us, took, status, class));
-        let at = sent_us + i64::try_from(took.as_micros()).unwrap_or(0);
-        self.time.slot(at).answered += 1;
+        let at = sent_us + micros(took);
+        self.seconds.slot(sent_us).sent += 1;
+        self.seconds.slot(at).answered(took, class);
         if name == RESERVE {
             Opening::count(&mut self.opening.sent, sent_us);
             Opening::count(&mut self.opening.answered, at);
@@ -215,7 +179,29 @@ impl Figures {
         why: &str,
     ) {
         self.count_request(name, |requests| requests.lost(sent_us, took, patience));
+        self.seconds.slot(sent_us).sent += 1;
+        self.seconds.slot(sent_us + micros(took)).lost(patience.max(took));
         *self.errors.entry(why.to_owned()).or_default() += 1;
+    }
+
+    /// The same request as [`Figures::answered`] counts, for the gateway that answered.
+    pub(crate) fn answered_by(
+        &mut self,
+        gateway: usize,
+        sent_us: i64,
+        took: Duration,
+        (status, class): (u16, AnswerClass),
+    ) {
+        if let Some(gateway) = self.gateways.get_mut(gateway) {
+            gateway.requests.answered(sent_us, took, status, class);
+        }
+    }
+
+    /// The same request as [`Figures::lost`] counts, for the gateway that did not answer.
+    pub(crate) fn lost_by(&mut self, gateway: usize, sent_us: i64, (took, patience): (Duration, Duration)) {
+        if let Some(gateway) = self.gateways.get_mut(gateway) {
+            gateway.requests.lost(sent_us, took, patience);
+        }
     }
 
     /// A step ended: a request with its retries.
@@ -231,16 +217,22 @@ impl Figures {
         }
     }
 
-    /// A buyer's journey ended.
-    pub(crate) fn journey_ended(&mut self, scenario: Scenario, took: Duration) {
+    /// A buyer's journey ended that was intended to start then.
+    pub(crate) fn journey_ended(&mut self, scenario: Scenario, intended_us: i64, took: Duration) {
         self.journeys.entry(scenario).or_default().record(took);
+        self.time.slot(intended_us).journeys.record(took);
     }
 
     /// A tap came to its outcome.
     pub(crate) fn ended(&mut self, scenario: Scenario, outcome: Outcome, at_us: i64, waited: Duration) {
         self.outcomes.entry(scenario).or_default().entry(outcome).or_default().record(waited);
         if scenario.is_honest() {
-            self.time.slot(at_us).outcomes.entry(outcome).or_default().record(waited);
+            let second = self.seconds.slot(at_us);
+            second.taps += 1;
+            second.winners += u64::from(outcome.holds());
+            second.sold_out += u64::from(outcome == Outcome::SoldOut);
+            let intended = self.time.slot(at_us - micros(waited));
+            intended.outcomes.entry(outcome).or_default().record(waited);
         }
     }
 
@@ -261,6 +253,13 @@ impl Figures {
             *self.errors.entry(error.clone()).or_default() += count;
         }
         self.opening.add(&other.opening);
+        for gateway in &other.gateways {
+            match self.gateways.iter_mut().find(|own| own.name == gateway.name) {
+                Some(own) => own.requests.add(&gateway.requests),
+                None => self.gateways.push(gateway.clone()),
+            }
+        }
+        self.seconds.add(&other.seconds);
         self.time.add(&other.time);
     }
 
@@ -285,12 +284,24 @@ impl Figures {
         self.lateness.count() + self.unsent
     }
 
-    /// A copy for a scrape, which then formats without the lock: without the time line, which grows with the run.
+    /// A copy for a scrape, which then formats without the lock: without what grows with the run.
     pub(crate) fn of_metrics(&self) -> Self {
-        let Self { late, unsent, retries, .. } = *self;
-        let (outcomes, requests) = (self.outcomes.clone(), self.requests.clone());
-        Self { outcomes, requests, lateness: self.lateness.clone(), late, unsent, retries, ..Self::default() }
+        Self {
+            outcomes: self.outcomes.clone(),
+            requests: self.requests.clone(),
+            journeys: self.journeys.clone(),
+            lateness: self.lateness.clone(),
+            late: self.late,
+            unsent: self.unsent,
+            retries: self.retries,
+            gateways: self.gateways.clone(),
+            ..Self::default()
+        }
     }
+}
+
+fn micros(span: Duration) -> i64 {
+    i64::try_from(span.as_micros()).unwrap_or(i64::MAX / 2)
 }
 
 /// Adds what has the same name.

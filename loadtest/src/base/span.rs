@@ -11,9 +11,11 @@ pub(crate) fn parse(text: &str) -> Result<Duration, String> {
     Duration::try_from(span).map_err(|_| "must not be negative".to_owned())
 }
 
-/// As short as it is exact enough for people: `1.2 ms`, `340 ms`, `2.5 s`, `90 s`.
+/// As short as it is exact enough for people: `340 µs`, `1.2 ms`, `340 ms`, `2.5 s`, `90 s`.
 pub(crate) fn words(span: Duration) -> String {
+    let us = (span.as_nanos() + 500) / 1000;
     match ms(span) {
+        _ if us < 1000 => format!("{us} µs"),
         ms if ms < 10.0 => format!("{ms:.1} ms"),
         ms if ms < 1000.0 => format!("{ms:.0} ms"),
         ms if ms < 60_000.0 => format!("{:.1} s", ms / 1000.0),

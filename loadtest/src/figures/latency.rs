@@ -1,11 +1,17 @@
 //! Records latencies in an HDR histogram that is cheap while empty, adds up and can be written.
 
+mod packed;
+
 use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hdrhistogram::Histogram;
-use hdrhistogram::serialization::{Deserializer as HdrReader, Serializer as _, V2DeflateSerializer};
+use hdrhistogram::serialization::{
+    DeserializeError, Deserializer as HdrReader, Serializer as _, V2DeflateSerializer, V2SerializeError,
+    V2Serializer,
+};
+pub(crate) use packed::PackedLatency;
 use serde::de::Error as _;
 use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -14,6 +20,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 const HIGHEST_US: u64 = 24 * 3600 * 1_000_000;
 /// Two digits: a quantile is within 1 % of what was measured, which is more than a shared machine is steady to.
 const DIGITS: u8 = 2;
+/// Points of a distribution in each half of what is left up to 1, as other tools of HDR histograms write it.
+const TICKS_PER_HALF: u32 = 5;
 
 /// Latencies, in µs.
 #[derive(Clone, Debug, Default)]
@@ -77,6 +85,40 @@ impl Latency {
         let histogram = self.0.as_ref().filter(|histogram| !histogram.is_empty())?;
         Some(Duration::from_secs_f64(histogram.mean() / 1e6))
     }
+
+    /// The distribution by quantiles, ever closer to 1: a value, its quantile, and how many are at most so long.
+    pub(crate) fn distribution(&self) -> Vec<(Duration, f64, u64)> {
+        let Some(histogram) = &self.0 else { return Vec::new() };
+        let mut count = 0;
+        let points = histogram.iter_quantiles(TICKS_PER_HALF).map(|point| {
+            count += point.count_since_last_iteration();
+            (Duration::from_micros(point.value_iterated_to()), point.quantile_iterated_to(), count)
+        });
+        points.collect()
+    }
+
+    pub(crate) fn deviation(&self) -> Duration {
+        Duration::from_secs_f64(self.0.as_ref().map_or(0.0, |histogram| histogram.stdev()) / 1e6)
+    }
+
+    /// In the HDR format V2, uncompressed; nothing of none.
+    fn to_bytes(&self) -> Result<Vec<u8>, V2SerializeError> {
+        let mut bytes = Vec::new();
+        if let Some(histogram) = &self.0 {
+            V2Serializer::new().serialize(histogram, &mut bytes)?;
+        }
+        Ok(bytes)
+    }
+
+    /// Reads the HDR format V2, compressed or not.
+    fn from_bytes(mut bytes: &[u8]) -> Result<Latency, DeserializeError> {
+        if bytes.is_empty() {
+            return Ok(Latency::default());
+        }
+        let mut histogram: Histogram<u32> = HdrReader::new().deserialize(&mut bytes)?;
+        histogram.auto(true);
+        Ok(Latency(Some(Box::new(histogram))))
+    }
 }
 
 /// Written as the HDR histogram library's compressed format (V2) in base64, which its tools read, too.
@@ -94,13 +136,7 @@ impl<'de> Deserialize<'de> for Latency {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Latency, D::Error> {
         let text = String::deserialize(deserializer)?;
         let bytes = STANDARD.decode(text).map_err(D::Error::custom)?;
-        if bytes.is_empty() {
-            return Ok(Latency::default());
-        }
-        let mut histogram: Histogram<u32> =
-            HdrReader::new().deserialize(&mut bytes.as_slice()).map_err(D::Error::custom)?;
-        histogram.auto(true);
-        Ok(Latency(Some(Box::new(histogram))))
+        Latency::from_bytes(&bytes).map_err(D::Error::custom)
     }
 }
 

@@ -171,7 +171,7 @@ impl<'a> Session<'a> {
     pub(crate) fn journey_ended(&self, intended: Instant) {
         if self.buyer.scenario.is_honest() && !self.is_cut_short() {
             let took = intended.elapsed().saturating_sub(self.paused);
-            self.load.figures().journey_ended(self.buyer.scenario, took);
+            self.load.figures().journey_ended(self.buyer.scenario, self.load.us(intended), took);
         }
     }
 
@@ -345,11 +345,18 @@ impl<'a> Session<'a> {
         let sent = load.us(answer.sent);
         let counted = self.counted(name);
         match &answer.reply {
-            Ok(reply) => load.figures().answered(&counted, sent, answer.took, (reply.status, class)),
+            Ok(reply) => {
+                let (mut figures, what) = (load.figures(), (reply.status, class));
+                figures.answered(&counted, sent, answer.took, what);
+                figures.answered_by(answer.gateway, sent, answer.took, what);
+            }
             // What the end of the run cut short is neither answered nor lost.
             Err(Lost::NotSent | Lost::CutShort) => self.cut_short(),
             Err(lost) => {
-                load.figures().lost(&counted, sent, (answer.took, answer.patience), lost.kind());
+                let (mut figures, times) = (load.figures(), (answer.took, answer.patience));
+                figures.lost(&counted, sent, times, lost.kind());
+                figures.lost_by(answer.gateway, sent, times);
+                drop(figures);
                 if lost.is_port_exhaustion() {
                     load.gauges.port_exhausted();
                 }

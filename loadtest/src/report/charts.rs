@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::base::outcome::Outcome;
 use crate::base::span::{self, ms};
-use crate::figures::{Figures, Latency, OPENING_BIN, OPENING_FROM, Opening, Slot, TimeLine};
+use crate::figures::{Figures, Latency, OPENING_BIN, OPENING_FROM, Opening, Second, Started, TimeLine};
 use crate::report::page::grouped;
 
 /// By item: from when on (ms after the opening), how many were free. In the order of time.
@@ -19,6 +19,8 @@ pub(crate) type Stock = BTreeMap<String, Vec<(i64, i64)>>;
 const RUSH: f64 = 20.0;
 /// A quantile of two taps means nothing: moments are joined until at most these remain.
 const MOMENTS_MAX: i64 = 120;
+/// Of the chart of arrivals.
+const SECONDS_MAX: i64 = 600;
 /// Items with a line of their own; the others are one line.
 const ITEMS_MAX: usize = 8;
 const COLOURS: [&str; ITEMS_MAX] = ["blue", "orange", "green", "purple", "red", "teal", "gold", "pink"];
@@ -41,18 +43,23 @@ pub(crate) struct Chart {
 
 /// Those that have something to show.
 pub(crate) fn charts(figures: &Figures, stock: &Stock) -> Vec<Chart> {
-    let Figures { time, opening, .. } = figures;
-    let all = [opening_second(opening), arrivals(time), latency(time), stock_left(time, stock)];
+    let ends = figures.seconds.ends();
+    let latencies = |named| ends.and_then(|ends| latency(&figures.time, ends, named));
+    let all = [
+        opening_second(&figures.opening),
+        arrivals(&figures.seconds),
+        latencies(OF_JOURNEYS),
+        latencies(OF_OUTCOMES),
+        stock_left(ends, stock),
+    ];
     all.into_iter().flatten().collect()
 }
 
 /// Taps sent stand up and answers hang down, so that neither hides the other.
 fn opening_second(opening: &Opening) -> Option<Chart> {
     let bins = [("sent", &opening.sent, "blue", 1), ("answered", &opening.answered, "orange", -1)];
-    let counts = || bins.iter().flat_map(|(_, bins, ..)| bins.iter());
-    if counts().all(|count| *count == 0) {
-        return None;
-    }
+    // Else the instant means nothing: the work just started then.
+    opening.first?;
     let [sent, answered] = bins.map(|(_, bins, ..)| grouped(bins.iter().copied().max().unwrap_or(0).into()));
     let mut summary = format!(
         "Taps in each 10 ms, from half a second before the opening to two seconds after it: at most {sent} sent and \
@@ -80,14 +87,16 @@ fn opening_second(opening: &Opening) -> Option<Chart> {
 }
 
 /// How many arrivals were intended and started, and how many requests were answered, a second.
-fn arrivals(time: &TimeLine) -> Option<Chart> {
-    let (first, last) = ends(time)?;
+fn arrivals(seconds: &TimeLine<Second>) -> Option<Chart> {
+    let time = seconds.joined(SECONDS_MAX);
+    let (first, last) = (*time.slots.keys().next()?, *time.slots.keys().next_back()?);
     let seconds = time.slot_seconds as f64;
     // A step lasts until the next point: the last is repeated where it ends.
-    let rates = |count: fn(&Slot) -> u64| -> Vec<f64> {
+    let rates = |count: fn(&Second) -> u64| -> Vec<f64> {
         (first..=last + 1).map(|n| time.slots.get(&n.min(last)).map_or(0, count) as f64 / seconds).collect()
     };
-    let all = [rates(|slot| slot.intended), rates(|slot| slot.started), rates(|slot| slot.answered)];
+    let all =
+        [rates(|second| second.intended), rates(|second| second.started), rates(|second| second.answered)];
     let mut seen: Vec<f64> = all.iter().flatten().copied().filter(|rate| *rate > 0.0).collect();
     seen.sort_by(f64::total_cmp);
     let has_rush = *seen.get(seen.len() / 2)? * RUSH < *seen.last()?;
@@ -114,33 +123,62 @@ fn arrivals(time: &TimeLine) -> Option<Chart> {
     Some(Chart { title: "Arrivals", summary, data })
 }
 
-/// Outcomes that share a line: their name, the line's colour, and which they are.
-type Group = (&'static str, &'static str, fn(Outcome) -> bool);
+/// Latencies that share a line: their name, the line's colour, and what they are of a slot.
+type Group = (&'static str, &'static str, fn(&Started) -> Latency);
 
-const GROUPS: [Group; 6] = [
-    ("winners", "green", Outcome::holds),
-    ("losers", "blue", Outcome::lost),
-    ("limited", "gold", |outcome| outcome == Outcome::Limited),
-    ("shed", "pink", |outcome| outcome == Outcome::Shed),
-    ("unknown", "purple", |outcome| outcome == Outcome::Unknown),
-    ("wrong", "red", |outcome| outcome == Outcome::Wrong),
-];
+/// A chart of latencies by the intended start.
+struct Latencies {
+    title: &'static str,
+    what: &'static str,
+    groups: &'static [Group],
+}
 
-/// How long taps took over time, by how they ended: the median, and all but one in a hundred.
-fn latency(time: &TimeLine) -> Option<Chart> {
-    let (first, last) = ends(time)?;
+const OF_JOURNEYS: Latencies = Latencies {
+    title: "Latency of journeys",
+    what: "the end of the journey, without its buyer's pauses",
+    groups: &[("journeys", "teal", |started| started.journeys.clone())],
+};
+
+const OF_OUTCOMES: Latencies = Latencies {
+    title: "Latency by outcome",
+    what: "the outcome of the tap",
+    groups: &[
+        ("winners", "green", |started| of(started, Outcome::holds)),
+        ("losers", "blue", |started| of(started, Outcome::lost)),
+        ("limited", "gold", |started| of(started, |outcome| outcome == Outcome::Limited)),
+        ("shed", "pink", |started| of(started, |outcome| outcome == Outcome::Shed)),
+        ("unknown", "purple", |started| of(started, |outcome| outcome == Outcome::Unknown)),
+        ("wrong", "red", |started| of(started, |outcome| outcome == Outcome::Wrong)),
+    ],
+};
+
+fn of(started: &Started, is_of_group: fn(Outcome) -> bool) -> Latency {
+    let mut all = Latency::default();
+    for (_, latency) in started.outcomes.iter().filter(|(outcome, _)| is_of_group(**outcome)) {
+        all.add(latency);
+    }
+    all
+}
+
+/// How long it took from the intended start on, by when that was: the median, and all but one in a hundred. Whatever was
+/// to start while the server stood still waited for the rest of that time, so that a stop is a peak.
+fn latency(time: &TimeLine<Started>, (from, to): (i64, i64), named: Latencies) -> Option<Chart> {
+    let (first, last) = (*time.slots.keys().next()?, *time.slots.keys().next_back()?);
     let joined = (last - first) / MOMENTS_MAX + 1;
     let moments = first.div_euclid(joined)..=last.div_euclid(joined);
     let (mut series, mut worst) = (Vec::new(), Vec::new());
-    for (name, colour, has) in GROUPS {
+    for (name, colour, of_slot) in named.groups {
         let mut latencies = BTreeMap::<i64, Latency>::new();
         for (number, slot) in &time.slots {
-            for (_, latency) in slot.outcomes.iter().filter(|(outcome, _)| has(**outcome)) {
-                latencies.entry(number.div_euclid(joined)).or_default().add(latency);
+            let latency = of_slot(slot);
+            if latency.count() > 0 {
+                latencies.entry(number.div_euclid(joined)).or_default().add(&latency);
             }
         }
-        let Some(p99) = latencies.values().filter_map(|latency| latency.at(0.99)).max() else { continue };
-        worst.push(format!("{name} {}", span::words(p99)));
+        let p99s = latencies.iter().filter_map(|(moment, latency)| Some((*moment, latency.at(0.99)?)));
+        let Some((moment, p99)) = p99s.max_by_key(|(_, p99)| *p99) else { continue };
+        let second = moment * joined * time.slot_seconds as i64;
+        worst.push(format!("{name} {} at {second} s", span::words(p99)));
         let count = grouped(latencies.values().map(Latency::count).sum());
         let p99 = (0.99, format!("{name} p99 ({count})"), "line");
         for (quantile, label, style) in [p99, (0.5, format!("{name} p50"), "dashed")] {
@@ -150,22 +188,22 @@ fn latency(time: &TimeLine) -> Option<Chart> {
             series.push(json!({ "label": label, "colour": colour, "style": style, "values": values }));
         }
     }
-    let slot = time.slot_seconds as f64;
-    let seconds = slot * joined as f64;
-    let middles = moments.map(|moment| (moment as f64 + 0.5) * seconds);
+    let seconds = time.slot_seconds as f64 * joined as f64;
     // From the beginning to the end, as the other charts.
-    let x = [first as f64 * slot].into_iter().chain(middles).chain([(last + 1) as f64 * slot]);
+    let middles = moments.map(|moment| ((moment as f64 + 0.5) * seconds).clamp(from as f64, to as f64));
+    let x = [from as f64].into_iter().chain(middles).chain([to as f64]);
     let data = json!({
-        "y": "ms from the intended instant to the outcome, logarithmic", "unit": " ms", "scale": "log",
+        "y": format!("ms from the intended start to {}, logarithmic; by the intended start", named.what),
+        "unit": " ms", "scale": "log",
         "x": x.collect::<Vec<_>>(), "marks": [(0, "opening")],
         "series": series,
     });
-    let summary = format!("The worst p99 of {seconds} s: {}.", worst.join(", "));
-    (!worst.is_empty()).then_some(Chart { title: "Latency by outcome", summary, data })
+    let summary = format!("The worst p99 of {seconds} s, by the intended start: {}.", worst.join(", "));
+    (!worst.is_empty()).then_some(Chart { title: named.title, summary, data })
 }
 
 /// What was free of each item. The items that changed most have a line each, the others are one.
-fn stock_left(time: &TimeLine, stock: &Stock) -> Option<Chart> {
+fn stock_left(ends: Option<(i64, i64)>, stock: &Stock) -> Option<Chart> {
     let mut items: Vec<_> = stock.iter().filter(|(_, points)| !points.is_empty()).collect();
     items.sort_by_key(|(_, points)| {
         let free = || points.iter().map(|(_, free)| *free);
@@ -174,9 +212,8 @@ fn stock_left(time: &TimeLine, stock: &Stock) -> Option<Chart> {
     });
     let instants = || items.iter().flat_map(|(_, points)| points.iter()).map(|(at, _)| *at);
     let (first, last) = (instants().min()?, instants().max()?);
-    let slot = time.slot_seconds as i64 * 1000;
     // Stock may return after the run; entries before the run only set the start.
-    let (from, to) = ends(time).map_or((first, last), |(from, to)| (from * slot, last.max((to + 1) * slot)));
+    let (from, to) = ends.map_or((first, last), |(from, to)| (from * 1000, last.max(to * 1000)));
     let instants: Vec<i64> = (0..=PARTS).map(|n| from + (to - from).max(PARTS) * n / PARTS).collect();
 
     let (own, others) = items.split_at(items.len().min(ITEMS_MAX));
@@ -232,11 +269,6 @@ fn sampled(points: &[(i64, i64)], instants: &[i64]) -> Vec<i64> {
         lowest.unwrap_or(now)
     });
     lowest.collect()
-}
-
-/// The first and the last slot.
-fn ends(time: &TimeLine) -> Option<(i64, i64)> {
-    Some((*time.slots.keys().next()?, *time.slots.keys().next_back()?))
 }
 
 fn signed(count: i64) -> String {

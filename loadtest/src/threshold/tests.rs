@@ -64,7 +64,7 @@ fn requests(figures: &mut Figures) {
         (0..count).for_each(|_| figures.step_ended(name, end));
     }
     (0..9).for_each(|_| figures.lost("reserve-by-bots", 0, (ms(1), ms(9_000)), "connection broken"));
-    figures.journey_ended(Scenario::Look, ms(700));
+    figures.journey_ended(Scenario::Look, 0, ms(700));
 }
 
 #[test]
@@ -247,7 +247,7 @@ fn requests_and_steps_are_judged_by_name_and_together() {
         ("step:confirm.refused < 34%", "33.33 % (1 of 3)", true),
         ("confirmed > 1", "2", true),
         ("cancelled > 0", "0", false),
-        ("request:time.rate > 1/s", "0.0/s (0 in 0.0 ms)", false),
+        ("request:time.rate > 1/s", "0.0/s (0 in 0 µs)", false),
         ("step:cancel.done > 90%", "0.00 % (0 of 0)", false),
         ("request:reserve-by-bots.max > 8s", "9.0 s", true),
     ] {

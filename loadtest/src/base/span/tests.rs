@@ -23,8 +23,16 @@ fn an_exact_text_reads_back() {
 
 #[test]
 fn spans_are_formatted() {
-    let cases = [(1_234, "1.2 ms"), (340_000, "340 ms"), (2_500_000, "2.5 s"), (90_000_000, "90 s")];
-    for (us, text) in cases {
-        assert_eq!(words(Duration::from_micros(us)), text);
+    for (ns, text) in [
+        (0, "0 µs"),
+        (340_499, "340 µs"),
+        (999_499, "999 µs"),
+        (999_500, "1.0 ms"),
+        (1_234_000, "1.2 ms"),
+        (340_000_000, "340 ms"),
+        (2_500_000_000, "2.5 s"),
+        (90_000_000_000, "90 s"),
+    ] {
+        assert_eq!(words(Duration::from_nanos(ns)), text);
     }
 }

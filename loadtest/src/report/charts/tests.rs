@@ -1,6 +1,7 @@
 //! Unit tests of `charts.rs`.
 
 use super::*;
+use crate::base::scenario::Scenario;
 
 fn item(name: &str, points: &[(i64, i64)]) -> (String, Vec<(i64, i64)>) {
     (name.to_owned(), points.to_vec())
@@ -10,11 +11,45 @@ fn item(name: &str, points: &[(i64, i64)]) -> (String, Vec<(i64, i64)>) {
 fn the_items_that_changed_least_are_summed() {
     let mut all: Stock = (0..10).map(|n| item(&format!("store:{n}"), &[(0, 20), (n, 10 - n)])).collect();
     all.extend([item("store:still", &[(0, 500)])]);
-    let chart = stock_left(&TimeLine::default(), &all).unwrap();
+    let chart = stock_left(None, &all).unwrap();
     let series = chart.data["series"].as_array().unwrap();
     assert_eq!(series.len(), ITEMS_MAX + 1);
     assert_eq!(series[0]["label"], "store:9: 20 → 1");
     assert_eq!(series[8]["label"], "3 others together: 540 → 519");
+}
+
+#[test]
+fn a_stop_of_the_server_is_a_peak_at_its_time() {
+    let mut figures = Figures::default();
+    for start in 0..15 * 50 {
+        let at_us = start * 20_000;
+        // It stood still from 5 s to 8 s: what was to start then waited for the rest of it.
+        let rest = if (5_000_000..8_000_000).contains(&at_us) { 8_000_000 - at_us } else { 0 };
+        let took = Duration::from_micros(2_000 + rest as u64);
+        figures.started(at_us, at_us, Duration::from_millis(250));
+        figures.journey_ended(Scenario::Soak, at_us, took);
+        figures.ended(Scenario::Soak, Outcome::Won, at_us + took.as_micros() as i64, took);
+    }
+    let charts = charts(&figures, &Stock::new());
+    for (title, label) in
+        [("Latency of journeys", "journeys p99 (750)"), ("Latency by outcome", "winners p99 (750)")]
+    {
+        let chart = charts.iter().find(|chart| chart.title == title).unwrap();
+        assert_eq!(chart.data["series"][0]["label"], label);
+        let values: Vec<f64> = chart.data["series"][0]["values"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter_map(|value| value.as_f64())
+            .collect();
+        assert_eq!(values.len(), 15, "{values:?}");
+        let expected = [3000.0, 2000.0, 1000.0];
+        for (second, ms) in values.iter().enumerate() {
+            let expected = second.checked_sub(5).and_then(|n| expected.get(n)).copied().unwrap_or(2.0);
+            assert!((ms / expected - 1.0).abs() < 0.02, "{title}, second {second}: {ms} ms");
+        }
+        assert!(chart.summary.contains(" 3.0 s at 5 s"), "{}", chart.summary);
+    }
 }
 
 #[test]
