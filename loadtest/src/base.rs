@@ -4,6 +4,7 @@ pub(crate) mod clock;
 pub(crate) mod console;
 pub(crate) mod failure;
 pub(crate) mod files;
+pub(crate) mod identity;
 pub(crate) mod outcome;
 pub(crate) mod requests;
 pub(crate) mod scenario;

@@ -1,10 +1,12 @@
 //! Defines the command line: flags, their environment variables and their validity.
 
+pub(crate) mod line;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use crate::base::failure::Failure;
 use crate::base::scenario::Scenario;
@@ -53,7 +55,8 @@ pub(crate) enum Command {
     Run(RunCommand),
     /// Join the run records of several processes, prove and judge them together
     Merge(MergeOptions),
-    /// Find the rate at which a threshold breaks, and how many gateways a launch needs
+    /// Find the rate at which a threshold breaks, and how many gateways a launch needs. Exit codes: 0 KNEE FOUND,
+    /// 2 wrong usage or bad input, 3 something outside failed, 4 KNEE NOT FOUND
     Capacity(CapacityOptions),
     /// Print the built-in profile, as a start for your own
     Profile,
@@ -116,6 +119,10 @@ pub(crate) struct RunOptions {
     /// Allow an address that other machines can reach
     #[arg(long, env = "LAUNCHGATE_METRICS_BEYOND_LOOPBACK")]
     pub(crate) metrics_beyond_loopback: bool,
+
+    /// Serve the metrics for so long after the verdict, so that a last scrape sees the end; a signal ends it early
+    #[arg(long, value_name = "TIME", value_parser = span::parse, requires = "metrics_listen", env = "LAUNCHGATE_LINGER")]
+    pub(crate) linger: Option<Duration>,
 }
 
 /// Options of `loadtest merge`.
@@ -141,7 +148,11 @@ pub(crate) struct CapacityOptions {
     #[command(flatten)]
     pub(crate) target: Target,
 
-    /// The first rate, in taps a second; it is doubled until a threshold breaks
+    /// What each start does: a scenario, as `spike` (taps) or `look` (reads), or `mix` for the profile's
+    #[arg(long, value_name = "SCENARIO", default_value = "spike", value_parser = CapacityScenario::parse, env = "LAUNCHGATE_SCENARIO")]
+    pub(crate) scenario: CapacityScenario,
+
+    /// The first rate, in starts a second; it is doubled until a threshold breaks
     #[arg(long, value_name = "N", default_value_t = 500.0, env = "LAUNCHGATE_FROM")]
     pub(crate) from: f64,
 
@@ -153,8 +164,8 @@ pub(crate) struct CapacityOptions {
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = span::parse, env = "LAUNCHGATE_STEP")]
     pub(crate) step: Duration,
 
-    /// The launch to plan for, as TAPS/TIME
-    #[arg(long, value_name = "TAPS/TIME", default_value = "1200000/10s", value_parser = Launch::parse, env = "LAUNCHGATE_LAUNCH")]
+    /// The launch to plan for, as STARTS/TIME
+    #[arg(long, value_name = "STARTS/TIME", default_value = "1200000/10s", value_parser = Launch::parse, env = "LAUNCHGATE_LAUNCH")]
     pub(crate) launch: Launch,
 
     /// The folder of capacity.json; created if missing
@@ -162,19 +173,49 @@ pub(crate) struct CapacityOptions {
     pub(crate) report: Option<PathBuf>,
 }
 
-/// So many taps in so much time.
+/// What each start of the search does; `None`: the profile's mix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct CapacityScenario(pub(crate) Option<Scenario>);
+
+impl CapacityScenario {
+    fn parse(text: &str) -> Result<CapacityScenario, String> {
+        if text == "mix" {
+            return Ok(CapacityScenario(None));
+        }
+        let names = || Scenario::value_variants().iter().map(|scenario| scenario.name());
+        let scenario = Scenario::from_str(text, false);
+        scenario
+            .map(|scenario| CapacityScenario(Some(scenario)))
+            .map_err(|_| format!("expected one of {}, or mix", names().collect::<Vec<_>>().join(", ")))
+    }
+
+    pub(crate) fn name(self) -> &'static str {
+        self.0.map_or("mix", Scenario::name)
+    }
+
+    /// What its starts are called.
+    pub(crate) fn unit(self) -> &'static str {
+        match self.0 {
+            Some(Scenario::Spike) => "taps",
+            Some(Scenario::Look) => "reads",
+            _ => "starts",
+        }
+    }
+}
+
+/// So many starts in so much time.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Launch {
-    pub(crate) taps: f64,
+    pub(crate) starts: f64,
     pub(crate) within: Duration,
 }
 
 impl Launch {
     fn parse(text: &str) -> Result<Launch, String> {
-        let wrong = || format!("write it as TAPS/TIME, as in 1200000/10s, not {text:?}");
-        let (taps, within) = text.split_once('/').ok_or_else(wrong)?;
-        let launch = Launch { taps: taps.parse().map_err(|_| wrong())?, within: span::parse(within)? };
-        (launch.taps >= 1.0 && launch.taps.is_finite() && !launch.within.is_zero())
+        let wrong = || format!("write it as STARTS/TIME, as in 1200000/10s, not {text:?}");
+        let (starts, within) = text.split_once('/').ok_or_else(wrong)?;
+        let launch = Launch { starts: starts.parse().map_err(|_| wrong())?, within: span::parse(within)? };
+        (launch.starts >= 1.0 && launch.starts.is_finite() && !launch.within.is_zero())
             .then_some(launch)
             .ok_or_else(wrong)
     }
@@ -217,7 +258,7 @@ impl CapacityOptions {
         let mut mistakes = self.target.mistakes();
         if !(self.from >= 1.0 && self.up_to >= self.from && self.up_to <= 1e6) {
             mistakes.push(
-                "--from and --up-to must be 1 to 1000000 taps a second, the second not less".to_owned(),
+                "--from and --up-to must be 1 to 1000000 starts a second, the second not less".to_owned(),
             );
         }
         if self.step < Duration::from_secs(1) {

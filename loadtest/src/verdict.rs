@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::clock::now;
 use crate::base::failure::Failure;
+use crate::base::identity::Identity;
 use crate::base::outcome::Outcome;
 use crate::base::scenario::Scenario;
 use crate::base::{files, span};
@@ -20,6 +21,7 @@ use crate::proof::run_record::{Run, RunRecord, TargetInfo};
 use crate::self_monitoring::Health;
 use crate::threshold::Judged;
 use baseline::Difference;
+pub(crate) use gateways::GatewaySummary;
 pub use requests::{RequestLatency, RequestSummary};
 pub use summary::VerdictSummary;
 
@@ -43,6 +45,7 @@ pub(crate) struct Verdict {
     pub(crate) reasons: Vec<String>,
     /// Limits of the figures that a reader must know.
     pub(crate) notes: Vec<String>,
+    pub(crate) identity: Identity,
     pub(crate) scenario: String,
     pub(crate) sale: String,
     pub(crate) seed: u64,
@@ -64,6 +67,7 @@ pub(crate) struct Verdict {
     /// By scenario: from the intended start of a journey to its end, without its buyer's pauses.
     pub(crate) journeys_ms: BTreeMap<&'static str, Quantiles>,
     pub(crate) requests: BTreeMap<String, RequestSummary>,
+    pub(crate) gateways: Vec<GatewaySummary>,
     pub(crate) arrivals: Arrived,
     pub(crate) t0: Opened,
     pub(crate) retries: u64,
@@ -72,6 +76,10 @@ pub(crate) struct Verdict {
     pub(crate) thresholds: Vec<Judged>,
     /// The state of this machine; absent when nothing was sent.
     pub(crate) generator: Option<Health>,
+    /// Why this machine was the limit.
+    pub(crate) generator_findings: Vec<String>,
+    /// The ledger was read, and compared with the answers.
+    pub(crate) is_proved: bool,
     pub(crate) items: Vec<AuditItem>,
     pub(crate) stores: Option<StoreFigures>,
     pub(crate) violations_total: usize,
@@ -176,6 +184,8 @@ impl Verdict {
             notes: [run.notes.clone(), findings.notes].concat(),
             unknown_held: findings.unknown_held,
             thresholds: findings.thresholds,
+            generator_findings: findings.generator,
+            is_proved: true,
             items,
             stores: sum(&stores),
             violations_total: findings.violations.len(),
@@ -219,6 +229,7 @@ impl Verdict {
             verdict,
             reasons,
             notes: run.notes.clone(),
+            identity: run.identity.clone(),
             scenario: run.scenario.clone(),
             sale: run.sale.clone(),
             seed: run.seed,
@@ -238,6 +249,7 @@ impl Verdict {
                 .iter()
                 .map(|(name, of)| (name.clone(), RequestSummary::of(of)))
                 .collect(),
+            gateways: figures.gateways.iter().map(GatewaySummary::of).collect(),
             arrivals: Arrived {
                 intended: figures.intended(),
                 late: figures.late,
@@ -254,6 +266,8 @@ impl Verdict {
             lost: figures.errors.clone(),
             thresholds: Vec::new(),
             generator: generator.cloned(),
+            generator_findings: Vec::new(),
+            is_proved: false,
             items: Vec::new(),
             stores: None,
             violations_total: 0,
@@ -268,6 +282,11 @@ impl Verdict {
             Word::Fail => 1,
             Word::Invalid => 4,
         }
+    }
+
+    /// The text of verdict.json.
+    pub(crate) fn json(&self) -> Result<String, Failure> {
+        files::json(self).map_err(|error| Failure::Outside(format!("{VERDICT}: {error}")))
     }
 
     /// Writes verdict.json.
@@ -300,6 +319,15 @@ impl Quantiles {
             p999: ms(latency.at(0.999)),
             max: ms(latency.max()),
         }
+    }
+
+    /// For the terminal.
+    pub(crate) fn words(&self) -> String {
+        if self.count == 0 {
+            return "none".to_owned();
+        }
+        let [p50, p99, p999, max] = [self.p50, self.p99, self.p999, self.max].map(span::words_of_ms);
+        format!("p50 {p50}, p99 {p99}, p99.9 {p999}, max {max}")
     }
 }
 
@@ -400,6 +428,7 @@ fn with_histories(
 }
 
 pub(crate) mod baseline;
+mod gateways;
 mod requests;
 mod summary;
 #[cfg(test)]

@@ -83,10 +83,24 @@ fn there_must_be_a_source_of_tokens_and_a_shard_needs_a_seed() {
 #[test]
 fn a_launch_to_plan_for_is_read() {
     let launch = Launch::parse("1200000/10s").unwrap();
-    assert_eq!((launch.taps, launch.within), (1_200_000.0, Duration::from_secs(10)));
+    assert_eq!((launch.starts, launch.within), (1_200_000.0, Duration::from_secs(10)));
     for wrong in ["", "5", "0/10s", "5/0s", "x/10s", "5/soon", "inf/1s"] {
         assert!(Launch::parse(wrong).is_err(), "{wrong}");
     }
+}
+
+#[test]
+fn a_search_takes_every_scenario_and_the_mix() {
+    let line = |scenario: &'static str| {
+        let usual = ["loadtest", "capacity"].into_iter().chain(USUAL);
+        Cli::try_parse_from(usual.chain(["--tokens", "f", "--scenario", scenario]))
+    };
+    let names = Scenario::value_variants().iter().map(|scenario| scenario.name());
+    for name in names.chain(["mix"]) {
+        let Command::Capacity(options) = line(name).unwrap().command else { panic!("{name}") };
+        assert_eq!(options.scenario.name(), name);
+    }
+    assert!(line("stampede").unwrap_err().to_string().contains("expected one of spike, crowd"));
 }
 
 #[test]

@@ -16,6 +16,7 @@ use crate::client::tokens::{self, Tokens};
 use crate::client::{Client, connections};
 use crate::figures::Figures;
 use crate::launch::ask::{PublicSale, check_tokens, read_clock, read_stores, wait_until_shown};
+use crate::launch::identity;
 use crate::launch::targets;
 use crate::load::buyer::Buyer;
 use crate::load::{Load, Queue, RunInstants};
@@ -109,6 +110,7 @@ pub(crate) async fn prepare(
     let Sight { sale, shown, clock, catalogue } = sight;
     let opening = moments.map_or(shown.opens_at, |moments| clock.at(moments.opening));
     let run = Run {
+        identity: identity::of_this_run(&profile.identity),
         scenario: mix_in_words(&mix),
         sale: target.ledger.sale.clone(),
         seed,
@@ -154,7 +156,7 @@ pub(crate) async fn prepare(
         timeout: target.timeout,
         tries: target.tries,
         catalogue,
-        figures: Arc::new(Mutex::new(Figures::default())),
+        figures: Arc::new(Mutex::new(Figures::of(target.gateways()))),
         gauges: monitor.gauges(),
         profile: profile.clone(),
     };

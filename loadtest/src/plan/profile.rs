@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use serde_path_to_error::{Path as Place, Segment};
+use sha2::{Digest, Sha256};
 use toml::de::{DeTable, DeValue};
 
 use crate::base::failure::Failure;
+use crate::base::identity::ProfileIdentity;
 use crate::base::requests::{BAD_TOKEN, REQUESTS, is_known};
 use crate::base::scenario::Scenario;
 use crate::base::span;
@@ -22,6 +24,7 @@ pub(crate) const BUILT_IN: &str = include_str!("../../profiles/national-good-car
 
 /// Tables with names as keys: a given one replaces the built-in one entirely.
 const TABLES_OF_NAMES: [&str; 4] = ["mix", "packages", "cities", "models"];
+const DIGEST_BYTES: usize = 6;
 /// A profile is written by hand.
 const BYTES_MAX: u64 = 1 << 20;
 
@@ -45,6 +48,8 @@ pub(crate) struct Profile {
     schedules: BTreeMap<Scenario, Arrivals>,
     #[serde(skip)]
     thresholds: Vec<Threshold>,
+    #[serde(skip)]
+    pub(crate) identity: ProfileIdentity,
 }
 
 /// The size of the day.
@@ -126,7 +131,9 @@ impl Profile {
             return Err(wrong(format!("found {size} bytes, expected at most {BYTES_MAX}")));
         }
         let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
-        Profile::parse(&text, changes).map_err(wrong)
+        let mut profile = Profile::parse(&text, changes).map_err(wrong)?;
+        profile.identity.name = path.display().to_string();
+        Ok(profile)
     }
 
     /// Reads a profile; the error lists all mistakes.
@@ -136,6 +143,7 @@ impl Profile {
         let mut whole: toml::Table = toml::from_str(BUILT_IN).map_err(|error| error.to_string())?;
         lay_over(&mut whole, own);
         lay_over(&mut whole, changes);
+        let identity = ProfileIdentity { name: "built-in".to_owned(), digest: digest(&whole.to_string()) };
         let mut profile: Profile =
             serde_path_to_error::deserialize(toml::Value::Table(whole)).map_err(|error| {
                 // The message names the key of a table of names.
@@ -148,6 +156,7 @@ impl Profile {
                     None => format!("--set {place}: {what}"),
                 }
             })?;
+        profile.identity = identity;
         let mistakes = profile.mistakes();
         if mistakes.is_empty() { Ok(profile) } else { Err(mistakes.join("\n")) }
     }
@@ -216,6 +225,13 @@ impl Profile {
     pub(crate) fn arrivals(&self, scenario: Scenario) -> Option<&Arrivals> {
         self.schedules.get(&scenario)
     }
+}
+
+/// Short enough for people to compare.
+fn digest(text: &str) -> String {
+    let digest = Sha256::digest(text);
+    let hex: String = digest.iter().take(DIGEST_BYTES).map(|byte| format!("{byte:02x}")).collect();
+    format!("sha256:{hex}")
 }
 
 /// The message for an unknown request.

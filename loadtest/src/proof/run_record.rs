@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::failure::Failure;
 use crate::base::files;
+use crate::base::identity::Identity;
 use crate::figures::Figures;
 use crate::load::history::TapHistory;
 use crate::load::output::RUN_RECORD;
@@ -28,6 +29,7 @@ pub struct RunRecord {
 /// What the run was, apart from how it went.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Run {
+    pub(crate) identity: Identity,
     /// "crowd", or a mix in words.
     pub(crate) scenario: String,
     pub(crate) sale: String,
@@ -113,6 +115,7 @@ impl RunRecord {
             .next()
             .ok_or_else(|| Failure::Usage("nothing to merge: name the folders of the parts".to_owned()))?;
         let mut health = vec![whole.health.clone()];
+        let mut identities = vec![whole.run.identity.clone()];
         for part in parts {
             let run = &mut whole.run;
             let same = |run: &Run| (run.sale.clone(), run.seed, run.scenario.clone(), run.buyers_of_all);
@@ -145,7 +148,9 @@ impl RunRecord {
             whole.figures.add(&part.figures);
             whole.history.extend(part.history);
             health.push(part.health);
+            identities.push(part.run.identity);
         }
+        whole.run.identity.parts = identities;
         whole.run.note_missing_shards();
         whole.run.notes.sort();
         whole.run.notes.dedup();

@@ -5,17 +5,17 @@ use std::path::Path;
 use crate::base::failure::Failure;
 use crate::base::files;
 use crate::base::span::words_of_ms as ms;
-use crate::load::output::GOOSE;
+use crate::load::output::{GOOSE, SECONDS};
 use crate::proof::run_record::RunRecord;
 use crate::report::charts::{Chart, Stock, charts};
 use crate::report::markdown::{Markdown, escaped};
-use crate::report::{ViolationReport, equation, goose, met, stores_equation};
+use crate::report::{ViolationReport, about, equation, goose, met, stores_equation};
 use crate::verdict::baseline::Difference;
 use crate::verdict::{Quantiles, RequestSummary, Verdict};
 
 /// How many histories of broken rules are shown; verdict.json has the others.
 const HISTORIES_MAX: usize = 20;
-const TIMES: [&str; 5] = ["p50", "p90", "p99", "p99.9", "max"];
+pub(super) const TIMES: [&str; 5] = ["p50", "p90", "p99", "p99.9", "max"];
 
 /// One run: the verdict, why, and what it rests on.
 #[derive(Debug, Default)]
@@ -59,7 +59,9 @@ impl Page {
         ledger(&mut body, verdict);
         compared(&mut body, verdict);
         requests(&mut body, verdict);
+        about::gateways(&mut body, verdict);
         generator(&mut body, verdict);
+        about::identity(&mut body, verdict);
         Page {
             title: format!("Load test of {}", verdict.sale),
             word: verdict.verdict.name(),
@@ -82,7 +84,8 @@ fn lead(body: &mut Markdown, verdict: &Verdict, has_goose: bool) {
         shards => format!(" These are parts {} of the run.", shards.join(", ")),
     };
     body.paragraph(&format!(
-        "{} on the sale {}: {} buyers, seed {}. It opened at {}; the load began at {} and was judged at {}.{shards}",
+        "Run {}: {} on the sale {}, {} buyers, seed {}. It opened at {}; the load began at {} and was judged at {}.{shards}",
+        verdict.identity.run_id,
         verdict.scenario,
         verdict.sale,
         grouped(verdict.buyers as u64),
@@ -93,7 +96,7 @@ fn lead(body: &mut Markdown, verdict: &Verdict, has_goose: bool) {
     ));
     verdict.notes.iter().for_each(|note| body.paragraph(&format!("Note: {note}.")));
     let goose = if has_goose { format!("[goose's own report]({GOOSE}) · ") } else { String::new() };
-    body.0 += &format!("\n{goose}[verdict.json](verdict.json)\n");
+    body.0 += &format!("\n{goose}[verdict.json](verdict.json) · [each second]({SECONDS})\n");
 }
 
 fn thresholds(body: &mut Markdown, verdict: &Verdict) {
@@ -188,7 +191,7 @@ fn requests(body: &mut Markdown, verdict: &Verdict) {
         let rate = format!("{:.1}/s", of.rate);
         [name.clone()].into_iter().chain(counts).chain([rate]).chain(times(&of.latency_ms.sent)).collect()
     };
-    let head = ["Request", "Sent", "Failed", "Limited", "Shed", "Lost", "Steps undecided", "Rate"];
+    let head = ["Request", "Sent", "Failed", "Limited", "Shed", "Lost", "Undecided", "Rate"];
     body.table(&[&head, &TIMES[..]].concat(), 1..13, &verdict.requests.iter().map(row).collect::<Vec<_>>());
     let row = |(name, of): (&String, &RequestSummary)| {
         let statuses = of.by_status.iter().map(|(status, count)| format!("{status}: {}", grouped(*count)));
@@ -230,7 +233,7 @@ fn generator(body: &mut Markdown, verdict: &Verdict) {
     body.table(&["This machine", ""], 1..2, &rows.map(|(name, value)| vec![name.to_owned(), value]));
 }
 
-fn times(of: &Quantiles) -> [String; 5] {
+pub(super) fn times(of: &Quantiles) -> [String; 5] {
     [of.p50, of.p90, of.p99, of.p999, of.max]
         .map(|time| if of.count == 0 { "–".to_owned() } else { ms(time) })
 }

@@ -1,6 +1,6 @@
 //! Tests whole pages, their charts, and what is printed, with made-up figures.
 
-mod fixtures;
+pub(super) mod fixtures;
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::base::scenario::Scenario;
 use crate::figures::{AnswerClass, Figures, OPENING_BINS};
 use crate::proof::rules::Rule;
 use crate::report::page::Page;
-use crate::verdict::Word;
+use crate::verdict::{Quantiles, Word};
 use fixtures::{SECOND, run, running_down, rush, verdict};
 
 fn full() -> (Verdict, Page) {
@@ -73,7 +73,8 @@ fn a_full_page_needs_no_other_file() {
     assert!(html.contains(
         "content=\"default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src 'nonce-"
     ));
-    let html = html.replace(html::UPLOT, "");
+    // A gateway's address is a text.
+    let html = html.replace(html::UPLOT, "").replace("http://one:1", "");
     for reference in
         ["http:", "https:", "//w", "src=", "url(", "@import", "import(", "fetch(", "onload", "innerHTML"]
     {
@@ -88,7 +89,7 @@ fn a_full_page_needs_no_other_file() {
     // The empty icon, and the files beside the page.
     let links: Vec<&str> =
         html.split("href=\"").skip(1).map(|link| link.split('"').next().unwrap()).collect();
-    assert_eq!(links, ["data:,", "goose.html", "verdict.json"]);
+    assert_eq!(links, ["data:,", "goose.html", "verdict.json", "seconds.csv"]);
 }
 
 #[test]
@@ -116,6 +117,8 @@ fn texts_stay_texts() {
         "before",
         "&lt; 250ms",
         "470 ms",
+        "loadtest crowd",
+        "http://one:1",
         "model:air-400-white",
         "timeout",
         "pay",
@@ -176,6 +179,16 @@ fn both_files_agree_with_verdict_json() {
     for judged in &verdict.thresholds {
         rows.push(vec![judged.threshold.clone(), judged.measured.clone(), met(judged).to_owned()]);
     }
+    for of in &verdict.gateways {
+        let counts = [of.sent, of.failed, of.limited, of.shed, of.lost].map(page::grouped);
+        let cells = [of.gateway.clone()].into_iter().chain(counts).chain([format!("{:.1}/s", of.rate)]);
+        rows.push(cells.chain(quantiles(&of.latency_ms)).collect());
+    }
+    let (identity, target) = (&verdict.identity, &verdict.targets[0]);
+    rows.push(vec!["run".to_owned(), identity.run_id.clone()]);
+    rows.push(vec!["command line".to_owned(), identity.command_line.clone()]);
+    rows.push(vec!["machine".to_owned(), "host: 2 cores, 512 MiB, Linux 6.1".to_owned()]);
+    rows.push(["--gateway", &target.url, "0.1.0", "not known"].map(str::to_owned).to_vec());
     for d in &verdict.baseline {
         rows.push([&d.what, &d.before, &d.now, d.direction.word(), &d.why].map(str::to_owned).to_vec());
     }
@@ -205,7 +218,7 @@ fn both_files_agree_with_verdict_json() {
 fn charts_have_a_heading_and_a_summary_in_both_files() {
     let (_, page) = full();
     let (html, markdown) = (page.html(), page.markdown());
-    assert_eq!(page.charts.len(), 4);
+    assert_eq!(page.charts.len(), 5);
     for chart in &page.charts {
         assert!(html.contains(&format!(
             "<h2>{}</h2>\n<p>{}</p>",
@@ -233,7 +246,7 @@ fn a_single_event_is_drawn_too() {
     figures.answered("reserve", 400, Duration::ZERO, (201, AnswerClass::Decided));
     figures.ended(Scenario::Spike, Outcome::Won, 400, Duration::ZERO);
     let charts = charts(&figures, &[("model:a".to_owned(), vec![(0, 1)])].into());
-    assert_eq!(charts.len(), 4);
+    assert_eq!(charts.len(), 5);
     assert!(charts[0].summary.ends_with("The last tap left 3.0 s after the opening."));
     for chart in charts {
         let x = chart.data["x"].as_array().unwrap();

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use procfs::ProcResult;
 use procfs::process::{LimitValue, Process};
+use procfs::{Current, Meminfo, ProcResult};
+
+use crate::base::identity::Machine;
 
 /// Resident RAM now, and its maximum so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +17,17 @@ pub(super) struct Memory {
 /// The cores that this process may use: by affinity and by its cgroup's quota, rounded down to whole ones.
 pub(super) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+/// What a reader of a report needs to know of this machine.
+pub(crate) fn describe() -> Machine {
+    let text = |file: &str| std::fs::read_to_string(file).unwrap_or_default().trim().to_owned();
+    Machine {
+        hostname: text("/proc/sys/kernel/hostname"),
+        kernel: text("/proc/sys/kernel/osrelease"),
+        cores: cores(),
+        memory_mib: Meminfo::current().map_or(0, |memory| memory.mem_total >> 20),
+    }
 }
 
 /// The CPU that all threads have used, those that have ended included.

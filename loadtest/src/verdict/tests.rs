@@ -8,6 +8,7 @@ use crate::proof::rules::Rule;
 
 fn run() -> Run {
     Run {
+        identity: Identity::default(),
         scenario: "spike".to_owned(),
         sale: "s".to_owned(),
         seed: 1,

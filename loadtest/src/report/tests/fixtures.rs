@@ -5,28 +5,29 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::base::identity::{Identity, Machine, ProfileIdentity};
 use crate::base::outcome::Outcome;
 use crate::base::scenario::Scenario;
 use crate::figures::{AnswerClass, Figures};
 use crate::proof::admin::{Audit, AuditItem};
 use crate::proof::rules::{Rule, Violation};
-use crate::proof::run_record::{Run, RunRecord};
+use crate::proof::run_record::{Listener, Run, RunRecord, TargetInfo};
 use crate::report::charts::Stock;
 use crate::self_monitoring::Health;
 use crate::threshold::Judged;
 use crate::verdict::baseline::{Difference, Direction};
 use crate::verdict::{Findings, Verdict};
 
-pub(super) const SECOND: i64 = 1_000_000;
+pub(crate) const SECOND: i64 = 1_000_000;
 
 /// A minute and a half with a rush at the opening.
-pub(super) fn rush() -> Figures {
+pub(crate) fn rush() -> Figures {
     run(6_000, -30, 60)
 }
 
 /// So many arrivals between these seconds, two of three at the opening; the same again each time, so that a page
 /// can be compared by eye.
-pub(super) fn run(arrivals: u32, from: i64, to: i64) -> Figures {
+pub(crate) fn run(arrivals: u32, from: i64, to: i64) -> Figures {
     let mut random = fastrand::Rng::with_seed(7);
     let mut figures = Figures::default();
     let ms = Duration::from_millis;
@@ -56,12 +57,13 @@ pub(super) fn run(arrivals: u32, from: i64, to: i64) -> Figures {
             _ => Outcome::SoldOut,
         };
         figures.ended(Scenario::Crowd, outcome, ended, took);
+        figures.journey_ended(Scenario::Crowd, at, took);
     }
     figures
 }
 
 /// Twelve items that run down and in part come back.
-pub(super) fn running_down() -> Stock {
+pub(crate) fn running_down() -> Stock {
     let mut random = fastrand::Rng::with_seed(8);
     let items = ["model:air-400-white", "model:air-400-black", "package:cover"];
     let stores = (1..=9).map(|n| format!("store:gz-{n:04}"));
@@ -80,9 +82,21 @@ pub(super) fn running_down() -> Stock {
     stock
 }
 
+fn identity(text: &str) -> Identity {
+    Identity {
+        run_id: "7k2mx0abcd".to_owned(),
+        tool: "loadtest 0.1.0".to_owned(),
+        command_line: format!("loadtest crowd{text}"),
+        profile: ProfileIdentity { name: "built-in".to_owned(), digest: "sha256:0123456789ab".to_owned() },
+        machine: Machine { hostname: "host".to_owned(), kernel: "6.1".to_owned(), cores: 2, memory_mib: 512 },
+        parts: Vec::new(),
+    }
+}
+
 /// Everything that a verdict can have, with this text wherever one can stand.
-pub(super) fn verdict(figures: &Figures, text: &str) -> Verdict {
+pub(crate) fn verdict(figures: &Figures, text: &str) -> Verdict {
     let run = Run {
+        identity: identity(text),
         scenario: format!("crowd{text}"),
         sale: format!("national-good-car{text}"),
         seed: 7,
@@ -97,7 +111,12 @@ pub(super) fn verdict(figures: &Figures, text: &str) -> Verdict {
         clock_error_ms: 1.0,
         started_after: 0,
         totals_before: BTreeMap::new(),
-        targets: Vec::new(),
+        targets: vec![TargetInfo {
+            listener: Listener::Public,
+            url: format!("http://one:1{text}"),
+            version: Some("0.1.0".to_owned()),
+            durability: None,
+        }],
         notes: vec![format!("the seed was used before{text}")],
     };
     let item = |item: &str| AuditItem {
@@ -140,7 +159,9 @@ pub(super) fn verdict(figures: &Figures, text: &str) -> Verdict {
         items: vec![item("model:air-400-white"), item("package:cover"), item("store:gz-0001")],
         problems: Vec::new(),
     };
-    let mut figures = figures.clone();
+    let mut figures =
+        Figures { gateways: Figures::of([format!("http://one:1{text}")]).gateways, ..figures.clone() };
+    figures.answered_by(0, 0, Duration::from_millis(3), (200, AnswerClass::Decided));
     figures.errors.insert(format!("timeout{text}"), 3);
     figures.answered(&format!("pay{text}"), 0, Duration::from_millis(3), (200, AnswerClass::Decided));
     let health = Health { processes: 1, cores: 2, cpu_percent_mean: 41.0, ..Health::default() };
