@@ -2,6 +2,7 @@
 
 mod ask;
 pub(crate) mod capacity;
+mod identity;
 pub(crate) mod judge;
 pub(crate) mod prepare;
 mod targets;
@@ -13,16 +14,18 @@ use std::time::{Duration, Instant};
 use prepare::{Prepared, Wanted};
 
 use crate::base::clock::{self, to_the_ms};
-use crate::base::console;
 use crate::base::failure::Failure;
 use crate::base::requests::REQUESTS;
+use crate::base::signals::Lingering;
+use crate::base::{console, span};
 use crate::cli::{RunCommand, RunOptions};
-use crate::live::metrics::{Listen, Metrics, Moments, Sources};
+use crate::live::metrics::{Listen, Metrics, Moments, RunLabels, Sources};
 use crate::live::{Live, View};
 use crate::load::attack::Files;
 use crate::load::{Load, attack};
 use crate::proof::admin::Admin;
 use crate::proof::run_record::{Run, RunRecord};
+use crate::report;
 use crate::self_monitoring::SelfMonitor;
 use crate::verdict::Verdict;
 
@@ -36,6 +39,7 @@ pub(crate) async fn run(command: RunCommand) -> Result<Verdict, Failure> {
     let (scenario, options) = command.into_parts();
     options.check()?;
     let report = options.output.folder()?;
+    options.output.prepare_summaries()?;
     let baseline = judge::read_baseline(&options.output)?;
     let wanted = Wanted {
         target: &options.target,
@@ -48,18 +52,25 @@ pub(crate) async fn run(command: RunCommand) -> Result<Verdict, Failure> {
     let prepared = prepare::prepare(&wanted, &admin).await?;
     let Prepared { load, run, users, profile, monitor } = match prepared {
         Ok(prepared) => prepared,
-        Err((run, reason)) => return judge::close(Verdict::not_started(&run, reason), report),
+        Err((run, reason)) => {
+            return judge::summarise(
+                judge::close(Verdict::not_started(&run, reason), report)?,
+                &options.output,
+            );
+        }
     };
+    console::line(&format!("run {}", run.identity.words()));
     let moments = Arc::new(Moments::new(load.clock));
     moments.add("start", clock::now());
     moments.add("opening", load.clock.at(load.moments.opening));
-    // It serves until the verdict, so that a scrape also sees the end.
-    let _metrics = serve_metrics(&options, &load, &moments).await?;
+    // It serves until the verdict, and for --linger, so that a scrape also sees the end.
+    let metrics = serve_metrics(&options, &run, &load, &moments).await?;
     let left = Arc::new(AtomicU64::new(u64::MAX));
     let asking = tokio::spawn(ask_what_is_left(Arc::clone(&admin), Arc::clone(&left)));
     let files = Files::of(&options.output, options.request_log);
     let live = Live::start(View {
         figures: Arc::clone(&load.figures),
+        in_flight: load.client.requests.clone(),
         opening: load.moments.opening,
         stock_left: Some(Box::new(move || Some(left.load(Relaxed)).filter(|left| *left != u64::MAX))),
     });
@@ -69,20 +80,38 @@ pub(crate) async fn run(command: RunCommand) -> Result<Verdict, Failure> {
     let run_record = gather(run, &load, monitor).await;
     if let Some(dir) = report {
         run_record.write(dir)?;
+        report::write_figures(dir, &run_record.figures)?;
     }
     // Only now: a stdout that nothing reads just now is waited for.
     live.finish();
-    judge::judge(&run_record, &admin, &profile, baseline.as_ref(), report).await.map_err(|failure| match (failure, report) {
+    let judged = judge::judge(&run_record, &admin, &profile, baseline.as_ref(), report).await;
+    let verdict = judged.map_err(|failure| match (failure, report) {
         (Failure::Outside(why), Some(dir)) => Failure::Outside(format!(
             "{why}\nThe run record is complete: run `loadtest merge {}` when the ledger can be read again",
             dir.display()
         )),
         (failure, _) => failure,
-    })
+    })?;
+    let verdict = judge::summarise(verdict, &options.output)?;
+    if let (Some(metrics), Some(time)) = (metrics, options.linger) {
+        linger(&metrics, time).await?;
+    }
+    Ok(verdict)
+}
+
+/// Serves the metrics a while longer.
+async fn linger(metrics: &Metrics, time: Duration) -> Result<(), Failure> {
+    let failed = |error| Failure::Outside(format!("signals can't be caught: {error}"));
+    let lingering = Lingering::start().map_err(failed)?;
+    let (address, words) = (metrics.address(), span::words(time));
+    console::line(&format!("metrics at http://{address}/metrics for {words} more, or until a signal"));
+    lingering.wait(time).await;
+    Ok(())
 }
 
 async fn serve_metrics(
     options: &RunOptions,
+    run: &Run,
     load: &Load,
     moments: &Arc<Moments>,
 ) -> Result<Option<Metrics>, Failure> {
@@ -93,6 +122,13 @@ async fn serve_metrics(
         Sources {
             figures: Arc::clone(&load.figures),
             gauges: load.gauges.clone(),
+            in_flight: load.client.requests.clone(),
+            run: RunLabels {
+                run_id: run.identity.run_id.clone(),
+                scenario: run.scenario.clone(),
+                sale: run.sale.clone(),
+                tool: run.identity.tool.clone(),
+            },
             moments: Arc::clone(moments),
             requests: REQUESTS,
         },

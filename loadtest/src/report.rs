@@ -1,25 +1,39 @@
 //! Prints the verdict at the terminal: short, the reasons last. The page of the run is made in `report/page.rs`.
 
+mod about;
 mod charts;
 mod goose;
+mod hdr;
 mod html;
+mod junit;
 mod markdown;
 mod page;
+mod seconds;
+pub(crate) mod summary;
 #[cfg(test)]
 mod tests;
 
 use std::collections::HashMap;
+use std::path::Path;
 
 use crate::base::console;
+use crate::base::failure::Failure;
 use crate::base::span::words_of_ms as ms;
+use crate::figures::Figures;
 use crate::load::history::Exchange;
 use crate::proof::admin::AuditItem;
 use crate::proof::rules::{Violation, at_most_of_each};
 use crate::threshold::Judged;
 use crate::verdict::baseline::Direction;
-use crate::verdict::{Quantiles, StoreFigures, Verdict, ViolationReport};
+use crate::verdict::{StoreFigures, Verdict, ViolationReport};
 
 pub(crate) use page::write;
+
+/// Writes what only the figures are needed for: they are there whatever comes of the proof.
+pub(crate) fn write_figures(dir: &Path, figures: &Figures) -> Result<(), Failure> {
+    hdr::write(dir, figures)?;
+    seconds::write(dir, figures)
+}
 
 /// The others are in verdict.json, up to a bound.
 const PRINTED_PER_RULE_MAX: usize = 3;
@@ -44,7 +58,7 @@ impl Verdict {
             console::line(&format!("ledger    {line}"));
         }
         for judged in &self.thresholds {
-            console::line(&format!("asked     {}: {}, {}", judged.threshold, judged.measured, met(judged)));
+            console::line(&format!("threshold {}: {}, {}", judged.threshold, judged.measured, met(judged)));
         }
         for difference in self.baseline.iter().filter(|difference| difference.direction != Direction::Same) {
             console::line(&format!("baseline  {}", difference.words()));
@@ -60,14 +74,14 @@ impl Verdict {
         if let Some(skew) = self.t0.skew_ms {
             let after = self.t0.after_ms.words();
             console::line(&format!(
-                "opening   {} from the first tap to the last; they left after {after}",
+                "opening   {} from the first tap to the last; lateness of its taps {after}",
                 ms(skew)
             ));
         }
         let arrivals = &self.arrivals;
         if arrivals.intended > 0 {
             console::line(&format!(
-                "started   {} of {}, {} of them late; after {}",
+                "starts    {} of {} intended, {} late; start lateness {}",
                 arrivals.intended - arrivals.unsent,
                 arrivals.intended,
                 arrivals.late,
@@ -76,14 +90,18 @@ impl Verdict {
         }
         for name in ["winners", "losers"] {
             if let Some(of) = self.latency_ms.get(name).filter(|of| of.count > 0) {
-                console::line(&format!("{name:<9} after {}", of.words()));
+                console::line(&format!("{name:<9} {}; {}", of.count, of.words()));
             }
+        }
+        for (scenario, of) in &self.journeys_ms {
+            console::line(&format!("journey   {scenario}: {}; {}", of.count, of.words()));
         }
         for (name, of) in &self.requests {
             console::line(&format!("request   {name}: {}", of.words()));
         }
-        for (scenario, of) in &self.journeys_ms {
-            console::line(&format!("journey   {scenario}: {} after {}", of.count, of.words()));
+        // Of one gateway that would be the same again.
+        for gateway in self.gateways.iter().filter(|_| self.gateways.len() > 1) {
+            console::line(&format!("gateway   {}", gateway.words()));
         }
     }
 
@@ -112,15 +130,6 @@ fn met(judged: &Judged) -> &'static str {
         Some(true) => "met",
         Some(false) => "MISSED",
         None => "nothing to judge",
-    }
-}
-
-impl Quantiles {
-    fn words(&self) -> String {
-        if self.count == 0 {
-            return "– (none)".to_owned();
-        }
-        format!("p50 {}, p99 {}, p99.9 {}, max {}", ms(self.p50), ms(self.p99), ms(self.p999), ms(self.max))
     }
 }
 

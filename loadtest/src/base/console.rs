@@ -10,6 +10,9 @@ use rustix::stdio::dup2_stdout;
 /// The program's own stdout, once goose's has been taken from it.
 static STDOUT: OnceLock<File> = OnceLock::new();
 
+/// Where the report goes when a summary has stdout.
+static REPORT: OnceLock<File> = OnceLock::new();
+
 /// Reserves stdout for this program and gives goose a null one: goose prints a line when all users
 /// have started, panics if no reader is left, and blocks on a slow one.
 pub(crate) fn keep_stdout() -> io::Result<()> {
@@ -19,9 +22,15 @@ pub(crate) fn keep_stdout() -> io::Result<()> {
     Ok(())
 }
 
+/// Keeps stdout for a summary: the report goes to stderr from now on.
+pub(crate) fn keep_stdout_for_summary() -> io::Result<()> {
+    let _ = REPORT.set(io::stderr().as_fd().try_clone_to_owned()?.into());
+    Ok(())
+}
+
 /// Where the report goes.
 pub(crate) fn stdout() -> io::Result<File> {
-    match STDOUT.get() {
+    match REPORT.get().or(STDOUT.get()) {
         Some(own) => own.try_clone(),
         None => io::stdout().as_fd().try_clone_to_owned().map(File::from),
     }
@@ -36,6 +45,15 @@ pub(crate) fn line(text: &str) {
 pub(crate) fn text(text: &str) -> bool {
     let printed = stdout().and_then(|mut out| out.write_all(text.as_bytes()));
     printed.map_or_else(|error| error.kind() != ErrorKind::BrokenPipe, |()| true)
+}
+
+/// Writes a summary to the stdout that was kept for it.
+pub(crate) fn summary(text: &str) -> io::Result<()> {
+    let mut out = match STDOUT.get() {
+        Some(own) => own.try_clone()?,
+        None => io::stdout().as_fd().try_clone_to_owned()?.into(),
+    };
+    out.write_all(text.as_bytes())
 }
 
 /// Prints why the program could not do what it was asked to.

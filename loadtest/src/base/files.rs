@@ -17,8 +17,13 @@ pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, Failure> 
 
 /// Writes JSON that people read, too.
 pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> Result<(), Failure> {
-    let text = serde_json::to_string_pretty(value).map_err(unwritten(path))?;
-    std::fs::write(path, text + "\n").map_err(unwritten(path))
+    let text = json(value).map_err(unwritten(path))?;
+    std::fs::write(path, text).map_err(unwritten(path))
+}
+
+/// JSON that people read, too.
+pub(crate) fn json(value: &impl Serialize) -> serde_json::Result<String> {
+    serde_json::to_string_pretty(value).map(|text| text + "\n")
 }
 
 /// The failure to write a file.

@@ -1,10 +1,16 @@
 //! Handles SIGTERM and SIGHUP like Ctrl-C, which goose handles: they end a load, which is then
-//! judged.
+//! judged, and a wait after it.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::Notify;
+
+/// Whether the program only waits, with its verdict.
+static IS_LINGERING: AtomicBool = AtomicBool::new(false);
+static LINGERED: Notify = Notify::const_new();
 
 /// Whether there is a load that can be ended and judged.
 static IS_LOADING: AtomicBool = AtomicBool::new(false);
@@ -32,6 +38,10 @@ pub(crate) fn listen() -> io::Result<()> {
         let mut signals = signal(kind)?;
         tokio::spawn(async move {
             while signals.recv().await.is_some() {
+                if IS_LINGERING.load(Relaxed) {
+                    LINGERED.notify_one();
+                    continue;
+                }
                 if !IS_LOADING.load(Relaxed) || goose::is_killswitch_triggered() {
                     // As the shell shows a program that a signal has ended.
                     std::process::exit(128 + kind.as_raw_value());
@@ -45,4 +55,26 @@ pub(crate) fn listen() -> io::Result<()> {
         drop(signal(kind)?);
     }
     Ok(())
+}
+
+/// From now on a signal ends a wait: the program then ends with its verdict all the same.
+pub(crate) struct Lingering(Signal);
+
+impl Lingering {
+    pub(crate) fn start() -> io::Result<Lingering> {
+        // One that ended the load was handled: goose would end the program at the next one, with a code of its own.
+        goose::reset_killswitch();
+        let interrupts = signal(SignalKind::interrupt())?;
+        IS_LINGERING.store(true, Relaxed);
+        Ok(Lingering(interrupts))
+    }
+
+    /// Waits for so long, or for a signal.
+    pub(crate) async fn wait(mut self, time: Duration) {
+        tokio::select! {
+            () = tokio::time::sleep(time) => {}
+            () = LINGERED.notified() => {}
+            _ = self.0.recv() => {}
+        }
+    }
 }

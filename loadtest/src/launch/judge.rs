@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use crate::base::console;
 use crate::base::failure::Failure;
+use crate::base::identity::Identity;
 use crate::base::outcome::Outcome;
 use crate::cli::MergeOptions;
 use crate::figures::Figures;
+use crate::launch::identity;
 use crate::load::history::{Step, TapHistory};
 use crate::load::output::{Output, is_same};
 use crate::plan::profile::Profile;
@@ -116,6 +118,12 @@ pub(crate) fn close(verdict: Verdict, report: Option<&Path>) -> Result<Verdict, 
     Ok(verdict)
 }
 
+/// Writes the verdict for other programs, too.
+pub(crate) fn summarise(verdict: Verdict, output: &Output) -> Result<Verdict, Failure> {
+    report::summary::write(&verdict, &output.summary)?;
+    Ok(verdict)
+}
+
 /// Joins the parts of a run and judges them as one.
 pub(crate) async fn merge(options: &MergeOptions) -> Result<Verdict, Failure> {
     options.ledger.check()?;
@@ -127,10 +135,13 @@ pub(crate) async fn merge(options: &MergeOptions) -> Result<Verdict, Failure> {
         )));
     }
     let report = options.output.folder()?;
+    options.output.prepare_summaries()?;
     let baseline = read_baseline(&options.output)?;
     let profile = Profile::load(options.manners.profile.as_deref(), &options.manners.set)?;
     let parts = options.parts.iter().map(|dir| RunRecord::read(dir)).collect::<Result<Vec<_>, _>>()?;
-    let run_record = RunRecord::merge(parts)?;
+    let mut run_record = RunRecord::merge(parts)?;
+    let parts = std::mem::take(&mut run_record.run.identity.parts);
+    run_record.run.identity = Identity { parts, ..identity::of_this_run(&profile.identity) };
     if run_record.run.sale != options.ledger.sale {
         return Err(Failure::Usage(format!(
             "the parts are of sale {:?}, but --sale names another one",
@@ -143,8 +154,9 @@ pub(crate) async fn merge(options: &MergeOptions) -> Result<Verdict, Failure> {
     // So that a later run can be compared with the whole.
     if let Some(dir) = report {
         run_record.write(dir)?;
+        report::write_figures(dir, &run_record.figures)?;
     }
-    judge(&run_record, &admin, &profile, baseline.as_ref(), report).await
+    summarise(judge(&run_record, &admin, &profile, baseline.as_ref(), report).await?, &options.output)
 }
 
 /// The figures of the run that this one is compared with.

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use crate::base::console;
 use crate::base::failure::Failure;
 
 /// What `merge` reads.
@@ -13,6 +14,10 @@ pub(crate) const GOOSE: &str = "goose.html";
 /// The same report for other programs, and for goose's own comparisons.
 pub(crate) const REPORT_JSON: &str = "goose.json";
 pub(crate) const REQUEST_LOG: &str = "requests.json";
+/// A row for each second.
+pub(crate) const SECONDS: &str = "seconds.csv";
+/// The folder of the distributions of latencies.
+pub(crate) const HDR: &str = "hdr";
 
 /// What is left behind.
 #[derive(Clone, Debug, Default, Args)]
@@ -25,10 +30,49 @@ pub(crate) struct Output {
     /// The report's folder of an earlier run: report what became worse beyond noise
     #[arg(long, value_name = "DIR", env = "LAUNCHGATE_BASELINE")]
     pub(crate) baseline: Option<PathBuf>,
+
+    /// Write the verdict for another program: json (as verdict.json) or junit, to a file or to standard output (`-`, and
+    /// without a file), as in junit:loadtest.xml or json:-; all else then goes to standard error; may be repeated
+    #[arg(long, value_name = "FORMAT[:FILE]", value_delimiter = ',', value_parser = Summary::parse, env = "LAUNCHGATE_SUMMARY")]
+    pub(crate) summary: Vec<Summary>,
+}
+
+/// The verdict for another program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Summary {
+    pub(crate) format: SummaryFormat,
+    /// `None`: standard output.
+    pub(crate) file: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SummaryFormat {
+    Json,
+    Junit,
+}
+
+impl Summary {
+    /// Reads `junit:FILE`, `json:-` or `json`.
+    pub(crate) fn parse(text: &str) -> Result<Summary, String> {
+        let (format, file) = text.split_once(':').unwrap_or((text, "-"));
+        let format = match format {
+            "json" => SummaryFormat::Json,
+            "junit" => SummaryFormat::Junit,
+            _ => {
+                return Err(
+                    "write it as json or junit with a file, as in junit:loadtest.xml or json:-".to_owned()
+                );
+            }
+        };
+        if file.is_empty() {
+            return Err("the name of the file is missing: write - for standard output".to_owned());
+        }
+        Ok(Summary { format, file: (file != "-").then(|| PathBuf::from(file)) })
+    }
 }
 
 /// What a run leaves in its report's folder.
-const LEFT_BEHIND: [&str; 8] = [
+const LEFT_BEHIND: [&str; 9] = [
     "verdict.json",
     "report.html",
     "report.md",
@@ -36,6 +80,7 @@ const LEFT_BEHIND: [&str; 8] = [
     GOOSE,
     REPORT_JSON,
     REQUEST_LOG,
+    SECONDS,
     "capacity.json",
 ];
 
@@ -58,12 +103,49 @@ impl Output {
                 dir.display()
             )));
         }
-        for file in LEFT_BEHIND {
-            match std::fs::remove_file(dir.join(file)) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(wrong(error)),
-                _ => {}
-            }
+        let distributions = std::fs::read_dir(dir.join(HDR)).into_iter().flatten().flatten();
+        let distributions = distributions.map(|file| file.path());
+        let distributions = distributions.filter(|file| file.extension().is_some_and(|end| end == "hgrm"));
+        for file in LEFT_BEHIND.iter().map(|file| dir.join(file)).chain(distributions) {
+            remove(&file).map_err(wrong)?;
         }
         Ok(Some(dir))
     }
+
+    /// Keeps standard output for a summary, where one goes there, and removes summaries of an earlier run. The files
+    /// can be written: a run of hours must not find out at its end.
+    pub(crate) fn prepare_summaries(&self) -> Result<(), Failure> {
+        for Summary { file, .. } in &self.summary {
+            let Some(path) = file else {
+                let failed = |error: std::io::Error| {
+                    Failure::Outside(format!("standard error can't be used for the report: {error}"))
+                };
+                console::keep_stdout_for_summary().map_err(failed)?;
+                continue;
+            };
+            let wrong =
+                |error: std::io::Error| Failure::Usage(format!("--summary {}: {error}", path.display()));
+            // A device is no file that could be removed.
+            if path.metadata().is_ok_and(|at| !at.is_file() && !at.is_dir()) {
+                continue;
+            }
+            std::fs::File::create(path).and_then(|_| remove(path)).map_err(wrong)?;
+        }
+        if self.summary.iter().filter(|summary| summary.file.is_none()).count() > 1 {
+            return Err(Failure::Usage(
+                "--summary: only one can go to standard output: give the others files".to_owned(),
+            ));
+        }
+        Ok(())
+    }
 }
+
+fn remove(file: &Path) -> std::io::Result<()> {
+    match std::fs::remove_file(file) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests;
