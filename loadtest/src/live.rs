@@ -17,6 +17,7 @@ use screen::Screen;
 
 use crate::base::worker::Worker;
 use crate::base::{clock, console};
+use crate::client::InFlight;
 use crate::figures::Figures;
 
 const DRAW_EVERY: Duration = Duration::from_secs(1);
@@ -26,6 +27,7 @@ const WIDTH_DEFAULT: usize = 80;
 /// What is shown.
 pub(crate) struct View {
     pub(crate) figures: Arc<Mutex<Figures>>,
+    pub(crate) in_flight: InFlight,
     /// The opening on this machine's clock.
     pub(crate) opening: Instant,
     /// Returns the remaining stock, if known; called once a second, so it must be fast.
@@ -94,6 +96,7 @@ fn draw(view: &View, mut screen: Screen, mut out: impl Write, stopped: &Receiver
 impl View {
     /// Copies only what is shown, so that the load waits for the lock no longer than it has to.
     fn snapshot(&self) -> Snapshot {
-        Snapshot::of(&self.figures.lock().unwrap_or_else(PoisonError::into_inner))
+        let in_flight = self.in_flight.now();
+        Snapshot::of(&self.figures.lock().unwrap_or_else(PoisonError::into_inner), in_flight)
     }
 }

@@ -14,6 +14,7 @@ use std::time::Duration;
 use listener::{HEADER_TIMEOUT, Listener};
 
 use crate::base::failure::Failure;
+use crate::client::InFlight;
 use crate::figures::Figures;
 use crate::self_monitoring::Gauges;
 
@@ -33,9 +34,20 @@ pub(crate) struct Listen {
 pub(crate) struct Sources {
     pub(crate) figures: Arc<Mutex<Figures>>,
     pub(crate) gauges: Gauges,
+    pub(crate) in_flight: InFlight,
+    pub(crate) run: RunLabels,
     pub(crate) moments: Arc<Moments>,
     /// The requests that the run will make: they are there, at zero, before the first of them.
     pub(crate) requests: &'static [&'static str],
+}
+
+/// Which run it is.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct RunLabels {
+    pub(crate) run_id: String,
+    pub(crate) scenario: String,
+    pub(crate) sale: String,
+    pub(crate) tool: String,
 }
 
 /// Serves until it is dropped.

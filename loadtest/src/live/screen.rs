@@ -13,12 +13,12 @@ pub(super) enum Screen {
         drawn: usize,
     },
     Plain {
-        last: Option<Said>,
+        last: Option<Printed>,
     },
 }
 
 /// The last plain line without its clock: a line that differs only by the clock is not printed.
-type Said = ((u64, [u64; 4]), Option<u64>, bool);
+type Printed = ([u64; 7], Option<u64>, bool);
 
 impl Screen {
     pub(super) fn terminal(width: Box<dyn Fn() -> usize + Send>) -> Screen {
@@ -53,8 +53,8 @@ impl Screen {
     }
 }
 
-/// Cuts a line that would wrap: the cursor would not return to its row. All text is ASCII, one
-/// column each.
+/// Cuts a line that would wrap: the cursor would not return to its row. Each letter of the text takes one
+/// column.
 fn cut(line: &str, width: usize) -> &str {
     line.char_indices().nth(width).map_or(line, |(end, _)| &line[..end])
 }

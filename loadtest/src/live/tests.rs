@@ -8,9 +8,15 @@ use jiff::SignedDuration;
 use super::*;
 use crate::base::outcome::Outcome;
 use crate::base::scenario::Scenario;
+use crate::figures::AnswerClass;
 
 fn ended(figures: &mut Figures, times: usize, scenario: Scenario, outcome: Outcome, ms: u64) {
     (0..times).for_each(|_| figures.ended(scenario, outcome, 0, Duration::from_millis(ms)));
+}
+
+fn answered(figures: &mut Figures, times: usize, name: &str, us: u64) {
+    let took = Duration::from_micros(us);
+    (0..times).for_each(|_| figures.answered(name, 0, took, (200, AnswerClass::Decided)));
 }
 
 /// A second of a launch, and the next one.
@@ -19,13 +25,19 @@ fn two_seconds() -> [Snapshot; 2] {
     ended(&mut figures, 10, Scenario::Spike, Outcome::Won, 2_000);
     ended(&mut figures, 5, Scenario::Spike, Outcome::SoldOut, 3_000);
     figures.started(0, 900_000, Duration::from_millis(250));
-    let first = Snapshot::of(&figures);
+    answered(&mut figures, 7, "look", 90_000);
+    let first = Snapshot::of(&figures, 3);
     ended(&mut figures, 30, Scenario::Spike, Outcome::Won, 5);
     ended(&mut figures, 10, Scenario::Crowd, Outcome::Replayed, 5);
     ended(&mut figures, 1, Scenario::Crowd, Outcome::Shed, 5);
     ended(&mut figures, 400, Scenario::Bots, Outcome::Refused, 9_000);
+    answered(&mut figures, 2_000, "look", 340);
+    answered(&mut figures, 40, "reserve", 5_000);
+    let second = Duration::from_secs(1);
+    figures.answered("reserve", 0, Duration::from_millis(5), (503, AnswerClass::Shed));
+    figures.lost("look", 0, (second, second), "no answer in time");
     figures.retries = 7;
-    [first, Snapshot::of(&figures)]
+    [first, Snapshot::of(&figures, 31)]
 }
 
 fn frame<'a>(earlier: &'a Snapshot, now: &'a Snapshot) -> Frame<'a> {
@@ -43,14 +55,34 @@ fn a_line_shows_the_difference_to_the_previous_second() {
     let [earlier, now] = two_seconds();
     assert_eq!(
         Screen::plain().draw(&frame(&earlier, &now)),
-        "open for 12 s, 2960 left: won 15  replayed 5  shed 1  bots 200, p99 winners 5.0 ms  losers none, \
-         started 1  late 1  unsent 0  retries 7\n"
+        "open for 12 s, 2960 left: 1021 requests/s (look 1001  reserve 21), 31 in flight, p50 341 µs  p99 5.0 ms; \
+         taps/s won 15  replayed 5  shed 1  bots 200, p99 winners 5.0 ms; \
+         so far shed 1  lost 1  started 1  late 1  unsent 0  retries 7\n"
     );
 }
 
 #[test]
+fn a_run_that_only_looks_shows_its_rate_latency_and_errors() {
+    let mut figures = Figures::default();
+    let nothing = Snapshot::of(&figures, 0);
+    answered(&mut figures, 100, "look", 340);
+    figures.answered("look", 0, Duration::from_micros(340), (500, AnswerClass::Failed));
+    figures.started(0, 120, Duration::from_millis(250));
+    let now = Snapshot::of(&figures, 2);
+    let frame = Frame { stock_left: None, ..frame(&nothing, &now) };
+    assert_eq!(
+        Screen::plain().draw(&frame),
+        "open for 12 s: 51 requests/s, 2 in flight, p50 341 µs  p99 341 µs; so far failed 1  \
+         started 1  late 0  unsent 0  retries 0  start lateness p99 120 µs\n"
+    );
+    let block = frame.block();
+    assert_eq!(block[2], "look                   51   341 µs   341 µs        1        0        0        0");
+    assert_eq!(block.len(), 6, "one name needs no sum: {block:?}");
+}
+
+#[test]
 fn before_the_opening_it_counts_down() {
-    let nothing = Snapshot::of(&Figures::default());
+    let nothing = Snapshot::of(&Figures::default(), 0);
     let early = Frame {
         since_opening: SignedDuration::from_millis(-11_001),
         stock_left: None,
@@ -58,7 +90,8 @@ fn before_the_opening_it_counts_down() {
     };
     assert_eq!(
         Screen::plain().draw(&early),
-        "opens in 12 s: no outcome, p99 winners none  losers none, started 0  late 0  unsent 0  retries 0\n"
+        "opens in 12 s: 0 requests/s, 0 in flight; so far no errors  \
+         started 0  late 0  unsent 0  retries 0\n"
     );
 }
 
@@ -70,7 +103,10 @@ fn a_plain_line_comes_only_when_something_changed() {
     let later = Frame { since_opening: SignedDuration::from_secs(99), ..frame(&now, &now) };
     assert_eq!(screen.draw(&later), "");
     let sold = Frame { stock_left: Some(2959), ..frame(&now, &now) };
-    assert!(screen.draw(&sold).contains("2959 left: no outcome"));
+    assert!(screen.draw(&sold).contains("2959 left: 0 requests/s"));
+    // Requests without an end yet are seen, too.
+    let waiting = Snapshot::of(&Figures::default(), 40);
+    assert!(screen.draw(&frame(&waiting, &waiting)).contains("40 in flight"));
     assert!(screen.draw(&frame(&now, &earlier)).contains("retries 0"));
 }
 
@@ -78,13 +114,22 @@ fn a_plain_line_comes_only_when_something_changed() {
 fn a_terminals_block_is_redrawn_in_place() {
     let [earlier, now] = two_seconds();
     let mut screen = Screen::terminal(Box::new(|| 80));
-    let block = "\r\x1b[2Kopen for 12 s, 2960 left\n\
-         \r\x1b[2Ka second  won 15  replayed 5  shed 1  bots 200\n\
-         \r\x1b[2Kp99       winners 5.0 ms  losers none\n\
-         \r\x1b[2Kso far    won 40  replayed 10  sold_out 5  shed 1  bots 400\n\
-         \r\x1b[2Kstarts    started 1  late 1  unsent 0  retries 7\n";
-    assert_eq!(screen.draw(&frame(&earlier, &now)), block);
-    assert_eq!(screen.draw(&frame(&earlier, &now)), format!("\x1b[5A{block}"));
+    let lines = [
+        "open for 12 s, 2960 left, 31 in flight",
+        "request          a second      p50      p99   failed  limited     shed     lost",
+        "all                  1021   341 µs   5.0 ms        0        0        1        1",
+        "look                 1001   341 µs   341 µs        0        0        0        1",
+        "reserve                21   5.0 ms   5.0 ms        0        0        1        0",
+        "taps a second   won 15  replayed 5  shed 1  bots 200; p99 winners 5.0 ms",
+        "taps so far     won 40  replayed 10  sold_out 5  shed 1  bots 400",
+        "starts so far   started 1  late 1  unsent 0  retries 7",
+    ];
+    let block = |lines: &[&str]| lines.iter().map(|line| format!("\r\x1b[2K{line}\n")).collect::<String>();
+    // The names of requests come one after the other; the block grows with them.
+    let early = screen.draw(&frame(&earlier, &earlier));
+    assert_eq!(early.lines().count(), 6, "{early}");
+    assert_eq!(screen.draw(&frame(&earlier, &now)), format!("\x1b[6A{}", block(&lines)));
+    assert_eq!(screen.draw(&frame(&earlier, &now)), format!("\x1b[8A{}", block(&lines)));
 }
 
 #[test]
@@ -97,7 +142,7 @@ fn no_line_is_wider_than_the_terminal_is_then() {
         columns.store(width, Relaxed);
         let drawn = screen.draw(&frame(&earlier, &now));
         let lines: Vec<_> = drawn.lines().map(|line| line.rsplit("\x1b[2K").next().unwrap()).collect();
-        assert_eq!(lines.len(), 5);
+        assert_eq!(lines.len(), 8);
         assert!(lines.iter().all(|line| line.chars().count() <= width), "{width}: {lines:?}");
     }
 }
@@ -130,7 +175,8 @@ impl Write for Paper {
 }
 
 fn view(figures: &Arc<Mutex<Figures>>) -> View {
-    View { figures: figures.clone(), opening: Instant::now(), stock_left: Some(Box::new(|| Some(8))) }
+    let (in_flight, opening) = (InFlight::default(), Instant::now());
+    View { figures: figures.clone(), in_flight, opening, stock_left: Some(Box::new(|| Some(8))) }
 }
 
 #[test]

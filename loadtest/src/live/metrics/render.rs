@@ -13,15 +13,20 @@ use prometheus_client::registry::Registry;
 
 use crate::base::outcome::Outcome;
 use crate::base::scenario::Scenario;
-use crate::figures::{Figures, Latency, RequestFigures, Steps};
-use crate::live::metrics::{Moments, Sources};
+use crate::figures::{Figures, GatewayFigures, Latency, Population, RequestFigures, Steps};
+use crate::live::metrics::{Moments, RunLabels, Sources};
 use crate::self_monitoring::Reading;
 
 /// Every name begins so.
 const PREFIX: &str = "launchgate_loadtest";
-/// Upper bounds of a tap's duration, in ms: from an answer of the read model to minutes of retries.
+/// Upper bounds of a tap's or journey's duration, in ms: from an answer of the read model to minutes of retries.
 const BOUNDS_MS: [u64; 15] =
     [5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000, 60_000, 120_000, 300_000];
+/// Upper bounds of a request's duration, in µs: from a read over loopback to a time-out.
+const REQUEST_BOUNDS_US: [u64; 16] = [
+    100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000,
+    2_500_000, 5_000_000, 10_000_000,
+];
 
 impl Sources {
     /// In the text format of OpenMetrics.
@@ -40,9 +45,12 @@ impl Collector for Sources {
         let figures = self.figures.lock().unwrap_or_else(PoisonError::into_inner).of_metrics();
         taps(&figures, &mut encoder)?;
         durations(&figures, &mut encoder)?;
+        journeys(&figures, &mut encoder)?;
         requests(&figures, self.requests, &mut encoder)?;
+        gateways(&figures, &mut encoder)?;
         counters(&figures, &mut encoder)?;
-        gauges(self.gauges.now(), &mut encoder)?;
+        gauges(self.gauges.now(), self.in_flight.now(), &mut encoder)?;
+        run(&self.run, &mut encoder)?;
         moments(&self.moments, &mut encoder)
     }
 }
@@ -66,19 +74,37 @@ fn durations(figures: &Figures, encoder: &mut DescriptorEncoder<'_>) -> Result<(
     let mut family = encoder.encode_descriptor("tap_duration_seconds", help, None, MetricType::Histogram)?;
     for outcome in BTreeSet::from(Outcome::ALL) {
         let latency = figures.honest(|own| own == outcome);
-        let (mut below, mut buckets) = (0, Vec::new());
-        for bound in BOUNDS_MS.map(Duration::from_millis) {
-            let up_to = latency.up_to(bound);
-            buckets.push((bound.as_secs_f64(), up_to - below));
-            below = up_to;
-        }
-        let count = latency.count();
-        buckets.push((f64::INFINITY, count - below));
-        let sum = latency.mean().unwrap_or_default().as_secs_f64() * count as f64;
         let labels = [("outcome", outcome.name())];
-        family.encode_family(&labels)?.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)?;
+        histogram(family.encode_family(&labels)?, &latency, &BOUNDS_MS.map(Duration::from_millis))?;
     }
     Ok(())
+}
+
+fn journeys(figures: &Figures, encoder: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
+    let help =
+        "From the intended start of a buyer's journey to its end, without the buyer's pauses; bots left out.";
+    let mut family =
+        encoder.encode_descriptor("journey_duration_seconds", help, None, MetricType::Histogram)?;
+    let none = Latency::default();
+    for scenario in Scenario::value_variants().iter().filter(|scenario| scenario.is_honest()) {
+        let latency = figures.journeys.get(scenario).unwrap_or(&none);
+        let labels = [("scenario", scenario.name())];
+        histogram(family.encode_family(&labels)?, latency, &BOUNDS_MS.map(Duration::from_millis))?;
+    }
+    Ok(())
+}
+
+fn histogram(mut encoder: MetricEncoder<'_>, latency: &Latency, bounds: &[Duration]) -> Result<(), Error> {
+    let (mut below, mut buckets) = (0, Vec::new());
+    for bound in bounds {
+        let up_to = latency.up_to(*bound);
+        buckets.push((bound.as_secs_f64(), up_to - below));
+        below = up_to;
+    }
+    let count = latency.count();
+    buckets.push((f64::INFINITY, count - below));
+    let sum = latency.mean().unwrap_or_default().as_secs_f64() * count as f64;
+    encoder.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)
 }
 
 /// Those that the run will make are there, at zero, before the first of them.
@@ -93,6 +119,15 @@ fn requests(figures: &Figures, expected: &[&str], encoder: &mut DescriptorEncode
         for (result, counted) in requests.by_result() {
             count(family.encode_family(&[("name", *name), ("result", result)])?, counted)?;
         }
+    }
+    let help =
+        "From a request's sending to its answer; a lost one counts as long as its client would have waited.";
+    let mut family =
+        encoder.encode_descriptor("request_duration_seconds", help, None, MetricType::Histogram)?;
+    for (name, requests) in &all {
+        let (latency, bounds) =
+            (requests.latency(Population::Sent), REQUEST_BOUNDS_US.map(Duration::from_micros));
+        histogram(family.encode_family(&[("name", *name)])?, &latency, &bounds)?;
     }
     let help = "Answers by the request's name and the status code.";
     let mut family = encoder.encode_descriptor("answers", help, None, MetricType::Counter)?;
@@ -113,6 +148,17 @@ fn requests(figures: &Figures, expected: &[&str], encoder: &mut DescriptorEncode
     Ok(())
 }
 
+fn gateways(figures: &Figures, encoder: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
+    let help = "Requests that ended, of all names, by the gateway that was asked and result.";
+    let mut family = encoder.encode_descriptor("gateway_requests", help, None, MetricType::Counter)?;
+    for GatewayFigures { name, requests } in &figures.gateways {
+        for (result, counted) in requests.by_result() {
+            count(family.encode_family(&[("gateway", name.as_str()), ("result", result)])?, counted)?;
+        }
+    }
+    Ok(())
+}
+
 fn counters(figures: &Figures, encoder: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
     let counters = [
         ("starts_intended", "Work that was meant to start so far.", figures.intended()),
@@ -126,18 +172,27 @@ fn counters(figures: &Figures, encoder: &mut DescriptorEncoder<'_>) -> Result<()
     Ok(())
 }
 
-fn gauges(reading: Reading, encoder: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
+fn gauges(reading: Reading, in_flight: u64, encoder: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
     let Reading { cpu_ratio, timer_lag, open_fds } = reading;
     let lag = timer_lag.as_secs_f64();
     let gauges = [
         ("cpu_ratio", "Of all cores that the load generator may use, in the latest second.", cpu_ratio),
         ("timer_lag_seconds", "How late the latest of its timers was, in the latest second.", lag),
         ("open_fds", "Descriptors that it has open.", open_fds as f64),
+        ("requests_in_flight", "Requests that were sent and have not ended.", in_flight as f64),
     ];
     for (name, help, value) in gauges {
         encoder.encode_descriptor(name, help, None, MetricType::Gauge)?.encode_gauge(&value)?;
     }
     Ok(())
+}
+
+fn run(run: &RunLabels, encoder: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
+    let help = "Always 1: which run it is, as its report names it, and of which version.";
+    let mut family = encoder.encode_descriptor("run_info", help, None, MetricType::Gauge)?;
+    let RunLabels { run_id, scenario, sale, tool } = run;
+    let labels = [("run_id", run_id), ("scenario", scenario), ("sale", sale), ("tool", tool)];
+    family.encode_family(&labels.map(|(name, value)| (name, value.as_str())))?.encode_gauge(&1_u32)
 }
 
 fn moments(moments: &Moments, encoder: &mut DescriptorEncoder<'_>) -> Result<(), Error> {

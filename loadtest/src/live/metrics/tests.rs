@@ -30,7 +30,9 @@ fn sources(figures: Figures) -> (SelfMonitor, Sources) {
     let moments = Arc::new(Moments::new(ServerClock::estimate(&[trip]).unwrap()));
     let figures = Arc::new(Mutex::new(figures));
     let gauges = monitor.gauges();
-    (monitor, Sources { figures, gauges, moments, requests: NAMES })
+    let in_flight = InFlight::default();
+    let run = RunLabels { run_id: "7k2m".to_owned(), scenario: "look".to_owned(), ..RunLabels::default() };
+    (monitor, Sources { figures, gauges, in_flight, run, moments, requests: NAMES })
 }
 
 fn at(second: i64) -> jiff::Timestamp {
@@ -89,7 +91,10 @@ async fn before_anything_happened_every_series_is_there_at_zero() {
     let kinds = [
         ("taps", "counter"),
         ("tap_duration_seconds", "histogram"),
+        ("journey_duration_seconds", "histogram"),
         ("requests", "counter"),
+        ("request_duration_seconds", "histogram"),
+        ("gateway_requests", "counter"),
         ("answers", "counter"),
         ("steps", "counter"),
         ("starts_intended", "counter"),
@@ -99,6 +104,8 @@ async fn before_anything_happened_every_series_is_there_at_zero() {
         ("cpu_ratio", "gauge"),
         ("timer_lag_seconds", "gauge"),
         ("open_fds", "gauge"),
+        ("requests_in_flight", "gauge"),
+        ("run_info", "gauge"),
         ("moment_timestamp_seconds", "gauge"),
     ];
     let kinds = kinds.map(|(name, kind)| (format!("launchgate_loadtest_{name}"), kind.to_owned()));
@@ -116,7 +123,23 @@ async fn before_anything_happened_every_series_is_there_at_zero() {
             expected.push(format!("tap_duration_seconds_bucket{{le=\"{bound}\",outcome=\"{outcome}\"}}"));
         }
     }
+    let honest = Scenario::value_variants().iter().filter(|scenario| scenario.is_honest());
+    for scenario in honest.map(|scenario| scenario.name()) {
+        let ends = ["sum{", "count{"].into_iter().map(str::to_owned);
+        let buckets = "5 10 25 50 100 250 500 1000 2500 5000 10000 30000 60000 120000 300000".split(' ');
+        let buckets = buckets.map(|ms| format!("{:?}", ms.parse::<f64>().unwrap() / 1000.0));
+        let buckets = buckets.chain(["+Inf".to_owned()]).map(|bound| format!("bucket{{le=\"{bound}\","));
+        let series = ends.chain(buckets).map(|end| format!("{end}scenario=\"{scenario}\"}}"));
+        expected.extend(series.map(|series| format!("journey_duration_seconds_{series}")));
+    }
     for name in NAMES {
+        expected
+            .extend(["sum", "count"].map(|end| format!("request_duration_seconds_{end}{{name=\"{name}\"}}")));
+        let bounds =
+            "0.0001 0.00025 0.0005 0.001 0.0025 0.005 0.01 0.025 0.05 0.1 0.25 0.5 1.0 2.5 5.0 10.0 +Inf";
+        let bounds = bounds.split(' ');
+        let bucket = |bound| format!("request_duration_seconds_bucket{{le=\"{bound}\",name=\"{name}\"}}");
+        expected.extend(bounds.map(bucket));
         let results = ["decided", "unknown", "limited", "shed", "failed", "lost"];
         expected
             .extend(results.map(|result| format!("requests_total{{name=\"{name}\",result=\"{result}\"}}")));
@@ -124,18 +147,20 @@ async fn before_anything_happened_every_series_is_there_at_zero() {
         expected.extend(ends.map(|end| format!("steps_total{{name=\"{name}\",end=\"{end}\"}}")));
     }
     expected.extend(["intended", "late", "unsent"].map(|what| format!("starts_{what}_total")));
-    expected.push("retries_total".to_owned());
+    expected.extend(["retries_total", "requests_in_flight"].map(str::to_owned));
     for series in &expected {
         assert_eq!(samples.get(&format!("launchgate_loadtest_{series}")), Some(&0.0), "{series}");
     }
+    let run = "launchgate_loadtest_run_info{run_id=\"7k2m\",scenario=\"look\",sale=\"\",tool=\"\"}";
+    assert_eq!(samples.get(run), Some(&1.0), "{samples:?}");
     // Besides these there are the three of self-monitoring, which may have values already, and no
     // moment.
-    assert_eq!(samples.len(), expected.len() + 3, "{samples:?}");
+    assert_eq!(samples.len(), expected.len() + 4, "{samples:?}");
 }
 
 #[tokio::test]
 async fn a_scrape_shows_the_figures_as_they_are_then() {
-    let mut figures = Figures::default();
+    let mut figures = Figures::of(["http://one:1", "http://two:2"].map(str::to_owned));
     for ms in [4, 90, 90, 700_000] {
         figures.ended(Scenario::Crowd, Outcome::Won, 0, Duration::from_millis(ms));
     }
@@ -146,6 +171,9 @@ async fn a_scrape_shows_the_figures_as_they_are_then() {
     figures.answered("look", 0, Duration::from_millis(3), (503, AnswerClass::Shed));
     let patience = Duration::from_millis(300);
     figures.lost("reserve", 0, (patience, patience), "no answer in time");
+    figures.answered_by(1, 0, patience, (503, AnswerClass::Shed));
+    figures.lost_by(0, 0, (patience, patience));
+    figures.journey_ended(Scenario::Look, 0, Duration::from_millis(4));
     figures.step_ended("look", StepEnd::Undecided);
     figures.started(0, 300_000, Duration::from_millis(250));
     figures.unsent(0);
@@ -178,6 +206,13 @@ async fn a_scrape_shows_the_figures_as_they_are_then() {
         ("requests_total{name=\"look\",result=\"lost\"}", 0.0),
         ("requests_total{name=\"pay \\\"now\\\"\",result=\"decided\"}", 1.0),
         ("answers_total{name=\"reserve\",status=\"201\"}", 3.0),
+        ("answers_total{name=\"look\",status=\"503\"}", 1.0),
+        ("request_duration_seconds_bucket{le=\"0.005\",name=\"reserve\"}", 3.0),
+        ("request_duration_seconds_count{name=\"reserve\"}", 4.0),
+        ("gateway_requests_total{gateway=\"http://one:1\",result=\"lost\"}", 1.0),
+        ("gateway_requests_total{gateway=\"http://two:2\",result=\"shed\"}", 1.0),
+        ("gateway_requests_total{gateway=\"http://two:2\",result=\"lost\"}", 0.0),
+        ("journey_duration_seconds_bucket{le=\"0.005\",scenario=\"look\"}", 1.0),
         ("requests_total{name=\"look\",result=\"shed\"}", 1.0),
         ("requests_total{name=\"reserve\",result=\"lost\"}", 1.0),
         ("steps_total{name=\"look\",end=\"undecided\"}", 1.0),
