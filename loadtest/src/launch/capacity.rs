@@ -1,22 +1,24 @@
-//! Owns `loadtest capacity`: the rate at which a threshold breaks, found within 5 %, and what a launch would need.
+//! Runs `loadtest capacity`: finds the rate at which a threshold breaks, within 5 %, and what a launch would need.
 
 use std::time::Duration;
 
 use serde::Serialize;
 
 use crate::base::failure::Failure;
-use crate::base::outcome::Outcome;
-use crate::base::scenario::Scenario;
+use crate::base::identity::Identity;
 use crate::base::{console, files, span};
 use crate::cli::CapacityOptions;
-use crate::figures::Figures;
+use crate::figures::{Figures, Latency, Second};
 use crate::launch;
+use crate::launch::identity;
 use crate::launch::prepare::{Prepared, Wanted, prepare};
 use crate::load::attack;
 use crate::load::attack::Files;
 use crate::load::output::Output;
 use crate::plan::arrivals::Arrivals;
+use crate::plan::profile::Profile;
 use crate::proof::admin::Admin;
+use crate::proof::run_record::TargetInfo;
 use crate::verdict::Quantiles;
 
 /// The knee is known when the lowest rate that broke is at most this much above the highest that held.
@@ -25,14 +27,25 @@ const WITHIN: f64 = 1.05;
 const STEPS_MAX: usize = 40;
 /// What is planned with, lest the day be run at the very edge.
 const TO_SPARE: f64 = 0.7;
-/// Below one tap a second nothing is looked for.
+/// Below one start a second nothing is looked for.
 const LEAST: f64 = 1.0;
 
 /// capacity.json.
 #[derive(Debug, Serialize)]
 pub(crate) struct Capacity {
+    pub(crate) result: Knee,
+    /// Why it was not found.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) reason: Option<String>,
+    pub(crate) identity: Identity,
+    pub(crate) targets: Vec<TargetInfo>,
+    pub(crate) sale: String,
+    /// What each start does, and what the starts are called.
+    pub(crate) scenario: &'static str,
+    pub(crate) unit: &'static str,
+    pub(crate) step_seconds: f64,
     pub(crate) steps: Vec<CapacityStep>,
-    /// The highest rate that held, in taps a second of all gateways together; `None`: none did.
+    /// The highest rate that held, in starts a second of all gateways together; `None`: none did.
     pub(crate) held: Option<f64>,
     /// The lowest that did not, and whether that was the generator's fault.
     pub(crate) broke: Option<f64>,
@@ -42,16 +55,27 @@ pub(crate) struct Capacity {
     pub(crate) assumptions: Vec<String>,
 }
 
+/// How a search ended. It says nothing of a launch: its words are not those of a verdict.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub(crate) enum Knee {
+    KneeFound,
+    KneeNotFound,
+}
+
 /// One rate, held for a while.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct CapacityStep {
     pub(crate) offered: f64,
-    /// Taps that came to an outcome, a second.
-    pub(crate) answered: f64,
+    /// Requests of all kinds that were answered while the rate was held, and taps that came to their outcome, a second.
+    pub(crate) requests: f64,
+    pub(crate) taps_decided: f64,
     pub(crate) taps: u64,
     pub(crate) won: u64,
     pub(crate) winners_ms: Quantiles,
     pub(crate) losers_ms: Quantiles,
+    /// Of honest buyers, from the intended start.
+    pub(crate) journeys_ms: Quantiles,
     pub(crate) end: End,
     pub(crate) why: Vec<String>,
 }
@@ -75,29 +99,34 @@ pub(crate) struct Needed {
     pub(crate) gateways_with_spare: u64,
 }
 
-/// Looks for the knee. The exit code is 0 when it was found, 4 when the generator or `--up-to` came first.
+/// Looks for the knee. The exit code is 0 when it was found, 4 when it was not.
 pub(crate) async fn run(options: &CapacityOptions) -> Result<u8, Failure> {
     options.check()?;
-    let output = Output { report: options.report.clone(), baseline: None };
+    let output = Output { report: options.report.clone(), ..Output::default() };
     let report = output.folder()?;
-    let ledger = &options.target.ledger;
+    let (ledger, manners) = (&options.target.ledger, &options.target.manners);
+    let profile = Profile::load(manners.profile.as_deref(), &manners.set)?;
+    let identity = identity::of_this_run(&profile.identity);
     let admin = Admin::new(ledger)?;
     let mut search = Search::new(options.from, options.up_to);
-    let mut steps = Vec::new();
-    while let Some(rate) = search.next().filter(|_| steps.len() < STEPS_MAX) {
-        let mut step = step(options, &admin, rate).await?;
-        if goose::is_killswitch_triggered() {
-            return Err(Failure::Outside("it was ended by hand, before the knee was found".to_owned()));
-        }
-        if step.end == End::Broke {
-            // Repeat the step: on a shared machine one pause does not show the knee.
-            console::line(&step.line());
+    let (mut steps, mut targets, mut is_ended) = (Vec::new(), Vec::new(), false);
+    while let Some(rate) = search.next().filter(|_| steps.len() < STEPS_MAX && !is_ended) {
+        for try_again in [true, false] {
+            let (step, seen) = step(options, &admin, rate).await?;
+            targets = seen;
+            is_ended = goose::is_killswitch_triggered();
+            if is_ended {
+                break;
+            }
+            console::line(&step.line(options.scenario.unit()));
+            let end = step.end;
             steps.push(step);
-            step = self::step(options, &admin, rate).await?;
+            // On a shared machine one pause does not show the knee: what broke is tried twice.
+            if end != End::Broke || !try_again {
+                search.record(rate, end);
+                break;
+            }
         }
-        console::line(&step.line());
-        search.record(rate, step.end);
-        steps.push(step);
     }
     let audit = admin.audit().await?;
     if audit.verdict != "balanced" {
@@ -106,20 +135,21 @@ pub(crate) async fn run(options: &CapacityOptions) -> Result<u8, Failure> {
             audit.verdict, ledger.sale
         )));
     }
-    let capacity = Capacity::of(options, &search, steps);
+    let capacity = Capacity { identity, targets, ..Capacity::of(options, &search, steps, is_ended) };
     capacity.print();
     if let Some(dir) = report {
         files::write_json(&dir.join("capacity.json"), &capacity)?;
+        console::line(&format!("report in {}", dir.display()));
     }
-    Ok(if capacity.held.is_some() && capacity.broke.is_some() && !capacity.generator_was_the_limit {
-        0
-    } else {
-        4
-    })
+    Ok(capacity.exit_code())
 }
 
 /// Offers one rate.
-async fn step(options: &CapacityOptions, admin: &Admin, rate: f64) -> Result<CapacityStep, Failure> {
+async fn step(
+    options: &CapacityOptions,
+    admin: &Admin,
+    rate: f64,
+) -> Result<(CapacityStep, Vec<TargetInfo>), Failure> {
     let schedule = format!("constant:{rate}/s:{}ms", options.step.as_millis());
     let arrivals = Arrivals::parse(&schedule).map_err(Failure::Usage)?;
     let mut target = options.target.clone();
@@ -127,7 +157,7 @@ async fn step(options: &CapacityOptions, admin: &Admin, rate: f64) -> Result<Cap
     target.seed = None;
     let wanted = Wanted {
         target: &target,
-        scenario: Some(Scenario::Spike),
+        scenario: options.scenario.0,
         buyers: None,
         arrivals: Some(&arrivals),
         shard: None,
@@ -153,25 +183,30 @@ async fn step(options: &CapacityOptions, admin: &Admin, rate: f64) -> Result<Cap
         (true, true) => (End::Held, Vec::new()),
     };
     let winners = figures.latency(|_, outcome| outcome.holds());
-    Ok(CapacityStep {
+    let mut journeys = Latency::default();
+    figures.journeys.values().for_each(|latency| journeys.add(latency));
+    let held = |count: fn(&Second) -> u64| a_second(figures, options.step, count);
+    let step = CapacityStep {
         offered: rate,
-        answered: answered(figures, options.step),
+        requests: held(|second| second.answered),
+        taps_decided: held(|second| second.taps),
         taps: figures.latency(|_, _| true).count(),
         won: winners.count(),
         winners_ms: Quantiles::of(&winners),
         losers_ms: Quantiles::of(&figures.latency(|_, outcome| outcome.lost())),
+        journeys_ms: Quantiles::of(&journeys),
         end,
         why,
-    })
+    };
+    Ok((step, run_record.run.targets))
 }
 
-/// Taps a second that came to an outcome while the rate was held: what came afterwards was a backlog.
-fn answered(figures: &Figures, step: Duration) -> f64 {
-    let seconds = figures.time.slot_seconds as i64;
+/// How many there were a second while the rate was held: what came afterwards was a backlog.
+fn a_second(figures: &Figures, step: Duration, count: fn(&Second) -> u64) -> f64 {
+    let seconds = figures.seconds.slot_seconds as i64;
     let held = 0..(step.as_secs() as i64).div_euclid(seconds).max(1);
-    let slots = figures.time.slots.range(held.clone()).map(|(_, slot)| slot);
-    let decided = slots.flat_map(|slot| &slot.outcomes).filter(|(outcome, _)| **outcome != Outcome::Unknown);
-    decided.map(|(_, latency)| latency.count()).sum::<u64>() as f64 / (held.end * seconds) as f64
+    let counted: u64 = figures.seconds.slots.range(held.clone()).map(|(_, second)| count(second)).sum();
+    counted as f64 / (held.end * seconds) as f64
 }
 
 /// Which rate to try next: doubled while it holds, halved while it does not, then between the two.
@@ -218,9 +253,9 @@ impl Search {
 }
 
 impl Capacity {
-    fn of(options: &CapacityOptions, search: &Search, steps: Vec<CapacityStep>) -> Capacity {
+    fn of(options: &CapacityOptions, search: &Search, steps: Vec<CapacityStep>, is_ended: bool) -> Capacity {
         let gateways = options.target.gateway.len();
-        let rate = options.launch.taps / options.launch.within.as_secs_f64();
+        let rate = options.launch.starts / options.launch.within.as_secs_f64();
         let needed = search.held.map(|held| {
             let each = held / gateways as f64;
             Needed {
@@ -230,73 +265,121 @@ impl Capacity {
             }
         });
         let held = steps.iter().rev().find(|step| Some(step.offered) == search.held && step.end == End::Held);
+        let unit = options.scenario.unit();
+        let reason = not_found(search, unit, is_ended);
         Capacity {
+            result: if reason.is_none() { Knee::KneeFound } else { Knee::KneeNotFound },
+            reason,
+            identity: Identity::default(),
+            targets: Vec::new(),
+            sale: options.target.ledger.sale.clone(),
+            scenario: options.scenario.name(),
+            unit,
+            step_seconds: options.step.as_secs_f64(),
             held: search.held,
             broke: search.not.map(|(not, _)| not),
             generator_was_the_limit: search.not.is_some_and(|(_, end)| end == End::Invalid),
             gateways,
             needed,
-            assumptions: held.map(|step| assumptions(step, gateways)).unwrap_or_default(),
+            assumptions: held.map(|step| assumptions(step, gateways, unit)).unwrap_or_default(),
             steps,
         }
     }
 
+    fn exit_code(&self) -> u8 {
+        match self.result {
+            Knee::KneeFound => 0,
+            Knee::KneeNotFound => 4,
+        }
+    }
+
     fn print(&self) {
-        let found = match (self.held, self.broke) {
-            (None, _) => "INVALID: no rate held, see why above".to_owned(),
-            (Some(held), None) => {
-                format!("INVALID: held {held:.0} taps a second, which is --up-to: the knee is above it")
-            }
-            (Some(held), Some(broke)) if self.generator_was_the_limit => format!(
-                "INVALID: held {held:.0} taps a second; at {broke:.0} the generator, not the gateway, was the limit: use several, or a larger one"
-            ),
-            (Some(held), Some(broke)) => {
-                format!("the knee is between {held:.0} and {broke:.0} taps a second")
-            }
-        };
-        console::line(&found);
+        let unit = self.unit;
         if let Some(Needed { rate, gateways, gateways_with_spare }) = self.needed {
             console::line(&format!(
-                "{rate:.0} taps a second need {gateways} gateway(s) like these; with {:.0} % to spare {gateways_with_spare}",
+                "{rate:.0} {unit} a second need {gateways} gateway(s) like these; with {:.0} % to spare {gateways_with_spare}",
                 (1.0 - TO_SPARE) * 100.0
             ));
         }
         for assumption in &self.assumptions {
             console::line(&format!("assumed   {assumption}"));
         }
+        console::line(&match (&self.reason, self.held, self.broke) {
+            (Some(reason), ..) => format!("KNEE NOT FOUND: {reason}"),
+            (None, held, broke) => format!(
+                "KNEE FOUND: between {:.0} and {:.0} {unit} a second",
+                held.unwrap_or_default(),
+                broke.unwrap_or_default()
+            ),
+        });
     }
 }
 
-fn assumptions(step: &CapacityStep, gateways: usize) -> Vec<String> {
-    let won = 100.0 * step.won as f64 / step.taps.max(1) as f64;
-    vec![
-        format!(
-            "each gateway does as much as each of the {gateways} that were measured: the same cores and network, nothing else on them"
-        ),
-        format!("the same mix: {won:.0} % of the taps won; a refusal costs less than a reservation"),
-        "Redis is not the limit: all gateways share one, which decides the taps that no read model can refuse"
-            .to_owned(),
-        "taps come evenly within that time; the first second of a launch has more: plan with its rate"
-            .to_owned(),
+/// Why the knee was not found, if it was not.
+fn not_found(search: &Search, unit: &str, is_ended: bool) -> Option<String> {
+    let held = search
+        .held
+        .map_or_else(|| "no rate held".to_owned(), |held| format!("{held:.0} {unit} a second held"));
+    match (search.held, search.not) {
+        _ if is_ended => Some(format!("it was ended by hand; until then {held}")),
+        (_, Some((not, End::Invalid))) => Some(format!(
+            "{held}; at {not:.0} the generator, not the gateway, was the limit: use a larger machine for it, or one that \
+             nothing else runs on"
+        )),
+        (None, _) => Some(format!("{held}: see above why the lowest, {LEAST} a second, did not")),
+        (Some(_), None) => Some(format!("{held}, which is --up-to: raise it, since the knee is above")),
+        (Some(held), Some((not, _))) if not > held * WITHIN && not - held > 1.0 => Some(format!(
+            "it is between {held:.0} and {not:.0} {unit} a second, and {STEPS_MAX} steps did not tell where"
+        )),
+        _ => None,
+    }
+}
+
+fn assumptions(step: &CapacityStep, gateways: usize, unit: &str) -> Vec<String> {
+    let mut assumptions = vec![format!(
+        "each gateway does as much as each of the {gateways} that were measured: the same cores and network, nothing else on them"
+    )];
+    if step.taps > 0 {
+        let won = 100.0 * step.won as f64 / step.taps as f64;
+        assumptions.push(format!(
+            "the same mix: {won:.0} % of the taps won; a refusal costs less than a reservation"
+        ));
+        assumptions.push(
+            "Redis is not the limit: all gateways share one, which decides the taps that no read model can refuse"
+                .to_owned(),
+        );
+    }
+    assumptions.push(format!(
+        "{unit} come evenly within that time; the first second of a launch has more: plan with its rate"
+    ));
+    assumptions.push(
         "a generator that ran on the same machine took a part of its cores: alone the gateway does more"
             .to_owned(),
-    ]
+    );
+    assumptions
 }
 
 impl CapacityStep {
-    fn line(&self) -> String {
+    fn line(&self, unit: &str) -> String {
         let word = match self.end {
             End::Held => "held",
             End::Broke => "broke",
             End::Invalid => "invalid",
         };
         let why = if self.why.is_empty() { String::new() } else { format!(": {}", self.why.join("; ")) };
+        let taps = match self.taps {
+            0 => String::new(),
+            _ => format!(
+                ", {:.0} taps/s decided, {} won with a p99 of {}",
+                self.taps_decided,
+                self.won,
+                span::words_of_ms(self.winners_ms.p99)
+            ),
+        };
+        let journeys = span::words_of_ms(self.journeys_ms.p99);
         format!(
-            "{:>8.0} taps/s offered, {:>8.0} answered, {} won with a p99 of {}, {word}{why}",
-            self.offered,
-            self.answered,
-            self.won,
-            span::words_of_ms(self.winners_ms.p99)
+            "{:>8.0} {unit}/s offered, {:>8.0} requests/s answered, journeys' p99 {journeys}{taps}: {word}{why}",
+            self.offered, self.requests,
         )
     }
 }

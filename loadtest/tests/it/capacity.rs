@@ -26,12 +26,47 @@ fn capacity_finds_the_rate_at_which_a_threshold_breaks() {
     let (held, broke) = (capacity["held"].as_f64().unwrap(), capacity["broke"].as_f64().unwrap());
     assert!(held <= 50.0 && 50.0 < broke && broke <= held * 1.05, "{capacity}");
     assert_eq!(capacity["needed"]["gateways"], 2, "100 taps a second, of which one takes half: {capacity}");
-    for words in ["the knee is between", "100 taps a second need 2 gateway(s)", "assumed"] {
+    assert_eq!((&capacity["result"], &capacity["unit"]), (&"KNEE_FOUND".into(), &"taps".into()));
+    assert_eq!(capacity["identity"]["run_id"].as_str().map(str::len), Some(10), "{capacity}");
+    assert_eq!(capacity["targets"][0]["url"], stage.gateways(), "{capacity}");
+    for words in ["KNEE FOUND: between", "100 taps a second need 2 gateway(s)", "assumed"] {
         assert!(run.text.contains(words), "{words} is missing in {}", run.text);
     }
     let steps = capacity["steps"].as_array().unwrap();
     let broken = steps.iter().filter(|step| step["end"] == "broke").count();
     assert!(broken >= 2 && broken.is_multiple_of(2), "each broken rate was tried twice: {capacity}");
+}
+
+#[test]
+fn capacity_is_found_for_reads_and_mixes_and_its_words_are_its_own() {
+    let stage = Stage::set(1);
+    stage.apply(
+        &definition(-60, true).replace("stock = 60", "stock = 60000").replace("stock = 40", "stock = 40000"),
+    );
+    let capacity = |more: &[&str]| {
+        let line = ["--from", "40", "--step", "1s", "--launch", "1000/10s"];
+        let run = stage.run("capacity", &stage.gateways(), &[&line[..], &IDLE, more].concat());
+        for word in ["PASS", "FAIL", "INVALID"] {
+            assert!(!run.text.contains(word), "{}", run.text);
+        }
+        let capacity: Value = serde_json::from_str(&run.report("capacity.json")).expect(&run.text);
+        (run, capacity)
+    };
+    let asked = ["--set", "verdict.thresholds=[\"request:look.sent <= 50\"]"];
+    let (run, found) = capacity(&[&["--scenario", "look"], &asked[..]].concat());
+    assert_eq!((run.code, &found["result"]), (0, &"KNEE_FOUND".into()), "{}", run.text);
+    let (held, broke) = (found["held"].as_f64().unwrap(), found["broke"].as_f64().unwrap());
+    assert!(held <= 50.0 && 50.0 < broke && broke <= held * 1.05, "{found}");
+    assert!(run.text.contains("100 reads a second need 2 gateway(s)"), "{}", run.text);
+    assert!(found["steps"][0]["requests"].as_f64() > Some(0.0), "{found}");
+    assert!(!run.text.contains("Redis is not the limit"), "reads ask no Redis: {}", run.text);
+
+    let mix = ["--scenario", "mix", "--set", "mix={look=3,spike=1}", "--up-to", "60"];
+    let (run, found) = capacity(&mix);
+    assert_eq!((run.code, &found["result"]), (4, &"KNEE_NOT_FOUND".into()), "{}", run.text);
+    assert!(run.text.contains("KNEE NOT FOUND: 60 starts a second held, which is --up-to"), "{}", run.text);
+    let step = &found["steps"][0];
+    assert!(step["taps"].as_u64() > Some(0) && step["journeys_ms"]["count"].as_u64() > step["taps"].as_u64());
 }
 
 #[test]

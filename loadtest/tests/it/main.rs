@@ -6,6 +6,7 @@
 mod capacity;
 mod judged;
 mod lost;
+mod outputs;
 mod process;
 mod proof;
 mod proxy;
