@@ -45,6 +45,11 @@ impl Second {
         self.latency.record(patience);
     }
 
+    /// Nothing happened, whatever was intended.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.started + self.sent + self.answered + self.lost + self.taps == 0
+    }
+
     /// `None` where no request ended. `quantile` is 0 to 1.
     pub(crate) fn latency_at(&self, quantile: f64) -> Option<Duration> {
         self.latency.whole().at(quantile)

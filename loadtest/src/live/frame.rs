@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 
 use crate::base::outcome::Outcome;
+use crate::base::requests::is_of_buyers;
 use crate::base::span;
 use crate::figures::{Figures, Latency, Population, RequestFigures};
 
@@ -78,7 +79,7 @@ impl Frame<'_> {
     pub(super) fn block(&self) -> Vec<String> {
         let head = ["request", "a second", "p50", "p99"].into_iter().chain(TROUBLES).map(str::to_owned);
         let rows = self.rows();
-        let all = (rows.len() != 1).then(|| all_of(&rows));
+        let all = (rows.len() != 1).then(|| all_of("buyers", rows.iter().filter(|row| row.is_of_buyers())));
         let mut table = vec![head.collect()];
         for row in all.iter().chain(&rows) {
             let figures = self.figures(row).into_iter();
@@ -98,10 +99,18 @@ impl Frame<'_> {
     /// All in one line: what there is.
     pub(super) fn line(&self) -> String {
         let rows = self.rows();
-        let all = all_of(&rows);
+        // Bots are limited with good reason: they stand apart.
+        let (of_buyers, of_bots): (Vec<&Row<'_>>, Vec<&Row<'_>>) =
+            rows.iter().partition(|row| row.is_of_buyers());
+        let all = all_of("buyers", of_buyers.iter().copied());
+        let bots = all_of("bots", of_bots.iter().copied()).latency.count();
         let [rate, p50, p99] = self.figures(&all);
-        let each = rows.iter().filter(|row| row.latency.count() > 0);
-        let each: Vec<String> = each.map(|row| format!("{} {}", row.name, self.figures(row)[0])).collect();
+        let each = of_buyers.iter().filter(|row| row.latency.count() > 0);
+        let mut each: Vec<String> =
+            each.map(|row| format!("{} {}", row.name, self.figures(row)[0])).collect();
+        if !of_bots.is_empty() {
+            each.push(format!("and of bots {}", self.a_second(bots)));
+        }
         let each = if rows.len() > 1 && !each.is_empty() {
             format!(" ({})", each.join("  "))
         } else {
@@ -188,8 +197,14 @@ impl Frame<'_> {
     }
 }
 
-fn all_of(rows: &[Row<'_>]) -> Row<'static> {
-    let mut all = Row { name: "all", latency: Latency::default(), troubles: [0; 4] };
+impl Row<'_> {
+    fn is_of_buyers(&self) -> bool {
+        is_of_buyers(self.name)
+    }
+}
+
+fn all_of<'a>(name: &'static str, rows: impl Iterator<Item = &'a Row<'a>>) -> Row<'static> {
+    let mut all = Row { name, latency: Latency::default(), troubles: [0; 4] };
     for row in rows {
         all.latency.add(&row.latency);
         all.troubles.iter_mut().zip(row.troubles).for_each(|(sum, count)| *sum += count);

@@ -33,6 +33,9 @@ fn two_seconds() -> [Snapshot; 2] {
     ended(&mut figures, 400, Scenario::Bots, Outcome::Refused, 9_000);
     answered(&mut figures, 2_000, "look", 340);
     answered(&mut figures, 40, "reserve", 5_000);
+    (0..600).for_each(|_| {
+        figures.answered("reserve-by-bots", 0, Duration::from_micros(200), (429, AnswerClass::Limited));
+    });
     let second = Duration::from_secs(1);
     figures.answered("reserve", 0, Duration::from_millis(5), (503, AnswerClass::Shed));
     figures.lost("look", 0, (second, second), "no answer in time");
@@ -55,7 +58,7 @@ fn a_line_shows_the_difference_to_the_previous_second() {
     let [earlier, now] = two_seconds();
     assert_eq!(
         Screen::plain().draw(&frame(&earlier, &now)),
-        "open for 12 s, 2960 left: 1021 requests/s (look 1001  reserve 21), 31 in flight, p50 341 µs  p99 5.0 ms; \
+        "open for 12 s, 2960 left: 1021 requests/s (look 1001  reserve 21  and of bots 300), 31 in flight, p50 341 µs  p99 5.0 ms; \
          taps/s won 15  replayed 5  shed 1  bots 200, p99 winners 5.0 ms; \
          so far shed 1  lost 1  started 1  late 1  unsent 0  retries 7\n"
     );
@@ -117,9 +120,10 @@ fn a_terminals_block_is_redrawn_in_place() {
     let lines = [
         "open for 12 s, 2960 left, 31 in flight",
         "request          a second      p50      p99   failed  limited     shed     lost",
-        "all                  1021   341 µs   5.0 ms        0        0        1        1",
+        "buyers               1021   341 µs   5.0 ms        0        0        1        1",
         "look                 1001   341 µs   341 µs        0        0        0        1",
         "reserve                21   5.0 ms   5.0 ms        0        0        1        0",
+        "reserve-by-bots       300   200 µs   200 µs        0      600        0        0",
         "taps a second   won 15  replayed 5  shed 1  bots 200; p99 winners 5.0 ms",
         "taps so far     won 40  replayed 10  sold_out 5  shed 1  bots 400",
         "starts so far   started 1  late 1  unsent 0  retries 7",
@@ -129,7 +133,7 @@ fn a_terminals_block_is_redrawn_in_place() {
     let early = screen.draw(&frame(&earlier, &earlier));
     assert_eq!(early.lines().count(), 6, "{early}");
     assert_eq!(screen.draw(&frame(&earlier, &now)), format!("\x1b[6A{}", block(&lines)));
-    assert_eq!(screen.draw(&frame(&earlier, &now)), format!("\x1b[8A{}", block(&lines)));
+    assert_eq!(screen.draw(&frame(&earlier, &now)), format!("\x1b[9A{}", block(&lines)));
 }
 
 #[test]
@@ -142,7 +146,7 @@ fn no_line_is_wider_than_the_terminal_is_then() {
         columns.store(width, Relaxed);
         let drawn = screen.draw(&frame(&earlier, &now));
         let lines: Vec<_> = drawn.lines().map(|line| line.rsplit("\x1b[2K").next().unwrap()).collect();
-        assert_eq!(lines.len(), 8);
+        assert_eq!(lines.len(), 9);
         assert!(lines.iter().all(|line| line.chars().count() <= width), "{width}: {lines:?}");
     }
 }

@@ -43,16 +43,26 @@ pub(crate) struct Chart {
 
 /// Those that have something to show.
 pub(crate) fn charts(figures: &Figures, stock: &Stock) -> Vec<Chart> {
-    let ends = figures.seconds.ends();
+    let seconds = happened(&figures.seconds);
+    let ends = seconds.ends();
     let latencies = |named| ends.and_then(|ends| latency(&figures.time, ends, named));
     let all = [
         opening_second(&figures.opening),
-        arrivals(&figures.seconds),
+        arrivals(&seconds),
         latencies(OF_JOURNEYS),
         latencies(OF_OUTCOMES),
         stock_left(ends, stock),
     ];
     all.into_iter().flatten().collect()
+}
+
+/// Without the seconds at the end for which something was only intended: a run that ended early is drawn until its end.
+fn happened(seconds: &TimeLine<Second>) -> TimeLine<Second> {
+    let mut happened = seconds.clone();
+    while let Some(last) = happened.slots.last_entry().filter(|last| last.get().is_idle()) {
+        last.remove();
+    }
+    happened
 }
 
 /// Taps sent stand up and answers hang down, so that neither hides the other.

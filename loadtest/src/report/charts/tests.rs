@@ -53,6 +53,21 @@ fn a_stop_of_the_server_is_a_peak_at_its_time() {
 }
 
 #[test]
+fn a_run_that_ended_early_is_drawn_until_its_end() {
+    let mut figures = Figures::default();
+    figures.started(0, 0, Duration::from_millis(250));
+    figures.unsent(1_000_000);
+    figures.started(2_000_000, 2_000_000, Duration::from_millis(250));
+    figures.unsent(3_600_000_000);
+    let charts = charts(&figures, &Stock::new());
+    assert_eq!(
+        charts[0].data["x"].as_array().map(Vec::len),
+        Some(4),
+        "three seconds and the end of the last"
+    );
+}
+
+#[test]
 fn sampling_keeps_the_beginning_the_lowest_and_the_end() {
     let points = [(-9, 9), (-1, 8), (3, 7), (12, 2), (15, 6), (30, 5), (31, 4)];
     assert_eq!(sampled(&points, &[0, 10, 20, 30]), [7, 2, 6, 4]);
