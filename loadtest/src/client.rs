@@ -7,6 +7,7 @@ pub(crate) mod tokens;
 #[path = "../../gateway/relay/src/trust.rs"]
 mod trust;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http_body_util::Full;
@@ -14,7 +15,7 @@ use hyper::header::{self, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderName, IF_NONE
 use hyper::{Method, Response};
 use pool::{Pool, Whole};
 use serde::de::DeserializeOwned;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::base::failure::Failure;
 use crate::self_monitoring::descriptors_limit;
@@ -154,12 +155,12 @@ pub(crate) struct Client {
     gateways: Vec<Pool>,
     /// A permit a request in flight: descriptors are finite, and idle connections
     /// are at most as many as requests once were in flight.
-    in_flight: Semaphore,
+    in_flight: Arc<Semaphore>,
     pub(crate) connections: usize,
 }
 
 /// The right to have one request in flight.
-pub(crate) type Turn<'a> = SemaphorePermit<'a>;
+pub(crate) type Turn = OwnedSemaphorePermit;
 
 /// The User-Agent of all requests.
 pub(crate) const USER_AGENT: &str = "launchgate-loadtest";
@@ -181,7 +182,7 @@ impl Client {
             Pool::new(base, tls.clone(), resting_max).ok_or(failure)
         };
         let gateways = gateways.into_iter().map(pool).collect::<Result<_, _>>()?;
-        Ok(Client { gateways, in_flight: Semaphore::new(connections), connections })
+        Ok(Client { gateways, in_flight: Arc::new(Semaphore::new(connections)), connections })
     }
 
     /// The base URL that the n-th caller talks to; a retry goes to the next one.
@@ -200,15 +201,15 @@ impl Client {
 
     /// Waits until one more request may be in flight. The semaphore is never closed; without a permit
     /// the request would just go out.
-    pub(crate) async fn turn(&self) -> Option<Turn<'_>> {
-        self.in_flight.acquire().await.ok()
+    pub(crate) async fn turn(&self) -> Option<Turn> {
+        Arc::clone(&self.in_flight).acquire_owned().await.ok()
     }
 
     /// Sends the request once, in the caller's turn or the next one. The clock starts when a connection
     /// may be used; nothing is sent or waited for past the deadline.
     pub(crate) async fn send(
         &self,
-        turn: Option<Turn<'_>>,
+        turn: Option<Turn>,
         gateway: usize,
         request: &Request,
         timeout: Duration,

@@ -39,7 +39,7 @@ fn history(
     answered_s: i64,
 ) -> TapHistory {
     let status = if of.is_some() { "201" } else { "409" };
-    let mut history = TapHistory::new(buyer.into(), "k".into(), Scenario::Spike, Selection::default());
+    let mut history = TapHistory::new(buyer.into(), "k".into(), Scenario::SPIKE, Selection::default());
     history.outcome = Some(outcome);
     history.holds = of.into_iter().map(|(id, number)| hold(id, number, 1)).collect();
     history.log.exchanges.push(Exchange {

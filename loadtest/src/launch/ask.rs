@@ -109,11 +109,11 @@ pub(super) async fn read_stores(client: &Client, sale: &str) -> Result<Vec<Store
 pub(super) async fn check_tokens(client: &Client, target: &Target, tokens: &Tokens) -> Result<(), Failure> {
     let source = if target.tokens.is_some() { "--tokens" } else { "--auth-secret-file" };
     let service = if target.tokens.is_some() { "--service-token-file" } else { source };
-    let buyer = tokens.buyers.first().map(|token| (&token.bearer, source, "a buyer's"));
-    let service = tokens.service.as_ref().map(|bearer| (bearer, service, "the payment service's"));
-    for (bearer, source, owner) in buyer.into_iter().chain(service) {
+    let buyer = (tokens.of(0).bearer, source, "a buyer's");
+    let service = tokens.service.clone().map(|bearer| (bearer, service, "the payment service's"));
+    for (bearer, source, owner) in [buyer].into_iter().chain(service) {
         let path = format!("/v1/sales/{}/reservations/none", target.ledger.sale);
-        let request = Request { bearer: Some(bearer.clone()), ..Request::get(path) };
+        let request = Request { bearer: Some(bearer), ..Request::get(path) };
         let limit = Instant::now() + PREPARING_TIMEOUT;
         let answer = client.send(None, 0, &request, PREPARING_TIMEOUT, limit).await;
         let gateway = client.gateway(0);

@@ -15,6 +15,7 @@ use crate::launch::prepare::{Prepared, Wanted, prepare};
 use crate::load::attack;
 use crate::load::attack::Files;
 use crate::load::output::Output;
+use crate::load::scenarios::Scenarios;
 use crate::plan::arrivals::Arrivals;
 use crate::proof::admin::Admin;
 use crate::verdict::Quantiles;
@@ -76,7 +77,7 @@ pub(crate) struct Needed {
 }
 
 /// Looks for the knee. The exit code is 0 when it was found, 4 when the generator or `--up-to` came first.
-pub(crate) async fn run(options: &CapacityOptions) -> Result<u8, Failure> {
+pub(crate) async fn run(options: &CapacityOptions, scenarios: &Scenarios) -> Result<u8, Failure> {
     options.check()?;
     let output = Output { report: options.report.clone(), baseline: None };
     let report = output.folder()?;
@@ -85,7 +86,7 @@ pub(crate) async fn run(options: &CapacityOptions) -> Result<u8, Failure> {
     let mut search = Search::new(options.from, options.up_to);
     let mut steps = Vec::new();
     while let Some(rate) = search.next().filter(|_| steps.len() < STEPS_MAX) {
-        let mut step = step(options, &admin, rate).await?;
+        let mut step = step(options, &admin, rate, scenarios).await?;
         if goose::is_killswitch_triggered() {
             return Err(Failure::Outside("it was ended by hand, before the knee was found".to_owned()));
         }
@@ -93,7 +94,7 @@ pub(crate) async fn run(options: &CapacityOptions) -> Result<u8, Failure> {
             // Repeat the step: on a shared machine one pause does not show the knee.
             console::line(&step.line());
             steps.push(step);
-            step = self::step(options, &admin, rate).await?;
+            step = self::step(options, &admin, rate, scenarios).await?;
         }
         console::line(&step.line());
         search.record(rate, step.end);
@@ -119,7 +120,12 @@ pub(crate) async fn run(options: &CapacityOptions) -> Result<u8, Failure> {
 }
 
 /// Offers one rate.
-async fn step(options: &CapacityOptions, admin: &Admin, rate: f64) -> Result<CapacityStep, Failure> {
+async fn step(
+    options: &CapacityOptions,
+    admin: &Admin,
+    rate: f64,
+    scenarios: &Scenarios,
+) -> Result<CapacityStep, Failure> {
     let schedule = format!("constant:{rate}/s:{}ms", options.step.as_millis());
     let arrivals = Arrivals::parse(&schedule).map_err(Failure::Usage)?;
     let mut target = options.target.clone();
@@ -127,16 +133,18 @@ async fn step(options: &CapacityOptions, admin: &Admin, rate: f64) -> Result<Cap
     target.seed = None;
     let wanted = Wanted {
         target: &target,
-        scenario: Some(Scenario::Spike),
+        scenario: Some(Scenario::SPIKE),
         buyers: None,
         arrivals: Some(&arrivals),
         shard: None,
+        replay: None,
+        request_log: None,
     };
     let Prepared { load, run, users, profile, monitor } = match prepare(&wanted, admin).await? {
         Ok(prepared) => prepared,
         Err((_, reason)) => return Err(Failure::Usage(reason)),
     };
-    attack::run(&load, &users, &Files::default()).await?;
+    attack::run(&load, &users, &Files::default(), scenarios).await?;
     let run_record = launch::gather(run, &load, monitor).await;
     let figures = &run_record.figures;
     let findings = run_record.health.findings(figures, &profile.generator);

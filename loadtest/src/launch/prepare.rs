@@ -1,6 +1,7 @@
 //! Prepares a run and reports every detectable mistake before the first request.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -12,14 +13,15 @@ use crate::base::scenario::Scenario;
 use crate::base::timer::Timer;
 use crate::base::{console, span};
 use crate::client::options::Target;
-use crate::client::tokens::{self, Tokens};
+use crate::client::tokens;
 use crate::client::{Client, connections};
 use crate::figures::Figures;
 use crate::launch::ask::{PublicSale, check_tokens, read_clock, read_stores, wait_until_shown};
-use crate::load::buyer::Buyer;
+use crate::load::request_log::RequestLog;
 use crate::load::{Load, Queue, RunInstants};
 use crate::plan::arrivals::Arrivals;
 use crate::plan::profile::Profile;
+use crate::plan::recording::Recording;
 use crate::plan::selection::Catalogue;
 use crate::plan::{self, Plan, Shard};
 use crate::proof::admin::{Admin, AdminSale};
@@ -34,6 +36,10 @@ pub(crate) struct Wanted<'a> {
     pub(crate) buyers: Option<usize>,
     pub(crate) arrivals: Option<&'a Arrivals>,
     pub(crate) shard: Option<Shard>,
+    /// Recorded traffic to play, in place of a scenario.
+    pub(crate) replay: Option<&'a Path>,
+    /// Where to write the request log.
+    pub(crate) request_log: Option<&'a Path>,
 }
 
 /// Everything that a load needs.
@@ -50,6 +56,8 @@ const DEADLINE_DEFAULT: Duration = Duration::from_secs(3600);
 /// What follows the last start: thinking, paying, retries.
 const TAIL: Duration = Duration::from_secs(600);
 const BUYERS_DEFAULT: usize = 1000;
+/// Beyond so many buyers the logs of their histories are shortened.
+const FULL_LOGS_MAX: usize = 50_000;
 /// A wait that is worth a message.
 const LONG: Duration = Duration::from_secs(20);
 
@@ -67,6 +75,7 @@ struct Sight {
 /// The plan of arrivals.
 struct RunCourse {
     plan: Plan,
+    recording: Option<Recording>,
     /// `None`: the opening is after the deadline.
     moments: Option<RunInstants>,
     deadline: Instant,
@@ -88,21 +97,22 @@ pub(crate) async fn prepare(
     let seed = target.seed.unwrap_or_else(|| fastrand::u64(..1 << 48));
     let probe = Client::new(target, 1)?;
     let sight = look(target, admin, &probe, &profile).await?;
-    let RunCourse { plan, moments, deadline, opens } = plan_it(wanted, &profile, &mix, &sight, seed)?;
-    let taps = plan.lines.iter().any(|line| line.scenario != Scenario::Look);
+    let RunCourse { plan, recording, moments, deadline, opens } = plan_it(wanted, &profile, &mix, &sight, seed)?;
+    let taps = plan.lines.iter().any(|line| line.scenario != Scenario::LOOK);
     if taps && !sight.catalogue.has_stores() {
         return Err(Failure::Usage(format!(
             "{} has no store, so that no tap can win: apply a definition with [stores]",
             target.ledger.sale
         )));
     }
-    let client = Client::new(target, connections(target.connections, plan.people.len() * 2))?;
-    let accounts = plan.people.iter().map(|person| person.account);
+    let users: Vec<usize> = plan.users().collect();
+    // A buyer may tap twice at once.
+    let client = Client::new(target, connections(target.connections, users.iter().sum::<usize>() * 2))?;
     let until = |instant: Instant| instant.saturating_duration_since(Instant::now());
     let works = moments.map_or(Duration::ZERO, |moments| {
         until(clock::after(moments.opening, SignedDuration::from_micros(plan.last_us())))
     });
-    let tokens = tokens::gather(target, seed, accounts, until(deadline), works)?;
+    let tokens = tokens::gather(target, seed, plan.accounts(), until(deadline), works)?;
     check_tokens(&probe, target, &tokens).await?;
     let Sight { sale, shown, clock, catalogue } = sight;
     let opening = moments.map_or(shown.opens_at, |moments| clock.at(moments.opening));
@@ -111,7 +121,7 @@ pub(crate) async fn prepare(
         sale: target.ledger.sale.clone(),
         seed,
         shards: wanted.shard.map(|Shard { part, parts }| format!("{part}/{parts}")).into_iter().collect(),
-        buyers: plan.people.len(),
+        buyers: plan.buyers(),
         buyers_of_all: plan.people_of_all,
         missing: None,
         taps,
@@ -121,7 +131,10 @@ pub(crate) async fn prepare(
         clock_error_ms: clock.error.as_secs_f64() * 1000.0,
         started_after: sale.sequence,
         totals_before: sale.items.iter().map(|item| (item.item.clone(), item.total)).collect(),
-        notes: notes(&profile, &sale, &shown, &client, &plan, opens, tokens.service.is_some()),
+        notes: notes(&profile, &sale, &shown, &client, &plan, opens, tokens.service.is_some())
+            .into_iter()
+            .chain(recording.as_ref().and_then(Recording::left_out))
+            .collect(),
     };
     if sale.phase == "closed" || shown.phase == "closed" {
         return Ok(Err((run, "the sale was closed before the start".to_owned())));
@@ -131,20 +144,19 @@ pub(crate) async fn prepare(
     };
     announce(&run, &client, &plan);
     let monitor = SelfMonitor::start(profile.generator)?;
-    let Tokens { buyers, service, forger } = tokens;
-    let people = plan.people.iter().zip(buyers);
     let load = Load {
-        buyers: people
-            .map(|(person, token)| Buyer::new(person, token, seed, &catalogue, &profile.buyers).into())
-            .collect(),
-        queues: plan.lines.iter().cloned().map(Queue::new).collect(),
+        queues: plan.lines.iter().map(Queue::new).collect(),
+        histories: Mutex::default(),
+        recording,
+        request_log: wanted.request_log.map(RequestLog::start).transpose()?,
+        keeps_full_logs: plan.buyers() <= FULL_LOGS_MAX,
         second_wave_us: plan.second_wave_us.unwrap_or(i64::MAX),
         client,
         clock,
         sale: run.sale.clone(),
         opens_at: opens.then_some(shown.opens_at),
-        service,
-        forger,
+        tokens,
+        seed,
         moments,
         timer: Timer::start()?,
         timeout: target.timeout,
@@ -154,7 +166,6 @@ pub(crate) async fn prepare(
         gauges: monitor.gauges(),
         profile: profile.clone(),
     };
-    let users = plan.users().map(|(_, users)| users).collect();
     Ok(Ok(Prepared { load: Arc::new(load), run, users, profile, monitor }))
 }
 
@@ -195,9 +206,20 @@ fn plan_it(
         // And the second within which an expired hold's stock is free again.
         hold_lasts: terms.hold + terms.grace + Duration::from_secs(1),
         buyers_default: tokens::at_hand(target)?.unwrap_or(BUYERS_DEFAULT),
+        timeout: target.timeout,
     };
-    let first = request.plan()?;
-    let users: usize = first.users().map(|(_, users)| users).sum();
+    // First without a bound before the opening, which depends on how many come.
+    let read = |lead| wanted.replay.map(|path| Recording::read(path, lead)).transpose();
+    let planned = |recording: &Option<Recording>, request: &plan::PlanRequest<'_>| match recording {
+        Some(recording) => Plan::of_recording(recording, request.shard),
+        None => request.plan(),
+    };
+    let recording = read(Duration::MAX)?;
+    if let Some(recording) = &recording {
+        recording.check(&sight.sale.definition)?;
+    }
+    let first = planned(&recording, &request)?;
+    let users: usize = first.users().sum();
     let now = Instant::now();
     let lasts = first.lasts() + profile.bots.lasts.0 + TAIL;
     let deadline = now + target.deadline.unwrap_or(DEADLINE_DEFAULT.max(lasts));
@@ -212,7 +234,8 @@ fn plan_it(
         )));
     }
     request.lead_max = moments.map_or(Duration::ZERO, |moments| moments.lead_max(users));
-    Ok(RunCourse { plan: request.plan()?, moments, deadline, opens })
+    let recording = read(request.lead_max)?;
+    Ok(RunCourse { plan: planned(&recording, &request)?, recording, moments, deadline, opens })
 }
 
 fn announce(run: &Run, client: &Client, plan: &Plan) {

@@ -6,9 +6,11 @@
 mod capacity;
 mod judged;
 mod lost;
+mod own;
 mod process;
 mod proof;
 mod proxy;
+mod replay;
 mod scenarios;
 mod shards;
 mod stage;

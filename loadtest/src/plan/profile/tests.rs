@@ -6,7 +6,7 @@ use super::*;
 fn the_built_in_profile_is_the_launch_that_this_is_built_for() {
     let profile = Profile::parse("", toml::Table::new()).unwrap();
     assert_eq!((profile.launch.interested, profile.launch.taps_per_car), (150_000, 100));
-    assert!(profile.thresholds().len() >= 3 && profile.arrivals(Scenario::Soak).is_some());
+    assert!(profile.thresholds().len() >= 3 && profile.arrivals(Scenario::SOAK).is_some());
 }
 
 #[test]
@@ -16,7 +16,7 @@ fn a_profile_overrides_only_what_it_names() {
     let profile = Profile::parse(text, toml::Table::new()).unwrap();
     assert_eq!((profile.buyers.confirm, profile.buyers.cancel), (0, 10));
     assert_eq!(profile.buyers.cities.len(), 1);
-    assert_eq!(profile.mix, BTreeMap::from([(Scenario::Spike, 1)]));
+    assert_eq!(profile.mix, BTreeMap::from([(Scenario::SPIKE, 1)]));
     assert!(profile.thresholds().is_empty());
 }
 

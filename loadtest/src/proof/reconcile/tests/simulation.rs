@@ -194,7 +194,7 @@ impl Simulation {
                 self.case.history.push(TapHistory::new(
                     buyer,
                     format!("k{known}"),
-                    Scenario::Bots,
+                    Scenario::BOTS,
                     selection,
                 ));
                 known
