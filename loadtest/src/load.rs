@@ -24,7 +24,7 @@ use crate::base::timer::Timer;
 use crate::client::Client;
 use crate::client::tokens::{BuyerToken, Tokens};
 use crate::figures::Figures;
-use crate::load::history::TapHistory;
+use crate::load::history::{ExchangesKept, TapHistory};
 use crate::load::request_log::RequestLog;
 use crate::plan::profile::Profile;
 use crate::plan::recording::Recording;
@@ -55,8 +55,7 @@ pub(crate) struct Load {
     /// What `--replay` plays.
     pub(crate) recording: Option<Recording>,
     pub(crate) request_log: Option<RequestLog>,
-    /// Beyond so many buyers the logs are shortened: a soak of hours must fit in RAM.
-    pub(crate) keeps_full_logs: bool,
+    pub(crate) kept: ExchangesKept,
     /// See [`crate::plan::Plan::second_wave_us`].
     pub(crate) second_wave_us: i64,
     pub(crate) figures: Arc<Mutex<Figures>>,
@@ -148,9 +147,7 @@ impl Load {
 
     /// Keeps what a session has been shown.
     pub(crate) fn keep(&self, mut histories: Vec<TapHistory>) {
-        if !self.keeps_full_logs {
-            histories.iter_mut().for_each(|history| history.log.shorten());
-        }
+        histories.iter_mut().for_each(|history| history.shorten(self.kept));
         self.histories.lock().unwrap_or_else(PoisonError::into_inner).append(&mut histories);
     }
 

@@ -17,6 +17,7 @@ use crate::client::tokens;
 use crate::client::{Client, connections};
 use crate::figures::Figures;
 use crate::launch::ask::{PublicSale, check_tokens, read_clock, read_stores, wait_until_shown};
+use crate::load::history::ExchangesKept;
 use crate::load::request_log::RequestLog;
 use crate::load::{Load, Queue, RunInstants};
 use crate::plan::arrivals::Arrivals;
@@ -56,8 +57,6 @@ const DEADLINE_DEFAULT: Duration = Duration::from_secs(3600);
 /// What follows the last start: thinking, paying, retries.
 const TAIL: Duration = Duration::from_secs(600);
 const BUYERS_DEFAULT: usize = 1000;
-/// Beyond so many buyers the logs of their histories are shortened.
-const FULL_LOGS_MAX: usize = 50_000;
 /// A wait that is worth a message.
 const LONG: Duration = Duration::from_secs(20);
 
@@ -149,7 +148,7 @@ pub(crate) async fn prepare(
         histories: Mutex::default(),
         recording,
         request_log: wanted.request_log.map(RequestLog::start).transpose()?,
-        keeps_full_logs: plan.buyers() <= FULL_LOGS_MAX,
+        kept: ExchangesKept::of(plan.buyers()),
         second_wave_us: plan.second_wave_us.unwrap_or(i64::MAX),
         client,
         clock,

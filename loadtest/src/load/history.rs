@@ -115,10 +115,34 @@ pub struct ExchangeLog {
     pub lost: usize,
 }
 
+/// How much of their exchanges histories keep: those of a soak of hours must fit in RAM.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ExchangesKept {
+    All,
+    /// The first and the last two of each.
+    Ends,
+    /// Those of histories in which something was lost or wrong.
+    OfTroubles,
+}
+
 const EXCHANGES_MAX: usize = 24;
 const TEXT_MAX: usize = 500;
 /// Exchanges that remain at either end of a shortened log.
 const SHORT: usize = 2;
+/// How many buyers a run has at most for all of their exchanges to be kept, and for the ends of all.
+const KEEP_ALL_MAX: usize = 50_000;
+const KEEP_ENDS_MAX: usize = 500_000;
+
+impl ExchangesKept {
+    /// Of a run with so many buyers.
+    pub(crate) fn of(buyers: usize) -> ExchangesKept {
+        match buyers {
+            ..=KEEP_ALL_MAX => ExchangesKept::All,
+            ..=KEEP_ENDS_MAX => ExchangesKept::Ends,
+            _ => ExchangesKept::OfTroubles,
+        }
+    }
+}
 
 impl ExchangeLog {
     pub(crate) fn push(&mut self, exchange: Exchange) {
@@ -136,12 +160,12 @@ impl ExchangeLog {
         all.into_iter().for_each(|exchange| self.keep(exchange));
     }
 
-    /// Drops all but the first and the last exchanges of a session that ended well: reports rarely show them.
-    pub(crate) fn shorten(&mut self) {
+    /// Drops all but so many of the first and of the last exchanges.
+    fn keep_ends(&mut self, ends: usize) {
         let len = self.exchanges.len();
-        if len > 2 * SHORT {
-            self.exchanges.drain(SHORT..len - SHORT);
-            self.left_out += len - 2 * SHORT;
+        if len > 2 * ends {
+            self.exchanges.drain(ends..len - ends);
+            self.left_out += len - 2 * ends;
         }
         self.exchanges.shrink_to_fit();
     }
@@ -225,6 +249,18 @@ impl TapHistory {
             settled: Vec::new(),
             findings: Vec::new(),
             log: ExchangeLog::default(),
+        }
+    }
+
+    /// Drops exchanges of a session that has ended; what the proof needs stays.
+    pub(crate) fn shorten(&mut self, kept: ExchangesKept) {
+        let is_in_trouble = self.log.lost > 0
+            || !self.findings.is_empty()
+            || matches!(self.outcome, Some(Outcome::Unknown | Outcome::Wrong));
+        match kept {
+            ExchangesKept::All => {}
+            ExchangesKept::OfTroubles if !is_in_trouble => self.log.keep_ends(0),
+            ExchangesKept::Ends | ExchangesKept::OfTroubles => self.log.keep_ends(SHORT),
         }
     }
 

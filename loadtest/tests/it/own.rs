@@ -47,7 +47,8 @@ fn an_answer_that_the_contract_does_not_allow_fails_a_scenario_of_ones_own() {
     let run = stage.run(OWN, &proxy.url(), &more);
     assert_eq!(run.code, 1, "{}", run.text);
     let verdict = run.text.lines().find(|line| line.starts_with("FAIL: ")).expect(&run.text);
-    assert!(verdict.contains("request:*.failed < 1 expected, measured confirm"), "{verdict}");
+    assert!(verdict.contains("contract 16×"), "{verdict}");
+    assert!(run.text.contains("request:*.failed < 1: confirm 16, MISSED"), "{}", run.text);
 }
 
 #[test]

@@ -17,7 +17,7 @@ fn count(lines: &[Value], name: &str) -> usize {
 fn a_run_is_recorded_and_played_again() {
     let stage = Stage::set(1);
     stage.apply(&definition(-60, true));
-    let more = ["--buyers", "12", "--arrivals", "constant:20/s", "--set", "buyers.think=[\"0s\",\"100ms\"]"];
+    let more = ["--buyers", "12", "--arrivals", "constant:20/s", "--set", "buyers.think=[\"0s\",\"100ms\"]", "--set", "buyers.twice=0"];
     let first = stage.run("customise", &stage.gateways(), &[&more[..], &["--request-log"]].concat());
     first.assert_passed();
     let recorded = log(&first);

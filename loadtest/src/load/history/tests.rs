@@ -38,8 +38,34 @@ fn lost_answers_are_counted() {
         history.push(exchange);
     }
     assert_eq!(history.lost, 3);
-    history.shorten();
+    history.keep_ends(SHORT);
     assert_eq!((history.lost, history.left_out, history.exchanges.len()), (3, 1, 2 * SHORT));
+}
+
+#[test]
+fn a_run_of_many_buyers_keeps_the_exchanges_of_those_in_trouble() {
+    let with = |outcome, answers: &[&str]| {
+        let mut history = TapHistory::new("b".into(), "k".into(), Scenario::SOAK, Selection::default());
+        history.outcome = Some(outcome);
+        for answer in answers {
+            let (at, request) = (Timestamp::UNIX_EPOCH, String::new());
+            history.log.push(Exchange { at, took_ms: 1.0, request, answer: (*answer).to_owned() });
+        }
+        history
+    };
+    let six = ["201 {}"; 6];
+    for (buyers, outcome, answers, kept) in [
+        (KEEP_ALL_MAX, Outcome::Won, &six[..], 6),
+        (KEEP_ENDS_MAX, Outcome::Won, &six, 4),
+        (KEEP_ENDS_MAX + 1, Outcome::Won, &six, 0),
+        (KEEP_ENDS_MAX + 1, Outcome::Wrong, &six, 4),
+        (KEEP_ENDS_MAX + 1, Outcome::Resolved, &["none: timed out", "200 {}"], 2),
+    ] {
+        let mut history = with(outcome, answers);
+        history.shorten(ExchangesKept::of(buyers));
+        let log = &history.log;
+        assert_eq!((log.exchanges.len(), log.left_out), (kept, answers.len() - kept), "{buyers} {outcome:?}");
+    }
 }
 
 #[test]
