@@ -63,6 +63,10 @@ pub(crate) struct Shard {
     pub(crate) parts: usize,
 }
 
+/// More than this at once need more descriptors and ports than a process has.
+const AT_ONCE_MAX: usize = 50_000;
+/// A goose user costs RAM, and a look lasts a millisecond: these are at work only when the server stalls.
+const LOOKS_AT_ONCE_MAX: usize = 10_000;
 /// How long a journey takes at most, its pauses aside, where the server is not overloaded for longer.
 const JOURNEY: Duration = Duration::from_secs(60);
 /// How often a buyer thinks on a journey, at most.
@@ -243,12 +247,12 @@ impl PlanRequest<'_> {
             connections: self.profile.bots.connections,
             shard: self.shard,
         };
-        let within = match scenario {
-            Scenario::LOOK => self.timeout + SPARE,
-            Scenario::BOTS => self.profile.bots.lasts.0 + JOURNEY,
-            _ => JOURNEY + self.profile.buyers.think[1].0 * THINKS,
+        let (takes, at_once_max) = match scenario {
+            Scenario::LOOK => (self.timeout + SPARE, LOOKS_AT_ONCE_MAX),
+            Scenario::BOTS => (self.profile.bots.lasts.0 + JOURNEY, AT_ONCE_MAX),
+            _ => (JOURNEY + self.profile.buyers.think[1].0 * THINKS, AT_ONCE_MAX),
         };
-        Line::new(scenario, starts, within)
+        Line::new(starts, takes, at_once_max)
     }
 }
 
@@ -265,7 +269,7 @@ impl Plan {
         };
         // A buyer is there from the first deed to the last.
         let lasts = Duration::from_micros(u64::try_from(recording.last_us()).unwrap_or(0)) + JOURNEY;
-        let line = Line::new(Scenario::REPLAY, starts, lasts)
+        let line = Line::new(starts, lasts, AT_ONCE_MAX)
             .map(|line| Line { last_us: line.last_us.max(recording.last_us()), ..line });
         let lines = Vec::from_iter(line);
         if lines.is_empty() {

@@ -36,12 +36,11 @@ pub(crate) struct Starts {
     pub(super) shard: Shard,
 }
 
-/// More than this at once need more descriptors and ports than a process has.
-const AT_ONCE_MAX: usize = 50_000;
-
 impl Line {
-    /// Draws all starts once, to know what they need; `None` without any. A journey takes so long at most.
-    pub(super) fn new(scenario: Scenario, starts: Starts, takes: Duration) -> Option<Line> {
+    /// Draws all starts once, to know what they need; `None` without any. A journey takes so long at most, and at most so
+    /// many are at work at once.
+    pub(super) fn new(starts: Starts, takes: Duration, at_once_max: usize) -> Option<Line> {
+        let scenario = starts.scenario;
         let mut line = Line { scenario, starts, count: 0, accounts: 0, ready: 0, last_us: 0, users: 0 };
         let takes = i64::try_from(takes.as_micros()).unwrap_or(i64::MAX);
         let mut ends = VecDeque::new();
@@ -56,11 +55,12 @@ impl Line {
                 ends.pop_front();
             }
             line.users = line.users.max(ends.len());
-            if ends.len() > AT_ONCE_MAX {
+            // More are not needed to know that there are too many.
+            if ends.len() > at_once_max {
                 ends.pop_front();
             }
         }
-        line.users = line.users.min(AT_ONCE_MAX);
+        line.users = line.users.min(at_once_max);
         (line.count > 0).then_some(line)
     }
 }

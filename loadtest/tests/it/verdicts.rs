@@ -104,7 +104,7 @@ fn a_profile_with_mistakes_is_refused_with_their_places() {
         ("[buyers]\nconfirm = 60\nconfrim = 1\n", &["confrim", "confirm", "line 3"][..]),
         ("[crowd]\ntail = \"1m\"\nlead = \"soon\"\n", &["soon", "line 3", "write it as 90s"]),
         ("\n[buyers]\ntwice = \"often\"\n", &["often", "line 3", "twice"]),
-        ("[mix]\nstampede = 1\n", &["stampede", "retry-storm", "line 1, mix:"]),
+        ("[mix]\nstampede = 1\n", &["stampede", "retry-storm", "line 2, mix.stampede:"]),
         ("[buyers\n", &["line 1"]),
         ("[arrivals]\nsoak = \"often\"\n", &["arrivals.soak", "\"often\"", "poisson:200/s:60s"]),
     ] {

@@ -39,7 +39,7 @@ fn mistakes_are_reported_with_their_position() {
         ("[buyers]\nconfirm = 60\nconfrim = 1", "line 3, buyers.confrim: unknown field"),
         ("\nbuyers.think = [\"1s\", 2.5]", "line 2, buyers.think[1]: invalid type"),
         ("[buyers\nconfirm = 60", "line 1"),
-        ("[mix]\nstampede = 1", "line 1, mix: unknown variant `stampede`"),
+        ("[mix]\nstampede = 1", "line 2, mix.stampede: unknown scenario \"stampede\""),
         ("[crowd]\nlead = \"soon\"", "line 2, crowd.lead: \"soon\""),
     ] {
         let error = Profile::parse(text, toml::Table::new()).unwrap_err();
