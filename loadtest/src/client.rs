@@ -97,6 +97,8 @@ pub(crate) struct Reply {
 /// What came of sending a request once.
 #[derive(Clone, Debug)]
 pub(crate) struct Answer {
+    /// Which gateway was asked, from 0 in the order of `--gateway`.
+    pub(crate) gateway: usize,
     pub(crate) sent: Instant,
     pub(crate) took: Duration,
     /// How long its client would have waited.
@@ -219,23 +221,24 @@ impl Client {
             Some(turn) => Some(turn),
             None => self.turn().await,
         };
+        let gateway = gateway % self.gateways.len();
         let pool = self.pool(gateway);
         let request = request.made(pool.host.as_str());
         let sent = Instant::now();
         let (patience, left) = (timeout, deadline.saturating_duration_since(sent));
         if left.is_zero() {
-            return Answer { sent, took: Duration::ZERO, patience, reply: Err(Lost::NotSent) };
+            return Answer { gateway, sent, took: Duration::ZERO, patience, reply: Err(Lost::NotSent) };
         }
         let exchange = async { pool.exchange(request?).await };
         let reply = match tokio::time::timeout(patience.min(left), exchange).await {
             Ok(Ok((reply, sent, there))) => {
-                return Answer { sent, took: there - sent, patience, reply: Ok(reply) };
+                return Answer { gateway, sent, took: there - sent, patience, reply: Ok(reply) };
             }
             Ok(Err(error)) => Err(Lost::Broken(causes(&*error))),
             Err(_) if left < patience => Err(Lost::CutShort),
             Err(_) => Err(Lost::TimedOut(patience.as_millis())),
         };
-        Answer { sent, took: sent.elapsed(), patience, reply }
+        Answer { gateway, sent, took: sent.elapsed(), patience, reply }
     }
 }
 

@@ -35,7 +35,7 @@ impl Session {
             let mut history = self.new_history(key);
             history.outcome = Some(outcome);
             history.findings.push("an expired or forged token was accepted".to_owned());
-            history.log.push(exchange(load, self.buyer.number, &request, &answer));
+            history.log.push(exchange(load, &request, &answer));
             self.buyer.history.push(history);
         }
         self.due = Instant::now();

@@ -95,11 +95,11 @@ impl Session {
 }
 
 /// A request and its answer, for a history.
-pub(super) fn exchange(load: &Load, gateway: usize, request: &Request, answer: &Answer) -> Exchange {
+pub(super) fn exchange(load: &Load, request: &Request, answer: &Answer) -> Exchange {
     Exchange {
         at: to_the_ms(load.clock.at(answer.sent)),
         took_ms: span::ms(answer.took),
-        request: request.describe(load.client.gateway(gateway)),
+        request: request.describe(load.client.gateway(answer.gateway)),
         answer: match &answer.reply {
             Ok(reply) => clip(&format!("{} {}", reply.status, reply.body)),
             Err(lost) => format!("none: {lost}"),

@@ -96,7 +96,7 @@ impl Session {
             let answer = self.load.client.send(None, gateway, request, timeout, deadline).await;
             let reading = to_change(&answer.reply, expect);
             self.record((name, reading.word), request, &answer, reading.class);
-            let exchange = exchange(&self.load, gateway, request, &answer);
+            let exchange = exchange(&self.load, request, &answer);
             self.last(|history| {
                 history.log.push(exchange);
                 history.findings.extend(reading.findings);

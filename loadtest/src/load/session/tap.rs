@@ -106,7 +106,7 @@ impl Session {
             }
             let reading = to_tap(&answer.reply);
             self.record((RESERVE, reading.word), request, &answer, reading.class);
-            history.log.push(exchange(load, gateway, request, &answer));
+            history.log.push(exchange(load, request, &answer));
             history.outcome = Some(reading.gives_up_as(unknown.is_some()));
             history.findings.extend(reading.findings);
             let answered = answer.sent + answer.took;
