@@ -5,6 +5,7 @@ pub(crate) mod attack;
 pub(crate) mod buyer;
 pub(crate) mod history;
 pub(crate) mod output;
+pub(crate) mod refused;
 pub(crate) mod scenario;
 pub(crate) mod session;
 

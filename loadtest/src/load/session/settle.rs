@@ -6,6 +6,7 @@ use crate::client::Request;
 use crate::load::answer::{Expect, to_change};
 use crate::load::buyer::After;
 use crate::load::history::{Amend, Hold, Step, TapHistory};
+use crate::load::refused::refused_change;
 use crate::load::session::{Session, exchange, pause_before};
 
 impl Session<'_> {
@@ -92,7 +93,10 @@ impl Session<'_> {
             let reading = to_change(&answer.reply, expect);
             self.note(name, reading.word, &answer, reading.class);
             let exchange = exchange(self.load, gateway, request, &answer);
+            let refused =
+                refused_change(self.load, (name, request), &answer, &reading, ending == Step::Unknown);
             self.last(|history| {
+                history.refused.extend(refused);
                 history.log.push(exchange);
                 history.findings.extend(reading.findings);
             });
