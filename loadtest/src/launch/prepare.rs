@@ -1,6 +1,7 @@
 //! Prepares a run and reports every detectable mistake before the first request.
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -124,6 +125,9 @@ pub(crate) async fn prepare(
         started_after: sale.sequence,
         totals_before: sale.items.iter().map(|item| (item.item.clone(), item.total)).collect(),
         targets,
+        profile: profile.table().clone(),
+        arrivals: wanted.arrivals.map(digest),
+        ended_early: None,
         notes: [notes(&profile, &sale, &shown, &client, &plan, opens, tokens.service.is_some()), differences]
             .concat(),
     };
@@ -134,7 +138,7 @@ pub(crate) async fn prepare(
         return Ok(Err((run, format!("the sale opens at {}, the deadline is before that", shown.opens_at))));
     };
     announce(&run, &client, &plan);
-    let monitor = SelfMonitor::start(profile.generator)?;
+    let monitor = SelfMonitor::start(profile.generator, client.traffic.clone(), profile.stalled_after())?;
     let Tokens { buyers, service, forger } = tokens;
     let people = plan.people.iter().zip(buyers);
     let load = Load {
@@ -218,6 +222,13 @@ fn plan_it(
     }
     request.lead_max = moments.map_or(Duration::ZERO, |moments| moments.lead_max(users));
     Ok(RunCourse { plan: request.plan()?, moments, deadline, opens })
+}
+
+/// The same for the same schedule, by the same program.
+fn digest(arrivals: &Arrivals) -> String {
+    let mut hasher = DefaultHasher::new();
+    format!("{arrivals:?}").hash(&mut hasher);
+    format!("{:016x}", hasher.finish())
 }
 
 fn announce(run: &Run, client: &Client, plan: &Plan) {

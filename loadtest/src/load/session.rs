@@ -190,9 +190,10 @@ impl<'a> Session<'a> {
         }
         (self.due, self.paused) = (intended, Duration::ZERO);
         self.turn = self.load.client.turn().await;
-        let now = self.load.us(Instant::now());
-        let late_after = self.load.profile.generator.late;
-        self.load.figures().started(self.load.us(intended), now, late_after);
+        let now = Instant::now();
+        let (load, late_after) = (self.load, self.load.profile.generator.late);
+        let stalled = load.client.traffic.stalled_between(intended, now);
+        load.figures().started(load.us(intended), load.us(now), stalled, late_after);
         Some(intended)
     }
 

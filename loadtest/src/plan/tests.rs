@@ -1,5 +1,7 @@
 //! Unit tests of `plan.rs`.
 
+use clap::ValueEnum;
+
 use super::*;
 
 fn request<'a>(profile: &'a Profile, mix: &'a BTreeMap<Scenario, u32>, buyers: usize) -> PlanRequest<'a> {
@@ -28,6 +30,21 @@ fn a_mix_shares_the_buyers_out() {
     }
     let crowd = plan.lines.iter().find(|line| line.scenario == Scenario::Crowd).unwrap();
     assert!(crowd.starts[0].at_us >= -5_000_000 && crowd.starts[0].at_us < 0);
+}
+
+#[test]
+fn the_built_in_profile_as_a_file_plans_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("profile.toml");
+    std::fs::write(&path, profile::BUILT_IN).unwrap();
+    let [built_in, file] = [None, Some(path.as_path())].map(|path| Profile::load(path, &[]).unwrap());
+    let alone = Scenario::value_variants().iter().map(|scenario| BTreeMap::from([(*scenario, 1)]));
+    for mix in alone.chain([built_in.mix.clone()]) {
+        let [one, other] = [&built_in, &file].map(|profile| {
+            PlanRequest { buyers: None, buyers_default: 1_000, ..request(profile, &mix, 0) }.plan().unwrap()
+        });
+        assert_eq!(one, other, "{mix:?}");
+    }
 }
 
 #[test]
