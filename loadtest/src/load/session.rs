@@ -45,6 +45,8 @@ pub(crate) struct Session<'a> {
     pub(crate) due: Instant,
     /// How long the buyer has paused so far.
     paused: Duration,
+    /// When the latest read was answered: a start that waited for it waited for the server.
+    answered: Option<Instant>,
     /// The end of the run cut something short.
     is_cut_short: AtomicBool,
 }
@@ -98,6 +100,7 @@ impl<'a> Session<'a> {
             page: None,
             due: Instant::now(),
             paused: Duration::ZERO,
+            answered: None,
             is_cut_short: AtomicBool::new(false),
         }
     }
@@ -192,9 +195,15 @@ impl<'a> Session<'a> {
         self.turn = self.load.client.turn().await;
         let now = Instant::now();
         let (load, late_after) = (self.load, self.load.profile.generator.late);
-        let stalled = load.client.traffic.stalled_between(intended, now);
+        let stalled = self.server_wait(intended, now);
         load.figures().started(load.us(intended), load.us(now), stalled, late_after);
         Some(intended)
+    }
+
+    /// For how much of the time between these instants the server kept this session from starting.
+    fn server_wait(&self, intended: Instant, started: Instant) -> Duration {
+        let answer = self.answered.map_or(Duration::ZERO, |at| at.saturating_duration_since(intended));
+        answer.max(self.load.client.traffic.stalled_between(intended, started))
     }
 
     /// Prepares like a waiting app: reads the sale at its own moment, synchronises the clock, and
@@ -323,7 +332,9 @@ impl<'a> Session<'a> {
     async fn send(&mut self, request: &Request) -> Answer {
         let load = self.load;
         let (gateway, deadline) = (self.buyer.number, load.moments.deadline);
-        load.client.send(self.turn.take(), gateway, request, load.timeout, deadline).await
+        let answer = load.client.send(self.turn.take(), gateway, request, load.timeout, deadline).await;
+        self.answered = Some(Instant::now());
+        answer
     }
 
     /// Counts a read, which is a step of its own: it is not tried again.
