@@ -134,6 +134,10 @@ pub(crate) struct RunOptions {
     #[command(flatten)]
     pub(crate) output: Output,
 
+    /// End the load when a threshold can't be met any more, whatever is still to come; a part of a run can't know that
+    #[arg(long, conflicts_with = "shard", env = "LAUNCHGATE_ABORT_ON_FAIL")]
+    pub(crate) abort_on_fail: bool,
+
     /// Also write a log of every request to the report's folder (requests.ndjson, a line each), which `loadtest replay` plays
     #[arg(long, requires = "report", env = "LAUNCHGATE_REQUEST_LOG")]
     pub(crate) request_log: bool,

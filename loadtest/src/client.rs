@@ -18,7 +18,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::base::failure::Failure;
-use crate::self_monitoring::descriptors_limit;
+use crate::self_monitoring::{Traffic, descriptors_limit};
 use options::Target;
 use trust::TrustError;
 pub(crate) use trust::tls;
@@ -159,6 +159,7 @@ pub(crate) struct Client {
     /// are at most as many as requests once were in flight.
     in_flight: Arc<Semaphore>,
     pub(crate) connections: usize,
+    pub(crate) traffic: Traffic,
 }
 
 /// The right to have one request in flight.
@@ -184,7 +185,8 @@ impl Client {
             Pool::new(base, tls.clone(), resting_max).ok_or(failure)
         };
         let gateways = gateways.into_iter().map(pool).collect::<Result<_, _>>()?;
-        Ok(Client { gateways, in_flight: Arc::new(Semaphore::new(connections)), connections })
+        let (in_flight, traffic) = (Arc::new(Semaphore::new(connections)), Traffic::default());
+        Ok(Client { gateways, in_flight, connections, traffic })
     }
 
     /// The base URL that the n-th caller talks to; a retry goes to the next one.
@@ -204,7 +206,15 @@ impl Client {
     /// Waits until one more request may be in flight. The semaphore is never closed; without a permit
     /// the request would just go out.
     pub(crate) async fn turn(&self) -> Option<Turn> {
-        Arc::clone(&self.in_flight).acquire_owned().await.ok()
+        let (turn, asked) = match Arc::clone(&self.in_flight).try_acquire_owned() {
+            Ok(turn) => (Some(turn), None),
+            Err(_) => {
+                let asked = Instant::now();
+                (Arc::clone(&self.in_flight).acquire_owned().await.ok(), Some(asked))
+            }
+        };
+        self.traffic.connected(asked);
+        turn
     }
 
     /// Sends the request once, in the caller's turn or the next one. The clock starts when a connection
@@ -229,9 +239,11 @@ impl Client {
         if left.is_zero() {
             return Answer { gateway, sent, took: Duration::ZERO, patience, reply: Err(Lost::NotSent) };
         }
+        let flight = self.traffic.send();
         let exchange = async { pool.exchange(request?).await };
         let reply = match tokio::time::timeout(patience.min(left), exchange).await {
             Ok(Ok((reply, sent, there))) => {
+                flight.answered();
                 return Answer { gateway, sent, took: there - sent, patience, reply: Ok(reply) };
             }
             Ok(Err(error)) => Err(Lost::Broken(causes(&*error))),

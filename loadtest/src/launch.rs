@@ -1,15 +1,21 @@
 //! Runs a load test: preparation, load, proof and verdict.
 
+mod abort;
 mod ask;
 pub(crate) mod capacity;
+mod comparison;
 pub(crate) mod judge;
 pub(crate) mod prepare;
+mod targets;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
+use abort::AbortOnFail;
+use comparison::Baseline;
+use judge::Terms;
 use prepare::{Prepared, Wanted};
 
 use crate::base::clock::{self, to_the_ms};
@@ -44,7 +50,7 @@ pub(crate) async fn run(
 ) -> Result<Verdict, Failure> {
     options.check()?;
     let report = options.output.folder()?;
-    let baseline = judge::read_baseline(&options.output)?;
+    let baseline = Baseline::read(&options.output)?;
     let request_log = report.filter(|_| options.request_log).map(|dir| dir.join(REQUEST_LOG));
     let wanted = Wanted {
         target: &options.target,
@@ -61,6 +67,9 @@ pub(crate) async fn run(
         Ok(prepared) => prepared,
         Err((run, reason)) => return judge::close(Verdict::not_started(&run, reason), report),
     };
+    if let Some(baseline) = &baseline {
+        baseline.check(&run)?;
+    }
     let moments = Arc::new(Moments::new(load.clock));
     moments.add("start", clock::now());
     moments.add("opening", load.clock.at(load.moments.opening));
@@ -74,16 +83,26 @@ pub(crate) async fn run(
         opening: load.moments.opening,
         stock_left: Some(Box::new(move || Some(left.load(Relaxed)).filter(|left| *left != u64::MAX))),
     });
+    let thresholds = options.abort_on_fail.then(|| profile.thresholds().to_vec());
+    let abort = thresholds.map(|thresholds| AbortOnFail::start(Arc::clone(&load), thresholds));
     attack::run(&load, &users, &files, scenarios).await?;
     asking.abort();
     moments.add("end", load.clock.at(Instant::now()));
+    let run = Run { ended_early: abort.and_then(|abort| abort.lost()), ..run };
     let run_record = gather(run, &load, monitor).await;
     if let Some(dir) = report {
         run_record.write(dir)?;
     }
     // Only now: a stdout that nothing reads just now is waited for.
     live.finish();
-    judge::judge(&run_record, &admin, &profile, baseline.as_ref(), report).await.map_err(|failure| match (failure, report) {
+    let terms = Terms {
+        profile: &profile,
+        baseline: baseline.as_ref(),
+        fail_on_worse: options.output.fail_on_worse,
+        report,
+        notes: Vec::new(),
+    };
+    judge::judge(&run_record, &admin, terms).await.map_err(|failure| match (failure, report) {
         (Failure::Outside(why), Some(dir)) => Failure::Outside(format!(
             "{why}\nThe run record is complete: run `loadtest merge {}` when the ledger can be read again",
             dir.display()
@@ -125,7 +144,12 @@ async fn ask_what_is_left(admin: Arc<Admin>, left: Arc<AtomicU64>) {
 pub(crate) async fn gather(mut run: Run, load: &Load, monitor: SelfMonitor) -> RunRecord {
     load.count_unsent();
     run.notes.extend(load.request_log.as_ref().and_then(RequestLog::finish));
-    if goose::is_killswitch_triggered() {
+    if let Some(threshold) = &run.ended_early {
+        run.notes.push(format!(
+            "it was ended early by --abort-on-fail, since {threshold} could not be met any more: what had not started by \
+             then is missing"
+        ));
+    } else if goose::is_killswitch_triggered() {
         run.notes.push("it was ended by hand: what had not started by then is missing".to_owned());
     }
     run.finished_at = clock::now();

@@ -7,6 +7,7 @@ mod goose_request;
 pub(crate) mod history;
 mod journey;
 pub(crate) mod output;
+pub(crate) mod refused;
 mod replay;
 pub(crate) mod request_log;
 pub(crate) mod scenarios;
@@ -112,12 +113,14 @@ impl RunInstants {
 /// A scenario's starts; each is taken once, by whichever goose user comes first.
 pub(crate) struct Queue {
     pub(crate) scenario: Scenario,
+    /// Of all its starts.
+    pub(crate) count: usize,
     starts: Mutex<Starts>,
 }
 
 impl Queue {
     pub(crate) fn new(line: &Line) -> Queue {
-        Queue { scenario: line.scenario, starts: Mutex::new(line.starts.clone()) }
+        Queue { scenario: line.scenario, count: line.count, starts: Mutex::new(line.starts.clone()) }
     }
 
     pub(crate) fn take(&self) -> Option<Start> {

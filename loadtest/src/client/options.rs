@@ -11,9 +11,10 @@ use crate::base::span;
 /// Where the ledger is to be read.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Ledger {
-    /// A gateway's ops listener: the definition, the journal and the audit come from it
-    #[arg(long, value_name = "URL", env = "LAUNCHGATE_OPS")]
-    pub(crate) ops: String,
+    /// A gateway's ops listener, for definition, journal and audit; give several, and the next one is asked when one
+    /// fails
+    #[arg(long, value_name = "URL", required = true, value_delimiter = ',', env = "LAUNCHGATE_OPS")]
+    pub(crate) ops: Vec<String>,
 
     /// The sale under test; its definition must have `rehearsal = true`
     #[arg(long, value_name = "ID", env = "LAUNCHGATE_SALE")]
@@ -122,8 +123,8 @@ impl Ledger {
         {
             mistakes.push("--sale must be 1 to 64 of a-z, 0-9 and -".to_owned());
         }
-        if !is_base_url(&self.ops) {
-            mistakes.push(format!("--ops must be http://HOST:PORT or https://HOST:PORT, not {:?}", self.ops));
+        for url in self.ops.iter().filter(|url| !is_base_url(url)) {
+            mistakes.push(format!("--ops must be http://HOST:PORT or https://HOST:PORT, not {url:?}"));
         }
         mistakes
     }

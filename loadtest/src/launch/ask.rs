@@ -105,7 +105,7 @@ pub(super) async fn read_stores(client: &Client, sale: &str) -> Result<Vec<Store
     Ok(stores)
 }
 
-/// Checks a buyer's and the service's token before any load: a run of 401 answers shows nothing.
+/// Checks a buyer's and the service's token at every gateway before any load: a run of 401 answers shows nothing.
 pub(super) async fn check_tokens(client: &Client, target: &Target, tokens: &Tokens) -> Result<(), Failure> {
     let source = if target.tokens.is_some() { "--tokens" } else { "--auth-secret-file" };
     let service = if target.tokens.is_some() { "--service-token-file" } else { source };
@@ -114,20 +114,26 @@ pub(super) async fn check_tokens(client: &Client, target: &Target, tokens: &Toke
     for (bearer, source, owner) in [buyer].into_iter().chain(service) {
         let path = format!("/v1/sales/{}/reservations/none", target.ledger.sale);
         let request = Request { bearer: Some(bearer), ..Request::get(path) };
-        let limit = Instant::now() + PREPARING_TIMEOUT;
-        let answer = client.send(None, 0, &request, PREPARING_TIMEOUT, limit).await;
-        let gateway = client.gateway(0);
-        let reply = answer.reply.map_err(|lost| Failure::Outside(format!("{gateway}: {lost}")))?;
-        if matches!(reply.status, 401 | 403) {
-            return Err(Failure::Usage(format!(
-                "{gateway} rejects {owner} token: check that {source} belongs to this gateway"
-            )));
+        for gateway in 0..client.gateways() {
+            let limit = Instant::now() + PREPARING_TIMEOUT;
+            let answer = client.send(None, gateway, &request, PREPARING_TIMEOUT, limit).await;
+            let gateway = client.gateway(gateway);
+            let reply = answer.reply.map_err(|lost| Failure::Outside(format!("{gateway}: {lost}")))?;
+            if matches!(reply.status, 401 | 403) {
+                return Err(Failure::Usage(format!(
+                    "{gateway} rejects {owner} token: check that {source} belongs to this gateway"
+                )));
+            }
         }
     }
     Ok(())
 }
 
-async fn get<T: DeserializeOwned>(client: &Client, gateway: usize, path: &str) -> Result<T, Failure> {
+pub(super) async fn get<T: DeserializeOwned>(
+    client: &Client,
+    gateway: usize,
+    path: &str,
+) -> Result<T, Failure> {
     let limit = Instant::now() + PREPARING_TIMEOUT;
     let url = format!("{}{path}", client.gateway(gateway));
     loop {

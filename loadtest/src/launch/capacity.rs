@@ -10,14 +10,15 @@ use crate::base::scenario::Scenario;
 use crate::base::{console, files, span};
 use crate::cli::CapacityOptions;
 use crate::figures::Figures;
-use crate::launch;
 use crate::launch::prepare::{Prepared, Wanted, prepare};
+use crate::launch::{self, judge};
 use crate::load::attack;
 use crate::load::attack::Files;
 use crate::load::output::Output;
 use crate::load::scenarios::Scenarios;
 use crate::plan::arrivals::Arrivals;
 use crate::proof::admin::Admin;
+use crate::threshold::{Fault, Judged};
 use crate::verdict::Quantiles;
 
 /// The knee is known when the lowest rate that broke is at most this much above the highest that held.
@@ -79,7 +80,7 @@ pub(crate) struct Needed {
 /// Looks for the knee. The exit code is 0 when it was found, 4 when the generator or `--up-to` came first.
 pub(crate) async fn run(options: &CapacityOptions, scenarios: &Scenarios) -> Result<u8, Failure> {
     options.check()?;
-    let output = Output { report: options.report.clone(), baseline: None };
+    let output = Output { report: options.report.clone(), ..Output::default() };
     let report = output.folder()?;
     let ledger = &options.target.ledger;
     let admin = Admin::new(ledger)?;
@@ -147,14 +148,15 @@ async fn step(
     attack::run(&load, &users, &Files::default(), scenarios).await?;
     let run_record = launch::gather(run, &load, monitor).await;
     let figures = &run_record.figures;
-    let findings = run_record.health.findings(figures, &profile.generator);
-    let missed: Vec<String> = profile
-        .thresholds()
-        .iter()
-        .map(|threshold| threshold.judge(figures))
-        .filter(|judged| judged.met == Some(false))
-        .map(|judged| format!("{}: {}", judged.threshold, judged.measured))
-        .collect();
+    let judged: Vec<Judged> = profile.thresholds().iter().map(|threshold| threshold.judge(figures)).collect();
+    let missed_by =
+        |fault| judged.iter().filter(move |judged| judged.fault == Some(fault)).map(Judged::words);
+    let mut findings = judge::generator(&run_record, &profile, &judged);
+    let missed: Vec<String> = missed_by(Fault::Server).collect();
+    if missed.is_empty() && findings.is_empty() {
+        // The generator's lateness may be the reason of these.
+        findings.extend(missed_by(Fault::Generator));
+    }
     let (end, why) = match (findings.is_empty(), missed.is_empty()) {
         (false, _) => (End::Invalid, findings),
         (true, false) => (End::Broke, missed),

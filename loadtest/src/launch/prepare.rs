@@ -1,6 +1,7 @@
 //! Prepares a run and reports every detectable mistake before the first request.
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -17,6 +18,7 @@ use crate::client::tokens;
 use crate::client::{Client, connections};
 use crate::figures::Figures;
 use crate::launch::ask::{PublicSale, check_tokens, read_clock, read_stores, wait_until_shown};
+use crate::launch::targets;
 use crate::load::history::ExchangesKept;
 use crate::load::request_log::RequestLog;
 use crate::load::{Load, Queue, RunInstants};
@@ -96,7 +98,9 @@ pub(crate) async fn prepare(
     let seed = target.seed.unwrap_or_else(|| fastrand::u64(..1 << 48));
     let probe = Client::new(target, 1)?;
     let sight = look(target, admin, &probe, &profile).await?;
-    let RunCourse { plan, recording, moments, deadline, opens } = plan_it(wanted, &profile, &mix, &sight, seed)?;
+    let (targets, differences) = targets::collect(&probe, admin).await;
+    let RunCourse { plan, recording, moments, deadline, opens } =
+        plan_it(wanted, &profile, &mix, &sight, seed)?;
     let taps = plan.lines.iter().any(|line| line.scenario != Scenario::LOOK);
     if taps && !sight.catalogue.has_stores() {
         return Err(Failure::Usage(format!(
@@ -130,8 +134,13 @@ pub(crate) async fn prepare(
         clock_error_ms: clock.error.as_secs_f64() * 1000.0,
         started_after: sale.sequence,
         totals_before: sale.items.iter().map(|item| (item.item.clone(), item.total)).collect(),
+        targets,
+        profile: profile.table().clone(),
+        arrivals: wanted.arrivals.map(digest),
+        ended_early: None,
         notes: notes(&profile, &sale, &shown, &client, &plan, opens, tokens.service.is_some())
             .into_iter()
+            .chain(differences)
             .chain(recording.as_ref().and_then(Recording::left_out))
             .collect(),
     };
@@ -142,7 +151,7 @@ pub(crate) async fn prepare(
         return Ok(Err((run, format!("the sale opens at {}, the deadline is before that", shown.opens_at))));
     };
     announce(&run, &client, &plan);
-    let monitor = SelfMonitor::start(profile.generator)?;
+    let monitor = SelfMonitor::start(profile.generator, client.traffic.clone(), profile.stalled_after())?;
     let load = Load {
         queues: plan.lines.iter().map(Queue::new).collect(),
         histories: Mutex::default(),
@@ -170,6 +179,7 @@ pub(crate) async fn prepare(
 
 /// Looks at the sale, as ops and as buyers see it, and at the clock.
 async fn look(target: &Target, admin: &Admin, probe: &Client, profile: &Profile) -> Result<Sight, Failure> {
+    targets::check_ops(admin).await?;
     let sale = admin.sale().await?;
     if !sale.definition.sale.rehearsal && !target.i_mean_it {
         return Err(Failure::Usage(format!(
@@ -235,6 +245,13 @@ fn plan_it(
     request.lead_max = moments.map_or(Duration::ZERO, |moments| moments.lead_max(users));
     let recording = read(request.lead_max)?;
     Ok(RunCourse { plan: planned(&recording, &request)?, recording, moments, deadline, opens })
+}
+
+/// The same for the same schedule, by the same program.
+fn digest(arrivals: &Arrivals) -> String {
+    let mut hasher = DefaultHasher::new();
+    format!("{arrivals:?}").hash(&mut hasher);
+    format!("{:016x}", hasher.finish())
 }
 
 fn announce(run: &Run, client: &Client, plan: &Plan) {

@@ -18,7 +18,7 @@ fn two_seconds() -> [Snapshot; 2] {
     let mut figures = Figures::default();
     ended(&mut figures, 10, Scenario::SPIKE, Outcome::Won, 2_000);
     ended(&mut figures, 5, Scenario::SPIKE, Outcome::SoldOut, 3_000);
-    figures.started(0, 900_000, Duration::from_millis(250));
+    figures.started(0, 900_000, Duration::ZERO, Duration::from_millis(250));
     let first = Snapshot::of(&figures);
     ended(&mut figures, 30, Scenario::SPIKE, Outcome::Won, 5);
     ended(&mut figures, 10, Scenario::CROWD, Outcome::Replayed, 5);

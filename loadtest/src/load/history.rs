@@ -92,6 +92,24 @@ pub struct Amend {
     pub shown: Option<Hold>,
 }
 
+/// A confirm, a cancel or an amendment that was refused for good.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct RefusedChange {
+    /// The request's name.
+    pub(crate) request: String,
+    pub(crate) reservation: String,
+    /// The problem, like `sold-out`.
+    pub(crate) why: String,
+    /// The version that the request named.
+    pub(crate) version: Option<u64>,
+    /// What an amendment asked for, like `store:gz-0001`.
+    pub(crate) wanted: Vec<String>,
+    /// Which items, and whether it is final, of `sold-out`; and when the request left and when the answer came.
+    pub(crate) answer: SoldOut,
+    /// An earlier try has no answer: its effect may be the reason.
+    pub(crate) after_lost: bool,
+}
+
 /// One request and its answer.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Exchange {
@@ -220,6 +238,9 @@ pub struct TapHistory {
     pub confirm: Step,
     /// What became of the cancel.
     pub cancel: Step,
+    /// Confirms, cancels and amendments that were refused for good.
+    #[serde(default)]
+    pub(crate) refused: Vec<RefusedChange>,
     /// The reservation as the answers to confirm and cancel showed it.
     #[serde(default)]
     pub(crate) settled: Vec<Hold>,
@@ -246,6 +267,7 @@ impl TapHistory {
             amends: Vec::new(),
             confirm: Step::NotTried,
             cancel: Step::NotTried,
+            refused: Vec::new(),
             settled: Vec::new(),
             findings: Vec::new(),
             log: ExchangeLog::default(),

@@ -26,6 +26,10 @@ pub(crate) struct Output {
     /// The report's folder of an earlier run: report what became worse beyond noise
     #[arg(long, value_name = "DIR", env = "LAUNCHGATE_BASELINE")]
     pub(crate) baseline: Option<PathBuf>,
+
+    /// End with FAIL if something became worse than the baseline, beyond noise
+    #[arg(long, requires = "baseline", env = "LAUNCHGATE_FAIL_ON_WORSE")]
+    pub(crate) fail_on_worse: bool,
 }
 
 /// What a run leaves in its report's folder.

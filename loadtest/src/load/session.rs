@@ -52,6 +52,8 @@ pub(crate) struct Session {
     pub(crate) ended: Instant,
     /// The buyer has left before the end of the scenario.
     has_left: bool,
+    /// When the latest read was answered: a start that waited for it waited for the server.
+    answered: Option<Instant>,
     /// The end of the run cut something short.
     is_cut_short: AtomicBool,
 }
@@ -83,6 +85,7 @@ impl Session {
             paused: Duration::ZERO,
             ended: Instant::now(),
             has_left: false,
+            answered: None,
             is_cut_short: AtomicBool::new(false),
         }
     }
@@ -193,10 +196,18 @@ impl Session {
         (self.intended, self.due, self.paused) = (Some(intended), intended, Duration::ZERO);
         self.is_for_opening = at_us == 0 && self.buyer.scenario.arrive() == Arrive::AtOpening;
         self.turn = self.load.client.turn().await;
-        let now = self.load.us(Instant::now());
+        let now = Instant::now();
         let late_after = self.load.profile.generator.late;
-        self.load.figures().started(self.load.us(intended), now, late_after);
+        let stalled = self.server_wait(intended, now);
+        let load = &self.load;
+        load.figures().started(load.us(intended), load.us(now), stalled, late_after);
         true
+    }
+
+    /// For how much of the time between these instants the server kept this session from starting.
+    fn server_wait(&self, intended: Instant, started: Instant) -> Duration {
+        let answer = self.answered.map_or(Duration::ZERO, |at| at.saturating_duration_since(intended));
+        answer.max(self.load.client.traffic.stalled_between(intended, started))
     }
 
     /// Prepares like a waiting app: reads the sale at its own moment, synchronises the clock, and
@@ -241,7 +252,9 @@ impl Session {
     async fn send(&mut self, request: &Request) -> Answer {
         let load = &self.load;
         let (gateway, deadline) = (self.buyer.number, load.moments.deadline);
-        load.client.send(self.turn.take(), gateway, request, load.timeout, deadline).await
+        let answer = load.client.send(self.turn.take(), gateway, request, load.timeout, deadline).await;
+        self.answered = Some(Instant::now());
+        answer
     }
 
     fn new_history(&self, key: String) -> TapHistory {

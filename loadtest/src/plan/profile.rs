@@ -22,6 +22,11 @@ pub(crate) const BUILT_IN: &str = include_str!("../../profiles/national-good-car
 
 /// Tables with names as keys: a given one replaces the built-in one entirely.
 const TABLES_OF_NAMES: [&str; 4] = ["mix", "packages", "cities", "models"];
+/// Where no threshold has a time.
+const STALLED_AFTER: Duration = Duration::from_millis(250);
+/// Shorter ones may be this machine's.
+const STALLED_AFTER_MIN: Duration = Duration::from_millis(100);
+const STALLED_AFTER_MAX: Duration = Duration::from_secs(5);
 /// A profile is written by hand.
 const BYTES_MAX: u64 = 1 << 20;
 
@@ -45,6 +50,9 @@ pub(crate) struct Profile {
     schedules: BTreeMap<Scenario, Arrivals>,
     #[serde(skip)]
     thresholds: Vec<Threshold>,
+    /// All values, those of the built-in profile included.
+    #[serde(skip)]
+    table: toml::Table,
 }
 
 /// The size of the day.
@@ -129,6 +137,25 @@ impl Profile {
         Profile::parse(&text, changes).map_err(wrong)
     }
 
+    /// The profile that a run was made with, to judge the run by: what is `set` lies over it, or the profile in this
+    /// file replaces it.
+    pub(crate) fn of_run(
+        recorded: &toml::Table,
+        path: Option<&Path>,
+        set: &[String],
+    ) -> Result<Profile, Failure> {
+        if path.is_some() {
+            return Profile::load(path, set);
+        }
+        let mut whole = recorded.clone();
+        lay_over(&mut whole, read_changes(set).map_err(Failure::Usage)?);
+        // A schedule may be in a file of the machine that ran it.
+        let arrivals = whole.insert("arrivals".to_owned(), toml::Table::new().into());
+        let mut profile = Profile::read("", &whole).map_err(Failure::Usage)?;
+        profile.table.extend(arrivals.map(|arrivals| ("arrivals".to_owned(), arrivals)));
+        Ok(profile)
+    }
+
     /// Reads a profile; the error lists all mistakes.
     fn parse(text: &str, changes: toml::Table) -> Result<Profile, String> {
         // Parse the file alone first, so that errors carry its line numbers.
@@ -136,18 +163,24 @@ impl Profile {
         let mut whole: toml::Table = toml::from_str(BUILT_IN).map_err(|error| error.to_string())?;
         lay_over(&mut whole, own);
         lay_over(&mut whole, changes);
-        let mut profile: Profile =
-            serde_path_to_error::deserialize(toml::Value::Table(whole)).map_err(|error| {
-                // The message names the key of a table of names.
-                let (line, what) = (line_of(text, error.path()), error.inner().message());
-                let place = error.path().to_string();
-                let place = place.trim_end_matches(".?");
-                match line {
-                    Some(line) => format!("line {line}, {place}: {what}"),
-                    // It is not in the file, so it comes from `--set`.
-                    None => format!("--set {place}: {what}"),
-                }
-            })?;
+        Profile::read(text, &whole)
+    }
+
+    /// Reads the values of a profile; `text` is the file that some of them are from.
+    fn read(text: &str, whole: &toml::Table) -> Result<Profile, String> {
+        let values = toml::Value::Table(whole.clone());
+        let mut profile: Profile = serde_path_to_error::deserialize(values).map_err(|error| {
+            // The message names the key of a table of names.
+            let (line, what) = (line_of(text, error.path()), error.inner().message());
+            let place = error.path().to_string();
+            let place = place.trim_end_matches(".?");
+            match line {
+                Some(line) => format!("line {line}, {place}: {what}"),
+                // It is not in the file, so it comes from `--set`.
+                None => format!("--set {place}: {what}"),
+            }
+        })?;
+        profile.table = whole.clone();
         let mistakes = profile.mistakes();
         if mistakes.is_empty() { Ok(profile) } else { Err(mistakes.join("\n")) }
     }
@@ -205,6 +238,17 @@ impl Profile {
             }
         }
         mistakes
+    }
+
+    /// All values.
+    pub(crate) fn table(&self) -> &toml::Table {
+        &self.table
+    }
+
+    /// A server that answers nothing for so long is stalled: longer than any tap or journey may take.
+    pub(crate) fn stalled_after(&self) -> Duration {
+        let limits = self.thresholds.iter().filter_map(Threshold::time_limit);
+        limits.max().unwrap_or(STALLED_AFTER).clamp(STALLED_AFTER_MIN, STALLED_AFTER_MAX)
     }
 
     /// What the verdict asks for.
@@ -272,5 +316,6 @@ fn line_of(text: &str, place: &Place) -> Option<usize> {
     Some(before.matches('\n').count() + 1)
 }
 
+pub(crate) mod difference;
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,7 @@
 //! Unit tests of `plan.rs`.
 
+use clap::ValueEnum;
+
 use super::*;
 
 fn request<'a>(profile: &'a Profile, mix: &'a BTreeMap<Scenario, u32>, buyers: usize) -> PlanRequest<'a> {
@@ -15,6 +17,12 @@ fn request<'a>(profile: &'a Profile, mix: &'a BTreeMap<Scenario, u32>, buyers: u
         buyers_default: 1,
         timeout: Duration::from_secs(10),
     }
+}
+
+/// Number, instant and account of each start.
+fn starts(plan: &Plan) -> Vec<(usize, i64, usize)> {
+    let starts = plan.lines.iter().flat_map(|line| line.starts.clone());
+    starts.map(|start| (start.person.number, start.at_us, start.person.account)).collect()
 }
 
 #[test]
@@ -33,18 +41,29 @@ fn a_mix_shares_the_buyers_out() {
 }
 
 #[test]
+fn the_built_in_profile_as_a_file_plans_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("profile.toml");
+    std::fs::write(&path, profile::BUILT_IN).unwrap();
+    let [built_in, file] = [None, Some(path.as_path())].map(|path| Profile::load(path, &[]).unwrap());
+    let alone = Scenario::all().into_iter().map(|scenario| BTreeMap::from([(scenario, 1)]));
+    for mix in alone.chain([built_in.mix.clone()]) {
+        let [one, other] = [&built_in, &file].map(|profile| {
+            PlanRequest { buyers: None, buyers_default: 1_000, ..request(profile, &mix, 0) }.plan().unwrap()
+        });
+        assert_eq!(starts(&one), starts(&other), "{mix:?}");
+    }
+}
+
+#[test]
 fn shards_add_up_to_the_run() {
     let profile = Profile::load(None, &[]).unwrap();
     let mix = BTreeMap::from([(Scenario::CROWD, 3), (Scenario::BOTS, 1)]);
-    let numbers = |plan: &Plan| -> Vec<(usize, i64, usize)> {
-        let starts = plan.lines.iter().flat_map(|line| line.starts.clone());
-        starts.map(|start| (start.person.number, start.at_us, start.person.account)).collect()
-    };
-    let mut whole = numbers(&request(&profile, &mix, 101).plan().unwrap());
+    let mut whole = starts(&request(&profile, &mix, 101).plan().unwrap());
     let mut parts: Vec<_> = (1..=3)
         .flat_map(|part| {
             let shard = Shard { part, parts: 3 };
-            numbers(&PlanRequest { shard, ..request(&profile, &mix, 101) }.plan().unwrap())
+            starts(&PlanRequest { shard, ..request(&profile, &mix, 101) }.plan().unwrap())
         })
         .collect();
     whole.sort_unstable();

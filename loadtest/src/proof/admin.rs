@@ -1,5 +1,7 @@
-//! Calls the admin API: definition, audit, journal and support lookup.
+//! Calls the admin API of one gateway after the other: definition, audit, journal, support lookup, fleet.
 
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use reqwest::{StatusCode, Url};
@@ -63,10 +65,25 @@ struct SupportReservation {
     id: String,
 }
 
-/// The way to a gateway's ops listener.
+/// The live gateways that share the ledger, as far as a load test needs them.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Fleet {
+    pub(crate) gateways: BTreeMap<String, FleetMember>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct FleetMember {
+    pub(crate) listen: String,
+    pub(crate) version: String,
+    pub(crate) durability: String,
+}
+
+/// The way to the ops listeners: one at a time, the next one when it fails.
 pub(crate) struct Admin {
     http: reqwest::Client,
-    base: Url,
+    listeners: Vec<Url>,
+    /// Which of them answered last.
+    current: AtomicUsize,
     sale: String,
     bearer: String,
 }
@@ -94,13 +111,37 @@ impl Admin {
             .tls_backend_preconfigured(tls(ledger.ca_file.as_deref())?)
             .build()
             .map_err(|error| Failure::Outside(format!("the HTTP client can't be built: {error}")))?;
-        let base = Url::parse(&ledger.ops)
-            .map_err(|error| Failure::Usage(format!("--ops {:?}: {error}", ledger.ops)))?;
-        Ok(Admin { http, base, sale: ledger.sale.clone(), bearer: tokens::operator(ledger)? })
+        let parsed =
+            |ops: &String| Url::parse(ops).map_err(|error| Failure::Usage(format!("--ops {ops:?}: {error}")));
+        let listeners = ledger.ops.iter().map(parsed).collect::<Result<_, _>>()?;
+        let (sale, bearer) = (ledger.sale.clone(), tokens::operator(ledger)?);
+        Ok(Admin { http, listeners, current: AtomicUsize::new(0), sale, bearer })
+    }
+
+    pub(crate) fn listeners(&self) -> &[Url] {
+        &self.listeners
     }
 
     pub(crate) async fn sale(&self) -> Result<AdminSale, Failure> {
         self.get_json(&[]).await
+    }
+
+    /// Checks that this listener answers and takes the ops token.
+    pub(crate) async fn check_listener(&self, listener: usize) -> Result<(), Failure> {
+        self.get_of(&[listener], &["sales"], &[]).await.map(drop)
+    }
+
+    /// The version of the gateway at this listener, if its metrics show it.
+    pub(crate) async fn version(&self, listener: usize) -> Option<String> {
+        let url = self.listeners[listener].join("/metrics").ok()?;
+        let (_, body) = self.get_once(url).await.ok().filter(|(status, _)| *status == StatusCode::OK)?;
+        build_version(&body).map(str::to_owned)
+    }
+
+    /// The live gateways; `None` if no listener shows them.
+    pub(crate) async fn fleet(&self) -> Option<Fleet> {
+        let body = self.get_of(&self.in_turn(), &["fleet"], &[]).await.ok()?;
+        serde_json::from_str(&body).ok()
     }
 
     pub(crate) async fn audit(&self) -> Result<Audit, Failure> {
@@ -142,8 +183,12 @@ impl Admin {
 
     /// Free cars by the gateway's metrics; `None` without an answer, or if a model has no limit.
     pub(crate) async fn cars_left(&self) -> Option<u64> {
-        let url = self.base.join("/metrics").ok()?;
-        let (status, body) = self.get_once(url).await.ok()?;
+        let listener = self.current.load(Relaxed);
+        let url = self.listeners[listener].join("/metrics").ok()?;
+        let Ok((status, body)) = self.get_once(url).await else {
+            self.current.store((listener + 1) % self.listeners.len(), Relaxed);
+            return None;
+        };
         let mine = format!("launchgate_stock_units{{sale=\"{}\",item=\"model:", self.sale);
         let is_mine = |line: &&str| line.starts_with(&mine) && line.contains("state=\"free\"");
         let mut free = body.lines().filter(is_mine).peekable();
@@ -153,52 +198,71 @@ impl Admin {
     }
 
     async fn get_json<T: DeserializeOwned>(&self, path: &[&str]) -> Result<T, Failure> {
-        let body = self.get(path, &[]).await?;
+        let path = self.sale_path(path);
+        let body = self.get_of(&self.in_turn(), &path, &[]).await?;
         serde_json::from_str(&body).map_err(|error| {
-            Failure::Outside(format!("{} answered what can't be read: {error}", self.url(path, &[])))
+            let url = url(&self.listeners[self.current.load(Relaxed)], &path, &[]);
+            Failure::Outside(format!("{url} answered what can't be read: {error}"))
         })
     }
 
-    fn url(&self, path: &[&str], query: &[(&str, &str)]) -> Url {
-        let mut url = self.base.clone();
-        // `push` escapes: a buyer's sub may have slashes. An http URL always has segments.
-        if let Ok(mut segments) = url.path_segments_mut() {
-            segments.clear().extend(["admin", "v1", "sales", &self.sale]).extend(path);
-        }
-        if !query.is_empty() {
-            url.query_pairs_mut().extend_pairs(query);
-        }
-        url
+    async fn get(&self, path: &[&str], query: &[(&str, &str)]) -> Result<String, Failure> {
+        self.get_of(&self.in_turn(), &self.sale_path(path), query).await
     }
 
-    /// Asks until there is an answer, a few times: a gateway that is still busy with the
-    /// load must not turn a good run into a failed one.
-    async fn get(&self, path: &[&str], query: &[(&str, &str)]) -> Result<String, Failure> {
-        let url = self.url(path, query);
+    fn sale_path<'a>(&'a self, path: &[&'a str]) -> Vec<&'a str> {
+        ["sales", &self.sale].iter().chain(path).copied().collect()
+    }
+
+    /// All listeners, that which answered last first.
+    fn in_turn(&self) -> Vec<usize> {
+        let (first, all) = (self.current.load(Relaxed), self.listeners.len());
+        (first..first + all).map(|listener| listener % all).collect()
+    }
+
+    /// Asks these listeners in turn until one answers, a few times: gateways that are still busy with the load must not
+    /// turn a good run into a failed one.
+    async fn get_of(
+        &self,
+        listeners: &[usize],
+        path: &[&str],
+        query: &[(&str, &str)],
+    ) -> Result<String, Failure> {
         let mut pause = FIRST_PAUSE;
-        let mut trouble = String::new();
+        let mut troubles = Vec::new();
         for attempt in 0..TRIES {
             if attempt > 0 {
                 tokio::time::sleep(pause).await;
                 pause *= 2;
             }
-            match self.get_once(url.clone()).await {
-                Ok((status, body)) if status == StatusCode::OK => return Ok(body),
-                Ok((StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, _)) => {
-                    return Err(Failure::Usage(format!(
-                        "{url} rejects the ops token: check that --ops-token-file belongs to this gateway"
-                    )));
+            troubles.clear();
+            let mut missing = None;
+            for listener in listeners {
+                let url = url(&self.listeners[*listener], path, query);
+                match self.get_once(url.clone()).await {
+                    Ok((StatusCode::OK, body)) => {
+                        self.current.store(*listener, Relaxed);
+                        return Ok(body);
+                    }
+                    Ok((StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, _)) => {
+                        return Err(Failure::Usage(format!(
+                            "{url} rejects the ops token: check that --ops-token-file belongs to this gateway"
+                        )));
+                    }
+                    Ok((StatusCode::NOT_FOUND, _)) => missing = Some(url),
+                    Ok((status, body)) => {
+                        troubles.push(format!("{url}: {status} {}", crate::load::history::clip(&body)));
+                    }
+                    Err(error) => troubles.push(format!("{url}: {error}")),
                 }
-                Ok((StatusCode::NOT_FOUND, _)) => {
-                    return Err(Failure::NotFound(format!(
-                        "{url} is not found: is --sale right, and has the sale been applied?"
-                    )));
-                }
-                Ok((status, body)) => trouble = format!("{status} {}", crate::load::history::clip(&body)),
-                Err(error) => trouble = error,
+            }
+            if let Some(url) = missing {
+                return Err(Failure::NotFound(format!(
+                    "{url} is not found: is --sale right, and has the sale been applied?"
+                )));
             }
         }
-        Err(Failure::Outside(format!("{url}: {trouble}")))
+        Err(Failure::Outside(troubles.join("; ")))
     }
 
     async fn get_once(&self, url: Url) -> Result<(StatusCode, String), String> {
@@ -214,6 +278,26 @@ impl Admin {
         }
         String::from_utf8(body).map(|body| (status, body)).map_err(|_| "the answer is not UTF-8".to_owned())
     }
+}
+
+/// A call of the admin API.
+fn url(listener: &Url, path: &[&str], query: &[(&str, &str)]) -> Url {
+    let mut url = listener.clone();
+    // `push` escapes: a buyer's sub may have slashes. An http URL always has segments.
+    if let Ok(mut segments) = url.path_segments_mut() {
+        segments.clear().extend(["admin", "v1"]).extend(path);
+    }
+    if !query.is_empty() {
+        url.query_pairs_mut().extend_pairs(query);
+    }
+    url
+}
+
+/// The version that a gateway's metrics show.
+fn build_version(metrics: &str) -> Option<&str> {
+    let line = metrics.lines().find(|line| line.starts_with("launchgate_build_info{"))?;
+    let (_, rest) = line.split_once("version=\"")?;
+    rest.split_once('"').map(|(version, _)| version)
 }
 
 #[cfg(test)]

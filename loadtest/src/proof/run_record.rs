@@ -11,6 +11,7 @@ use crate::base::files;
 use crate::figures::Figures;
 use crate::load::history::TapHistory;
 use crate::load::output::RUN_RECORD;
+use crate::plan::profile::difference::differences;
 use crate::self_monitoring::Health;
 
 /// One process's part of a run, or all parts together.
@@ -51,11 +52,39 @@ pub(crate) struct Run {
     pub(crate) started_after: u64,
     /// Each item's stock before the run; `None`: without a limit.
     pub(crate) totals_before: BTreeMap<String, Option<u64>>,
+    /// The listeners of the gateways, as they were before the load.
+    pub(crate) targets: Vec<TargetInfo>,
+    /// All values of the profile, as it was in force.
+    pub(crate) profile: toml::Table,
+    /// A digest of `--arrivals`, which replace those of the profile.
+    pub(crate) arrivals: Option<String>,
+    /// The threshold that ended it, in words, by `--abort-on-fail`.
+    pub(crate) ended_early: Option<String>,
     /// Limits of the figures that a reader must know.
     pub(crate) notes: Vec<String>,
 }
 
-const VERSION: u32 = 2;
+/// A listener of a gateway.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct TargetInfo {
+    pub(crate) listener: Listener,
+    pub(crate) url: String,
+    /// `None`: it does not show it, as behind a proxy.
+    pub(crate) version: Option<String>,
+    /// What its acknowledgements survive; `None`: not known, or not the same for all live gateways.
+    pub(crate) durability: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Listener {
+    /// `--gateway`
+    Public,
+    /// `--ops`
+    Ops,
+}
+
+const VERSION: u32 = 3;
 
 impl RunRecord {
     pub(crate) fn new(run: Run, health: Health, figures: Figures, history: Vec<TapHistory>) -> RunRecord {
@@ -101,6 +130,13 @@ impl RunRecord {
                     same(&part.run)
                 )));
             }
+            if let Some(difference) = differences(&run.profile, &part.run.profile).first() {
+                return Err(Failure::Usage(format!(
+                    "the parts were run with different profiles: {} has {difference} in {}: run all with one",
+                    run.shards.join(" and "),
+                    part.run.shards.join(" and ")
+                )));
+            }
             if part.run.shards.is_empty() || run.shards.iter().any(|shard| part.run.shards.contains(shard)) {
                 return Err(Failure::Usage(format!(
                     "{} is there twice, or is a complete run: each part must be there once",
@@ -116,6 +152,10 @@ impl RunRecord {
                 run.started_after = part.run.started_after;
                 run.totals_before = part.run.totals_before;
             }
+            let more = part.run.targets.into_iter().filter(|target| !run.targets.contains(target));
+            let more: Vec<TargetInfo> = more.collect();
+            run.targets.extend(more);
+            run.ended_early = run.ended_early.take().or(part.run.ended_early);
             run.notes.extend(part.run.notes);
             whole.figures.add(&part.figures);
             whole.history.extend(part.history);

@@ -228,7 +228,7 @@ fn without_measurements_there_is_no_chart() {
 #[test]
 fn a_single_event_is_drawn_too() {
     let mut figures = Figures::default();
-    figures.started(0, 400, Duration::from_millis(5));
+    figures.started(0, 400, Duration::ZERO, Duration::from_millis(5));
     figures.tapped_at_opening(3 * SECOND);
     figures.answered("reserve", 400, Duration::ZERO, (201, AnswerClass::Decided));
     figures.ended(Scenario::SPIKE, Outcome::Won, 400, Duration::ZERO);

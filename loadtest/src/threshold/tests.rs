@@ -34,7 +34,7 @@ fn figures() -> Figures {
     end(Scenario::BOTS, Outcome::Limited, 1..51);
     end(Scenario::BOTS, Outcome::Won, 9_000..9_001);
     for n in 0..151 {
-        figures.started(0, if n < 2 { 80_000 } else { 1_000 }, Duration::from_millis(50));
+        figures.started(0, if n < 2 { 80_000 } else { 1_000 }, Duration::ZERO, Duration::from_millis(50));
     }
     (0..9).for_each(|_| figures.unsent(0));
     requests(&mut figures);

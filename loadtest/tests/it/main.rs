@@ -4,7 +4,9 @@
 #![allow(clippy::unwrap_used, reason = "a panic shows where a test failed")]
 
 mod capacity;
+mod comparison;
 mod judged;
+mod limits;
 mod lost;
 mod own;
 mod process;

@@ -49,6 +49,10 @@ impl Count {
     pub(crate) fn next(&self) -> usize {
         self.0.fetch_add(1, Ordering::SeqCst)
     }
+
+    pub(crate) fn so_far(&self) -> usize {
+        self.0.load(Ordering::SeqCst)
+    }
 }
 
 impl Proxy {

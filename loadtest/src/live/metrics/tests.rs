@@ -14,7 +14,7 @@ use crate::base::clock::{RoundTrip, ServerClock};
 use crate::base::outcome::{Outcome, StepEnd};
 use crate::base::scenario::Scenario;
 use crate::figures::AnswerClass;
-use crate::self_monitoring::{Limits, SelfMonitor};
+use crate::self_monitoring::{Limits, SelfMonitor, Traffic};
 
 const LOOPBACK: &str = "127.0.0.1:0";
 const NAMES: &[&str] = &["reserve", "look"];
@@ -22,8 +22,10 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A generator with these figures, self-monitoring, and a server clock fixed at 1,000,000 s.
 fn sources(figures: Figures) -> (SelfMonitor, Sources) {
-    let limits = Limits { cpu: 90.0, late: Duration::from_millis(250), late_share: 1.0 };
-    let monitor = SelfMonitor::start(limits).unwrap();
+    let (late, queued, skew) =
+        (Duration::from_millis(250), Duration::from_millis(20), Duration::from_millis(200));
+    let limits = Limits { cpu: 90.0, late, queued, late_share: 1.0, skew };
+    let monitor = SelfMonitor::start(limits, Traffic::default(), late).unwrap();
     let now = Instant::now();
     let trip = RoundTrip { sent: now, received: now, server_time: at(1_000_000) };
     let moments = Arc::new(Moments::new(ServerClock::estimate(&[trip]).unwrap()));
@@ -146,7 +148,7 @@ async fn a_scrape_shows_the_figures_as_they_are_then() {
     let patience = Duration::from_millis(300);
     figures.lost("reserve", 0, (patience, patience), "no answer in time");
     figures.step_ended("look", StepEnd::Undecided);
-    figures.started(0, 300_000, Duration::from_millis(250));
+    figures.started(0, 300_000, Duration::ZERO, Duration::from_millis(250));
     figures.unsent(0);
     figures.retries = 5;
     let (_watch, sources) = sources(figures);

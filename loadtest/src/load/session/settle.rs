@@ -6,6 +6,7 @@ use crate::client::Request;
 use crate::load::answer::{Expect, to_change};
 use crate::load::buyer::After;
 use crate::load::history::{Amend, Hold, Step, TapHistory};
+use crate::load::refused::refused_change;
 use crate::load::session::record::exchange;
 use crate::load::session::{Session, pause_before};
 
@@ -19,6 +20,7 @@ impl Session {
     pub(crate) fn intent(&self) -> After {
         self.buyer.after
     }
+
 
     /// The last shown hold that the buyer believes alive.
     fn hold(&self) -> Option<Hold> {
@@ -97,7 +99,10 @@ impl Session {
             let reading = to_change(&answer.reply, expect);
             self.record((name, reading.word), request, &answer, reading.class);
             let exchange = exchange(&self.load, request, &answer);
+            let refused =
+                refused_change(&self.load, (name, request), &answer, &reading, ending == Step::Unknown);
             self.last(|history| {
+                history.refused.extend(refused);
                 history.log.push(exchange);
                 history.findings.extend(reading.findings);
             });

@@ -4,15 +4,13 @@ use super::*;
 
 #[test]
 fn urls_escape_what_is_put_into_them() {
-    let admin = Admin {
-        http: reqwest::Client::new(),
-        base: Url::parse("http://ops:9").unwrap(),
-        sale: "s-1".to_owned(),
-        bearer: "Bearer x".to_owned(),
-    };
-    assert_eq!(admin.url(&[], &[]).as_str(), "http://ops:9/admin/v1/sales/s-1");
-    assert_eq!(admin.url(&["buyers", "a/b?c%"], &[]).path(), "/admin/v1/sales/s-1/buyers/a%2Fb%3Fc%25");
-    assert_eq!(admin.url(&["journal"], &[("from", "4711-0/3")]).query(), Some("from=4711-0%2F3"));
+    let listener = Url::parse("http://ops:9").unwrap();
+    let url = |path: &[&str], query: &[(&str, &str)]| super::url(&listener, path, query);
+    assert_eq!(url(&["sales", "s-1"], &[]).as_str(), "http://ops:9/admin/v1/sales/s-1");
+    let lookup = ["sales", "s-1", "buyers", "a/b?c%"];
+    assert_eq!(url(&lookup, &[]).path(), "/admin/v1/sales/s-1/buyers/a%2Fb%3Fc%25");
+    let journal = url(&["sales", "s-1", "journal"], &[("from", "4711-0/3")]);
+    assert_eq!(journal.query(), Some("from=4711-0%2F3"));
 }
 
 #[test]
@@ -33,4 +31,11 @@ fn the_contracts_answers_are_read() {
     )
     .unwrap();
     assert_eq!(audit.items[0].confirmed, 2948);
+}
+
+#[test]
+fn the_version_of_a_gateway_is_read_from_its_metrics() {
+    let metrics = "# HELP x\nlaunchgate_build_info{version=\"0.1.0\",redis_scripts=\"ab\"} 1\n";
+    assert_eq!(build_version(metrics), Some("0.1.0"));
+    assert_eq!(build_version("launchgate_ready 1\n"), None);
 }

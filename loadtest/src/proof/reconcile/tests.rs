@@ -1,5 +1,6 @@
 //! Tests planted violations: each rule is broken once and must be found; a clean history passes.
 
+mod changes;
 mod later;
 mod random;
 mod simulation;
