@@ -1,6 +1,5 @@
 //! Unit tests of `plan.rs`.
 
-use clap::ValueEnum;
 
 use super::*;
 
