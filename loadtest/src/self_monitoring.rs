@@ -18,7 +18,7 @@ use crate::base::failure::Failure;
 use crate::base::worker::Worker;
 
 pub(crate) use health::{Health, Limits};
-pub(crate) use machine::descriptors_limit;
+pub(crate) use machine::{local_ports, raise_descriptors};
 
 /// How often CPU, descriptors and RAM are read.
 const SAMPLE_EVERY: Duration = Duration::from_secs(1);

@@ -115,7 +115,7 @@ pub(super) async fn check_tokens(client: &Client, target: &Target, tokens: &Toke
         let path = format!("/v1/sales/{}/reservations/none", target.ledger.sale);
         let request = Request { bearer: Some(bearer.clone()), ..Request::get(path) };
         let limit = Instant::now() + PREPARING_TIMEOUT;
-        let answer = client.send(None, 0, &request, PREPARING_TIMEOUT, limit).await;
+        let answer = client.send(0, &request, PREPARING_TIMEOUT, limit).await;
         let gateway = client.gateway(0);
         let reply = answer.reply.map_err(|lost| Failure::Outside(format!("{gateway}: {lost}")))?;
         if matches!(reply.status, 401 | 403) {
@@ -132,7 +132,7 @@ async fn get<T: DeserializeOwned>(client: &Client, gateway: usize, path: &str) -
     let url = format!("{}{path}", client.gateway(gateway));
     loop {
         let request = Request::get(path.to_owned());
-        let answer = client.send(None, gateway, &request, PREPARING_TIMEOUT, limit).await;
+        let answer = client.send(gateway, &request, PREPARING_TIMEOUT, limit).await;
         let reply = answer.reply.map_err(|error| Failure::Outside(format!("{url}: {error}")))?;
         match reply.status {
             200 => {

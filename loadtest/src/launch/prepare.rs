@@ -11,9 +11,10 @@ use crate::base::failure::Failure;
 use crate::base::scenario::Scenario;
 use crate::base::timer::Timer;
 use crate::base::{console, span};
+use crate::client::Client;
+use crate::client::connections::Share;
 use crate::client::options::Target;
 use crate::client::tokens::{self, Tokens};
-use crate::client::{Client, connections};
 use crate::figures::Figures;
 use crate::launch::ask::{PublicSale, check_tokens, read_clock, read_stores, wait_until_shown};
 use crate::load::buyer::Buyer;
@@ -86,7 +87,7 @@ pub(crate) async fn prepare(
     let started_at = clock::now();
     // Drawn, so that two that are started at once have not the same; short enough for any program that reads JSON.
     let seed = target.seed.unwrap_or_else(|| fastrand::u64(..1 << 48));
-    let probe = Client::new(target, 1)?;
+    let probe = Client::probe(target)?;
     let sight = look(target, admin, &probe, &profile).await?;
     let RunCourse { plan, moments, deadline, opens } = plan_it(wanted, &profile, &mix, &sight, seed)?;
     let taps = plan.lines.iter().any(|line| line.scenario != Scenario::Look);
@@ -96,7 +97,9 @@ pub(crate) async fn prepare(
             target.ledger.sale
         )));
     }
-    let client = Client::new(target, connections(target.connections, plan.people.len() * 2))?;
+    let (at_once, twice) = (plan.users().collect(), profile.buyers.twice);
+    let share = Share::plan(target.transport.connections, &at_once, twice, target.gateway.len())?;
+    let client = Client::new(target, share)?;
     let accounts = plan.people.iter().map(|person| person.account);
     let until = |instant: Instant| instant.saturating_duration_since(Instant::now());
     let works = moments.map_or(Duration::ZERO, |moments| {
@@ -217,12 +220,12 @@ fn plan_it(
 
 fn announce(run: &Run, client: &Client, plan: &Plan) {
     console::line(&format!(
-        "{} on {}: {} buyers, {} gateway(s), at most {} requests in flight, seed {}",
+        "{} on {}: {} buyers, {} gateway(s), {}, seed {}",
         run.scenario,
         run.sale,
         run.buyers,
         client.gateways(),
-        client.connections,
+        client.connections_in_words(),
         run.seed,
     ));
     if plan.lasts() > LONG {
@@ -268,13 +271,7 @@ fn notes(
     if shown.phase == "sold_out" || sale.phase == "sold_out" {
         notes.push("the sale was sold out before the start".to_owned());
     }
-    let waiting = plan.waiting();
-    if client.connections < waiting {
-        notes.push(format!(
-            "{waiting} simultaneous buyers shared {} connections: the rest queued in the load generator",
-            client.connections
-        ));
-    }
+    notes.extend(client.notes(plan.waiting(), plan.people.len()));
     if !confirms && profile.buyers.confirm > 0 {
         notes.push("no reservation is confirmed: --service-token-file is missing".to_owned());
     }

@@ -18,7 +18,7 @@ use crate::base::clock::{RoundTrip, after, to_the_ms};
 use crate::base::outcome::{Outcome, StepEnd};
 use crate::base::requests::{BAD_TOKEN, LOOK, STORES, TIME, by_bots};
 use crate::base::span;
-use crate::client::{Answer, Lost, Request, Turn};
+use crate::client::{Answer, Caller, Lost, Request, Turn};
 use crate::figures::AnswerClass;
 use crate::load::Load;
 use crate::load::answer::class_of_read;
@@ -36,6 +36,7 @@ pub(crate) struct Session<'a> {
     pub(crate) buyer: &'a mut Buyer,
     /// Each request, for goose's report.
     notes: UnboundedSender<GooseRequest>,
+    caller: Caller<'a>,
     /// The first request of the session may be sent.
     turn: Option<Turn<'a>>,
     /// The sale's page as last seen, and its tag.
@@ -92,6 +93,7 @@ impl<'a> Session<'a> {
     ) -> Session<'a> {
         Session {
             load,
+            caller: load.client.caller(buyer.number, buyer.scenario),
             buyer,
             notes,
             turn: None,
@@ -189,7 +191,7 @@ impl<'a> Session<'a> {
             return None;
         }
         (self.due, self.paused) = (intended, Duration::ZERO);
-        self.turn = self.load.client.turn().await;
+        self.turn = self.caller.turn().await;
         let now = self.load.us(Instant::now());
         let late_after = self.load.profile.generator.late;
         self.load.figures().started(self.load.us(intended), now, late_after);
@@ -322,7 +324,7 @@ impl<'a> Session<'a> {
     async fn send(&mut self, request: &Request) -> Answer {
         let load = self.load;
         let (gateway, deadline) = (self.buyer.number, load.moments.deadline);
-        load.client.send(self.turn.take(), gateway, request, load.timeout, deadline).await
+        self.caller.send(self.turn.take(), gateway, request, load.timeout, deadline).await
     }
 
     /// Counts a read, which is a step of its own: it is not tried again.
@@ -387,6 +389,8 @@ fn exchange(load: &Load, request: &Request, answer: &Answer) -> Exchange {
             Ok(reply) => clip(&format!("{} {}", reply.status, reply.body)),
             Err(lost) => format!("none: {lost}"),
         },
+        trace: Some(answer.trace),
+        request_id: answer.reply.as_ref().ok().and_then(|reply| reply.request_id.clone()),
     }
 }
 

@@ -90,7 +90,7 @@ impl Session<'_> {
         for attempt in 0..tries {
             let gateway = number + attempt as usize;
             let (turn, deadline) = (turn.take(), load.moments.deadline);
-            let answer = load.client.send(turn, gateway, request, timeout, deadline).await;
+            let answer = self.caller.send(turn, gateway, request, timeout, deadline).await;
             if attempt == 0 && tap.at_opening {
                 load.figures().tapped_at_opening(load.us(answer.sent));
             }
