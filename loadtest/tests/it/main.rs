@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a panic shows where a test failed")]
 
 mod capacity;
+mod connections;
 mod judged;
 mod lost;
 mod process;
@@ -13,6 +14,7 @@ mod scenarios;
 mod shards;
 mod stage;
 mod together;
+mod transport;
 mod verdicts;
 
 use stage::{Stage, definition};
