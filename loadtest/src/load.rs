@@ -36,7 +36,7 @@ use buyer::Buyer;
 
 /// One run of the load.
 pub(crate) struct Load {
-    pub(crate) client: Client,
+    pub(crate) client: Arc<Client>,
     pub(crate) clock: ServerClock,
     pub(crate) sale: String,
     /// The instant that each buyer waits for, by its own estimate of the server's clock; `None` when the sale is open already.

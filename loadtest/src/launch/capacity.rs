@@ -9,6 +9,7 @@ use crate::base::outcome::Outcome;
 use crate::base::scenario::Scenario;
 use crate::base::{console, files, span};
 use crate::cli::CapacityOptions;
+use crate::client::connections::Connections;
 use crate::figures::Figures;
 use crate::launch::prepare::{Prepared, Wanted, prepare};
 use crate::launch::{self, judge};
@@ -132,6 +133,8 @@ async fn step(
     let mut target = options.target.clone();
     // Each step has buyers of its own.
     target.seed = None;
+    // A connect for each tap would be a part of what is measured.
+    target.transport.connections.get_or_insert(Connections::Shared(None));
     let wanted = Wanted {
         target: &target,
         scenario: Some(Scenario::SPIKE),

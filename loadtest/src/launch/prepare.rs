@@ -13,9 +13,10 @@ use crate::base::failure::Failure;
 use crate::base::scenario::Scenario;
 use crate::base::timer::Timer;
 use crate::base::{console, span};
+use crate::client::Client;
+use crate::client::connections::Share;
 use crate::client::options::Target;
 use crate::client::tokens;
-use crate::client::{Client, connections};
 use crate::figures::Figures;
 use crate::launch::ask::{PublicSale, check_tokens, read_clock, read_stores, wait_until_shown};
 use crate::launch::targets;
@@ -96,7 +97,7 @@ pub(crate) async fn prepare(
     let started_at = clock::now();
     // Drawn, so that two that are started at once have not the same; short enough for any program that reads JSON.
     let seed = target.seed.unwrap_or_else(|| fastrand::u64(..1 << 48));
-    let probe = Client::new(target, 1)?;
+    let probe = Client::probe(target)?;
     let sight = look(target, admin, &probe, &profile).await?;
     let (targets, differences) = targets::collect(&probe, admin).await;
     let RunCourse { plan, recording, moments, deadline, opens } =
@@ -109,8 +110,11 @@ pub(crate) async fn prepare(
         )));
     }
     let users: Vec<usize> = plan.users().collect();
-    // A buyer may tap twice at once.
-    let client = Client::new(target, connections(target.connections, users.iter().sum::<usize>() * 2))?;
+    let at_once: Vec<(Scenario, usize)> =
+        plan.lines.iter().map(|line| (line.scenario, line.users)).collect();
+    let (twice, gateways) = (profile.buyers.twice, target.gateway.len());
+    let share = Share::plan(target.transport.connections, &at_once, twice, gateways)?;
+    let client = Client::new(target, share)?;
     let until = |instant: Instant| instant.saturating_duration_since(Instant::now());
     let works = moments.map_or(Duration::ZERO, |moments| {
         until(clock::after(moments.opening, SignedDuration::from_micros(plan.last_us())))
@@ -178,7 +182,7 @@ pub(crate) async fn prepare(
 }
 
 /// Looks at the sale, as ops and as buyers see it, and at the clock.
-async fn look(target: &Target, admin: &Admin, probe: &Client, profile: &Profile) -> Result<Sight, Failure> {
+async fn look(target: &Target, admin: &Admin, probe: &Arc<Client>, profile: &Profile) -> Result<Sight, Failure> {
     targets::check_ops(admin).await?;
     let sale = admin.sale().await?;
     if !sale.definition.sale.rehearsal && !target.i_mean_it {
@@ -256,12 +260,12 @@ fn digest(arrivals: &Arrivals) -> String {
 
 fn announce(run: &Run, client: &Client, plan: &Plan) {
     console::line(&format!(
-        "{} on {}: {} buyers, {} gateway(s), at most {} requests in flight, seed {}",
+        "{} on {}: {} buyers, {} gateway(s), {}, seed {}",
         run.scenario,
         run.sale,
         run.buyers,
         client.gateways(),
-        client.connections,
+        client.connections_in_words(),
         run.seed,
     ));
     if plan.lasts() > LONG {
@@ -307,13 +311,7 @@ fn notes(
     if shown.phase == "sold_out" || sale.phase == "sold_out" {
         notes.push("the sale was sold out before the start".to_owned());
     }
-    let waiting = plan.waiting();
-    if client.connections < waiting {
-        notes.push(format!(
-            "{waiting} simultaneous buyers shared {} connections: the rest queued in the load generator",
-            client.connections
-        ));
-    }
+    notes.extend(client.notes(plan.waiting(), plan.buyers()));
     if !confirms && profile.buyers.confirm > 0 {
         notes.push("no reservation is confirmed: --service-token-file is missing".to_owned());
     }

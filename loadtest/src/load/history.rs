@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::outcome::{Outcome, StepEnd};
 use crate::base::scenario::Scenario;
+use crate::client::trace::Trace;
 use crate::plan::price_list::Price;
 use crate::plan::selection::Selection;
 
@@ -121,6 +122,12 @@ pub struct Exchange {
     pub request: String,
     /// The answer's status and body, or why there is none.
     pub answer: String,
+    /// The request's `traceparent`, which tracing proxies have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) trace: Option<Trace>,
+    /// The answer's `X-Request-Id`, which the gateway's log has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) request_id: Option<Box<str>>,
 }
 
 /// A buyer's requests and answers: the first and the latest.
@@ -198,6 +205,11 @@ impl ExchangeLog {
 }
 
 impl Exchange {
+    /// An exchange whose trace and id are not known.
+    pub fn new(at: Timestamp, took_ms: f64, request: String, answer: String) -> Exchange {
+        Exchange { at, took_ms, request, answer, trace: None, request_id: None }
+    }
+
     /// Whether no answer shows the result: the change may have happened, or may still happen.
     fn is_lost(&self) -> bool {
         let status = self.answer.split(' ').next().unwrap_or_default();

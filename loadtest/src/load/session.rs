@@ -17,7 +17,7 @@ use tokio::time::sleep;
 
 use crate::base::clock::after;
 use crate::base::scenario::Arrive;
-use crate::client::{Answer, Request, Turn};
+use crate::client::{Answer, Caller, Request, Turn};
 use crate::load::Load;
 use crate::load::buyer::Buyer;
 use crate::load::goose_request::GooseRequest;
@@ -33,6 +33,7 @@ pub(crate) struct Session {
     pub(crate) load: Arc<Load>,
     pub(crate) buyer: Buyer,
     start: Start,
+    caller: Caller,
     /// Each request, for goose's report; two taps of one buyer add to it at once.
     requests: Mutex<Vec<GooseRequest>>,
     /// The first request of the session may be sent.
@@ -74,6 +75,7 @@ impl Session {
     pub(crate) fn new(load: &Arc<Load>, start: Start) -> Session {
         Session {
             load: Arc::clone(load),
+            caller: load.client.caller(start.person.number, start.person.scenario),
             buyer: load.buyer(start.person),
             start,
             requests: Mutex::default(),
@@ -195,7 +197,7 @@ impl Session {
         }
         (self.intended, self.due, self.paused) = (Some(intended), intended, Duration::ZERO);
         self.is_for_opening = at_us == 0 && self.buyer.scenario.arrive() == Arrive::AtOpening;
-        self.turn = self.load.client.turn().await;
+        self.turn = self.caller.turn().await;
         let now = Instant::now();
         let late_after = self.load.profile.generator.late;
         let stalled = self.server_wait(intended, now);
@@ -252,7 +254,7 @@ impl Session {
     async fn send(&mut self, request: &Request) -> Answer {
         let load = &self.load;
         let (gateway, deadline) = (self.buyer.number, load.moments.deadline);
-        let answer = load.client.send(self.turn.take(), gateway, request, load.timeout, deadline).await;
+        let answer = self.caller.send(self.turn.take(), gateway, request, load.timeout, deadline).await;
         self.answered = Some(Instant::now());
         answer
     }

@@ -5,6 +5,7 @@
 
 mod capacity;
 mod comparison;
+mod connections;
 mod judged;
 mod limits;
 mod lost;
@@ -17,6 +18,7 @@ mod scenarios;
 mod shards;
 mod stage;
 mod together;
+mod transport;
 mod verdicts;
 
 use stage::{Stage, definition};

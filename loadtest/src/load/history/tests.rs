@@ -6,12 +6,7 @@ use super::*;
 fn a_history_is_bounded_and_keeps_both_ends() {
     let mut history = ExchangeLog::default();
     for n in 0..100 {
-        history.push(Exchange {
-            at: Timestamp::UNIX_EPOCH,
-            took_ms: f64::from(n),
-            request: String::new(),
-            answer: String::new(),
-        });
+        history.push(Exchange::new(Timestamp::UNIX_EPOCH, f64::from(n), String::new(), String::new()));
     }
     assert_eq!((history.exchanges.len(), history.left_out), (EXCHANGES_MAX, 100 - EXCHANGES_MAX));
     assert_eq!(history.exchanges.first().map(|e| e.took_ms), Some(0.0));
@@ -29,13 +24,7 @@ fn lost_answers_are_counted() {
         "502 Bad Gateway",
     ];
     for answer in answers {
-        let exchange = Exchange {
-            at: Timestamp::UNIX_EPOCH,
-            took_ms: 1.0,
-            request: String::new(),
-            answer: answer.to_owned(),
-        };
-        history.push(exchange);
+        history.push(Exchange::new(Timestamp::UNIX_EPOCH, 1.0, String::new(), answer.to_owned()));
     }
     assert_eq!(history.lost, 3);
     history.keep_ends(SHORT);
@@ -48,8 +37,8 @@ fn a_run_of_many_buyers_keeps_the_exchanges_of_those_in_trouble() {
         let mut history = TapHistory::new("b".into(), "k".into(), Scenario::SOAK, Selection::default());
         history.outcome = Some(outcome);
         for answer in answers {
-            let (at, request) = (Timestamp::UNIX_EPOCH, String::new());
-            history.log.push(Exchange { at, took_ms: 1.0, request, answer: (*answer).to_owned() });
+            let (at, request, answer) = (Timestamp::UNIX_EPOCH, String::new(), (*answer).to_owned());
+            history.log.push(Exchange { at, took_ms: 1.0, request, answer, trace: None, request_id: None });
         }
         history
     };

@@ -104,5 +104,7 @@ pub(super) fn exchange(load: &Load, request: &Request, answer: &Answer) -> Excha
             Ok(reply) => clip(&format!("{} {}", reply.status, reply.body)),
             Err(lost) => format!("none: {lost}"),
         },
+        trace: Some(answer.trace),
+        request_id: answer.reply.as_ref().ok().and_then(|reply| reply.request_id.clone()),
     }
 }

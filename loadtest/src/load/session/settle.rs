@@ -95,7 +95,7 @@ impl Session {
         for attempt in 0..self.load.tries {
             let gateway = self.buyer.number + attempt as usize;
             let (timeout, deadline) = (self.load.timeout, self.load.moments.deadline);
-            let answer = self.load.client.send(None, gateway, request, timeout, deadline).await;
+            let answer = self.caller.send(None, gateway, request, timeout, deadline).await;
             let reading = to_change(&answer.reply, expect);
             self.record((name, reading.word), request, &answer, reading.class);
             let exchange = exchange(&self.load, request, &answer);

@@ -100,7 +100,7 @@ impl Session {
         for attempt in 0..tries {
             let gateway = number + attempt as usize;
             let (turn, deadline) = (turn.take(), load.moments.deadline);
-            let answer = load.client.send(turn, gateway, request, timeout, deadline).await;
+            let answer = self.caller.send(turn, gateway, request, timeout, deadline).await;
             if attempt == 0 && tap.at_opening {
                 // An app that still waits for a read when the sale opens taps late because of the server.
                 let left = answer.sent - self.server_wait(self.due, answer.sent);

@@ -158,7 +158,7 @@ impl Simulation {
     fn is_lost(&mut self, key: usize) -> bool {
         let lost = self.rng.u32(0..5) == 0;
         let answer = if lost { "none: timed out" } else { "200 {}" }.to_owned();
-        let exchange = Exchange { at: time(self.now), took_ms: 1.0, request: "POST".to_owned(), answer };
+        let exchange = Exchange::new(time(self.now), 1.0, "POST".to_owned(), answer);
         self.case.history[key].log.push(exchange);
         lost
     }
@@ -207,7 +207,7 @@ impl Simulation {
         let history = &mut self.case.history[key];
         if self.rng.u32(0..5) == 0 {
             let answer = "503 {\"type\":\"/problems/outcome-unknown\"}".to_owned();
-            history.log.push(Exchange { at: time(self.now), took_ms: 1.0, request: String::new(), answer });
+            history.log.push(Exchange::new(time(self.now), 1.0, String::new(), answer));
             if history.holds.is_empty() {
                 history.outcome = Some(Outcome::Unknown);
             }
