@@ -112,7 +112,7 @@ fn loadtest(
     command.arg("--ops-token-file").arg(folder.path("ops"));
     command.args(["--arrivals", &format!("constant:{rate}/s:{}s", lasts.as_secs())]);
     // Late starts must not fail the run: they are measured.
-    command.args(["--set", "generator = {late = \"60s\", late_share = 100, cpu = 100}"]);
+    command.args(["--set", "generator = {late = \"60s\", late_share = 100, skew = \"60s\", cpu = 100}"]);
     command.args(["--set", "verdict.thresholds = []"]);
     let (Ended { code, out, err }, cpu_us) = timed(command)?;
     if code != 0 {

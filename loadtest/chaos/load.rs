@@ -27,7 +27,7 @@ const BEHAVIOUR: [&str; 10] = [
     "--set",
     "verdict.thresholds=[]",
     "--set",
-    "generator={late=\"60s\",late_share=100,cpu=100}",
+    "generator={late=\"60s\",late_share=100,skew=\"60s\",cpu=100}",
 ];
 
 /// A run of `loadtest`. It is killed when this is dropped.

@@ -32,6 +32,8 @@ pub(crate) struct Figures {
     pub(crate) journeys: BTreeMap<Scenario, Latency>,
     /// How late work started after its intended instant.
     pub(crate) lateness: Latency,
+    /// The same without the time in which the server answered nothing: that is what this process was late by itself.
+    pub(crate) own_lateness: Latency,
     /// Of these, later than the profile allows.
     pub(crate) late: u64,
     /// Intended, and never started: the deadline came first.
@@ -129,11 +131,20 @@ impl Figures {
         Figures { gateways: gateways.into_iter().map(gateway).collect(), ..Figures::default() }
     }
 
-    /// A tap, or other work, was started; `late_after` is what the profile allows.
-    pub(crate) fn started(&mut self, intended_us: i64, started_us: i64, late_after: Duration) {
+    /// A tap, or other work, was started. For so much of the time since the intended instant the server was `stalled`;
+    /// `late_after` is what the profile allows.
+    pub(crate) fn started(
+        &mut self,
+        intended_us: i64,
+        started_us: i64,
+        stalled: Duration,
+        late_after: Duration,
+    ) {
         let late = Duration::from_micros(u64::try_from(started_us - intended_us).unwrap_or(0));
+        let own = late.saturating_sub(stalled);
         self.lateness.record(late);
-        self.late += u64::from(late > late_after);
+        self.own_lateness.record(own);
+        self.late += u64::from(own > late_after);
         self.seconds.slot(intended_us).intended += 1;
         self.seconds.slot(started_us).started += 1;
     }
@@ -246,6 +257,7 @@ impl Figures {
         }
         add_all(&mut self.journeys, &other.journeys);
         self.lateness.add(&other.lateness);
+        self.own_lateness.add(&other.own_lateness);
         self.late += other.late;
         self.unsent += other.unsent;
         self.retries += other.retries;
@@ -284,18 +296,23 @@ impl Figures {
         self.lateness.count() + self.unsent
     }
 
-    /// A copy for a scrape, which then formats without the lock: without what grows with the run.
-    pub(crate) fn of_metrics(&self) -> Self {
+    /// A copy without what grows with the run, to be looked at without the lock: for a scrape, and to judge a run while
+    /// it goes on.
+    pub(crate) fn without_time(&self) -> Self {
         Self {
             outcomes: self.outcomes.clone(),
             requests: self.requests.clone(),
             journeys: self.journeys.clone(),
             lateness: self.lateness.clone(),
+            own_lateness: self.own_lateness.clone(),
             late: self.late,
             unsent: self.unsent,
             retries: self.retries,
+            errors: self.errors.clone(),
+            opening: self.opening.clone(),
             gateways: self.gateways.clone(),
-            ..Self::default()
+            seconds: TimeLine::default(),
+            time: TimeLine::default(),
         }
     }
 }

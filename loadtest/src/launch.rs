@@ -1,27 +1,37 @@
 //! Runs a load test: preparation, load, proof and verdict.
 
+mod abort;
 mod ask;
 pub(crate) mod capacity;
+mod comparison;
 mod identity;
 pub(crate) mod judge;
 pub(crate) mod prepare;
 mod targets;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
+use abort::AbortOnFail;
+use comparison::Baseline;
+use judge::Terms;
 use prepare::{Prepared, Wanted};
 
 use crate::base::clock::{self, to_the_ms};
 use crate::base::failure::Failure;
 use crate::base::requests::REQUESTS;
+use crate::base::scenario::Scenario;
 use crate::base::signals::Lingering;
 use crate::base::{console, span};
-use crate::cli::{RunCommand, RunOptions};
+use crate::cli::RunOptions;
 use crate::live::metrics::{Listen, Metrics, Moments, RunLabels, Sources};
 use crate::live::{Live, View};
 use crate::load::attack::Files;
+use crate::load::output::REQUEST_LOG;
+use crate::load::request_log::RequestLog;
+use crate::load::scenarios::Scenarios;
 use crate::load::{Load, attack};
 use crate::proof::admin::Admin;
 use crate::proof::run_record::{Run, RunRecord};
@@ -35,18 +45,25 @@ const CLOCK_DRIFT: f64 = 100e-6;
 const LEFT_EVERY: Duration = Duration::from_secs(1);
 
 /// Runs a scenario, or a mix of them, and comes to a verdict.
-pub(crate) async fn run(command: RunCommand) -> Result<Verdict, Failure> {
-    let (scenario, options) = command.into_parts();
+pub(crate) async fn run(
+    scenario: Option<Scenario>,
+    options: RunOptions,
+    replay: Option<PathBuf>,
+    scenarios: &Scenarios,
+) -> Result<Verdict, Failure> {
     options.check()?;
     let report = options.output.folder()?;
     options.output.prepare_summaries()?;
-    let baseline = judge::read_baseline(&options.output)?;
+    let baseline = Baseline::read(&options.output)?;
+    let request_log = report.filter(|_| options.request_log).map(|dir| dir.join(REQUEST_LOG));
     let wanted = Wanted {
         target: &options.target,
         scenario,
         buyers: options.buyers,
         arrivals: options.arrivals.as_ref(),
         shard: options.shard,
+        replay: replay.as_deref(),
+        request_log: request_log.as_deref(),
     };
     let admin = Arc::new(Admin::new(&options.target.ledger)?);
     let prepared = prepare::prepare(&wanted, &admin).await?;
@@ -59,6 +76,9 @@ pub(crate) async fn run(command: RunCommand) -> Result<Verdict, Failure> {
             );
         }
     };
+    if let Some(baseline) = &baseline {
+        baseline.check(&run)?;
+    }
     console::line(&format!("run {}", run.identity.words()));
     let moments = Arc::new(Moments::new(load.clock));
     moments.add("start", clock::now());
@@ -67,16 +87,19 @@ pub(crate) async fn run(command: RunCommand) -> Result<Verdict, Failure> {
     let metrics = serve_metrics(&options, &run, &load, &moments).await?;
     let left = Arc::new(AtomicU64::new(u64::MAX));
     let asking = tokio::spawn(ask_what_is_left(Arc::clone(&admin), Arc::clone(&left)));
-    let files = Files::of(&options.output, options.request_log);
+    let files = Files::of(&options.output);
     let live = Live::start(View {
         figures: Arc::clone(&load.figures),
-        in_flight: load.client.requests.clone(),
+        traffic: load.client.traffic.clone(),
         opening: load.moments.opening,
         stock_left: Some(Box::new(move || Some(left.load(Relaxed)).filter(|left| *left != u64::MAX))),
     });
-    attack::run(&load, &users, &files).await?;
+    let thresholds = options.abort_on_fail.then(|| profile.thresholds().to_vec());
+    let abort = thresholds.map(|thresholds| AbortOnFail::start(Arc::clone(&load), thresholds));
+    attack::run(&load, &users, &files, scenarios).await?;
     asking.abort();
     moments.add("end", load.clock.at(Instant::now()));
+    let run = Run { ended_early: abort.and_then(|abort| abort.lost()), ..run };
     let run_record = gather(run, &load, monitor).await;
     if let Some(dir) = report {
         run_record.write(dir)?;
@@ -84,7 +107,14 @@ pub(crate) async fn run(command: RunCommand) -> Result<Verdict, Failure> {
     }
     // Only now: a stdout that nothing reads just now is waited for.
     live.finish();
-    let judged = judge::judge(&run_record, &admin, &profile, baseline.as_ref(), report).await;
+    let terms = Terms {
+        profile: &profile,
+        baseline: baseline.as_ref(),
+        fail_on_worse: options.output.fail_on_worse,
+        report,
+        notes: Vec::new(),
+    };
+    let judged = judge::judge(&run_record, &admin, terms).await;
     let verdict = judged.map_err(|failure| match (failure, report) {
         (Failure::Outside(why), Some(dir)) => Failure::Outside(format!(
             "{why}\nThe run record is complete: run `loadtest merge {}` when the ledger can be read again",
@@ -122,7 +152,7 @@ async fn serve_metrics(
         Sources {
             figures: Arc::clone(&load.figures),
             gauges: load.gauges.clone(),
-            in_flight: load.client.requests.clone(),
+            traffic: load.client.traffic.clone(),
             run: RunLabels {
                 run_id: run.identity.run_id.clone(),
                 scenario: run.scenario.clone(),
@@ -148,11 +178,14 @@ async fn ask_what_is_left(admin: Arc<Admin>, left: Arc<AtomicU64>) {
 
 /// What is left when all sessions have ended.
 pub(crate) async fn gather(mut run: Run, load: &Load, monitor: SelfMonitor) -> RunRecord {
-    let mut history = Vec::new();
-    for buyer in &load.buyers {
-        history.append(&mut buyer.lock().await.history);
-    }
-    if goose::is_killswitch_triggered() {
+    load.count_unsent();
+    run.notes.extend(load.request_log.as_ref().and_then(RequestLog::finish));
+    if let Some(threshold) = &run.ended_early {
+        run.notes.push(format!(
+            "it was ended early by --abort-on-fail, since {threshold} could not be met any more: what had not started by \
+             then is missing"
+        ));
+    } else if goose::is_killswitch_triggered() {
         run.notes.push("it was ended by hand: what had not started by then is missing".to_owned());
     }
     run.finished_at = clock::now();
@@ -160,5 +193,5 @@ pub(crate) async fn gather(mut run: Run, load: &Load, monitor: SelfMonitor) -> R
     let lasted = run.finished_at.duration_since(run.started_at).as_secs_f64();
     run.clock_error_ms += lasted * 1000.0 * CLOCK_DRIFT;
     let figures = load.figures().clone();
-    RunRecord::new(run, monitor.finish(), figures, history)
+    RunRecord::new(run, monitor.finish(), figures, load.take_histories())
 }

@@ -17,8 +17,8 @@ use screen::Screen;
 
 use crate::base::worker::Worker;
 use crate::base::{clock, console};
-use crate::client::InFlight;
 use crate::figures::Figures;
+use crate::self_monitoring::Traffic;
 
 const DRAW_EVERY: Duration = Duration::from_secs(1);
 /// The width if neither the terminal nor `COLUMNS` gives one.
@@ -27,7 +27,7 @@ const WIDTH_DEFAULT: usize = 80;
 /// What is shown.
 pub(crate) struct View {
     pub(crate) figures: Arc<Mutex<Figures>>,
-    pub(crate) in_flight: InFlight,
+    pub(crate) traffic: Traffic,
     /// The opening on this machine's clock.
     pub(crate) opening: Instant,
     /// Returns the remaining stock, if known; called once a second, so it must be fast.
@@ -96,7 +96,7 @@ fn draw(view: &View, mut screen: Screen, mut out: impl Write, stopped: &Receiver
 impl View {
     /// Copies only what is shown, so that the load waits for the lock no longer than it has to.
     fn snapshot(&self) -> Snapshot {
-        let in_flight = self.in_flight.now();
+        let in_flight = self.traffic.in_flight();
         Snapshot::of(&self.figures.lock().unwrap_or_else(PoisonError::into_inner), in_flight)
     }
 }

@@ -5,6 +5,7 @@ mod machine;
 #[cfg(test)]
 mod tests;
 mod totals;
+mod traffic;
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,8 +18,9 @@ use totals::{CpuSample, UsageTotals};
 use crate::base::failure::Failure;
 use crate::base::worker::Worker;
 
-pub(crate) use health::{Health, Limits};
-pub(crate) use machine::{describe, descriptors_limit};
+pub(crate) use health::{Health, Limits, SEND_SOONER};
+pub(crate) use machine::{describe, local_ports, raise_descriptors};
+pub(crate) use traffic::Traffic;
 
 /// How often CPU, descriptors and RAM are read.
 const SAMPLE_EVERY: Duration = Duration::from_secs(1);
@@ -30,6 +32,7 @@ const REST_MIN: Duration = Duration::from_millis(100);
 /// Watches this process until it is finished, or dropped.
 pub(crate) struct SelfMonitor {
     gauges: Gauges,
+    traffic: Traffic,
     /// Dropping it ends the timers.
     timers: JoinSet<()>,
     sampler: Worker,
@@ -51,8 +54,14 @@ pub(crate) struct Reading {
 
 impl SelfMonitor {
     /// Starts self-monitoring within the load's runtime, whose timers it tests.
-    /// The rest has a thread of its own, so that a busy runtime delays no sample and no sample the load.
-    pub(crate) fn start(limits: Limits) -> Result<SelfMonitor, Failure> {
+    /// The rest has a thread of its own, so that a busy runtime delays no sample and no sample the load. A server that
+    /// answers none of the requests in flight for as long as `stalled_after` is stalled.
+    pub(crate) fn start(
+        limits: Limits,
+        traffic: Traffic,
+        stalled_after: Duration,
+    ) -> Result<SelfMonitor, Failure> {
+        traffic.allow_waits(limits.queued);
         let totals = UsageTotals::new(machine::cores(), limits, machine::descriptors_limit());
         let gauges = Gauges(Arc::new(Mutex::new(totals)));
         let sampled = gauges.clone();
@@ -62,8 +71,8 @@ impl SelfMonitor {
                  (ulimit -u) and memory"
             ))
         })?;
-        let timers = JoinSet::from_iter([try_timers(gauges.clone())]);
-        Ok(SelfMonitor { gauges, timers, sampler })
+        let timers = JoinSet::from_iter([try_timers(gauges.clone(), traffic.clone(), stalled_after)]);
+        Ok(SelfMonitor { gauges, traffic, timers, sampler })
     }
 
     /// A handle for writers and readers of the measurements.
@@ -75,7 +84,7 @@ impl SelfMonitor {
     pub(crate) fn finish(self) -> Health {
         self.sampler.finish();
         drop(self.timers);
-        self.gauges.totals().health()
+        self.traffic.add_to(self.gauges.totals().health())
     }
 }
 
@@ -118,11 +127,13 @@ fn sample(gauges: &Gauges, stopped: &Receiver<()>) {
 
 /// Notes how late a timer is that is due every 10 ms. Each one that a stall held up counts, not only the first:
 /// else a second of standstill would be one value in a hundred.
-async fn try_timers(gauges: Gauges) {
+async fn try_timers(gauges: Gauges, traffic: Traffic, stalled_after: Duration) {
     let mut due = tokio::time::interval(TIMER_EVERY);
     due.set_missed_tick_behavior(MissedTickBehavior::Burst);
     loop {
         let instant = due.tick().await;
-        gauges.totals().timer_fired(instant.elapsed());
+        let late = instant.elapsed();
+        gauges.totals().timer_fired(late);
+        traffic.look(Instant::now(), late, stalled_after);
     }
 }

@@ -1,5 +1,7 @@
 //! Parses thresholds, and checks a run's figures against them.
 
+mod certainty;
+mod fault;
 mod measure;
 mod syntax;
 #[cfg(test)]
@@ -14,6 +16,8 @@ use crate::base::scenario::Scenario;
 use crate::base::span;
 use crate::figures::{Figures, Latency, Population};
 
+pub(crate) use certainty::{RunBounds, ScenarioBounds};
+pub(crate) use fault::{Fault, latest};
 pub(crate) use syntax::request;
 
 /// A condition on a figure; [`Threshold::parse`] describes the syntax.
@@ -125,6 +129,16 @@ pub(crate) struct Judged {
     pub(crate) measured: String,
     /// `None`: there was nothing to judge.
     pub(crate) met: Option<bool>,
+    /// What a miss is put down to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) fault: Option<Fault>,
+}
+
+impl Judged {
+    /// What was asked for and what came of it.
+    pub(crate) fn words(&self) -> String {
+        format!("{} expected, measured {}", self.threshold, self.measured)
+    }
 }
 
 impl Which {
@@ -229,7 +243,8 @@ impl Threshold {
             Some(each) => self.judge_each(figures, &each),
             None => self.judge_one(&self.subject, figures),
         };
-        Judged { threshold: self.to_string(), measured, met }
+        let fault = (met == Some(false)).then(|| self.fault(figures));
+        Judged { threshold: self.to_string(), measured, met, fault }
     }
 
     /// Where each name is judged by itself: its subjects.

@@ -159,6 +159,8 @@ pub(crate) struct Findings {
     /// Why the generator, not the server, was the limit.
     pub(crate) generator: Vec<String>,
     pub(crate) baseline: Vec<Difference>,
+    /// What is worse than the baseline and is to fail the run for it.
+    pub(crate) regressions: Vec<String>,
     pub(crate) notes: Vec<String>,
 }
 
@@ -179,7 +181,7 @@ impl Verdict {
         let (stores, items): (Vec<_>, Vec<_>) =
             audit.items.iter().cloned().partition(|item| item.item.starts_with("store:"));
         let RunRecord { run, figures, health, history, .. } = run_record;
-        let judged = judge(run, figures, &findings);
+        let judged = decision::decide(run, figures, &findings);
         Verdict {
             notes: [run.notes.clone(), findings.notes].concat(),
             unknown_held: findings.unknown_held,
@@ -331,47 +333,6 @@ impl Quantiles {
     }
 }
 
-/// A broken rule fails the run even if the generator was overloaded; a missed threshold fails it only otherwise.
-fn judge(run: &Run, figures: &Figures, findings: &Findings) -> (Word, Vec<String>) {
-    if !findings.violations.is_empty() {
-        let mut rules = BTreeMap::<_, usize>::new();
-        findings.violations.iter().for_each(|violation| *rules.entry(violation.rule).or_default() += 1);
-        return (Word::Fail, rules.into_iter().map(|(rule, n)| format!("{} {n}×", rule.name())).collect());
-    }
-    if let Some(missing) = &run.missing {
-        return (Word::Invalid, vec![format!("{missing}: the answers of the missing parts are not proved")]);
-    }
-    if !findings.generator.is_empty() {
-        return (Word::Invalid, findings.generator.clone());
-    }
-    let missed: Vec<String> = findings
-        .thresholds
-        .iter()
-        .filter(|judged| judged.met == Some(false))
-        .map(|judged| format!("{} expected, measured {}", judged.threshold, judged.measured))
-        .collect();
-    if !missed.is_empty() {
-        return (Word::Fail, missed);
-    }
-    let of = |wanted: fn(Outcome) -> bool| figures.latency(|_, outcome| wanted(outcome)).count();
-    let nothing = if run.taps && of(Outcome::decided) == 0 {
-        Some("no tap was decided")
-    } else if run.taps && of(Outcome::holds) + findings.unknown_held == 0 {
-        Some("no buyer got a reservation")
-    } else if figures.requests.values().all(|requests| requests.answered_count() == 0) && !run.taps {
-        Some("no request was answered")
-    } else if !findings.thresholds.is_empty() && findings.thresholds.iter().all(|judged| judged.met.is_none())
-    {
-        Some("none of the thresholds had anything to judge")
-    } else {
-        None
-    };
-    match nothing {
-        Some(nothing) => (Word::Invalid, vec![nothing.to_owned()]),
-        None => (Word::Pass, Vec::new()),
-    }
-}
-
 fn sum(stores: &[AuditItem]) -> Option<StoreFigures> {
     let mut sum = StoreFigures::default();
     for store in stores {
@@ -428,6 +389,7 @@ fn with_histories(
 }
 
 pub(crate) mod baseline;
+mod decision;
 mod gateways;
 mod requests;
 mod summary;

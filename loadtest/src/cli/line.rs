@@ -1,8 +1,6 @@
 //! Writes down the command line of this process, as a shell takes it.
 
-use clap::CommandFactory;
-
-use crate::cli::Cli;
+use crate::cli;
 use crate::variables;
 
 /// Its values may be secrets, such as a key of a firewall.
@@ -18,7 +16,7 @@ pub(crate) fn command_line() -> String {
 }
 
 fn written(mut words: Vec<String>, mut variables: Vec<(String, String)>) -> String {
-    let command = Cli::command();
+    let command = cli::command();
     let known = words.get(1).and_then(|name| command.find_subcommand(name)).map(variables::names);
     let known = known.unwrap_or_default();
     variables.retain(|(name, value)| known.contains(name) && !value.is_empty());

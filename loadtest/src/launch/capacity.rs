@@ -8,17 +8,19 @@ use crate::base::failure::Failure;
 use crate::base::identity::Identity;
 use crate::base::{console, files, span};
 use crate::cli::CapacityOptions;
+use crate::client::connections::Connections;
 use crate::figures::{Figures, Latency, Second};
-use crate::launch;
-use crate::launch::identity;
 use crate::launch::prepare::{Prepared, Wanted, prepare};
+use crate::launch::{self, identity, judge};
 use crate::load::attack;
 use crate::load::attack::Files;
 use crate::load::output::Output;
+use crate::load::scenarios::Scenarios;
 use crate::plan::arrivals::Arrivals;
 use crate::plan::profile::Profile;
 use crate::proof::admin::Admin;
 use crate::proof::run_record::TargetInfo;
+use crate::threshold::{Fault, Judged};
 use crate::verdict::Quantiles;
 
 /// The knee is known when the lowest rate that broke is at most this much above the highest that held.
@@ -100,7 +102,7 @@ pub(crate) struct Needed {
 }
 
 /// Looks for the knee. The exit code is 0 when it was found, 4 when it was not.
-pub(crate) async fn run(options: &CapacityOptions) -> Result<u8, Failure> {
+pub(crate) async fn run(options: &CapacityOptions, scenarios: &Scenarios) -> Result<u8, Failure> {
     options.check()?;
     let output = Output { report: options.report.clone(), ..Output::default() };
     let report = output.folder()?;
@@ -112,7 +114,7 @@ pub(crate) async fn run(options: &CapacityOptions) -> Result<u8, Failure> {
     let (mut steps, mut targets, mut is_ended) = (Vec::new(), Vec::new(), false);
     while let Some(rate) = search.next().filter(|_| steps.len() < STEPS_MAX && !is_ended) {
         for try_again in [true, false] {
-            let (step, seen) = step(options, &admin, rate).await?;
+            let (step, seen) = step(options, &admin, rate, scenarios).await?;
             targets = seen;
             is_ended = goose::is_killswitch_triggered();
             if is_ended {
@@ -149,34 +151,40 @@ async fn step(
     options: &CapacityOptions,
     admin: &Admin,
     rate: f64,
+    scenarios: &Scenarios,
 ) -> Result<(CapacityStep, Vec<TargetInfo>), Failure> {
     let schedule = format!("constant:{rate}/s:{}ms", options.step.as_millis());
     let arrivals = Arrivals::parse(&schedule).map_err(Failure::Usage)?;
     let mut target = options.target.clone();
     // Each step has buyers of its own.
     target.seed = None;
+    // A connect for each tap would be a part of what is measured.
+    target.transport.connections.get_or_insert(Connections::Shared(None));
     let wanted = Wanted {
         target: &target,
         scenario: options.scenario.0,
         buyers: None,
         arrivals: Some(&arrivals),
         shard: None,
+        replay: None,
+        request_log: None,
     };
     let Prepared { load, run, users, profile, monitor } = match prepare(&wanted, admin).await? {
         Ok(prepared) => prepared,
         Err((_, reason)) => return Err(Failure::Usage(reason)),
     };
-    attack::run(&load, &users, &Files::default()).await?;
+    attack::run(&load, &users, &Files::default(), scenarios).await?;
     let run_record = launch::gather(run, &load, monitor).await;
     let figures = &run_record.figures;
-    let findings = run_record.health.findings(figures, &profile.generator);
-    let missed: Vec<String> = profile
-        .thresholds()
-        .iter()
-        .map(|threshold| threshold.judge(figures))
-        .filter(|judged| judged.met == Some(false))
-        .map(|judged| format!("{}: {}", judged.threshold, judged.measured))
-        .collect();
+    let judged: Vec<Judged> = profile.thresholds().iter().map(|threshold| threshold.judge(figures)).collect();
+    let missed_by =
+        |fault| judged.iter().filter(move |judged| judged.fault == Some(fault)).map(Judged::words);
+    let mut findings = judge::generator(&run_record, &profile, &judged);
+    let missed: Vec<String> = missed_by(Fault::Server).collect();
+    if missed.is_empty() && findings.is_empty() {
+        // The generator's lateness may be the reason of these.
+        findings.extend(missed_by(Fault::Generator));
+    }
     let (end, why) = match (findings.is_empty(), missed.is_empty()) {
         (false, _) => (End::Invalid, findings),
         (true, false) => (End::Broke, missed),

@@ -15,3 +15,11 @@ pub(crate) fn of_this_run(profile: &ProfileIdentity) -> Identity {
         parts: Vec::new(),
     }
 }
+
+/// The identity of a merge of these parts. Where no profile is given, the parts' is in force, with changes or without.
+pub(crate) fn of_merge(parts: &Identity, profile: &ProfileIdentity, is_other: bool) -> Identity {
+    let part = parts.parts.first().filter(|_| !is_other);
+    let name = part.map_or_else(|| profile.name.clone(), |part| part.profile.name.clone());
+    let profile = ProfileIdentity { name, digest: profile.digest.clone() };
+    Identity { parts: parts.parts.clone(), ..of_this_run(&profile) }
+}

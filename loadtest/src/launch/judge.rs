@@ -7,33 +7,47 @@ use std::time::Duration;
 
 use crate::base::console;
 use crate::base::failure::Failure;
-use crate::base::identity::Identity;
 use crate::base::outcome::Outcome;
 use crate::cli::MergeOptions;
 use crate::figures::Figures;
+use crate::launch::comparison::Baseline;
 use crate::launch::identity;
 use crate::load::history::{Step, TapHistory};
 use crate::load::output::{Output, is_same};
 use crate::plan::profile::Profile;
+use crate::plan::profile::difference::{ProfileDifference, differences};
 use crate::proof::admin::Admin;
 use crate::proof::ledger::Change;
 use crate::proof::reconcile::chart::stock_over_time;
 use crate::proof::reconcile::{ReconcileInput, reconcile};
 use crate::proof::run_record::RunRecord;
 use crate::report;
+use crate::self_monitoring::SEND_SOONER;
+use crate::threshold::Judged;
+use crate::verdict::baseline::Difference;
 use crate::verdict::{Findings, Verdict, baseline};
 
 /// How many unknown outcomes the support lookup resolves at most.
 const SUPPORT_LOOKUPS_MAX: usize = 200;
 
+/// What a run is judged by.
+pub(crate) struct Terms<'a> {
+    pub(crate) profile: &'a Profile,
+    pub(crate) baseline: Option<&'a Baseline>,
+    pub(crate) fail_on_worse: bool,
+    /// The report's folder.
+    pub(crate) report: Option<&'a Path>,
+    /// What is to be known about these terms.
+    pub(crate) notes: Vec<String>,
+}
+
 /// Judges a run. The audit comes first: the journal that is read after it has everything that the audit counted.
 pub(crate) async fn judge(
     run_record: &RunRecord,
     admin: &Admin,
-    profile: &Profile,
-    baseline: Option<&Figures>,
-    report: Option<&Path>,
+    terms: Terms<'_>,
 ) -> Result<Verdict, Failure> {
+    let Terms { profile, baseline, fail_on_worse, report, mut notes } = terms;
     let run = &run_record.run;
     let audit = match admin.audit().await {
         // It was there before the run.
@@ -68,7 +82,6 @@ pub(crate) async fn judge(
         .map(|change| change.buyer.as_str())
         .collect();
     let unknown_held = unknown.iter().filter(|history| holders.contains(history.buyer.as_str())).count();
-    let mut notes = Vec::new();
     if !unknown.is_empty() {
         notes.push(format!("of {} unknown outcomes the ledger shows {unknown_held} as won", unknown.len()));
     }
@@ -82,16 +95,18 @@ pub(crate) async fn judge(
     notes.extend(lost_note(&run_record.figures));
     notes.extend(refused_note(history));
     notes.extend(stock_note(run_record, profile, &sale.definition));
+    let judged = profile.thresholds().iter().map(|threshold| threshold.judge(&run_record.figures));
+    let thresholds: Vec<Judged> = judged.collect();
+    let baseline: Vec<Difference> =
+        baseline.map(|before| baseline::compare(&before.figures, &run_record.figures)).unwrap_or_default();
+    let regressions = baseline.iter().filter(|difference| fail_on_worse && difference.is_a_regression());
     let findings = Findings {
         violations: found.violations,
         unknown_held: unknown_held as u64,
-        thresholds: profile
-            .thresholds()
-            .iter()
-            .map(|threshold| threshold.judge(&run_record.figures))
-            .collect(),
-        generator: run_record.health.findings(&run_record.figures, &profile.generator),
-        baseline: baseline.map(|before| baseline::compare(before, &run_record.figures)).unwrap_or_default(),
+        generator: generator(run_record, profile, &thresholds),
+        thresholds,
+        regressions: regressions.map(Difference::words).collect(),
+        baseline,
         notes,
     };
     let verdict = Verdict::on(run_record, &audit, changes, findings);
@@ -106,6 +121,21 @@ pub(crate) async fn judge(
         report::write(dir, &verdict, run_record, &stock)?;
     }
     close(verdict, report)
+}
+
+/// Why the generator, not the server, was the limit: by the limits of the profile, and by thresholds on its own starts.
+pub(super) fn generator(run_record: &RunRecord, profile: &Profile, thresholds: &[Judged]) -> Vec<String> {
+    let mut findings = run_record.health.findings(
+        &run_record.figures,
+        &profile.generator,
+        run_record.run.ended_early.is_some(),
+    );
+    let own = profile.thresholds().iter().zip(thresholds).filter(|(threshold, judged)| {
+        // What --abort-on-fail left out is not the generator's doing.
+        judged.met == Some(false) && threshold.is_of_the_generator() && run_record.run.ended_early.is_none()
+    });
+    findings.extend(own.map(|(_, judged)| format!("{}: {SEND_SOONER}", judged.words())));
+    findings
 }
 
 /// Prints and writes the verdict.
@@ -136,18 +166,23 @@ pub(crate) async fn merge(options: &MergeOptions) -> Result<Verdict, Failure> {
     }
     let report = options.output.folder()?;
     options.output.prepare_summaries()?;
-    let baseline = read_baseline(&options.output)?;
-    let profile = Profile::load(options.manners.profile.as_deref(), &options.manners.set)?;
+    let baseline = Baseline::read(&options.output)?;
     let parts = options.parts.iter().map(|dir| RunRecord::read(dir)).collect::<Result<Vec<_>, _>>()?;
     let mut run_record = RunRecord::merge(parts)?;
-    let parts = std::mem::take(&mut run_record.run.identity.parts);
-    run_record.run.identity = Identity { parts, ..identity::of_this_run(&profile.identity) };
-    if run_record.run.sale != options.ledger.sale {
+    let run = &run_record.run;
+    if run.sale != options.ledger.sale {
         return Err(Failure::Usage(format!(
             "the parts are of sale {:?}, but --sale names another one",
-            run_record.run.sale
+            run.sale
         )));
     }
+    let manners = &options.manners;
+    let profile = Profile::of_run(&run.profile, manners.profile.as_deref(), &manners.set)?;
+    let notes = Vec::from_iter(changed_terms(&run.profile, &profile)?);
+    if let Some(baseline) = &baseline {
+        baseline.check(run)?;
+    }
+    run_record.run.identity = identity::of_merge(&run.identity, &profile.identity, manners.profile.is_some());
     let admin = Admin::new(&options.ledger)?;
     // Where the sale is not at all, this is another ledger, not a lost one.
     admin.sale().await?;
@@ -156,13 +191,28 @@ pub(crate) async fn merge(options: &MergeOptions) -> Result<Verdict, Failure> {
         run_record.write(dir)?;
         report::write_figures(dir, &run_record.figures)?;
     }
-    summarise(judge(&run_record, &admin, &profile, baseline.as_ref(), report).await?, &options.output)
+    let (baseline, fail_on_worse) = (baseline.as_ref(), options.output.fail_on_worse);
+    let terms = Terms { profile: &profile, baseline, fail_on_worse, report, notes };
+    summarise(judge(&run_record, &admin, terms).await?, &options.output)
 }
 
-/// The figures of the run that this one is compared with.
-pub(crate) fn read_baseline(output: &Output) -> Result<Option<Figures>, Failure> {
-    let before = output.baseline.as_deref().map(RunRecord::read).transpose()?;
-    Ok(before.map(|run_record| run_record.figures))
+/// The note that options of the merge changed what the parts were run with.
+fn changed_terms(recorded: &toml::Table, profile: &Profile) -> Result<Option<String>, Failure> {
+    let (of_the_verdict, of_the_load): (Vec<_>, Vec<_>) =
+        differences(recorded, profile.table()).into_iter().partition(ProfileDifference::is_of_the_verdict);
+    if let Some(difference) = of_the_load.first() {
+        return Err(Failure::Usage(format!(
+            "the parts were run with another profile ({difference}): a merge can change [verdict], [generator] and \
+             launch.taps_per_car only, since the load is over"
+        )));
+    }
+    let words: Vec<String> = of_the_verdict.iter().map(ProfileDifference::to_string).collect();
+    Ok((!words.is_empty()).then(|| {
+        format!(
+            "it is not judged by what it was run with; that, and what options of the merge made of it: {}",
+            words.join("; ")
+        )
+    }))
 }
 
 /// Counts the keys that were shown reservations which the journal has from before the run.

@@ -14,9 +14,8 @@ use std::time::Duration;
 use listener::{HEADER_TIMEOUT, Listener};
 
 use crate::base::failure::Failure;
-use crate::client::InFlight;
 use crate::figures::Figures;
-use crate::self_monitoring::Gauges;
+use crate::self_monitoring::{Gauges, Traffic};
 
 pub(crate) use moments::Moments;
 
@@ -34,7 +33,7 @@ pub(crate) struct Listen {
 pub(crate) struct Sources {
     pub(crate) figures: Arc<Mutex<Figures>>,
     pub(crate) gauges: Gauges,
-    pub(crate) in_flight: InFlight,
+    pub(crate) traffic: Traffic,
     pub(crate) run: RunLabels,
     pub(crate) moments: Arc<Moments>,
     /// The requests that the run will make: they are there, at zero, before the first of them.

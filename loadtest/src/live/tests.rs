@@ -22,15 +22,15 @@ fn answered(figures: &mut Figures, times: usize, name: &str, us: u64) {
 /// A second of a launch, and the next one.
 fn two_seconds() -> [Snapshot; 2] {
     let mut figures = Figures::default();
-    ended(&mut figures, 10, Scenario::Spike, Outcome::Won, 2_000);
-    ended(&mut figures, 5, Scenario::Spike, Outcome::SoldOut, 3_000);
-    figures.started(0, 900_000, Duration::from_millis(250));
+    ended(&mut figures, 10, Scenario::SPIKE, Outcome::Won, 2_000);
+    ended(&mut figures, 5, Scenario::SPIKE, Outcome::SoldOut, 3_000);
+    figures.started(0, 900_000, Duration::ZERO, Duration::from_millis(250));
     answered(&mut figures, 7, "look", 90_000);
     let first = Snapshot::of(&figures, 3);
-    ended(&mut figures, 30, Scenario::Spike, Outcome::Won, 5);
-    ended(&mut figures, 10, Scenario::Crowd, Outcome::Replayed, 5);
-    ended(&mut figures, 1, Scenario::Crowd, Outcome::Shed, 5);
-    ended(&mut figures, 400, Scenario::Bots, Outcome::Refused, 9_000);
+    ended(&mut figures, 30, Scenario::SPIKE, Outcome::Won, 5);
+    ended(&mut figures, 10, Scenario::CROWD, Outcome::Replayed, 5);
+    ended(&mut figures, 1, Scenario::CROWD, Outcome::Shed, 5);
+    ended(&mut figures, 400, Scenario::BOTS, Outcome::Refused, 9_000);
     answered(&mut figures, 2_000, "look", 340);
     answered(&mut figures, 40, "reserve", 5_000);
     (0..600).for_each(|_| {
@@ -70,7 +70,7 @@ fn a_run_that_only_looks_shows_its_rate_latency_and_errors() {
     let nothing = Snapshot::of(&figures, 0);
     answered(&mut figures, 100, "look", 340);
     figures.answered("look", 0, Duration::from_micros(340), (500, AnswerClass::Failed));
-    figures.started(0, 120, Duration::from_millis(250));
+    figures.started(0, 120, Duration::ZERO, Duration::from_millis(250));
     let now = Snapshot::of(&figures, 2);
     let frame = Frame { stock_left: None, ..frame(&nothing, &now) };
     assert_eq!(
@@ -179,15 +179,15 @@ impl Write for Paper {
 }
 
 fn view(figures: &Arc<Mutex<Figures>>) -> View {
-    let (in_flight, opening) = (InFlight::default(), Instant::now());
-    View { figures: figures.clone(), in_flight, opening, stock_left: Some(Box::new(|| Some(8))) }
+    let (traffic, opening) = (Traffic::default(), Instant::now());
+    View { figures: figures.clone(), traffic, opening, stock_left: Some(Box::new(|| Some(8))) }
 }
 
 #[test]
 fn the_end_is_drawn_in_any_case() {
     let (figures, paper) = (Arc::<Mutex<Figures>>::default(), Paper::default());
     let live = Live::start_on(view(&figures), Screen::plain(), paper.clone());
-    ended(&mut figures.lock().unwrap(), 3, Scenario::Spike, Outcome::Won, 5);
+    ended(&mut figures.lock().unwrap(), 3, Scenario::SPIKE, Outcome::Won, 5);
     live.finish();
     let text = String::from_utf8(paper.0.lock().unwrap().clone()).unwrap();
     assert!(text.ends_with('\n') && text.contains(", 8 left: ") && !text.contains('\x1b'), "{text}");

@@ -47,6 +47,9 @@ pub(crate) enum Expect {
     Amended,
 }
 
+/// What a confirm is to end in.
+pub(crate) const CONFIRMED: Expect = Expect::State("confirmed");
+
 impl<R> AnswerReading<R> {
     fn new(result: R, ends: bool, word: &'static str) -> AnswerReading<R> {
         let (problem, class) = (Problem::default(), AnswerClass::Decided);
@@ -113,6 +116,7 @@ pub(crate) fn to_tap(reply: &Result<Reply, Lost>) -> AnswerReading<Outcome> {
             (Outcome::Wrong, true, "wrong")
         }
     };
+    findings.extend(unnamed(word, &problem));
     if !ends && result != Outcome::Unknown && reply.retry_after.is_none() {
         findings.push(format!("{} {name} without Retry-After", reply.status));
     }
@@ -143,9 +147,8 @@ pub(crate) fn to_change(reply: &Result<Reply, Lost>, expect: Expect) -> AnswerRe
     let (problem, mut findings) = read_problem(reply);
     let refused = |why: &str| Step::Refused(why.to_owned());
     let (result, ends, word) = match (reply.status, problem.name()) {
-        (409, name @ ("reservation-not-held" | "reservation-changed" | "payment-conflict")) => {
-            (refused(name), true, "refused")
-        }
+        (409, name @ ("reservation-not-held" | "reservation-changed")) => (refused(name), true, "refused"),
+        (409, name @ "payment-conflict") if expect == CONFIRMED => (refused(name), true, "refused"),
         (409, name @ "sold-out") if expect == Expect::Amended => (refused(name), true, "sold-out"),
         // Certainly not done: retry later.
         (429, "quota-exceeded") => (refused(LIMITED), false, LIMITED),
@@ -158,8 +161,14 @@ pub(crate) fn to_change(reply: &Result<Reply, Lost>, expect: Expect) -> AnswerRe
             if status >= 500 { (Step::Unknown, false, "wrong") } else { (refused(name), true, "wrong") }
         }
     };
+    findings.extend(unnamed(word, &problem));
     let (retry_after, class) = (pause(reply, &problem), class_of(reply.status, problem.name(), &findings));
     AnswerReading { result, ends, hold: None, problem, word, class, retry_after, findings }
+}
+
+/// A refusal as sold out that does not say what is: nothing could be held against the ledger.
+fn unnamed(word: &str, problem: &Problem) -> Option<String> {
+    (word == "sold-out" && problem.items.is_empty()).then(|| "409 sold-out without items".to_owned())
 }
 
 /// How the answer to a read counts; `is_seen`: it is what was asked for, in full.

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::outcome::{Outcome, StepEnd};
 use crate::base::scenario::Scenario;
+use crate::client::trace::Trace;
 use crate::plan::price_list::Price;
 use crate::plan::selection::Selection;
 
@@ -92,6 +93,24 @@ pub struct Amend {
     pub shown: Option<Hold>,
 }
 
+/// A confirm, a cancel or an amendment that was refused for good.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct RefusedChange {
+    /// The request's name.
+    pub(crate) request: String,
+    pub(crate) reservation: String,
+    /// The problem, like `sold-out`.
+    pub(crate) why: String,
+    /// The version that the request named.
+    pub(crate) version: Option<u64>,
+    /// What an amendment asked for, like `store:gz-0001`.
+    pub(crate) wanted: Vec<String>,
+    /// Which items, and whether it is final, of `sold-out`; and when the request left and when the answer came.
+    pub(crate) answer: SoldOut,
+    /// An earlier try has no answer: its effect may be the reason.
+    pub(crate) after_lost: bool,
+}
+
 /// One request and its answer.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Exchange {
@@ -103,6 +122,12 @@ pub struct Exchange {
     pub request: String,
     /// The answer's status and body, or why there is none.
     pub answer: String,
+    /// The request's `traceparent`, which tracing proxies have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) trace: Option<Trace>,
+    /// The answer's `X-Request-Id`, which the gateway's log has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) request_id: Option<Box<str>>,
 }
 
 /// A buyer's requests and answers: the first and the latest.
@@ -115,10 +140,34 @@ pub struct ExchangeLog {
     pub lost: usize,
 }
 
+/// How much of their exchanges histories keep: those of a soak of hours must fit in RAM.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ExchangesKept {
+    All,
+    /// The first and the last two of each.
+    Ends,
+    /// Those of histories in which something was lost or wrong.
+    OfTroubles,
+}
+
 const EXCHANGES_MAX: usize = 24;
 const TEXT_MAX: usize = 500;
 /// Exchanges that remain at either end of a shortened log.
 const SHORT: usize = 2;
+/// How many buyers a run has at most for all of their exchanges to be kept, and for the ends of all.
+const KEEP_ALL_MAX: usize = 50_000;
+const KEEP_ENDS_MAX: usize = 500_000;
+
+impl ExchangesKept {
+    /// Of a run with so many buyers.
+    pub(crate) fn of(buyers: usize) -> ExchangesKept {
+        match buyers {
+            ..=KEEP_ALL_MAX => ExchangesKept::All,
+            ..=KEEP_ENDS_MAX => ExchangesKept::Ends,
+            _ => ExchangesKept::OfTroubles,
+        }
+    }
+}
 
 impl ExchangeLog {
     pub(crate) fn push(&mut self, exchange: Exchange) {
@@ -136,12 +185,12 @@ impl ExchangeLog {
         all.into_iter().for_each(|exchange| self.keep(exchange));
     }
 
-    /// Drops all but the first and the last exchanges of a session that ended well: reports rarely show them.
-    pub(crate) fn shorten(&mut self) {
+    /// Drops all but so many of the first and of the last exchanges.
+    fn keep_ends(&mut self, ends: usize) {
         let len = self.exchanges.len();
-        if len > 2 * SHORT {
-            self.exchanges.drain(SHORT..len - SHORT);
-            self.left_out += len - 2 * SHORT;
+        if len > 2 * ends {
+            self.exchanges.drain(ends..len - ends);
+            self.left_out += len - 2 * ends;
         }
         self.exchanges.shrink_to_fit();
     }
@@ -156,6 +205,11 @@ impl ExchangeLog {
 }
 
 impl Exchange {
+    /// An exchange whose trace and id are not known.
+    pub fn new(at: Timestamp, took_ms: f64, request: String, answer: String) -> Exchange {
+        Exchange { at, took_ms, request, answer, trace: None, request_id: None }
+    }
+
     /// Whether no answer shows the result: the change may have happened, or may still happen.
     fn is_lost(&self) -> bool {
         let status = self.answer.split(' ').next().unwrap_or_default();
@@ -196,6 +250,9 @@ pub struct TapHistory {
     pub confirm: Step,
     /// What became of the cancel.
     pub cancel: Step,
+    /// Confirms, cancels and amendments that were refused for good.
+    #[serde(default)]
+    pub(crate) refused: Vec<RefusedChange>,
     /// The reservation as the answers to confirm and cancel showed it.
     #[serde(default)]
     pub(crate) settled: Vec<Hold>,
@@ -222,9 +279,22 @@ impl TapHistory {
             amends: Vec::new(),
             confirm: Step::NotTried,
             cancel: Step::NotTried,
+            refused: Vec::new(),
             settled: Vec::new(),
             findings: Vec::new(),
             log: ExchangeLog::default(),
+        }
+    }
+
+    /// Drops exchanges of a session that has ended; what the proof needs stays.
+    pub(crate) fn shorten(&mut self, kept: ExchangesKept) {
+        let is_in_trouble = self.log.lost > 0
+            || !self.findings.is_empty()
+            || matches!(self.outcome, Some(Outcome::Unknown | Outcome::Wrong));
+        match kept {
+            ExchangesKept::All => {}
+            ExchangesKept::OfTroubles if !is_in_trouble => self.log.keep_ends(0),
+            ExchangesKept::Ends | ExchangesKept::OfTroubles => self.log.keep_ends(SHORT),
         }
     }
 

@@ -13,11 +13,12 @@ pub(crate) const RUN_RECORD: &str = "run-record.json";
 pub(crate) const GOOSE: &str = "goose.html";
 /// The same report for other programs, and for goose's own comparisons.
 pub(crate) const REPORT_JSON: &str = "goose.json";
-pub(crate) const REQUEST_LOG: &str = "requests.json";
 /// A row for each second.
 pub(crate) const SECONDS: &str = "seconds.csv";
 /// The folder of the distributions of latencies.
 pub(crate) const HDR: &str = "hdr";
+/// A line of JSON for each request.
+pub(crate) const REQUEST_LOG: &str = "requests.ndjson";
 
 /// What is left behind.
 #[derive(Clone, Debug, Default, Args)]
@@ -35,6 +36,10 @@ pub(crate) struct Output {
     /// without a file), as in junit:loadtest.xml or json:-; all else then goes to standard error; may be repeated
     #[arg(long, value_name = "FORMAT[:FILE]", value_delimiter = ',', value_parser = Summary::parse, env = "LAUNCHGATE_SUMMARY")]
     pub(crate) summary: Vec<Summary>,
+
+    /// End with FAIL if something became worse than the baseline, beyond noise
+    #[arg(long, requires = "baseline", env = "LAUNCHGATE_FAIL_ON_WORSE")]
+    pub(crate) fail_on_worse: bool,
 }
 
 /// The verdict for another program.

@@ -25,6 +25,11 @@ pub(crate) const BUILT_IN: &str = include_str!("../../profiles/national-good-car
 /// Tables with names as keys: a given one replaces the built-in one entirely.
 const TABLES_OF_NAMES: [&str; 4] = ["mix", "packages", "cities", "models"];
 const DIGEST_BYTES: usize = 6;
+/// Where no threshold has a time.
+const STALLED_AFTER: Duration = Duration::from_millis(250);
+/// Shorter ones may be this machine's.
+const STALLED_AFTER_MIN: Duration = Duration::from_millis(100);
+const STALLED_AFTER_MAX: Duration = Duration::from_secs(5);
 /// A profile is written by hand.
 const BYTES_MAX: u64 = 1 << 20;
 
@@ -50,6 +55,9 @@ pub(crate) struct Profile {
     thresholds: Vec<Threshold>,
     #[serde(skip)]
     pub(crate) identity: ProfileIdentity,
+    /// All values, those of the built-in profile included.
+    #[serde(skip)]
+    table: toml::Table,
 }
 
 /// The size of the day.
@@ -136,6 +144,26 @@ impl Profile {
         Ok(profile)
     }
 
+    /// The profile that a run was made with, to judge the run by: what is `set` lies over it, or the profile in this
+    /// file replaces it.
+    pub(crate) fn of_run(
+        recorded: &toml::Table,
+        path: Option<&Path>,
+        set: &[String],
+    ) -> Result<Profile, Failure> {
+        if path.is_some() {
+            return Profile::load(path, set);
+        }
+        let mut whole = recorded.clone();
+        lay_over(&mut whole, read_changes(set).map_err(Failure::Usage)?);
+        // A schedule may be in a file of the machine that ran it.
+        let arrivals = whole.insert("arrivals".to_owned(), toml::Table::new().into());
+        let mut profile = Profile::read("", &whole).map_err(Failure::Usage)?;
+        profile.table.extend(arrivals.map(|arrivals| ("arrivals".to_owned(), arrivals)));
+        profile.identity.digest = digest(&profile.table);
+        Ok(profile)
+    }
+
     /// Reads a profile; the error lists all mistakes.
     fn parse(text: &str, changes: toml::Table) -> Result<Profile, String> {
         // Parse the file alone first, so that errors carry its line numbers.
@@ -143,20 +171,25 @@ impl Profile {
         let mut whole: toml::Table = toml::from_str(BUILT_IN).map_err(|error| error.to_string())?;
         lay_over(&mut whole, own);
         lay_over(&mut whole, changes);
-        let identity = ProfileIdentity { name: "built-in".to_owned(), digest: digest(&whole.to_string()) };
-        let mut profile: Profile =
-            serde_path_to_error::deserialize(toml::Value::Table(whole)).map_err(|error| {
-                // The message names the key of a table of names.
-                let (line, what) = (line_of(text, error.path()), error.inner().message());
-                let place = error.path().to_string();
-                let place = place.trim_end_matches(".?");
-                match line {
-                    Some(line) => format!("line {line}, {place}: {what}"),
-                    // It is not in the file, so it comes from `--set`.
-                    None => format!("--set {place}: {what}"),
-                }
-            })?;
-        profile.identity = identity;
+        Profile::read(text, &whole)
+    }
+
+    /// Reads the values of a profile; `text` is the file that some of them are from.
+    fn read(text: &str, whole: &toml::Table) -> Result<Profile, String> {
+        let values = toml::Value::Table(whole.clone());
+        let mut profile: Profile = serde_path_to_error::deserialize(values).map_err(|error| {
+            // The message names the key of a table of names.
+            let (line, what) = (line_of(text, error.path()), error.inner().message());
+            let place = error.path().to_string();
+            let place = place.trim_end_matches(".?");
+            match line {
+                Some(line) => format!("line {line}, {place}: {what}"),
+                // It is not in the file, so it comes from `--set`.
+                None => format!("--set {place}: {what}"),
+            }
+        })?;
+        profile.table = whole.clone();
+        profile.identity = ProfileIdentity { name: "built-in".to_owned(), digest: digest(whole) };
         let mistakes = profile.mistakes();
         if mistakes.is_empty() { Ok(profile) } else { Err(mistakes.join("\n")) }
     }
@@ -216,6 +249,17 @@ impl Profile {
         mistakes
     }
 
+    /// All values.
+    pub(crate) fn table(&self) -> &toml::Table {
+        &self.table
+    }
+
+    /// A server that answers nothing for so long is stalled: longer than any tap or journey may take.
+    pub(crate) fn stalled_after(&self) -> Duration {
+        let limits = self.thresholds.iter().filter_map(Threshold::time_limit);
+        limits.max().unwrap_or(STALLED_AFTER).clamp(STALLED_AFTER_MIN, STALLED_AFTER_MAX)
+    }
+
     /// What the verdict asks for.
     pub(crate) fn thresholds(&self) -> &[Threshold] {
         &self.thresholds
@@ -228,8 +272,8 @@ impl Profile {
 }
 
 /// Short enough for people to compare.
-fn digest(text: &str) -> String {
-    let digest = Sha256::digest(text);
+fn digest(table: &toml::Table) -> String {
+    let digest = Sha256::digest(table.to_string());
     let hex: String = digest.iter().take(DIGEST_BYTES).map(|byte| format!("{byte:02x}")).collect();
     format!("sha256:{hex}")
 }
@@ -288,5 +332,6 @@ fn line_of(text: &str, place: &Place) -> Option<usize> {
     Some(before.matches('\n').count() + 1)
 }
 
+pub(crate) mod difference;
 #[cfg(test)]
 mod tests;

@@ -16,6 +16,7 @@ use crate::proof::rules::{Rule, Violation};
 
 pub(crate) mod chart;
 
+mod changes;
 mod item_stock;
 mod keys;
 mod owner;
@@ -94,6 +95,7 @@ pub(crate) fn reconcile(input: &ReconcileInput<'_>) -> Found {
     for history in input.history {
         keys::check(&facts, history, &mut found);
         refusals::check(&facts, history, &mut found);
+        changes::check(&facts, history, &mut found);
     }
     for (buyer, history) in &facts.owners {
         owner::check(&facts, buyer, history, &mut found);

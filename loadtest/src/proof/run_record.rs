@@ -12,6 +12,7 @@ use crate::base::identity::Identity;
 use crate::figures::Figures;
 use crate::load::history::TapHistory;
 use crate::load::output::RUN_RECORD;
+use crate::plan::profile::difference::differences;
 use crate::self_monitoring::Health;
 
 /// One process's part of a run, or all parts together.
@@ -55,6 +56,12 @@ pub(crate) struct Run {
     pub(crate) totals_before: BTreeMap<String, Option<u64>>,
     /// The listeners of the gateways, as they were before the load.
     pub(crate) targets: Vec<TargetInfo>,
+    /// All values of the profile, as it was in force.
+    pub(crate) profile: toml::Table,
+    /// A digest of `--arrivals`, which replace those of the profile.
+    pub(crate) arrivals: Option<String>,
+    /// The threshold that ended it, in words, by `--abort-on-fail`.
+    pub(crate) ended_early: Option<String>,
     /// Limits of the figures that a reader must know.
     pub(crate) notes: Vec<String>,
 }
@@ -126,6 +133,13 @@ impl RunRecord {
                     same(&part.run)
                 )));
             }
+            if let Some(difference) = differences(&run.profile, &part.run.profile).first() {
+                return Err(Failure::Usage(format!(
+                    "the parts were run with different profiles: {} has {difference} in {}: run all with one",
+                    run.shards.join(" and "),
+                    part.run.shards.join(" and ")
+                )));
+            }
             if part.run.shards.is_empty() || run.shards.iter().any(|shard| part.run.shards.contains(shard)) {
                 return Err(Failure::Usage(format!(
                     "{} is there twice, or is a complete run: each part must be there once",
@@ -144,6 +158,7 @@ impl RunRecord {
             let more = part.run.targets.into_iter().filter(|target| !run.targets.contains(target));
             let more: Vec<TargetInfo> = more.collect();
             run.targets.extend(more);
+            run.ended_early = run.ended_early.take().or(part.run.ended_early);
             run.notes.extend(part.run.notes);
             whole.figures.add(&part.figures);
             whole.history.extend(part.history);

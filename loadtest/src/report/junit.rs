@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use crate::threshold::Judged;
+use crate::threshold::{Fault, Judged};
 use crate::verdict::{Verdict, ViolationReport, Word};
 
 /// How a test case ended.
@@ -110,6 +110,8 @@ fn of_threshold(judged: &Judged) -> Case {
     let measured = format!("measured {}", judged.measured);
     let end = match judged.met {
         Some(true) => End::Passed,
+        // The generator's own lateness may be the reason.
+        Some(false) if judged.fault == Some(Fault::Generator) => End::Errored(measured),
         Some(false) => End::Failed(measured),
         None => End::Skipped(measured),
     };

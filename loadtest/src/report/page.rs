@@ -227,6 +227,7 @@ fn generator(body: &mut Markdown, verdict: &Verdict) {
         ("timers late, at most", ms(health.timer_lag_max_ms)),
         ("descriptors, at most", format!("{} {limit}", health.descriptors_peak)),
         ("connects without a free port", health.ports_exhausted.to_string()),
+        ("requests that queued for a connection", grouped(health.requests_queued)),
         ("memory, at most", format!("{:.0} MiB", health.rss_peak_mib)),
     ];
     body.heading("The load generator");

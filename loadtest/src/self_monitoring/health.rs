@@ -16,8 +16,14 @@ pub(crate) struct Limits {
     /// A start that is later than this is late: only for the words, the figures have counted them.
     #[serde(with = "span::text")]
     pub(crate) late: Duration,
-    /// Percent of all starts that may be late.
+    /// A request may wait so long for a connection of this process: only for the words, too.
+    #[serde(with = "span::text")]
+    pub(crate) queued: Duration,
+    /// Percent of all starts that may be late, and of all requests that may wait longer.
     pub(crate) late_share: f64,
+    /// From the first to the last tap of the opening.
+    #[serde(with = "span::text")]
+    pub(crate) skew: Duration,
 }
 
 /// How the generator fared. Of several processes: how the one fared that fared worst, but for what is a sum.
@@ -40,6 +46,10 @@ pub(crate) struct Health {
     pub(crate) descriptors_limit: Option<u64>,
     /// Connects that found no free local port; of several processes, the sum.
     pub(crate) ports_exhausted: u64,
+    /// That needed a connection, and of these, how many waited longer for one of this process than the limit.
+    pub(crate) requests: u64,
+    pub(crate) requests_queued: u64,
+    pub(crate) queued_max_ms: f64,
     pub(crate) rss_peak_mib: f64,
     /// That were sampled.
     pub(crate) seconds: f64,
@@ -50,13 +60,20 @@ const DESCRIPTORS_SPARE: u64 = 16;
 /// Requests that failed for want of one are counted under this reason (see `client::Lost`).
 const NO_DESCRIPTOR: &str = "no free descriptor";
 
+/// What to do about starts that leave too late.
+pub(crate) const SEND_SOONER: &str = "use a faster machine, keep others off it, or use several processes with --shard, each \
+    with cores of its own";
+
 impl Health {
-    /// Why the run is invalid, each reason with what to do; none if this machine was not the limit.
-    pub(crate) fn findings(&self, figures: &Figures, limits: &Limits) -> Vec<String> {
+    /// Why the run is invalid, each reason with what to do; none if this machine was not the limit. A run that
+    /// `ended_early` on purpose has starts that never happened.
+    pub(crate) fn findings(&self, figures: &Figures, limits: &Limits, ended_early: bool) -> Vec<String> {
         [
             self.too_busy(limits),
+            self.queued(limits),
             self.late(figures, limits),
-            self.unsent(figures),
+            self.skew(figures, limits),
+            self.unsent(figures).filter(|_| !ended_early),
             self.no_descriptors(figures),
             self.no_ports(),
         ]
@@ -93,8 +110,7 @@ impl Health {
             } else {
                 format!(
                     "timers were {lag} late at most, so that it was not busy all the time, but more was to start at once \
-                     than it can send: use several processes with --shard, on cores of their own; or what starts waited for a \
-                     connection: allow more with --connections"
+                     than it can send: use several processes with --shard, on cores of their own"
                 )
             };
             format!(
@@ -104,6 +120,30 @@ impl Health {
                 limits.late_share,
             )
         })
+    }
+
+    /// Requests that waited for this process, not for the server: without that they had been answered sooner.
+    fn queued(&self, limits: &Limits) -> Option<String> {
+        let share = 100.0 * self.requests_queued as f64 / self.requests.max(1) as f64;
+        (share > limits.late_share).then(|| {
+            format!(
+                "{share:.1} % of {} waited more than {} for a connection of this process ({} % may), up to {}: allow more \
+                 with --connections, or use several processes with --shard",
+                many(self.requests, "request"),
+                span::words(limits.queued),
+                limits.late_share,
+                span::words_of_ms(self.queued_max_ms),
+            )
+        })
+    }
+
+    fn skew(&self, figures: &Figures, limits: &Limits) -> Option<String> {
+        let spread = figures.opening.spread().filter(|spread| *spread > limits.skew)?;
+        Some(format!(
+            "from the first to the last tap of the opening it took {} ({} may be): {SEND_SOONER}",
+            span::words(spread),
+            span::words(limits.skew),
+        ))
     }
 
     fn unsent(&self, figures: &Figures) -> Option<String> {
@@ -180,6 +220,9 @@ impl Health {
             descriptors_peak: fullest.descriptors_peak,
             descriptors_limit: fullest.descriptors_limit,
             ports_exhausted: self.ports_exhausted + other.ports_exhausted,
+            requests: self.requests + other.requests,
+            requests_queued: self.requests_queued + other.requests_queued,
+            queued_max_ms: self.queued_max_ms.max(other.queued_max_ms),
             rss_peak_mib: self.rss_peak_mib.max(other.rss_peak_mib),
             seconds: self.seconds.max(other.seconds),
         }

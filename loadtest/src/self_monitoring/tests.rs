@@ -5,7 +5,13 @@ use super::*;
 use crate::figures::Figures;
 use crate::self_monitoring::machine::Memory;
 
-const LIMITS: Limits = Limits { cpu: 90.0, late: Duration::from_millis(250), late_share: 1.0 };
+const LIMITS: Limits = Limits {
+    cpu: 90.0,
+    late: Duration::from_millis(250),
+    queued: Duration::from_millis(20),
+    late_share: 1.0,
+    skew: Duration::from_millis(200),
+};
 
 fn well() -> Health {
     Health {
@@ -19,6 +25,9 @@ fn well() -> Health {
         descriptors_peak: 984,
         descriptors_limit: Some(1000),
         ports_exhausted: 0,
+        requests: 1_000,
+        requests_queued: 10,
+        queued_max_ms: 25.0,
         rss_peak_mib: 100.0,
         seconds: 60.0,
     }
@@ -27,20 +36,20 @@ fn well() -> Health {
 /// So many punctual and so many late starts.
 fn starts(punctual: u64, late: u64) -> Figures {
     let mut figures = Figures::default();
-    (0..punctual).for_each(|_| figures.started(0, 10, LIMITS.late));
-    (0..late).for_each(|_| figures.started(0, 300_000, LIMITS.late));
+    (0..punctual).for_each(|_| figures.started(0, 10, Duration::ZERO, LIMITS.late));
+    (0..late).for_each(|_| figures.started(0, 300_000, Duration::ZERO, LIMITS.late));
     figures
 }
 
 /// The only finding.
 fn finding(health: &Health, figures: &Figures) -> String {
-    let mut findings = health.findings(figures, &LIMITS);
+    let mut findings = health.findings(figures, &LIMITS, false);
     assert_eq!(findings.len(), 1, "{findings:?}");
     findings.remove(0)
 }
 
 fn nothing_is_wrong(health: &Health, figures: &Figures) {
-    assert_eq!(health.findings(figures, &LIMITS), [""; 0]);
+    assert_eq!(health.findings(figures, &LIMITS, false), [""; 0]);
 }
 
 #[test]
@@ -68,9 +77,48 @@ fn late_starts_are_reported_with_their_likely_cause() {
         waiting.starts_with("3.0 % of 100 starts were more than 250 ms late (1 % may be): "),
         "{waiting}"
     );
-    assert!(waiting.contains("9.0 ms late at most") && waiting.contains("--connections"), "{waiting}");
+    assert!(waiting.contains("9.0 ms late at most") && waiting.contains("--shard"), "{waiting}");
     let starved = finding(&Health { timer_lag_max_ms: 400.0, ..well() }, &starts(97, 3));
     assert!(starved.contains("400 ms late, too") && starved.contains("--shard"), "{starved}");
+}
+
+#[test]
+fn starts_that_waited_for_a_stalled_server_are_not_late() {
+    let mut figures = starts(97, 0);
+    (0..3).for_each(|_| figures.started(0, 300_000, Duration::from_millis(290), LIMITS.late));
+    nothing_is_wrong(&well(), &figures);
+    assert_eq!(
+        figures.lateness.max().map(|late| late.as_millis() > 290),
+        Some(true),
+        "they are shown all the same"
+    );
+}
+
+#[test]
+fn requests_that_queued_for_a_connection_are_reported() {
+    let found = finding(&Health { requests_queued: 11, ..well() }, &Figures::default());
+    assert!(
+        found.starts_with(
+            "1.1 % of 1000 requests waited more than 20 ms for a connection of this process (1 % may)"
+        ),
+        "{found}"
+    );
+    assert!(found.contains("--connections"), "{found}");
+}
+
+#[test]
+fn taps_of_the_opening_that_were_far_apart_are_reported() {
+    let mut figures = Figures::default();
+    figures.tapped_at_opening(100);
+    figures.tapped_at_opening(200_100);
+    nothing_is_wrong(&well(), &figures);
+    figures.tapped_at_opening(210_100);
+    let found = finding(&well(), &figures);
+    assert!(
+        found.starts_with("from the first to the last tap of the opening it took 210 ms (200 ms may be)"),
+        "{found}"
+    );
+    assert!(found.contains("--shard"), "{found}");
 }
 
 #[test]
@@ -84,6 +132,7 @@ fn starts_that_never_happened_are_reported() {
     figures.unsent(0);
     let found = finding(&well(), &figures);
     assert!(found.starts_with("1 of 10 starts never happened") && found.contains("--deadline"), "{found}");
+    assert_eq!(well().findings(&figures, &LIMITS, true), [""; 0], "it was ended on purpose");
 }
 
 #[test]
@@ -142,11 +191,13 @@ fn of_several_processes_the_worst_counts() {
         cpu_busy_seconds: 20.0,
         timer_lag_max_ms: 800.0,
         ports_exhausted: 5,
+        requests: 3_000,
+        requests_queued: 30,
         seconds: 120.0,
         ..well()
     };
     assert_eq!(merged, expected);
-    assert!(merged.findings(&Figures::default(), &LIMITS)[0].contains("a process's 2 cores"));
+    assert!(merged.findings(&Figures::default(), &LIMITS, false)[0].contains("a process's 2 cores"));
     assert_eq!(Health::merge([]), None);
     assert_eq!(Health::merge([well()]), Some(well()));
 }
@@ -219,8 +270,10 @@ fn the_timers_of_this_second_and_the_last_are_shown() {
 
 #[tokio::test]
 async fn this_process_is_watched_until_it_is_finished() {
-    let monitor = SelfMonitor::start(LIMITS).unwrap();
+    let traffic = Traffic::default();
+    let monitor = SelfMonitor::start(LIMITS, traffic.clone(), LIMITS.late).unwrap();
     let gauges = monitor.gauges();
+    traffic.connected(None);
     gauges.port_exhausted();
     gauges.port_exhausted();
     let seen = async {
@@ -231,5 +284,5 @@ async fn this_process_is_watched_until_it_is_finished() {
     tokio::time::timeout(Duration::from_secs(60), seen).await.unwrap();
     let health = monitor.finish();
     assert!(health.cores >= 1 && health.descriptors_peak >= 3 && health.rss_peak_mib > 0.0, "{health:?}");
-    assert_eq!((health.processes, health.ports_exhausted), (1, 2));
+    assert_eq!((health.processes, health.ports_exhausted, health.requests), (1, 2, 1));
 }

@@ -118,6 +118,10 @@ impl UsageTotals {
             descriptors_peak: self.descriptors_peak,
             descriptors_limit: self.descriptors_limit,
             ports_exhausted: self.ports_exhausted,
+            // The client counts its requests.
+            requests: 0,
+            requests_queued: 0,
+            queued_max_ms: 0.0,
             rss_peak_mib: self.rss_peak_kib as f64 / 1024.0,
             seconds: self.all.took.as_secs_f64(),
         }

@@ -12,17 +12,24 @@ impl Subject {
     pub(super) fn time(&self, figures: &Figures, stat: Stat) -> Option<Duration> {
         match self {
             Subject::Opening if stat == Stat::Spread => figures.opening.spread(),
-            Subject::Opening => stat.of(&figures.opening.skew),
-            Subject::Late => stat.of(&figures.lateness),
+            _ => stat.of(&self.latency(figures)),
+        }
+    }
+
+    /// Of what is timed; empty for all else.
+    pub(super) fn latency(&self, figures: &Figures) -> Latency {
+        match self {
             Subject::Taps { scenario, which } => {
-                stat.of(&figures.latency(|own, outcome| is_in(*scenario, own) && which.has(outcome)))
+                figures.latency(|own, outcome| is_in(*scenario, own) && which.has(outcome))
             }
-            Subject::Journeys(scenario) => stat.of(&journeys(figures, *scenario)),
-            Subject::Requests(names, RequestPart::Times(of)) => {
-                stat.of(&requests(figures, names).latency(*of))
-            }
+            Subject::Journeys(scenario) => journeys(figures, *scenario),
+            Subject::Requests(names, RequestPart::Times(of)) => requests(figures, names).latency(*of),
+            Subject::Opening => figures.opening.skew.clone(),
+            Subject::Late => figures.lateness.clone(),
             // The syntax has no times of these.
-            Subject::Unsent | Subject::Retries | Subject::Requests(..) | Subject::Steps(..) => None,
+            Subject::Unsent | Subject::Retries | Subject::Requests(..) | Subject::Steps(..) => {
+                Latency::default()
+            }
         }
     }
 

@@ -53,7 +53,16 @@ pub(crate) struct Difference {
     pub(crate) why: String,
 }
 
+/// These show the generator, not the server.
+const OF_THE_GENERATOR: [&str; 3] = ["t0_skew", "late share", "unsent share"];
+
 impl Difference {
+    /// Whether the server got worse.
+    pub(crate) fn is_a_regression(&self) -> bool {
+        let is_ours = OF_THE_GENERATOR.iter().any(|name| self.what.starts_with(name));
+        self.direction == Direction::Worse && !is_ours
+    }
+
     /// As a line for people.
     pub(crate) fn words(&self) -> String {
         let Difference { what, before, now, direction, why } = self;

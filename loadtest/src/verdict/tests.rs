@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::*;
 use crate::figures::AnswerClass;
 use crate::proof::rules::Rule;
+use crate::threshold::Fault;
 
 fn run() -> Run {
     Run {
@@ -24,6 +25,9 @@ fn run() -> Run {
         started_after: 0,
         totals_before: BTreeMap::new(),
         targets: Vec::new(),
+        profile: toml::Table::new(),
+        arrivals: None,
+        ended_early: None,
         notes: Vec::new(),
     }
 }
@@ -31,7 +35,7 @@ fn run() -> Run {
 fn figures(outcomes: &[(Outcome, u64)]) -> Figures {
     let mut figures = Figures::default();
     for (outcome, count) in outcomes {
-        (0..*count).for_each(|_| figures.ended(Scenario::Spike, *outcome, 0, Duration::from_millis(5)));
+        (0..*count).for_each(|_| figures.ended(Scenario::SPIKE, *outcome, 0, Duration::from_millis(5)));
     }
     figures
 }
@@ -43,6 +47,7 @@ fn findings() -> Findings {
         thresholds: Vec::new(),
         generator: Vec::new(),
         baseline: Vec::new(),
+        regressions: Vec::new(),
         notes: Vec::new(),
     }
 }
@@ -52,11 +57,16 @@ fn violation() -> Violation {
 }
 
 fn judged(met: Option<bool>) -> Judged {
-    Judged { threshold: "won.p99 < 1 ms".to_owned(), measured: "5 ms".to_owned(), met }
+    Judged {
+        threshold: "won.p99 < 1 ms".to_owned(),
+        measured: "5 ms".to_owned(),
+        met,
+        fault: met.is_some_and(|met| !met).then_some(Fault::Server),
+    }
 }
 
 fn word(outcomes: &[(Outcome, u64)], findings: Findings) -> Word {
-    judge(&run(), &figures(outcomes), &findings).0
+    decision::decide(&run(), &figures(outcomes), &findings).0
 }
 
 const WON: &[(Outcome, u64)] = &[(Outcome::SoldOut, 9), (Outcome::Won, 1)];
@@ -72,6 +82,7 @@ fn a_violation_fails_whatever_else_there_is() {
 #[test]
 fn a_run_without_decisions_or_winners_is_invalid() {
     assert_eq!(word(&[(Outcome::Unknown, 9), (Outcome::Shed, 1)], findings()), Word::Invalid);
+    assert_eq!(word(&[], findings()), Word::Invalid);
     assert_eq!(word(&[(Outcome::SoldOut, 9)], findings()), Word::Invalid);
     assert_eq!(word(WON, findings()), Word::Pass);
     let found = Findings { unknown_held: 1, ..findings() };
@@ -91,12 +102,54 @@ fn a_missed_threshold_fails_unless_the_generator_was_the_limit() {
 }
 
 #[test]
+fn a_server_that_shed_everything_fails() {
+    assert_eq!(word(&[(Outcome::Shed, 9)], findings()), Word::Fail);
+    let tired = Findings { generator: vec!["tired".to_owned()], ..findings() };
+    assert_eq!(word(&[(Outcome::Shed, 9)], tired), Word::Invalid);
+    let looks = Run { taps: false, ..run() };
+    let mut seen = Figures::default();
+    seen.answered("look", 0, Duration::from_millis(1), (503, AnswerClass::Shed));
+    let (word, reasons) = decision::decide(&looks, &seen, &findings());
+    assert_eq!((word, &*reasons[0]), (Word::Fail, "all of 1 requests were shed"));
+}
+
+#[test]
+fn a_miss_that_lateness_explains_proves_nothing() {
+    let explained = || Judged { fault: Some(Fault::Generator), ..judged(Some(false)) };
+    let mut late = figures(WON);
+    late.started(0, 80_000, Duration::ZERO, Duration::from_secs(1));
+    let (word, reasons) =
+        decision::decide(&run(), &late, &Findings { thresholds: vec![explained()], ..findings() });
+    assert_eq!(word, Word::Invalid);
+    let reason = "won.p99 < 1 ms expected, measured 5 ms, and the starts of the generator itself were up to 80 ms late";
+    assert!(reasons[0].starts_with(reason), "{reasons:?}");
+    let both = Findings { thresholds: vec![explained(), judged(Some(false))], ..findings() };
+    assert_eq!(decision::decide(&run(), &late, &both).0, Word::Fail);
+}
+
+#[test]
+fn a_run_that_was_ended_early_says_so() {
+    let early = Run { ended_early: Some("won.p99 < 1 ms".to_owned()), ..run() };
+    let missed = Findings { thresholds: vec![judged(Some(false))], ..findings() };
+    let (word, reasons) = decision::decide(&early, &figures(WON), &missed);
+    assert_eq!(word, Word::Fail);
+    assert_eq!(reasons[1], "ended early by --abort-on-fail: won.p99 < 1 ms could not be met any more");
+}
+
+#[test]
+fn what_is_worse_than_the_baseline_can_fail() {
+    let worse = Findings { regressions: vec!["winners.p99: 1 ms before".to_owned()], ..findings() };
+    let (word, reasons) = decision::decide(&run(), &figures(WON), &worse);
+    assert_eq!((word, &*reasons[0]), (Word::Fail, "worse than the baseline: winners.p99: 1 ms before"));
+}
+
+#[test]
 fn a_run_that_only_looks_has_no_winners() {
     let looks = Run { taps: false, ..run() };
-    assert_eq!(judge(&looks, &Figures::default(), &findings()).0, Word::Invalid);
+    assert_eq!(decision::decide(&looks, &Figures::default(), &findings()).0, Word::Invalid);
     let mut seen = Figures::default();
     seen.answered("look", 0, Duration::from_millis(1), (200, AnswerClass::Decided));
-    assert_eq!(judge(&looks, &seen, &findings()).0, Word::Pass);
+    assert_eq!(decision::decide(&looks, &seen, &findings()).0, Word::Pass);
 }
 
 #[test]

@@ -4,16 +4,22 @@
 #![allow(clippy::unwrap_used, reason = "a panic shows where a test failed")]
 
 mod capacity;
+mod comparison;
+mod connections;
 mod judged;
+mod limits;
 mod lost;
 mod outputs;
+mod own;
 mod process;
 mod proof;
 mod proxy;
+mod replay;
 mod scenarios;
 mod shards;
 mod stage;
 mod together;
+mod transport;
 mod verdicts;
 
 use stage::{Stage, definition};

@@ -155,7 +155,7 @@ fn the_files_of_figures_agree_with_the_verdict() {
     let dir = run.dir.to_str().unwrap();
     let again = stage.spike(&["--buyers", "6", "--report", dir]);
     assert_eq!(again.code, 0, "{}", again.text);
-    assert!(!run.dir.join("hdr/request-look.hgrm").exists() && run.dir.join("hdr/outcome-won.hgrm").exists());
+    assert!(!run.dir.join("hdr/journey-look.hgrm").exists() && run.dir.join("hdr/outcome-won.hgrm").exists());
 }
 
 #[test]

@@ -66,13 +66,19 @@ fn two_processes_are_judged_as_one() {
 fn parts_that_do_not_belong_together_are_refused() {
     let stage = Stage::set(1);
     stage.apply(&definition(6, true));
-    let part = |seed: &'static str, shard: &'static str| {
+    let part = |seed: &'static str, shard: &'static str, set: &'static str| {
         let stage = &stage;
-        move || stage.spike(&["--buyers", "6", "--seed", seed, "--shard", shard])
+        move || stage.spike(&["--buyers", "6", "--seed", seed, "--shard", shard, "--set", set])
     };
-    let [one, other] = std::thread::scope(|scope| {
-        [scope.spawn(part("1", "1/2")), scope.spawn(part("2", "2/2"))].map(|running| running.join().unwrap())
+    let [one, other, changed] = std::thread::scope(|scope| {
+        [("1", "1/2", "buyers.twice=5"), ("2", "2/2", "buyers.twice=5"), ("1", "2/2", "buyers.twice=50")]
+            .map(|(seed, shard, set)| scope.spawn(part(seed, shard, set)))
+            .map(|running| running.join().unwrap())
     });
+    let different = stage.merge(&[&one, &changed], &[]);
+    assert_eq!(different.code, 2, "{}", different.text);
+    let words = "the parts were run with different profiles: 1/2 has buyers.twice: 5 and 50 in 2/2";
+    assert!(different.text.contains(words), "{}", different.text);
     for (parts, words) in
         [(vec![&one, &other], "not parts of one run"), (vec![&one], "--sale names another one")]
     {

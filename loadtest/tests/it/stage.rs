@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use redis::FromRedisValue;
 use serde_json::Value;
-use testkit::block_on;
 use testkit::cli::run;
 use testkit::definition::apply_file;
 use testkit::files::free_port;
@@ -14,6 +13,7 @@ use testkit::gateway::{Gateway, GatewaySetup, OPS_TOKEN, SECRET, clean, write_se
 use testkit::program::Program;
 use testkit::redis::Redis;
 use testkit::tls::Certificate;
+use testkit::{Signal, block_on};
 
 /// Redis, gateways and the files that they share.
 pub(crate) struct Stage {
@@ -135,7 +135,22 @@ impl Stage {
 
     /// The first gateway's ops listener.
     pub(crate) fn ops(&self) -> &str {
-        &self.gateways[0].ops_url
+        self.ops_of(0)
+    }
+
+    /// The n-th gateway, as `--gateway` takes it.
+    pub(crate) fn gateway(&self, n: usize) -> &str {
+        &self.gateways[n].url
+    }
+
+    /// The n-th gateway's ops listener.
+    pub(crate) fn ops_of(&self, n: usize) -> &str {
+        &self.gateways[n].ops_url
+    }
+
+    /// Sends a signal to the n-th gateway.
+    pub(crate) fn signal(&self, n: usize, signal: Signal) {
+        self.gateways[n].signal(signal);
     }
 
     fn redis_url(&self) -> String {
@@ -264,10 +279,16 @@ impl Stage {
             ("--report", dir.to_str().unwrap()),
             // No test depends on how fast this machine is: nothing is asked for but the proof.
             ("--set", "verdict.thresholds=[]"),
-            ("--set", "generator={late=\"60s\",late_share=100,cpu=100}"),
+            ("--set", "generator={late=\"60s\",late_share=100,skew=\"60s\",cpu=100}"),
         ]);
-        let mut line = [under, &[env!("CARGO_BIN_EXE_loadtest")], words].concat();
-        for (flag, value) in usual.filter(|(flag, _)| *flag == "--set" || !more.contains(flag)) {
+        let own = example("my_scenario");
+        let program = if words[0] == OWN { &own } else { env!("CARGO_BIN_EXE_loadtest") };
+        let mut line = [under, &[program], words].concat();
+        // A merge judges by what the parts were run with.
+        let is_set = |flag: &str| flag == "--set" && words[0] != "merge";
+        for (flag, value) in
+            usual.filter(|(flag, _)| is_set(flag) || (*flag != "--set" && !more.contains(flag)))
+        {
             line.extend([flag, value]);
         }
         line.extend(more);
@@ -275,6 +296,15 @@ impl Stage {
         command.args(&line[1..]);
         (command, dir)
     }
+}
+
+/// The scenario of the example `my_scenario`.
+pub(crate) const OWN: &str = "hesitant";
+
+/// An example of this crate, which cargo builds beside the program.
+fn example(name: &str) -> String {
+    let folder = Path::new(env!("CARGO_BIN_EXE_loadtest")).parent().unwrap();
+    folder.join("examples").join(name).to_str().unwrap().to_owned()
 }
 
 /// The example `small`, opening in so many seconds.

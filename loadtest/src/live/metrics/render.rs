@@ -5,7 +5,6 @@ use std::fmt::Error;
 use std::sync::PoisonError;
 use std::time::Duration;
 
-use clap::ValueEnum;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
@@ -42,14 +41,14 @@ impl Sources {
 
 impl Collector for Sources {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), Error> {
-        let figures = self.figures.lock().unwrap_or_else(PoisonError::into_inner).of_metrics();
+        let figures = self.figures.lock().unwrap_or_else(PoisonError::into_inner).without_time();
         taps(&figures, &mut encoder)?;
         durations(&figures, &mut encoder)?;
         journeys(&figures, &mut encoder)?;
         requests(&figures, self.requests, &mut encoder)?;
         gateways(&figures, &mut encoder)?;
         counters(&figures, &mut encoder)?;
-        gauges(self.gauges.now(), self.in_flight.now(), &mut encoder)?;
+        gauges(self.gauges.now(), self.traffic.in_flight(), &mut encoder)?;
         run(&self.run, &mut encoder)?;
         moments(&self.moments, &mut encoder)
     }
@@ -58,9 +57,9 @@ impl Collector for Sources {
 fn taps(figures: &Figures, encoder: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
     let help = "Taps that came to their outcome, by scenario and outcome.";
     let mut taps = encoder.encode_descriptor("taps", help, None, MetricType::Counter)?;
-    for scenario in Scenario::value_variants() {
+    for scenario in Scenario::all() {
         for outcome in BTreeSet::from(Outcome::ALL) {
-            let latency = figures.outcomes.get(scenario).and_then(|outcomes| outcomes.get(&outcome));
+            let latency = figures.outcomes.get(&scenario).and_then(|outcomes| outcomes.get(&outcome));
             let labels = [("scenario", scenario.name()), ("outcome", outcome.name())];
             count(taps.encode_family(&labels)?, latency.map_or(0, Latency::count))?;
         }
@@ -86,8 +85,8 @@ fn journeys(figures: &Figures, encoder: &mut DescriptorEncoder<'_>) -> Result<()
     let mut family =
         encoder.encode_descriptor("journey_duration_seconds", help, None, MetricType::Histogram)?;
     let none = Latency::default();
-    for scenario in Scenario::value_variants().iter().filter(|scenario| scenario.is_honest()) {
-        let latency = figures.journeys.get(scenario).unwrap_or(&none);
+    for scenario in Scenario::all().into_iter().filter(|scenario| scenario.is_honest()) {
+        let latency = figures.journeys.get(&scenario).unwrap_or(&none);
         let labels = [("scenario", scenario.name())];
         histogram(family.encode_family(&labels)?, latency, &BOUNDS_MS.map(Duration::from_millis))?;
     }

@@ -5,7 +5,6 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use clap::ValueEnum;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -15,7 +14,7 @@ use crate::base::clock::{RoundTrip, ServerClock};
 use crate::base::outcome::{Outcome, StepEnd};
 use crate::base::scenario::Scenario;
 use crate::figures::AnswerClass;
-use crate::self_monitoring::{Limits, SelfMonitor};
+use crate::self_monitoring::{Limits, SelfMonitor, Traffic};
 
 const LOOPBACK: &str = "127.0.0.1:0";
 const NAMES: &[&str] = &["reserve", "look"];
@@ -23,16 +22,17 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A generator with these figures, self-monitoring, and a server clock fixed at 1,000,000 s.
 fn sources(figures: Figures) -> (SelfMonitor, Sources) {
-    let limits = Limits { cpu: 90.0, late: Duration::from_millis(250), late_share: 1.0 };
-    let monitor = SelfMonitor::start(limits).unwrap();
+    let (late, queued, skew) =
+        (Duration::from_millis(250), Duration::from_millis(20), Duration::from_millis(200));
+    let limits = Limits { cpu: 90.0, late, queued, late_share: 1.0, skew };
+    let monitor = SelfMonitor::start(limits, Traffic::default(), late).unwrap();
     let now = Instant::now();
     let trip = RoundTrip { sent: now, received: now, server_time: at(1_000_000) };
     let moments = Arc::new(Moments::new(ServerClock::estimate(&[trip]).unwrap()));
     let figures = Arc::new(Mutex::new(figures));
     let gauges = monitor.gauges();
-    let in_flight = InFlight::default();
     let run = RunLabels { run_id: "7k2m".to_owned(), scenario: "look".to_owned(), ..RunLabels::default() };
-    (monitor, Sources { figures, gauges, in_flight, run, moments, requests: NAMES })
+    (monitor, Sources { figures, gauges, traffic: Traffic::default(), run, moments, requests: NAMES })
 }
 
 fn at(second: i64) -> jiff::Timestamp {
@@ -113,7 +113,7 @@ async fn before_anything_happened_every_series_is_there_at_zero() {
 
     let mut expected = Vec::new();
     for outcome in Outcome::ALL.map(Outcome::name) {
-        for scenario in Scenario::value_variants().iter().map(|scenario| scenario.name()) {
+        for scenario in Scenario::all().into_iter().map(Scenario::name) {
             expected.push(format!("taps_total{{scenario=\"{scenario}\",outcome=\"{outcome}\"}}"));
         }
         expected.push(format!("tap_duration_seconds_sum{{outcome=\"{outcome}\"}}"));
@@ -123,7 +123,7 @@ async fn before_anything_happened_every_series_is_there_at_zero() {
             expected.push(format!("tap_duration_seconds_bucket{{le=\"{bound}\",outcome=\"{outcome}\"}}"));
         }
     }
-    let honest = Scenario::value_variants().iter().filter(|scenario| scenario.is_honest());
+    let honest = Scenario::all().into_iter().filter(|scenario| scenario.is_honest());
     for scenario in honest.map(|scenario| scenario.name()) {
         let ends = ["sum{", "count{"].into_iter().map(str::to_owned);
         let buckets = "5 10 25 50 100 250 500 1000 2500 5000 10000 30000 60000 120000 300000".split(' ');
@@ -162,9 +162,9 @@ async fn before_anything_happened_every_series_is_there_at_zero() {
 async fn a_scrape_shows_the_figures_as_they_are_then() {
     let mut figures = Figures::of(["http://one:1", "http://two:2"].map(str::to_owned));
     for ms in [4, 90, 90, 700_000] {
-        figures.ended(Scenario::Crowd, Outcome::Won, 0, Duration::from_millis(ms));
+        figures.ended(Scenario::CROWD, Outcome::Won, 0, Duration::from_millis(ms));
     }
-    figures.ended(Scenario::Bots, Outcome::Won, 0, Duration::from_millis(4));
+    figures.ended(Scenario::BOTS, Outcome::Won, 0, Duration::from_millis(4));
     (0..3)
         .for_each(|_| figures.answered("reserve", 0, Duration::from_millis(3), (201, AnswerClass::Decided)));
     figures.answered("pay \"now\"", 0, Duration::from_millis(3), (200, AnswerClass::Decided));
@@ -173,9 +173,9 @@ async fn a_scrape_shows_the_figures_as_they_are_then() {
     figures.lost("reserve", 0, (patience, patience), "no answer in time");
     figures.answered_by(1, 0, patience, (503, AnswerClass::Shed));
     figures.lost_by(0, 0, (patience, patience));
-    figures.journey_ended(Scenario::Look, 0, Duration::from_millis(4));
+    figures.journey_ended(Scenario::LOOK, 0, Duration::from_millis(4));
     figures.step_ended("look", StepEnd::Undecided);
-    figures.started(0, 300_000, Duration::from_millis(250));
+    figures.started(0, 300_000, Duration::ZERO, Duration::from_millis(250));
     figures.unsent(0);
     figures.retries = 5;
     let (_watch, sources) = sources(figures);

@@ -129,7 +129,18 @@ fn confirms_and_cancels_are_read() {
     assert_eq!(ending(503, "outcome-unknown"), (Step::Unknown, false));
     assert_eq!(ending(429, "quota-exceeded"), (refused("limited"), false));
     assert_eq!(confirmed(&problem(404, "reservation-not-found", "")).findings.len(), 1);
-    let sold_out = problem(409, "sold-out", "");
+    let sold_out = problem(409, "sold-out", r#","items":["store:s"]"#);
     assert_eq!(confirmed(&sold_out).findings.len(), 1);
     assert!(to_change(&sold_out, Expect::Amended).findings.is_empty());
+    let conflict = problem(409, "payment-conflict", "");
+    assert!(confirmed(&conflict).findings.is_empty());
+    assert_eq!(to_change(&conflict, Expect::Amended).findings.len(), 1, "only a payment can conflict");
+}
+
+#[test]
+fn sold_out_must_name_what_is() {
+    let bare = problem(409, "sold-out", "");
+    let expected = ["409 sold-out without items"];
+    assert_eq!(to_tap(&bare).findings, expected);
+    assert_eq!(to_change(&bare, Expect::Amended).findings, expected);
 }

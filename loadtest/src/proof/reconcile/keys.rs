@@ -81,11 +81,6 @@ fn check_steps(
             _ => {}
         }
     }
-    if let Step::Refused(why) = &history.confirm
-        && let Some(what) = untrue_refusal(input, entry, history, why)
-    {
-        console(format!("the confirm was refused ({why}), {what}"));
-    }
     if history.confirm != Step::Done {
         return;
     }
@@ -96,24 +91,6 @@ fn check_steps(
     }
     if entry.state == State::Expired {
         console("expired after it was confirmed".to_owned());
-    }
-}
-
-/// In words why the confirm should not have been refused: its buyer alone changes the reservation.
-fn untrue_refusal(
-    input: &ReconcileInput<'_>,
-    entry: &Entry<'_>,
-    history: &TapHistory,
-    why: &str,
-) -> Option<String> {
-    let answered = history.log.exchanges.last()?.at.as_millisecond();
-    let lapses = entry.reserve().held_at.as_millisecond() + input.terms.lapses_after_ms();
-    match why {
-        "reservation-not-held" if entry.cancelled.is_none() && answered + input.doubt_ms() < lapses => {
-            Some("but the hold could not have ended by then".to_owned())
-        }
-        "payment-conflict" if entry.confirmed.is_none() => Some("but the ledger has no payment".to_owned()),
-        _ => None,
     }
 }
 

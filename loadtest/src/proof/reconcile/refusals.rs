@@ -3,6 +3,7 @@
 
 use crate::base::outcome::Outcome;
 use crate::load::history::{SoldOut, TapHistory};
+use crate::plan::selection::Selection;
 use crate::proof::ledger::{Book, Entry};
 use crate::proof::reconcile::{Facts, ReconcileInput};
 use crate::proof::rules::{Rule, Violation, of};
@@ -10,30 +11,10 @@ use crate::proof::rules::{Rule, Violation, of};
 pub(crate) fn check(facts: &Facts<'_>, history: &TapHistory, found: &mut Vec<Violation>) {
     let mut console =
         |rule, reservation: Option<&str>, what| found.push(of(&history.buyer, rule, reservation, what));
-    let Facts { input, book, times, .. } = facts;
+    let Facts { input, book, .. } = facts;
     for sold_out in &history.sold_out {
-        let (asked, answered) = (sold_out.asked.as_millisecond(), sold_out.answered.as_millisecond());
-        let (from, to) = (asked - input.doubt_ms(), answered + input.doubt_ms());
-        for item in &sold_out.items {
-            if !times.may_have_had(item) {
-                let what = format!("reported {item} sold out, which the sale does not have");
-                console(Rule::SoldOutWasTrue, None, what);
-            } else if times.was_free(item, from, to) {
-                let what = format!(
-                    "reported {item} sold out at {}, but some was free from {} ms before that on",
-                    sold_out.answered,
-                    answered - from
-                );
-                console(Rule::SoldOutWasTrue, None, what);
-            }
-        }
-        if sold_out.last && times.holds.cover(from, to) {
-            let what = format!(
-                "reported final at {}, but a hold was outstanding from {} ms before that on",
-                sold_out.answered,
-                answered - from
-            );
-            console(Rule::FinalIsFinal, None, what);
+        for (rule, what) in untrue_sold_out(facts, sold_out, &decisive_items(&history.selection)) {
+            console(rule, None, what);
         }
         let shown = history.holds.first().and_then(|hold| book.entries.get_key_value(hold.id.as_str()));
         if let Some((id, entry)) = shown.filter(|(_, entry)| was_surely_known(input, sold_out, entry)) {
@@ -51,6 +32,54 @@ pub(crate) fn check(facts: &Facts<'_>, history: &TapHistory, found: &mut Vec<Vio
     {
         console(Rule::PurchaseLimitWasTrue, None, what);
     }
+}
+
+/// The items that decide whether a tap wins: with `accept_partial` the model alone.
+fn decisive_items(selection: &Selection) -> Vec<String> {
+    let model = format!("model:{}", selection.model);
+    if selection.accept_partial {
+        return vec![model];
+    }
+    let packages = selection.packages.iter().map(|id| format!("package:{id}"));
+    let store = selection.store.iter().map(|id| format!("store:{id}"));
+    [model].into_iter().chain(packages).chain(store).collect()
+}
+
+/// In words what is not true of a refusal as sold out; `wanted` are the items that it can be about.
+pub(crate) fn untrue_sold_out(
+    facts: &Facts<'_>,
+    sold_out: &SoldOut,
+    wanted: &[String],
+) -> Vec<(Rule, String)> {
+    let Facts { input, times, .. } = facts;
+    let (asked, answered) = (sold_out.asked.as_millisecond(), sold_out.answered.as_millisecond());
+    let (from, to) = (asked - input.doubt_ms(), answered + input.doubt_ms());
+    let mut untrue = Vec::new();
+    for item in &sold_out.items {
+        let what = if !times.may_have_had(item) {
+            format!("reported {item} sold out, which the sale does not have")
+        } else if !wanted.contains(item) {
+            format!("reported {item} sold out, which was not asked for: {}", wanted.join(", "))
+        } else if times.was_free(item, from, to) {
+            format!(
+                "reported {item} sold out at {}, but some was free from {} ms before that on",
+                sold_out.answered,
+                answered - from
+            )
+        } else {
+            continue;
+        };
+        untrue.push((Rule::SoldOutWasTrue, what));
+    }
+    if sold_out.last && times.holds.cover(from, to) {
+        let what = format!(
+            "reported final at {}, but a hold was outstanding from {} ms before that on",
+            sold_out.answered,
+            answered - from
+        );
+        untrue.push((Rule::FinalIsFinal, what));
+    }
+    untrue
 }
 
 /// Whether this reservation surely existed at the request. From then on every gateway answers its

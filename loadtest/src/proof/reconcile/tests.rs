@@ -1,5 +1,6 @@
 //! Tests planted violations: each rule is broken once and must be found; a clean history passes.
 
+mod changes;
 mod later;
 mod random;
 mod simulation;
@@ -41,7 +42,7 @@ fn selection() -> Selection {
 fn history(buyer: &str, outcome: Outcome) -> TapHistory {
     TapHistory {
         outcome: Some(outcome),
-        ..TapHistory::new(buyer.to_owned(), buyer.to_owned(), Scenario::Spike, selection())
+        ..TapHistory::new(buyer.to_owned(), buyer.to_owned(), Scenario::SPIKE, selection())
     }
 }
 

@@ -26,9 +26,9 @@ fn a_stop_of_the_server_is_a_peak_at_its_time() {
         // It stood still from 5 s to 8 s: what was to start then waited for the rest of it.
         let rest = if (5_000_000..8_000_000).contains(&at_us) { 8_000_000 - at_us } else { 0 };
         let took = Duration::from_micros(2_000 + rest as u64);
-        figures.started(at_us, at_us, Duration::from_millis(250));
-        figures.journey_ended(Scenario::Soak, at_us, took);
-        figures.ended(Scenario::Soak, Outcome::Won, at_us + took.as_micros() as i64, took);
+        figures.started(at_us, at_us, Duration::ZERO, Duration::from_millis(250));
+        figures.journey_ended(Scenario::SOAK, at_us, took);
+        figures.ended(Scenario::SOAK, Outcome::Won, at_us + took.as_micros() as i64, took);
     }
     let charts = charts(&figures, &Stock::new());
     for (title, label) in
@@ -55,9 +55,9 @@ fn a_stop_of_the_server_is_a_peak_at_its_time() {
 #[test]
 fn a_run_that_ended_early_is_drawn_until_its_end() {
     let mut figures = Figures::default();
-    figures.started(0, 0, Duration::from_millis(250));
+    figures.started(0, 0, Duration::ZERO, Duration::from_millis(250));
     figures.unsent(1_000_000);
-    figures.started(2_000_000, 2_000_000, Duration::from_millis(250));
+    figures.started(2_000_000, 2_000_000, Duration::ZERO, Duration::from_millis(250));
     figures.unsent(3_600_000_000);
     let charts = charts(&figures, &Stock::new());
     assert_eq!(

@@ -12,14 +12,14 @@ const MS: Duration = Duration::from_millis(1);
 #[test]
 fn each_second_has_a_row_also_one_without_events() {
     let mut figures = Figures::default();
-    figures.started(-500_000, -499_000, MS);
-    figures.started(100_000, 100_500, MS);
+    figures.started(-500_000, -499_000, Duration::ZERO, MS);
+    figures.started(100_000, 100_500, Duration::ZERO, MS);
     figures.answered("look", -499_000, 4 * MS, (200, AnswerClass::Decided));
     // Sent in one second, shed and lost in a later one.
     figures.answered("reserve", 100_500, 2500 * MS, (503, AnswerClass::Shed));
     figures.lost("reserve", 100_600, (2000 * MS, 3000 * MS), "no answer in time");
-    figures.ended(Scenario::Spike, Outcome::Won, 2_700_000, 2600 * MS);
-    figures.ended(Scenario::Bots, Outcome::Won, 2_700_000, 2600 * MS);
+    figures.ended(Scenario::SPIKE, Outcome::Won, 2_700_000, 2600 * MS);
+    figures.ended(Scenario::BOTS, Outcome::Won, 2_700_000, 2600 * MS);
     let expected = [
         "-1,1,1,1,1,1,0,0,0,0,0,0,0,0,",
         "0,1,1,1,2,0,0,0,0,0,2,0,0,0,,",

@@ -38,7 +38,7 @@ pub(crate) fn run(arrivals: u32, from: i64, to: i64) -> Figures {
             _ => random.i64(0..2 * SECOND) * random.i64(0..100) / 100,
         };
         let sent = at + random.i64(100..30_000);
-        figures.started(at, sent, ms(50));
+        figures.started(at, sent, Duration::ZERO, ms(50));
         if at < 0 {
             figures.answered("look", sent, ms(random.u64(1..9)), (200, AnswerClass::Decided));
             continue;
@@ -56,8 +56,8 @@ pub(crate) fn run(arrivals: u32, from: i64, to: i64) -> Figures {
             n if n % 5 == 0 => Outcome::Won,
             _ => Outcome::SoldOut,
         };
-        figures.ended(Scenario::Crowd, outcome, ended, took);
-        figures.journey_ended(Scenario::Crowd, at, took);
+        figures.ended(Scenario::CROWD, outcome, ended, took);
+        figures.journey_ended(Scenario::CROWD, at, took);
     }
     figures
 }
@@ -117,6 +117,9 @@ pub(crate) fn verdict(figures: &Figures, text: &str) -> Verdict {
             version: Some("0.1.0".to_owned()),
             durability: None,
         }],
+        profile: toml::Table::new(),
+        arrivals: None,
+        ended_early: None,
         notes: vec![format!("the seed was used before{text}")],
     };
     let item = |item: &str| AuditItem {
@@ -137,6 +140,7 @@ pub(crate) fn verdict(figures: &Figures, text: &str) -> Verdict {
         threshold: format!("{name} < 250ms{text}"),
         measured: format!("470 ms{text}"),
         met,
+        fault: None,
     };
     let difference = |what: &str, direction| Difference {
         what: what.to_owned(),
@@ -150,6 +154,7 @@ pub(crate) fn verdict(figures: &Figures, text: &str) -> Verdict {
         unknown_held: 17,
         thresholds: vec![threshold("winners.p99", Some(false)), threshold("losers.p99", None)],
         generator: Vec::new(),
+        regressions: Vec::new(),
         baseline: vec![difference("won.p99", Direction::Worse), difference("t0_skew", Direction::Better)],
         notes: Vec::new(),
     };

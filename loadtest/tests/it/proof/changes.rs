@@ -17,6 +17,7 @@ fn open() -> Stage {
 fn pretended(request: &Request, gateway: &Behind, change: impl FnOnce(&mut Value)) -> Option<Answer> {
     let path = request.path.trim_end_matches("/confirm").trim_end_matches("/cancel");
     let look = Request {
+        connection: 0,
         method: "GET".to_owned(),
         path: path.to_owned(),
         headers: request.headers.clone().without("content-type"),
@@ -38,6 +39,9 @@ fn gateways_that_lie_about_changes_are_caught() {
     together!(
         an_amendment_that_is_acknowledged_and_not_made_is_caught,
         an_amendment_that_is_made_and_refused_is_caught,
+        amendments_that_are_all_refused_as_sold_out_are_caught,
+        amendments_that_are_all_refused_as_over_are_caught,
+        a_payment_that_is_refused_as_outdated_is_caught,
         payments_and_cancellations_that_are_acknowledged_and_not_made_are_caught,
         a_payment_that_is_taken_and_refused_is_caught,
     );
@@ -77,7 +81,55 @@ fn an_amendment_that_is_made_and_refused_is_caught() {
             serde_json::json!({"items": ["package:cover"], "final": false}),
         ))
     });
-    assert_caught(&stage, &run, &["amend-as-acknowledged"], &["which no answer showed", "Amend"]);
+    let rules = ["amend-as-acknowledged", "sold-out-was-true"];
+    assert_caught(&stage, &run, &rules, &["which no answer showed", "Amend"]);
+}
+
+fn amendments_that_are_all_refused_as_sold_out_are_caught() {
+    let stage = open();
+    let run = through(&stage, "customise", &CUSTOMISE, |request, gateway| {
+        if request.method != "PATCH" {
+            return gateway.answer(request);
+        }
+        let item = match request.json()["store"].as_str() {
+            Some(store) => format!("store:{store}"),
+            None => "package:cover".to_owned(),
+        };
+        Some(Answer::problem(409, "sold-out", serde_json::json!({"items": [item], "final": false})))
+    });
+    assert_caught(&stage, &run, &["sold-out-was-true"], &["the amend: reported store:", "but some was free"]);
+}
+
+fn amendments_that_are_all_refused_as_over_are_caught() {
+    let stage = open();
+    let run = through(&stage, "customise", &CUSTOMISE, |request, gateway| {
+        let refusal = || serde_json::json!({"state": "held", "version": 1});
+        let is_amend = request.method == "PATCH";
+        if is_amend {
+            Some(Answer::problem(409, "reservation-not-held", refusal()))
+        } else {
+            gateway.answer(request)
+        }
+    });
+    let words = "the amend was refused (reservation-not-held), but the hold could not have ended by then";
+    assert_caught(&stage, &run, &["amend-as-acknowledged"], &[words]);
+}
+
+fn a_payment_that_is_refused_as_outdated_is_caught() {
+    let stage = open();
+    let more = ["--buyers", "4", "--set", "buyers.confirm=100"];
+    let run = through(&stage, "spike", &more, |request, gateway| {
+        let refusal = || serde_json::json!({"state": "held", "version": 2});
+        let is_confirm = request.path.ends_with("/confirm");
+        if is_confirm {
+            Some(Answer::problem(409, "reservation-changed", refusal()))
+        } else {
+            gateway.answer(request)
+        }
+    });
+    let words =
+        "the confirm was refused (reservation-changed), but version 1, which it named, was the latest";
+    assert_caught(&stage, &run, &["steps-as-acknowledged"], &[words]);
 }
 
 fn payments_and_cancellations_that_are_acknowledged_and_not_made_are_caught() {

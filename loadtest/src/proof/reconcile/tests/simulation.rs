@@ -4,7 +4,8 @@
 use fastrand::Rng;
 
 use super::*;
-use crate::load::history::{Amend, Exchange};
+use crate::base::requests::{AMEND, CANCEL, CONFIRM};
+use crate::load::history::{Amend, Exchange, RefusedChange};
 
 const HOLD_MS: i64 = 2_000;
 const GRACE_MS: i64 = 500;
@@ -157,7 +158,7 @@ impl Simulation {
     fn is_lost(&mut self, key: usize) -> bool {
         let lost = self.rng.u32(0..5) == 0;
         let answer = if lost { "none: timed out" } else { "200 {}" }.to_owned();
-        let exchange = Exchange { at: time(self.now), took_ms: 1.0, request: "POST".to_owned(), answer };
+        let exchange = Exchange::new(time(self.now), 1.0, "POST".to_owned(), answer);
         self.case.history[key].log.push(exchange);
         lost
     }
@@ -194,7 +195,7 @@ impl Simulation {
                 self.case.history.push(TapHistory::new(
                     buyer,
                     format!("k{known}"),
-                    Scenario::Bots,
+                    Scenario::BOTS,
                     selection,
                 ));
                 known
@@ -206,7 +207,7 @@ impl Simulation {
         let history = &mut self.case.history[key];
         if self.rng.u32(0..5) == 0 {
             let answer = "503 {\"type\":\"/problems/outcome-unknown\"}".to_owned();
-            history.log.push(Exchange { at: time(self.now), took_ms: 1.0, request: String::new(), answer });
+            history.log.push(Exchange::new(time(self.now), 1.0, String::new(), answer));
             if history.holds.is_empty() {
                 history.outcome = Some(Outcome::Unknown);
             }
@@ -314,9 +315,28 @@ impl Simulation {
         }
         match self.is_lost(key) {
             true => Step::Unknown,
-            false if refused => Step::Refused("reservation-not-held".to_owned()),
+            false if refused => {
+                let name = if kind == Kind::Confirm { CONFIRM } else { CANCEL };
+                self.refuse(n, key, (name, "reservation-not-held"), &[])
+            }
             false => Step::Done,
         }
+    }
+
+    /// The refusal of a change, with what it asked for that the reservation did not have; of that all is sold out.
+    fn refuse(&mut self, n: usize, key: usize, (request, why): (&str, &str), gone: &[String]) -> Step {
+        let answer =
+            SoldOut { items: gone.to_vec(), last: false, asked: time(self.now), answered: time(self.now) };
+        self.case.history[key].refused.push(RefusedChange {
+            request: request.to_owned(),
+            reservation: self.reservations[n].shown.id.clone(),
+            why: why.to_owned(),
+            version: None,
+            wanted: gone.to_vec(),
+            answer,
+            after_lost: false,
+        });
+        Step::Refused(why.to_owned())
     }
 
     fn amend(&mut self, n: usize, key: usize) {
@@ -325,10 +345,12 @@ impl Simulation {
         new.packages = if self.rng.bool() { vec!["p".to_owned()] } else { vec![] };
         let old = items(&self.reservations[n].shown);
         let free = self.free();
+        let gone: Vec<String> =
+            items(&new).into_iter().filter(|item| !old.contains(item) && free[item] < 1).collect();
         let mut refused = None;
         if new.state != "held" || self.sale_clock >= self.reservations[n].deadline {
             refused = Some("reservation-not-held");
-        } else if items(&new).iter().any(|item| !old.contains(item) && free[item] < 1) {
+        } else if !gone.is_empty() {
             refused = Some("sold-out");
         } else if items(&new) != old {
             new.version += 1;
@@ -338,7 +360,10 @@ impl Simulation {
         }
         let (step, shown) = match (self.is_lost(key), refused) {
             (true, _) => (Step::Unknown, None),
-            (false, Some(why)) => (Step::Refused(why.to_owned()), None),
+            (false, Some(why)) => {
+                let gone = if why == "sold-out" { gone.as_slice() } else { &[] };
+                (self.refuse(n, key, (AMEND, why), gone), None)
+            }
             (false, None) => (Step::Done, Some(new)),
         };
         let reservation = self.reservations[n].shown.id.clone();
