@@ -80,10 +80,12 @@ impl Scenario {
 
     /// The scenario of this name, if this program has it.
     pub(crate) fn named(name: &str) -> Result<Scenario, String> {
-        Scenario::all().into_iter().chain([Scenario::REPLAY]).find(|scenario| scenario.0 == name).ok_or_else(|| {
-            let names: Vec<&str> = Scenario::all().into_iter().map(Scenario::name).collect();
-            format!("unknown scenario {name:?}, expected one of {}", names.join(", "))
-        })
+        Scenario::all().into_iter().chain([Scenario::REPLAY]).find(|scenario| scenario.0 == name).ok_or_else(
+            || {
+                let names: Vec<&str> = Scenario::all().into_iter().map(Scenario::name).collect();
+                format!("unknown scenario {name:?}, expected one of {}", names.join(", "))
+            },
+        )
     }
 
     /// All that a profile can weigh: the built-in ones, then the program's own.
@@ -96,7 +98,10 @@ impl Scenario {
         match self {
             Scenario::SPIKE | Scenario::RETRY_STORM => Arrive::AtOpening,
             Scenario::CROWD => Arrive::BeforeOpening,
-            own => OWN.get().and_then(|all| all.iter().find(|(added, _)| *added == own)).map_or(Arrive::AfterOpening, |(_, arrive)| *arrive),
+            own => OWN
+                .get()
+                .and_then(|all| all.iter().find(|(added, _)| *added == own))
+                .map_or(Arrive::AfterOpening, |(_, arrive)| *arrive),
         }
     }
 

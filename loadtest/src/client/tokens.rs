@@ -42,7 +42,11 @@ pub(crate) struct Tokens {
 /// Where the buyers' tokens come from.
 enum BuyerTokens {
     /// Minted as buyers come: a soak of days has millions of them.
-    Minted { key: EncodingKey, seed: u64, expires: i64 },
+    Minted {
+        key: EncodingKey,
+        seed: u64,
+        expires: i64,
+    },
     Listed(Vec<BuyerToken>),
 }
 

@@ -107,7 +107,11 @@ pub(super) async fn read_stores(client: &Arc<Client>, sale: &str) -> Result<Vec<
 }
 
 /// Checks a buyer's and the service's token at every gateway before any load: a run of 401 answers shows nothing.
-pub(super) async fn check_tokens(client: &Arc<Client>, target: &Target, tokens: &Tokens) -> Result<(), Failure> {
+pub(super) async fn check_tokens(
+    client: &Arc<Client>,
+    target: &Target,
+    tokens: &Tokens,
+) -> Result<(), Failure> {
     let source = if target.tokens.is_some() { "--tokens" } else { "--auth-secret-file" };
     let service = if target.tokens.is_some() { "--service-token-file" } else { source };
     let buyer = (tokens.of(0).bearer, source, "a buyer's");

@@ -110,8 +110,7 @@ pub(crate) async fn prepare(
         )));
     }
     let users: Vec<usize> = plan.users().collect();
-    let at_once: Vec<(Scenario, usize)> =
-        plan.lines.iter().map(|line| (line.scenario, line.users)).collect();
+    let at_once: Vec<(Scenario, usize)> = plan.lines.iter().map(|line| (line.scenario, line.users)).collect();
     let (twice, gateways) = (profile.buyers.twice, target.gateway.len());
     let share = Share::plan(target.transport.connections, &at_once, twice, gateways)?;
     let client = Client::new(target, share)?;
@@ -182,7 +181,12 @@ pub(crate) async fn prepare(
 }
 
 /// Looks at the sale, as ops and as buyers see it, and at the clock.
-async fn look(target: &Target, admin: &Admin, probe: &Arc<Client>, profile: &Profile) -> Result<Sight, Failure> {
+async fn look(
+    target: &Target,
+    admin: &Admin,
+    probe: &Arc<Client>,
+    profile: &Profile,
+) -> Result<Sight, Failure> {
     targets::check_ops(admin).await?;
     let sale = admin.sale().await?;
     if !sale.definition.sale.rehearsal && !target.i_mean_it {

@@ -24,7 +24,12 @@ pub(crate) struct GooseRequest {
 const LABEL: &str = "API";
 
 impl GooseRequest {
-    pub(crate) fn new(name: &'static str, word: &'static str, answer: &Answer, is_good: bool) -> GooseRequest {
+    pub(crate) fn new(
+        name: &'static str,
+        word: &'static str,
+        answer: &Answer,
+        is_good: bool,
+    ) -> GooseRequest {
         let lost = answer.reply.as_ref().err().map(|lost| lost.kind());
         GooseRequest { name, word, took: answer.took, is_good, status: answer.status(), lost }
     }
@@ -46,8 +51,7 @@ impl GooseRequest {
             (None, status) => Some(format!("{name}: {}", status.unwrap_or_default())),
         };
         // It fails only when goose is shutting down.
-        let _ = user
-            .record_custom_request_duration(LABEL, name, took, is_good, status, error.as_deref())
-            .await;
+        let _ =
+            user.record_custom_request_duration(LABEL, name, took, is_good, status, error.as_deref()).await;
     }
 }

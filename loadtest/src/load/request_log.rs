@@ -66,7 +66,8 @@ impl RequestLog {
             return Some(format!("the request log is not complete: {error}"));
         }
         let left_out = self.left_out.load(Relaxed);
-        (left_out > 0).then(|| format!("the request log lacks {left_out} requests: the disk was too slow for it"))
+        (left_out > 0)
+            .then(|| format!("the request log lacks {left_out} requests: the disk was too slow for it"))
     }
 }
 

@@ -64,10 +64,9 @@ fn built_in(scenario: Scenario) -> Option<GooseScenario> {
         }
         // Clients give up after 300 ms and retry at once with the same key; some take a new key, like an app that lost it. A
         // slower gateway gets more of them.
-        Scenario::RETRY_STORM => of(vec![
-            transaction!(tap_impatiently).set_name("tap"),
-            transaction!(settle).set_name("settle"),
-        ]),
+        Scenario::RETRY_STORM => {
+            of(vec![transaction!(tap_impatiently).set_name("tap"), transaction!(settle).set_name("settle")])
+        }
         // Few accounts on many connections, without pauses and with a new key for every tap. Some requests carry expired or
         // forged tokens. Thresholds count bots only by name; their wins are proved like any other.
         Scenario::BOTS => of(vec![transaction!(tap_without_pause).set_name("tap without pause")]),

@@ -268,7 +268,9 @@ impl Session {
 /// Whatever ends a session, the proof has its histories.
 impl Drop for Session {
     fn drop(&mut self) {
-        if let Some(intended) = self.intended.filter(|_| self.buyer.scenario.is_honest() && !self.is_cut_short()) {
+        if let Some(intended) =
+            self.intended.filter(|_| self.buyer.scenario.is_honest() && !self.is_cut_short())
+        {
             // From the intended start, without the buyer's pauses.
             let took = self.ended.saturating_duration_since(intended).saturating_sub(self.paused);
             self.load.figures().journey_ended(self.buyer.scenario, took);

@@ -151,7 +151,9 @@ impl BuyerView<'_> {
 }
 
 fn over() -> Stop {
-    Box::new(TransactionError::Custom("the run is over, or this user plays no scenario of this program".to_owned()))
+    Box::new(TransactionError::Custom(
+        "the run is over, or this user plays no scenario of this program".to_owned(),
+    ))
 }
 
 /// The session of the user's buyer while the run goes on.

@@ -68,7 +68,9 @@ impl Recording {
         let wrong = |error: String| Failure::Usage(format!("--replay {}: {error}", path.display()));
         let size = std::fs::metadata(path).map_err(|error| wrong(error.to_string()))?.len();
         if size > BYTES_MAX {
-            return Err(wrong(format!("found {size} bytes, expected at most {BYTES_MAX}: cut the recording")));
+            return Err(wrong(format!(
+                "found {size} bytes, expected at most {BYTES_MAX}: cut the recording"
+            )));
         }
         let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
         let recorded = if request_log::is_one(&text) { request_log::read(&text) } else { har::read(&text) };
@@ -85,7 +87,8 @@ impl Recording {
 
     fn of(mut all: Vec<Recorded>, lead: Duration) -> Recording {
         all.sort_by_key(|recorded| recorded.at_us);
-        let opening = all.iter().find(|recorded| recorded.is_tap()).or(all.first()).map_or(0, |first| first.at_us);
+        let opening =
+            all.iter().find(|recorded| recorded.is_tap()).or(all.first()).map_or(0, |first| first.at_us);
         let earliest = -i64::try_from(lead.as_micros()).unwrap_or(i64::MAX);
         let mut recording = Recording::default();
         let mut owners: HashMap<String, String> = HashMap::new();
@@ -98,11 +101,13 @@ impl Recording {
                 continue;
             };
             if at_us < earliest {
-                *recording.left_out.entry("requests too long before the opening".to_owned()).or_default() += 1;
+                *recording.left_out.entry("requests too long before the opening".to_owned()).or_default() +=
+                    1;
                 continue;
             }
             // Services act on the reservations of buyers: these are their owners' deeds.
-            let owner = recorded.of_reservation().and_then(|id| owners.get(id)).unwrap_or(&recorded.client).clone();
+            let owner =
+                recorded.of_reservation().and_then(|id| owners.get(id)).unwrap_or(&recorded.client).clone();
             if let (true, Some(id)) = (recorded.is_tap(), &recorded.reservation) {
                 owners.insert(id.clone(), owner.clone());
             }
@@ -134,7 +139,8 @@ impl Recording {
 
     /// In words, what of it is not replayed.
     pub(crate) fn left_out(&self) -> Option<String> {
-        let kinds: Vec<String> = self.left_out.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
+        let kinds: Vec<String> =
+            self.left_out.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
         (!kinds.is_empty()).then(|| format!("requests of the recording were left out: {}", kinds.join(", ")))
     }
 

@@ -86,7 +86,8 @@ impl Definition {
 
     /// What of a selection is not on sale.
     pub(crate) fn unknown<'a>(&'a self, selection: &'a Selection) -> impl Iterator<Item = &'a str> {
-        let model = Some(selection.model.as_str()).filter(|id| !self.model.iter().any(|model| model.id == *id));
+        let model =
+            Some(selection.model.as_str()).filter(|id| !self.model.iter().any(|model| model.id == *id));
         let is_unknown = |id: &&str| !self.package.iter().any(|package| package.id == *id);
         model.into_iter().chain(selection.packages.iter().map(String::as_str).filter(is_unknown))
     }

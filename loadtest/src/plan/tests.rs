@@ -1,6 +1,5 @@
 //! Unit tests of `plan.rs`.
 
-
 use super::*;
 
 fn request<'a>(profile: &'a Profile, mix: &'a BTreeMap<Scenario, u32>, buyers: usize) -> PlanRequest<'a> {
@@ -106,8 +105,7 @@ fn as_many_users_are_needed_as_may_be_at_work_at_once() {
     let users = |scenario, arrivals: &str| {
         let mix = BTreeMap::from([(scenario, 1)]);
         let arrivals = Arrivals::parse(arrivals).unwrap();
-        let request =
-            PlanRequest { buyers: None, arrivals: Some(&arrivals), ..request(&profile, &mix, 0) };
+        let request = PlanRequest { buyers: None, arrivals: Some(&arrivals), ..request(&profile, &mix, 0) };
         request.plan().unwrap().users().sum::<usize>()
     };
     // A look ends within the timeout, so that those of eleven seconds are all that can be at work.

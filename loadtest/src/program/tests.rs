@@ -24,7 +24,10 @@ fn what_can_not_be_a_journey_is_refused_with_a_reason() {
         (named("spike"), "is taken by a command"),
         (named("merge"), "is taken by a command"),
         (GooseScenario::new("empty"), "has no transaction"),
-        (GooseScenario::new("starts").register_transaction(nothing().set_on_start()), "the first or the last"),
+        (
+            GooseScenario::new("starts").register_transaction(nothing().set_on_start()),
+            "the first or the last",
+        ),
         (waiting, "use `think` or `rest`"),
     ] {
         let mistake = mistake(&scenario).expect(words);

@@ -26,7 +26,8 @@ fn a_scenario_of_ones_own_is_played_proved_and_reported() {
     }
     assert!(verdict["journeys_ms"][OWN]["count"].as_u64() >= Some(30), "{}", run.text);
     // The proof has what was amended and paid: the ledger agrees.
-    let confirmed: u64 = verdict["items"].as_array().unwrap().iter().map(|item| item["confirmed"].as_u64().unwrap()).sum();
+    let confirmed: u64 =
+        verdict["items"].as_array().unwrap().iter().map(|item| item["confirmed"].as_u64().unwrap()).sum();
     assert!(confirmed > 0, "{}", run.text);
     // Goose's tables have the transactions by their names, and the requests.
     let goose = run.report("goose.html");
@@ -41,7 +42,11 @@ fn an_answer_that_the_contract_does_not_allow_fails_a_scenario_of_ones_own() {
     stage.apply(&definition(-60, true));
     let proxy = Proxy::before(&stage.gateways(), |request, gateway| {
         let answer = gateway.answer(request);
-        if request.path.ends_with("/confirm") { Some(Answer::problem(500, "internal", json!({}))) } else { answer }
+        if request.path.ends_with("/confirm") {
+            Some(Answer::problem(500, "internal", json!({})))
+        } else {
+            answer
+        }
     });
     let more = [&BRISK[..], &["--buyers", "8", "--tries", "2", "--arrivals", "constant:50/s"]].concat();
     let run = stage.run(OWN, &proxy.url(), &more);
@@ -57,7 +62,11 @@ fn a_scenario_of_ones_own_has_a_weight_and_help() {
     stage.apply(&definition(-60, true));
     let unknown = stage.run("spike", &stage.gateways(), &["--set", "mix.hesitant=1"]);
     assert_eq!(unknown.code, 2, "{}", unknown.text);
-    assert!(unknown.text.contains("unknown scenario \"hesitant\", expected one of spike, crowd"), "{}", unknown.text);
+    assert!(
+        unknown.text.contains("unknown scenario \"hesitant\", expected one of spike, crowd"),
+        "{}",
+        unknown.text
+    );
     let help = stage.run_under(&[], OWN, &stage.gateways(), &["--help"]);
     assert_eq!(help.code, 0, "{}", help.text);
     for option in ["--buyers", "--arrivals", "--report", "--baseline"] {

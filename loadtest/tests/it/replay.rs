@@ -17,7 +17,16 @@ fn count(lines: &[Value], name: &str) -> usize {
 fn a_run_is_recorded_and_played_again() {
     let stage = Stage::set(1);
     stage.apply(&definition(-60, true));
-    let more = ["--buyers", "12", "--arrivals", "constant:20/s", "--set", "buyers.think=[\"0s\",\"100ms\"]", "--set", "buyers.twice=0"];
+    let more = [
+        "--buyers",
+        "12",
+        "--arrivals",
+        "constant:20/s",
+        "--set",
+        "buyers.think=[\"0s\",\"100ms\"]",
+        "--set",
+        "buyers.twice=0",
+    ];
     let first = stage.run("customise", &stage.gateways(), &[&more[..], &["--request-log"]].concat());
     first.assert_passed();
     let recorded = log(&first);
@@ -28,7 +37,8 @@ fn a_run_is_recorded_and_played_again() {
         assert!(!first.report("requests.ndjson").contains(&secret), "the log has a secret");
     }
 
-    let again = stage.run("replay", &stage.gateways(), &["--replay", file.to_str().unwrap(), "--request-log"]);
+    let again =
+        stage.run("replay", &stage.gateways(), &["--replay", file.to_str().unwrap(), "--request-log"]);
     again.assert_passed();
     let played = log(&again);
     for name in ["reserve", "stores", "amend", "confirm"] {
@@ -37,15 +47,25 @@ fn a_run_is_recorded_and_played_again() {
     // The same selections, each after the one that it came after; by other buyers.
     let bodies = |lines: &[Value]| -> Vec<Value> {
         let taps = lines.iter().filter(|line| line["name"] == "reserve");
-        let mut taps: Vec<(i64, Value)> =
-            taps.map(|tap| (tap["buyer"].as_i64().unwrap(), serde_json::from_str(tap["body"].as_str().unwrap()).unwrap())).collect();
+        let mut taps: Vec<(i64, Value)> = taps
+            .map(|tap| {
+                (tap["buyer"].as_i64().unwrap(), serde_json::from_str(tap["body"].as_str().unwrap()).unwrap())
+            })
+            .collect();
         taps.sort_by_key(|(buyer, _)| *buyer);
         taps.into_iter().map(|(_, body)| body).collect()
     };
     assert_eq!(bodies(&played), bodies(&recorded));
     assert_eq!(again.verdict()["buyers"], 12);
-    let starts: Vec<i64> = played.iter().filter(|line| line["name"] == "reserve").map(|line| line["at_us"].as_i64().unwrap()).collect();
-    assert!(starts.iter().max().unwrap() - starts.iter().min().unwrap() >= 500_000, "at their times: {starts:?}");
+    let starts: Vec<i64> = played
+        .iter()
+        .filter(|line| line["name"] == "reserve")
+        .map(|line| line["at_us"].as_i64().unwrap())
+        .collect();
+    assert!(
+        starts.iter().max().unwrap() - starts.iter().min().unwrap() >= 500_000,
+        "at their times: {starts:?}"
+    );
 }
 
 #[test]

@@ -21,7 +21,6 @@ impl Session {
         self.buyer.after
     }
 
-
     /// The last shown hold that the buyer believes alive.
     fn hold(&self) -> Option<Hold> {
         let history = self.buyer.history.last()?;

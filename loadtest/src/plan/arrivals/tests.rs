@@ -98,7 +98,11 @@ fn random_schedules_have_as_many_starts_by_any_instant_as_the_integral() {
             assert!((before - integral).abs() <= 0.51, "seed {seed}: {before} starts, {integral} wanted");
         }
         let few = rng.usize(0..10);
-        assert_eq!(arrivals.offsets(few, &mut rng).collect::<Vec<_>>(), starts[..few.min(starts.len())], "seed {seed}");
+        assert_eq!(
+            arrivals.offsets(few, &mut rng).collect::<Vec<_>>(),
+            starts[..few.min(starts.len())],
+            "seed {seed}"
+        );
     }
 }
 

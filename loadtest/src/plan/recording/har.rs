@@ -70,7 +70,10 @@ impl Entry {
     fn recorded(self) -> Recorded {
         let Request { method, url, headers, post_data } = self.request;
         let header = |name: &str| {
-            headers.iter().find(|header| header.name.eq_ignore_ascii_case(name)).map(|header| header.value.clone())
+            headers
+                .iter()
+                .find(|header| header.name.eq_ignore_ascii_case(name))
+                .map(|header| header.value.clone())
         };
         // Browsers leave `Authorization` out unless they are asked for sensitive data: then all is one buyer's.
         let client = header("authorization").unwrap_or_default();

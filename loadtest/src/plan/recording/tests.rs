@@ -11,7 +11,8 @@ fn entry(at: &str, method: &str, path: &str, more: Value) -> Value {
     for (member, name) in [("bearer", "Authorization"), ("key", "idempotency-key")] {
         headers.extend(more[member].as_str().map(|value| json!({"name": name, "value": value})));
     }
-    let mut request = json!({"method": method, "url": format!("https://cars.example{path}"), "headers": headers});
+    let mut request =
+        json!({"method": method, "url": format!("https://cars.example{path}"), "headers": headers});
     if more["body"].is_object() {
         request["postData"] = json!({"mimeType": "application/json", "text": more["body"].to_string()});
     }
@@ -25,7 +26,8 @@ fn entry(at: &str, method: &str, path: &str, more: Value) -> Value {
 }
 
 fn har(entries: &[Value]) -> String {
-    json!({"log": {"version": "1.2", "creator": {"name": "Firefox", "version": "1"}, "entries": entries}}).to_string()
+    json!({"log": {"version": "1.2", "creator": {"name": "Firefox", "version": "1"}, "entries": entries}})
+        .to_string()
 }
 
 fn of(text: &str, lead: Duration) -> Recording {
@@ -44,16 +46,41 @@ fn reservations() -> &'static str {
 #[test]
 fn a_har_file_becomes_what_each_buyer_did() {
     let text = har(&[
-        entry("05.000", "POST", reservations(), json!({"bearer": "a", "key": "1", "body": tap(), "answer": {"id": "r1"}})),
+        entry(
+            "05.000",
+            "POST",
+            reservations(),
+            json!({"bearer": "a", "key": "1", "body": tap(), "answer": {"id": "r1"}}),
+        ),
         entry("03.500", "GET", "/v1/sales/car", json!({"bearer": "a"})),
-        entry("05.100", "POST", reservations(), json!({"bearer": "b", "key": "2", "body": tap(), "answer": {"id": "r2"}})),
+        entry(
+            "05.100",
+            "POST",
+            reservations(),
+            json!({"bearer": "b", "key": "2", "body": tap(), "answer": {"id": "r2"}}),
+        ),
         // A retry, and what the page itself loads.
-        entry("05.400", "POST", reservations(), json!({"bearer": "a", "key": "1", "body": tap(), "answer": {"id": "r1"}})),
+        entry(
+            "05.400",
+            "POST",
+            reservations(),
+            json!({"bearer": "a", "key": "1", "body": tap(), "answer": {"id": "r1"}}),
+        ),
         entry("05.450", "GET", "/app/17.js", json!({})),
         entry("06.000", "GET", "/v1/sales/car/stores?city=Wuhan&limit=20", json!({"bearer": "a"})),
-        entry("07.000", "PATCH", "/v1/sales/car/reservations/r1", json!({"bearer": "a", "body": {"packages": []}})),
+        entry(
+            "07.000",
+            "PATCH",
+            "/v1/sales/car/reservations/r1",
+            json!({"bearer": "a", "body": {"packages": []}}),
+        ),
         // The payment service pays for the second buyer.
-        entry("08.000", "POST", "/v1/sales/car/reservations/r2/confirm", json!({"bearer": "service", "body": {"payment": "p"}})),
+        entry(
+            "08.000",
+            "POST",
+            "/v1/sales/car/reservations/r2/confirm",
+            json!({"bearer": "service", "body": {"payment": "p"}}),
+        ),
         entry("09.000", "POST", "/v1/sales/car/reservations/r1/cancel", json!({"bearer": "a"})),
     ]);
     let recording = of(&text, LEAD);
@@ -90,7 +117,12 @@ fn what_comes_long_before_the_opening_is_left_out() {
 
 #[test]
 fn a_request_log_becomes_what_each_buyer_did() {
-    let line = |at_us: i64, buyer: usize, method: &str, path: &str, key: Option<&str>, body: Option<Value>| {
+    let line = |at_us: i64,
+                buyer: usize,
+                method: &str,
+                path: &str,
+                key: Option<&str>,
+                body: Option<Value>| {
         json!({"at_us": at_us, "buyer": buyer, "scenario": "spike", "name": "reserve", "method": method, "path": path,
             "key": key, "body": body.map(|body| body.to_string()), "status": 201, "took_us": 900})
         .to_string()
@@ -102,7 +134,8 @@ fn a_request_log_becomes_what_each_buyer_did() {
     ]
     .join("\n");
     let recording = of(&text, LEAD);
-    let places: Vec<(i64, usize)> = recording.buyers.iter().map(|deeds| (deeds[0].at_us, deeds.len())).collect();
+    let places: Vec<(i64, usize)> =
+        recording.buyers.iter().map(|deeds| (deeds[0].at_us, deeds.len())).collect();
     assert_eq!(places, [(0, 1), (250, 1)], "a retry is none of the recording's");
     assert_eq!(recording.buyers[1][0].what, What::Time);
 }
