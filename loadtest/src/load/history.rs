@@ -108,6 +108,8 @@ pub(crate) struct RefusedChange {
     pub(crate) answer: SoldOut,
     /// An earlier try has no answer: its effect may be the reason.
     pub(crate) after_lost: bool,
+    /// A confirm or a cancel was sent before.
+    pub(crate) after_settling: bool,
 }
 
 /// One request and its answer.
@@ -248,6 +250,12 @@ impl TapHistory {
             findings: Vec::new(),
             log: ExchangeLog::default(),
         }
+    }
+
+    /// Adds the refusal of a change.
+    pub(crate) fn refuse(&mut self, refused: RefusedChange) {
+        let after_settling = self.confirm != Step::NotTried || self.cancel != Step::NotTried;
+        self.refused.push(RefusedChange { after_settling, ..refused });
     }
 
     /// Adds what another session with the same key was acknowledged.

@@ -22,7 +22,7 @@ struct Counters {
     stalls: Mutex<Stalls>,
 }
 
-/// Waits for a connection of this process, less the time in which the server answered nothing.
+/// Waits for a connection of this process, without those during which the server answered nothing.
 #[derive(Debug, Default)]
 struct Waits {
     /// A longer one counts.
@@ -71,8 +71,11 @@ impl Traffic {
         self.0.asked.fetch_add(1, Relaxed);
         let Some(asked) = asked else { return };
         let now = Instant::now();
-        // What waits because the server answers nothing is not this process's queue.
-        let own = now.saturating_duration_since(asked).saturating_sub(self.stalled_between(asked, now));
+        if self.stalled_between(asked, now) > Duration::ZERO {
+            // A queue that formed because the server answered nothing, and that takes a while to leave after that.
+            return;
+        }
+        let own = now.saturating_duration_since(asked);
         let mut waits = self.waits();
         waits.long += u64::from(own > waits.bound);
         waits.longest = waits.longest.max(own);
