@@ -88,8 +88,8 @@ impl Traffic {
         latest.map(|(began, ended)| (*ended).min(to).saturating_duration_since((*began).max(from))).sum()
     }
 
-    /// Looks, at short intervals, whether the server is stalled: nothing has been answered for longer than `bound`, while
-    /// this process was awake. `late` is how late the look itself is.
+    /// Looks, at short intervals, whether the server is stalled: nothing has been answered for longer than `bound`
+    /// while this process was awake. `late` is how late the look itself is.
     pub(super) fn look(&self, now: Instant, late: Duration, bound: Duration) {
         let (answered, in_flight) = (self.0.answered.load(Relaxed), self.in_flight());
         let mut stalls = self.stalls();
