@@ -109,6 +109,8 @@ pub(crate) struct RefusedChange {
     pub(crate) answer: SoldOut,
     /// An earlier try has no answer: its effect may be the reason.
     pub(crate) after_lost: bool,
+    /// A confirm or a cancel was sent before.
+    pub(crate) after_settling: bool,
 }
 
 /// One request and its answer.
@@ -296,6 +298,12 @@ impl TapHistory {
             ExchangesKept::OfTroubles if !is_in_trouble => self.log.keep_ends(0),
             ExchangesKept::Ends | ExchangesKept::OfTroubles => self.log.keep_ends(SHORT),
         }
+    }
+
+    /// Adds the refusal of a change.
+    pub(crate) fn refuse(&mut self, refused: RefusedChange) {
+        let after_settling = self.confirm != Step::NotTried || self.cancel != Step::NotTried;
+        self.refused.push(RefusedChange { after_settling, ..refused });
     }
 
     /// Adds what another session with the same key was acknowledged.

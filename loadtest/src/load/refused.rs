@@ -43,6 +43,7 @@ pub(crate) fn refused_change(
             answered: at(answer.sent + answer.took),
         },
         after_lost,
+        after_settling: false,
     })
 }
 

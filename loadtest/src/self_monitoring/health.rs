@@ -102,7 +102,9 @@ impl Health {
         (share > limits.late_share).then(|| {
             let lag = span::words_of_ms(self.timer_lag_max_ms);
             // A late wake-up means too little CPU, even if other processes used it up.
-            let what_to_do = if self.timer_lag_max_ms >= span::ms(limits.late) {
+            let what_to_do = if self.queued(limits).is_some() {
+                "they waited for a connection of this process".to_owned()
+            } else if self.timer_lag_max_ms >= span::ms(limits.late) {
                 format!(
                     "timers were up to {lag} late, too, so that this machine was too busy: use a faster one, keep \
                      others off it, or use several processes with --shard"
@@ -139,8 +141,12 @@ impl Health {
 
     fn skew(&self, figures: &Figures, limits: &Limits) -> Option<String> {
         let spread = figures.opening.spread().filter(|spread| *spread > limits.skew)?;
+        let what_to_do = match self.queued(limits) {
+            Some(_) => "taps waited for a connection of this process",
+            None => SEND_SOONER,
+        };
         Some(format!(
-            "from the first to the last tap of the opening it took {} ({} may be): {SEND_SOONER}",
+            "from the first to the last tap of the opening it took {} ({} may be): {what_to_do}",
             span::words(spread),
             span::words(limits.skew),
         ))

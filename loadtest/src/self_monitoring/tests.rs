@@ -104,6 +104,9 @@ fn requests_that_queued_for_a_connection_are_reported() {
         "{found}"
     );
     assert!(found.contains("--connections"), "{found}");
+    // What follows from it is put down to it.
+    let all = Health { requests_queued: 11, ..well() }.findings(&starts(97, 3), &LIMITS, false);
+    assert!(all.len() == 2 && all[1].ends_with("they waited for a connection of this process"), "{all:?}");
 }
 
 #[test]

@@ -22,7 +22,7 @@ struct Counters {
     stalls: Mutex<Stalls>,
 }
 
-/// Waits for a connection of this process, less the time in which the server answered nothing.
+/// Waits for a connection of this process, without those during which the server answered nothing.
 #[derive(Debug, Default)]
 struct Waits {
     /// A longer one counts.
@@ -71,8 +71,11 @@ impl Traffic {
         self.0.asked.fetch_add(1, Relaxed);
         let Some(asked) = asked else { return };
         let now = Instant::now();
-        // What waits because the server answers nothing is not this process's queue.
-        let own = now.saturating_duration_since(asked).saturating_sub(self.stalled_between(asked, now));
+        if self.stalled_between(asked, now) > Duration::ZERO {
+            // A queue that formed because the server answered nothing, and that takes a while to leave after that.
+            return;
+        }
+        let own = now.saturating_duration_since(asked);
         let mut waits = self.waits();
         waits.long += u64::from(own > waits.bound);
         waits.longest = waits.longest.max(own);
@@ -85,8 +88,8 @@ impl Traffic {
         latest.map(|(began, ended)| (*ended).min(to).saturating_duration_since((*began).max(from))).sum()
     }
 
-    /// Looks, at short intervals, whether the server is stalled: nothing has been answered for longer than `bound`, while
-    /// this process was awake. `late` is how late the look itself is.
+    /// Looks, at short intervals, whether the server is stalled: nothing has been answered for longer than `bound`
+    /// while this process was awake. `late` is how late the look itself is.
     pub(super) fn look(&self, now: Instant, late: Duration, bound: Duration) {
         let (answered, in_flight) = (self.0.answered.load(Relaxed), self.in_flight());
         let mut stalls = self.stalls();

@@ -60,8 +60,7 @@ fn a_queue_of_the_generator_is_not_the_servers_fault() {
 }
 
 /// Looks at a gateway that stops for two seconds; a fifth of the starts may be late by the generator's fault.
-fn stalled(more: &[&str]) -> Run {
-    let stage = open(1);
+fn stalled(stage: &Stage, more: &[&str]) -> Run {
     let looks = Arc::new(Count::default());
     let counted = Arc::clone(&looks);
     let proxy = Proxy::before(&stage.gateways(), move |request, gateway| {
@@ -88,12 +87,14 @@ fn stalled(more: &[&str]) -> Run {
 }
 
 fn a_stalled_server_is_not_the_generators_fault() {
-    let run = stalled(&[]);
+    let stage = open(1);
+    let run = stalled(&stage, &[]);
     assert_ends(&run, FAIL, &["look/journey.p99 < 250ms expected, measured"]);
 }
 
 fn a_stalled_server_that_fills_all_connections_is_not_either() {
-    let run = stalled(&["--connections", "10"]);
+    let stage = open(1);
+    let run = stalled(&stage, &["--connections", "10"]);
     assert_ends(&run, FAIL, &["look/journey.p99 < 250ms expected, measured"]);
     let lateness = run.verdict()["arrivals"]["lateness_ms"]["max"].as_f64().unwrap();
     assert!(lateness > 500.0, "starts waited for the server, and that is shown: {}", run.text);

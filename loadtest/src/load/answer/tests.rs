@@ -50,7 +50,8 @@ fn an_answer_counts_by_what_it_is_worth() {
         (500, "internal", AnswerClass::Failed),
         (422, "unknown-item", AnswerClass::Failed),
     ] {
-        assert_eq!(to_tap(&problem(status, name, "")).class, class, "{status} {name}");
+        let answer = problem(status, name, r#","items":["model:a"]"#);
+        assert_eq!(to_tap(&answer).class, class, "{status} {name}");
     }
     let read = |answer: Result<Reply, Lost>, is_seen| class_of_read(&answer.unwrap(), is_seen);
     assert_eq!(

@@ -101,7 +101,7 @@ impl Session {
             let refused =
                 refused_change(&self.load, (name, request), &answer, &reading, ending == Step::Unknown);
             self.last(|history| {
-                history.refused.extend(refused);
+                refused.into_iter().for_each(|refused| history.refuse(refused));
                 history.log.push(exchange);
                 history.findings.extend(reading.findings);
             });

@@ -71,7 +71,7 @@ fn surely_held(facts: &Facts<'_>, refused: &RefusedChange, entry: &Entry<'_>) ->
     let is_sure = latest < ends
         && !is_used_up
         && !may_be(entry.cancelled)
-        && !may_be(entry.confirmed.filter(|_| refused.request != CONFIRM))
+        && !may_be(entry.confirmed.filter(|_| refused.after_settling && refused.request != CONFIRM))
         && !input.terms_may_have_changed();
     is_sure.then(|| "but the hold could not have ended by then".to_owned())
 }

@@ -19,6 +19,7 @@ fn refused(request: &str, why: &str, asked: Timestamp, change: impl FnOnce(&mut 
             wanted: vec!["package:q".to_owned()],
             answer: SoldOut { items: vec![], last: false, asked, answered },
             after_lost: false,
+            after_settling: false,
         };
         change(&mut refused);
         case.history[2].refused.push(refused);
@@ -58,6 +59,7 @@ fn an_amendment_refused_as_sold_out() {
             wanted: vec!["store:s".to_owned()],
             answer: SoldOut { items: vec!["store:s".to_owned()], last: false, asked, answered: asked },
             after_lost: false,
+            after_settling: false,
         });
     });
     assert_eq!(gone, []);

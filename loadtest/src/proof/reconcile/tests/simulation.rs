@@ -335,6 +335,7 @@ impl Simulation {
             wanted: gone.to_vec(),
             answer,
             after_lost: false,
+            after_settling: false,
         });
         Step::Refused(why.to_owned())
     }
