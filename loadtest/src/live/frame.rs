@@ -155,6 +155,7 @@ impl Frame<'_> {
             let latency = now.latency(Population::Sent).since(&earlier.latency(Population::Sent));
             rows.push(Row { name, latency, troubles: [now.failed, now.limited, now.shed, now.lost_count()] });
         }
+        rows.sort_by_key(|row: &Row<'_>| !row.is_of_buyers());
         rows
     }
 
