@@ -113,7 +113,7 @@ fn of_threshold(judged: &Judged) -> Case {
         // The generator's own lateness may be the reason.
         Some(false) if judged.fault == Some(Fault::Generator) => End::Errored(measured),
         Some(false) => End::Failed(measured),
-        None => End::Skipped(measured),
+        None => End::Skipped(judged.measured.clone()),
     };
     Case::new(&judged.threshold, end)
 }
