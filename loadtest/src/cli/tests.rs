@@ -91,9 +91,13 @@ fn a_launch_to_plan_for_is_read() {
 
 #[test]
 fn every_variable_of_an_option_is_documented_for_the_gateway() {
-    let sources =
-        [include_str!("../cli.rs"), include_str!("../load/output.rs"), include_str!("../client/options.rs")]
-            .concat();
+    let sources = [
+        include_str!("../cli.rs"),
+        include_str!("../load/output.rs"),
+        include_str!("../client/options.rs"),
+        include_str!("../client/transport.rs"),
+    ]
+    .concat();
     for name in variables::names(&Cli::command()) {
         assert!(sources.contains(&format!("\"{name}\"")), "{name}");
     }

@@ -94,7 +94,7 @@ impl Health {
                 format!(
                     "timers were {lag} late at most, so that it was not busy all the time, but more was to start at once \
                      than it can send: use several processes with --shard, on cores of their own; or what starts waited for a \
-                     connection: allow more with --connections"
+                     connection: allow more with --connections shared:N, or give each buyer one with own"
                 )
             };
             format!(
@@ -135,7 +135,7 @@ impl Health {
         };
         let allowed = self.descriptors_limit.map(|limit| format!(" of {limit}")).unwrap_or_default();
         Some(format!(
-            "{}{allowed} descriptors were open{refusals}: raise the limit (ulimit -n), or use fewer --connections",
+            "{}{allowed} descriptors were open{refusals}: raise the limit (ulimit -n), or share connections (--connections shared:N)",
             self.descriptors_peak
         ))
     }
@@ -143,7 +143,7 @@ impl Health {
     fn no_ports(&self) -> Option<String> {
         (self.ports_exhausted > 0).then(|| {
             format!(
-                "{} found no free local port: widen net.ipv4.ip_local_port_range, use fewer --connections, or send \
+                "{} found no free local port: widen net.ipv4.ip_local_port_range, share connections (--connections shared:N), or send \
                  from several machines with --shard",
                 many(self.ports_exhausted, "connect"),
             )
