@@ -97,7 +97,7 @@ impl Client {
 
     /// One that asks before the load, over one connection.
     pub(crate) fn probe(target: &Target) -> Result<Client, Failure> {
-        Client::new(target, Share { own: 0, shared: 1 })
+        Client::new(target, Share { shared: 1, ..Share::default() })
     }
 
     /// The base URL that the n-th caller talks to; a retry goes to the next one.
@@ -113,7 +113,7 @@ impl Client {
     /// The way of the buyer with this number.
     pub(crate) fn caller(&self, number: usize, scenario: Scenario) -> Caller<'_> {
         let forwarded_for = self.transport.forwarded_for.map(|network| network.address(number).to_string());
-        let connections = Connections::of(self.transport.connections, scenario);
+        let connections = Connections::of(self.share.asked, scenario);
         Caller { client: self, connections, own: Resting::own(OWN_MAX), forwarded_for }
     }
 
@@ -132,15 +132,15 @@ impl Client {
 
     /// For the line that announces a run.
     pub(crate) fn connections_in_words(&self) -> String {
-        self.share.words(self.transport.connections)
+        self.share.words()
     }
 
     /// What readers of the figures must know about so many buyers that wait for the opening.
     pub(crate) fn notes(&self, waiting: usize, buyers: usize) -> Vec<String> {
         let mut notes = Vec::new();
-        let is_shared =
-            matches!(Connections::of(self.transport.connections, Scenario::Spike), Connections::Shared(_));
-        if is_shared && self.share.shared < waiting {
+        let is_shared = matches!(Connections::of(self.share.asked, Scenario::Spike), Connections::Shared(_));
+        notes.extend(self.share.note.clone());
+        if is_shared && self.share.note.is_none() && self.share.shared < waiting {
             notes.push(format!(
                 "{waiting} simultaneous buyers shared {} connections: the rest queued in the load generator",
                 self.share.shared

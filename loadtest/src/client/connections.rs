@@ -16,12 +16,16 @@ pub(crate) enum Connections {
 }
 
 /// How many connections a run may have open at once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Share {
+    /// `None`: each scenario's own way.
+    pub(crate) asked: Option<Connections>,
     /// Of buyers that have their own, or that open one for each request.
     pub(crate) own: usize,
     /// Of all others together.
     pub(crate) shared: usize,
+    /// Why buyers share that would have their own.
+    pub(crate) note: Option<String>,
 }
 
 /// What the buyers of a run would have.
@@ -71,7 +75,7 @@ impl Connections {
 
 impl Share {
     /// The connections for so many buyers at once, of which `twice` percent tap twice at the same time. Raises the limit
-    /// of descriptors as far as it may.
+    /// of descriptors as far as it may. Where that is not enough, buyers share, unless something else was asked for.
     pub(crate) fn plan(
         asked: Option<Connections>,
         buyers: &AtOnce,
@@ -83,12 +87,22 @@ impl Share {
         let all = wanted.own + 2 * wanted.sharing + DESCRIPTORS_SPARE;
         let descriptors = raise_descriptors(all).unwrap_or(DESCRIPTORS_DEFAULT);
         let ports = local_ports().unwrap_or(usize::MAX);
-        wanted.within(asked, descriptors, (ports, gateways)).map_err(Failure::Usage)
+        let why = match (wanted.within(asked, descriptors, (ports, gateways)), asked) {
+            (Ok(share), _) => return Ok(share),
+            (Err(why), Some(_)) => return Err(Failure::Usage(why)),
+            (Err(why), None) => why,
+        };
+        // Not asked for: the run is worth more than none, and says so.
+        let asked = Some(Connections::Shared(None));
+        let shared = Wanted::of(asked, buyers, twice).within(asked, descriptors, (ports, gateways));
+        let share = shared.map_err(Failure::Usage)?;
+        let note = format!("all buyers shared {} connections: {why}", share.shared);
+        Ok(Share { note: Some(note), ..share })
     }
 
     /// For the line that announces a run.
-    pub(crate) fn words(&self, asked: Option<Connections>) -> String {
-        match (asked, self.own, self.shared) {
+    pub(crate) fn words(&self) -> String {
+        match (self.asked, self.own, self.shared) {
             (Some(Connections::Cold), ..) => "a connection for each request".to_owned(),
             (_, 0, shared) => format!("at most {shared} requests in flight"),
             (_, _, 1) => "a connection for each buyer".to_owned(),
@@ -133,7 +147,7 @@ impl Wanted {
             // A connection that has just been given back may not be the one used next.
             _ => left / 2,
         };
-        Ok(Share { own, shared: shared.min(2 * sharing).max(1) })
+        Ok(Share { asked, own, shared: shared.min(2 * sharing).max(1), note: None })
     }
 }
 
