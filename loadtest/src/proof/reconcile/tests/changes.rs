@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::base::requests::{AMEND, CANCEL, CONFIRM};
-use crate::load::history::RefusedChange;
+use crate::load::history::{Exchange, RefusedChange};
 
 /// A buyer of `r3`, held from 13 to 18 with a grace until 19, is refused a change at this time.
 fn refused(request: &str, why: &str, asked: Timestamp, change: impl FnOnce(&mut RefusedChange)) -> Vec<Rule> {
@@ -22,6 +22,9 @@ fn refused(request: &str, why: &str, asked: Timestamp, change: impl FnOnce(&mut 
             after_settling: false,
         };
         change(&mut refused);
+        let request = "POST".to_owned();
+        let first = Exchange { at: at(13), took_ms: 1.0, request, answer: "201 {}".to_owned() };
+        case.history[2].log.push(first);
         case.history[2].refused.push(refused);
     })
 }
@@ -71,16 +74,23 @@ fn an_amendment_refused_as_sold_out() {
 fn a_change_refused_as_not_held() {
     let not_held = |request: &str, asked| refused(request, "reservation-not-held", asked, |_| {});
     let ms = SignedDuration::from_millis;
-    assert_eq!(not_held(AMEND, at(17)), [Rule::AmendAsAcknowledged]);
-    assert_eq!(not_held(AMEND, at(18) - ms(60)), [], "clocks may differ");
-    assert_eq!(not_held(CONFIRM, at(18)), [Rule::StepsAsAcknowledged], "the grace is not over");
-    assert_eq!(not_held(CANCEL, at(18)), [Rule::StepsAsAcknowledged]);
-    assert_eq!(not_held(CONFIRM, at(19) - ms(60)), []);
-    let lost = refused(CANCEL, "reservation-not-held", at(17), |refused| refused.after_lost = true);
+    assert_eq!(not_held(AMEND, at(16) - ms(10)), [Rule::AmendAsAcknowledged]);
+    assert_eq!(not_held(AMEND, at(16)), [], "two seconds more may have passed on the sale clock");
+    assert_eq!(not_held(CONFIRM, at(16)), [Rule::StepsAsAcknowledged], "there is a grace");
+    assert_eq!(not_held(CANCEL, at(17) - ms(10)), [Rule::StepsAsAcknowledged]);
+    assert_eq!(not_held(CONFIRM, at(17)), []);
+    let lost = refused(CANCEL, "reservation-not-held", at(14), |refused| refused.after_lost = true);
     assert_eq!(lost, [], "what was lost may have cancelled it");
-    let cancelled =
-        refused(CONFIRM, "reservation-not-held", at(17), |refused| refused.reservation = "r2".to_owned());
-    assert_eq!(cancelled, []);
+    // b1 paid for r1: before it was refused, or after that.
+    let of = |id: &str, request: &str, after_settling| {
+        refused(request, "reservation-not-held", at(15), |refused| {
+            (refused.reservation, refused.after_settling) = (id.to_owned(), after_settling);
+        })
+    };
+    assert_eq!(of("r1", AMEND, true), []);
+    assert_eq!(of("r1", AMEND, false), [Rule::AmendAsAcknowledged]);
+    assert_eq!(of("r2", CONFIRM, true), [], "it was cancelled, by another than this buyer");
+    assert_eq!(of("old", CANCEL, false), [], "it is older than the run");
 }
 
 #[test]

@@ -205,9 +205,11 @@ impl Simulation {
         let skew = self.rng.i64(-CLOCK_ERROR_MS..=CLOCK_ERROR_MS);
         let decision = self.ask_memory(key).unwrap_or_else(|| self.ask_redis(key));
         let history = &mut self.case.history[key];
-        if self.rng.u32(0..5) == 0 {
-            let answer = "503 {\"type\":\"/problems/outcome-unknown\"}".to_owned();
-            history.log.push(Exchange { at: time(self.now), took_ms: 1.0, request: String::new(), answer });
+        let is_lost = self.rng.u32(0..5) == 0;
+        let answer =
+            if is_lost { "503 {\"type\":\"/problems/outcome-unknown\"}" } else { "201 {}" }.to_owned();
+        history.log.push(Exchange { at: time(asked + skew), took_ms: 1.0, request: String::new(), answer });
+        if is_lost {
             if history.holds.is_empty() {
                 history.outcome = Some(Outcome::Unknown);
             }
