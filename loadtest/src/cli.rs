@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::base::failure::Failure;
 use crate::base::scenario::Scenario;
@@ -37,49 +37,78 @@ const OTHERS: &[&str] = &[
 
 /// Variables of this process that mean nothing to any command.
 pub(crate) fn unknown_variables() -> variables::Unknown {
-    variables::unknown(&Cli::command(), OTHERS)
+    variables::unknown(&command(), OTHERS)
 }
 
 /// Reads the command line and the variables; a wrong one, and help, end the process.
-pub(crate) fn parse() -> Cli {
-    let matches = variables::without_empty(Cli::command()).get_matches();
-    Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+pub(crate) fn parse() -> Task {
+    let matches = variables::without_empty(command()).get_matches();
+    Task::from_matches(&matches).unwrap_or_else(|error| error.exit())
+}
+
+/// The whole command line: a command for each scenario, also for those that a program adds.
+pub(crate) fn command() -> clap::Command {
+    let scenario = |name: &'static str, about: &'static str| {
+        RunOptions::augment_args(clap::Command::new(name).about(about).display_order(0))
+    };
+    let scenarios = Scenario::all().into_iter().map(|own| scenario(own.name(), own.about()));
+    let several = scenario(MIX, "Several scenarios at once, weighted by the profile's `mix`");
+    let recorded = ReplayOptions::augment_args(scenario(Scenario::REPLAY.name(), Scenario::REPLAY.about()));
+    Cli::command().subcommands(scenarios).subcommand(several).subcommand(recorded)
+}
+
+/// The command that runs several scenarios.
+const MIX: &str = "mix";
+
+/// What `loadtest replay` needs besides the options of a run.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct ReplayOptions {
+    /// The recording: a HAR file of a browser or a proxy, or requests.ndjson of a run with --request-log; its first tap, or
+    /// its first request if it has no tap, comes at the opening
+    #[arg(long, value_name = "FILE", env = "LAUNCHGATE_REPLAY")]
+    pub(crate) replay: PathBuf,
 }
 
 /// What to do.
+#[derive(Debug)]
+pub(crate) enum Task {
+    /// Run a scenario; `None`: the profile's mix.
+    Run(Option<Scenario>, Box<RunOptions>),
+    /// Play a recording.
+    Replay(ReplayOptions, Box<RunOptions>),
+    /// Do something else.
+    Other(Box<Command>),
+}
+
+impl Task {
+    /// Reads what [`command`] has matched.
+    pub(crate) fn from_matches(matches: &ArgMatches) -> Result<Task, clap::Error> {
+        let run = matches.subcommand().and_then(|(name, options)| match name {
+            MIX => Some((None, options)),
+            name => Some((Some(Scenario::named(name).ok()?), options)),
+        });
+        match run {
+            Some((Some(Scenario::REPLAY), options)) => {
+                let replay = ReplayOptions::from_arg_matches(options)?;
+                Ok(Task::Replay(replay, Box::new(RunOptions::from_arg_matches(options)?)))
+            }
+            Some((scenario, options)) => {
+                Ok(Task::Run(scenario, Box::new(RunOptions::from_arg_matches(options)?)))
+            }
+            None => Cli::from_arg_matches(matches).map(|cli| Task::Other(Box::new(cli.command))),
+        }
+    }
+}
+
+/// What to do, other than to run a scenario.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    #[command(flatten)]
-    Run(RunCommand),
     /// Join the run records of several processes, prove and judge them together
     Merge(MergeOptions),
     /// Find the rate at which a threshold breaks, and how many gateways a launch needs
     Capacity(CapacityOptions),
     /// Print the built-in profile, as a start for your own
     Profile,
-}
-
-/// A run of one scenario, or of several.
-#[derive(Debug, Subcommand)]
-pub(crate) enum RunCommand {
-    /// All buyers wait for the opening and tap at once
-    Spike(RunOptions),
-    /// The whole day: buyers arrive, look, wait, tap, retry, give up
-    Crowd(RunOptions),
-    /// Winners change store and packages, then pay
-    Customise(RunOptions),
-    /// Holds expire and their stock returns; a second wave gets it
-    Abandon(RunOptions),
-    /// Impatient clients that give up after 300 ms and retry
-    RetryStorm(RunOptions),
-    /// Few accounts on many connections, with stale and forged tokens, too
-    Bots(RunOptions),
-    /// A steady mix for hours; stock comes back
-    Soak(RunOptions),
-    /// Only looks: one read of the sale's status an arrival
-    Look(RunOptions),
-    /// Several scenarios at once, weighted by the profile's `mix`
-    Mix(RunOptions),
 }
 
 /// Options of a run.
@@ -109,7 +138,7 @@ pub(crate) struct RunOptions {
     #[arg(long, conflicts_with = "shard", env = "LAUNCHGATE_ABORT_ON_FAIL")]
     pub(crate) abort_on_fail: bool,
 
-    /// Also write goose's log of every request to the report's folder (requests.json, a line each)
+    /// Also write a log of every request to the report's folder (requests.ndjson, a line each), which `loadtest replay` plays
     #[arg(long, requires = "report", env = "LAUNCHGATE_REQUEST_LOG")]
     pub(crate) request_log: bool,
 
@@ -181,23 +210,6 @@ impl Launch {
         (launch.taps >= 1.0 && launch.taps.is_finite() && !launch.within.is_zero())
             .then_some(launch)
             .ok_or_else(wrong)
-    }
-}
-
-impl RunCommand {
-    /// The scenario of a run, `None` for a mix; and its options.
-    pub(crate) fn into_parts(self) -> (Option<Scenario>, RunOptions) {
-        match self {
-            RunCommand::Spike(options) => (Some(Scenario::Spike), options),
-            RunCommand::Crowd(options) => (Some(Scenario::Crowd), options),
-            RunCommand::Customise(options) => (Some(Scenario::Customise), options),
-            RunCommand::Abandon(options) => (Some(Scenario::Abandon), options),
-            RunCommand::RetryStorm(options) => (Some(Scenario::RetryStorm), options),
-            RunCommand::Bots(options) => (Some(Scenario::Bots), options),
-            RunCommand::Soak(options) => (Some(Scenario::Soak), options),
-            RunCommand::Look(options) => (Some(Scenario::Look), options),
-            RunCommand::Mix(options) => (None, options),
-        }
     }
 }
 

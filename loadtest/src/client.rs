@@ -1,198 +1,112 @@
-//! Sends requests to the gateways: one shared client, bounded in number, time and size.
+//! Sends requests to the gateways, bounded in number, time and size: over a buyer's own connection, over shared ones, or
+//! over a new one each time.
 
+pub(crate) mod answer;
+pub(crate) mod connections;
+mod gateway;
+mod http1;
+mod link;
 pub(crate) mod options;
-mod pool;
-mod stamp;
+pub(crate) mod request;
+mod resting;
 pub(crate) mod tokens;
+pub(crate) mod trace;
+pub(crate) mod transport;
 #[path = "../../gateway/relay/src/trust.rs"]
 mod trust;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http_body_util::Full;
-use hyper::header::{self, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderName, IF_NONE_MATCH};
-use hyper::{Method, Response};
-use pool::{Pool, Whole};
-use serde::de::DeserializeOwned;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use hyper::header::{HeaderName, HeaderValue, USER_AGENT as USER_AGENT_FIELD};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::base::failure::Failure;
-use crate::self_monitoring::{Traffic, descriptors_limit};
-use options::Target;
-use trust::TrustError;
+pub(crate) use answer::{Answer, Lost, Reply};
+pub(crate) use request::Request;
 pub(crate) use trust::tls;
 
-/// A request that may be sent again as it is.
-#[derive(Clone, Debug)]
-pub(crate) struct Request {
-    pub(crate) method: Method,
-    /// From the root, with the query.
-    pub(crate) path: String,
-    pub(crate) bearer: Option<String>,
-    pub(crate) key: Option<String>,
-    /// The `ETag` of what the caller has already.
-    pub(crate) tag: Option<String>,
-    /// JSON, serialised once for all tries: a retry must have the same body.
-    pub(crate) body: Option<String>,
-}
-
-impl Request {
-    pub(crate) fn get(path: String) -> Request {
-        Request { method: Method::GET, path, bearer: None, key: None, tag: None, body: None }
-    }
-
-    pub(crate) fn post(path: String, bearer: &str, body: Option<String>) -> Request {
-        Request { method: Method::POST, bearer: Some(bearer.to_owned()), body, ..Request::get(path) }
-    }
-
-    pub(crate) fn patch(path: String, bearer: &str, body: String) -> Request {
-        Request { method: Method::PATCH, ..Request::post(path, bearer, Some(body)) }
-    }
-
-    pub(crate) fn with_key(mut self, key: &str) -> Request {
-        self.key = Some(key.to_owned());
-        self
-    }
-
-    fn made(&self, host: &str) -> Result<Whole, hyper::http::Error> {
-        let mut made = hyper::Request::builder()
-            .method(self.method.clone())
-            .uri(&*self.path)
-            .header(HOST, host)
-            .header(header::USER_AGENT, USER_AGENT);
-        let fields =
-            [(AUTHORIZATION, &self.bearer), (IDEMPOTENCY_KEY, &self.key), (IF_NONE_MATCH, &self.tag)];
-        for (name, value) in fields {
-            if let Some(value) = value {
-                made = made.header(name, value);
-            }
-        }
-        let Some(body) = &self.body else { return made.body(Full::default()) };
-        made.header(CONTENT_TYPE, "application/json").body(Full::from(body.clone()))
-    }
-
-    /// For a history: everything but the token.
-    pub(crate) fn describe(&self, gateway: &str) -> String {
-        let key = self.key.as_ref().map(|key| format!(" Idempotency-Key: {key}")).unwrap_or_default();
-        let body = self.body.as_ref().map(|body| format!(" {body}")).unwrap_or_default();
-        format!("{} {gateway}{}{key}{body}", self.method, self.path)
-    }
-}
-
-/// A complete answer.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Reply {
-    pub(crate) status: u16,
-    pub(crate) content_type: String,
-    /// The seconds of `Retry-After`.
-    pub(crate) retry_after: Option<u64>,
-    pub(crate) replayed: bool,
-    pub(crate) location: Option<String>,
-    /// The `ETag`.
-    pub(crate) tag: Option<String>,
-    pub(crate) body: String,
-}
-
-/// What came of sending a request once.
-#[derive(Clone, Debug)]
-pub(crate) struct Answer {
-    pub(crate) sent: Instant,
-    pub(crate) took: Duration,
-    /// How long its client would have waited.
-    pub(crate) patience: Duration,
-    /// The reply, or why there is none.
-    pub(crate) reply: Result<Reply, Lost>,
-}
-
-impl Answer {
-    pub(crate) fn status(&self) -> Option<u16> {
-        self.reply.as_ref().ok().map(|reply| reply.status)
-    }
-
-    /// What a 200 has in its body, if it can be read.
-    pub(crate) fn json<T: DeserializeOwned>(&self) -> Option<T> {
-        let reply = self.reply.as_ref().ok().filter(|reply| reply.status == 200)?;
-        serde_json::from_str(&reply.body).ok()
-    }
-}
-
-/// Why there is no answer.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Lost {
-    #[error("not sent: the deadline was over")]
-    NotSent,
-    #[error("no answer before the deadline of the run")]
-    CutShort,
-    #[error("no answer within {0} ms")]
-    TimedOut(u128),
-    #[error("{0}")]
-    Broken(String),
-}
-
-impl Lost {
-    /// One of few, for counting.
-    pub(crate) fn kind(&self) -> &'static str {
-        match self {
-            Lost::NotSent => "not sent",
-            Lost::CutShort => "cut short by the end of the run",
-            Lost::TimedOut(_) => "no answer in time",
-            Lost::Broken(_) if self.is_port_exhaustion() => "no free port",
-            Lost::Broken(text) if text.contains("refused") => "connection refused",
-            Lost::Broken(text) if text.contains("Too many open files") => "no free descriptor",
-            Lost::Broken(_) => "connection broken",
-        }
-    }
-
-    /// The kernel had no port left for another connection to that address.
-    pub(crate) fn is_port_exhaustion(&self) -> bool {
-        matches!(self, Lost::Broken(text) if text.contains("Cannot assign requested address"))
-    }
-}
+use crate::base::failure::Failure;
+use crate::base::scenario::Scenario;
+use crate::self_monitoring::Traffic;
+use connections::{Connections, Share};
+use gateway::Gateway;
+use link::{Broken, Cut, Exchanged, Link};
+use options::Target;
+use request::Extra;
+use resting::Resting;
+use trace::Trace;
+use transport::Transport;
+use trust::TrustError;
 
 /// The way to the gateways.
 pub(crate) struct Client {
-    gateways: Vec<Pool>,
-    /// A permit a request in flight: descriptors are finite, and idle connections
-    /// are at most as many as requests once were in flight.
-    in_flight: Semaphore,
-    pub(crate) connections: usize,
+    gateways: Vec<Gateway>,
+    /// The connections of callers that share them, by gateway.
+    resting: Vec<Resting>,
+    /// A permit a request in flight over a shared connection: idle ones are at most as many as requests once were in
+    /// flight.
+    in_flight: Arc<Semaphore>,
+    pub(crate) share: Share,
     pub(crate) traffic: Traffic,
+    /// Of every request.
+    headers: Vec<(HeaderName, HeaderValue)>,
+    transport: Transport,
 }
 
-/// The right to have one request in flight.
-pub(crate) type Turn<'a> = SemaphorePermit<'a>;
+/// A caller's way to the gateways. Dropping it closes the connections of its own.
+pub(crate) struct Caller {
+    client: Arc<Client>,
+    connections: Connections,
+    own: Resting,
+    forwarded_for: Option<String>,
+}
+
+/// The right to have one request in flight over a shared connection.
+pub(crate) type Turn = OwnedSemaphorePermit;
 
 /// The User-Agent of all requests.
 pub(crate) const USER_AGENT: &str = "launchgate-loadtest";
-const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-/// For files, the admin API and goose.
-const DESCRIPTORS_SPARE: usize = 200;
-/// What is left of descriptors when the limit can't be read.
-const DESCRIPTORS_DEFAULT: usize = 1024;
+/// No answer of the public API is nearly as long.
+const BODY_BYTES_MAX: usize = 1 << 20;
+/// A buyer has two requests at once, at most.
+const OWN_MAX: usize = 2;
 
 impl Client {
-    pub(crate) fn new(target: &Target, connections: usize) -> Result<Client, Failure> {
-        let gateways = target.gateways();
+    pub(crate) fn new(target: &Target, share: Share) -> Result<Arc<Client>, Failure> {
         let tls = tls(target.ledger.ca_file.as_deref())?;
-        let resting_max = connections.div_ceil(gateways.len().max(1));
-        let pool = |base: String| {
+        let transport = target.transport.clone();
+        let gateways = target.gateways().into_iter().enumerate().map(|(number, base)| {
             let failure = Failure::Usage(format!(
                 "--gateway {base:?} is not a gateway's address: expected http://HOST:PORT or https://HOST:PORT"
             ));
-            Pool::new(base, tls.clone(), resting_max).ok_or(failure)
-        };
-        let gateways = gateways.into_iter().map(pool).collect::<Result<_, _>>()?;
-        let (in_flight, traffic) = (Semaphore::new(connections), Traffic::default());
-        Ok(Client { gateways, in_flight, connections, traffic })
+            Gateway::new(base, number, &tls, transport.http2, &transport.resolve).ok_or(failure)
+        });
+        let gateways = gateways.collect::<Result<Vec<_>, _>>()?;
+        let resting_max = share.shared.div_ceil(gateways.len().max(1));
+        let mut headers: Vec<_> =
+            transport.header.iter().map(|field| (field.name.clone(), field.value.clone())).collect();
+        if headers.iter().all(|(name, _)| *name != USER_AGENT_FIELD) {
+            headers.push((USER_AGENT_FIELD, HeaderValue::from_static(USER_AGENT)));
+        }
+        Ok(Arc::new(Client {
+            resting: gateways.iter().map(|_| Resting::shared(resting_max)).collect(),
+            gateways,
+            in_flight: Arc::new(Semaphore::new(share.shared)),
+            share,
+            traffic: Traffic::default(),
+            headers,
+            transport,
+        }))
+    }
+
+    /// One that asks before the load, over one connection.
+    pub(crate) fn probe(target: &Target) -> Result<Arc<Client>, Failure> {
+        Client::new(target, Share { own: 0, shared: 1 })
     }
 
     /// The base URL that the n-th caller talks to; a retry goes to the next one.
     pub(crate) fn gateway(&self, n: usize) -> &str {
-        &self.pool(n).base
-    }
-
-    fn pool(&self, n: usize) -> &Pool {
-        &self.gateways[n % self.gateways.len()]
+        &self.gateways[n % self.gateways.len()].base
     }
 
     /// How many there are.
@@ -200,17 +114,70 @@ impl Client {
         self.gateways.len()
     }
 
-    /// Waits until one more request may be in flight. The semaphore is never closed; without a permit
-    /// the request would just go out.
-    pub(crate) async fn turn(&self) -> Option<Turn<'_>> {
-        let (turn, asked) = match self.in_flight.try_acquire() {
+    /// The way of the buyer with this number.
+    pub(crate) fn caller(self: &Arc<Client>, number: usize, scenario: Scenario) -> Caller {
+        let forwarded_for = self.transport.forwarded_for.map(|network| network.address(number).to_string());
+        let connections = Connections::of(self.transport.connections, scenario);
+        Caller { client: Arc::clone(self), connections, own: Resting::own(OWN_MAX), forwarded_for }
+    }
+
+    /// Sends what belongs to no buyer, over a shared connection.
+    pub(crate) async fn send(
+        self: &Arc<Client>,
+        gateway: usize,
+        request: &Request,
+        timeout: Duration,
+        deadline: Instant,
+    ) -> Answer {
+        let connections = Connections::Shared(None);
+        let client = Arc::clone(self);
+        let caller = Caller { client, connections, own: Resting::own(0), forwarded_for: None };
+        caller.send(None, gateway, request, timeout, deadline).await
+    }
+
+    /// For the line that announces a run.
+    pub(crate) fn connections_in_words(&self) -> String {
+        self.share.words(self.transport.connections)
+    }
+
+    /// What readers of the figures must know about so many buyers that wait for the opening.
+    pub(crate) fn notes(&self, waiting: usize, buyers: usize) -> Vec<String> {
+        let mut notes = Vec::new();
+        let is_shared =
+            matches!(Connections::of(self.transport.connections, Scenario::SPIKE), Connections::Shared(_));
+        if is_shared && self.share.shared < waiting {
+            notes.push(format!(
+                "{waiting} simultaneous buyers shared {} connections: the rest queued in the load generator",
+                self.share.shared
+            ));
+        }
+        if let Some(clients) = self.transport.forwarded_for.map(|network| network.clients())
+            && clients < buyers as u128
+        {
+            notes.push(format!(
+                "{buyers} buyers came from {clients} addresses: limits of addresses saw several as one, see --forwarded-for"
+            ));
+        }
+        notes
+    }
+}
+
+impl Caller {
+    /// Waits until one more request may be in flight. Only who shares connections waits. The semaphore is never
+    /// closed; without a permit the request would just go out.
+    pub(crate) async fn turn(&self) -> Option<Turn> {
+        if !matches!(self.connections, Connections::Shared(_)) {
+            return None;
+        }
+        let in_flight = || Arc::clone(&self.client.in_flight);
+        let (turn, asked) = match in_flight().try_acquire_owned() {
             Ok(turn) => (Some(turn), None),
             Err(_) => {
                 let asked = Instant::now();
-                (self.in_flight.acquire().await.ok(), Some(asked))
+                (in_flight().acquire_owned().await.ok(), Some(asked))
             }
         };
-        self.traffic.connected(asked);
+        self.client.traffic.connected(asked);
         turn
     }
 
@@ -218,7 +185,7 @@ impl Client {
     /// may be used; nothing is sent or waited for past the deadline.
     pub(crate) async fn send(
         &self,
-        turn: Option<Turn<'_>>,
+        turn: Option<Turn>,
         gateway: usize,
         request: &Request,
         timeout: Duration,
@@ -228,40 +195,77 @@ impl Client {
             Some(turn) => Some(turn),
             None => self.turn().await,
         };
-        let pool = self.pool(gateway);
-        let request = request.made(pool.host.as_str());
+        let gateway = gateway % self.client.gateways.len();
+        let trace = Trace::of_try(request.trace_id, self.client.transport.trace_sampled);
         let sent = Instant::now();
         let (patience, left) = (timeout, deadline.saturating_duration_since(sent));
+        let answer = |sent, took, reply| Answer { gateway, sent, took, patience, trace, reply };
         if left.is_zero() {
-            return Answer { sent, took: Duration::ZERO, patience, reply: Err(Lost::NotSent) };
+            return answer(sent, Duration::ZERO, Err(Lost::NotSent));
         }
-        let flight = self.traffic.send();
-        let exchange = async { pool.exchange(request?).await };
-        let reply = match tokio::time::timeout(patience.min(left), exchange).await {
-            Ok(Ok((reply, sent, there))) => {
+        let flight = self.client.traffic.send();
+        let exchange = self.exchange(gateway, request, trace);
+        let lost = match tokio::time::timeout(patience.min(left), exchange).await {
+            Ok(Ok(Exchanged { reply, sent, there, .. })) => {
                 flight.answered();
-                return Answer { sent, took: there - sent, patience, reply: Ok(reply) };
+                return answer(sent, there.saturating_duration_since(sent), Ok(reply));
             }
-            Ok(Err(error)) => Err(Lost::Broken(causes(&*error))),
-            Err(_) if left < patience => Err(Lost::CutShort),
-            Err(_) => Err(Lost::TimedOut(patience.as_millis())),
+            Ok(Err(error)) => Lost::Broken(causes(&*error)),
+            Err(_) if left < patience => Lost::CutShort,
+            Err(_) => Lost::TimedOut(patience.as_millis()),
         };
-        Answer { sent, took: sent.elapsed(), patience, reply }
+        answer(sent, sent.elapsed(), Err(lost))
     }
-}
 
-impl Reply {
-    fn of(response: &Response<()>, body: Vec<u8>) -> Reply {
-        let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
-        Reply {
-            status: response.status().as_u16(),
-            content_type: header("content-type").unwrap_or_default().to_owned(),
-            retry_after: header("retry-after").and_then(|value| value.parse().ok()),
-            replayed: header("idempotency-replayed") == Some("true"),
-            location: header("location").map(str::to_owned),
-            tag: header("etag").map(str::to_owned),
-            body: String::from_utf8(body)
-                .unwrap_or_else(|no| String::from_utf8_lossy(no.as_bytes()).into_owned()),
+    /// Sends a request and reads the answer. It is sent when its first byte leaves or, with a new connection, when the
+    /// connect begins.
+    async fn exchange(&self, gateway: usize, request: &Request, trace: Trace) -> Result<Exchanged, Broken> {
+        let begun = Instant::now();
+        let extra =
+            Extra { headers: &self.client.headers, trace, forwarded_for: self.forwarded_for.as_deref() };
+        let target = &self.client.gateways[gateway];
+        loop {
+            let (mut link, is_fresh) = match self.take(gateway).await {
+                Some(link) => (link, false),
+                None => {
+                    self.own.make_room();
+                    // Apart: a session that waits for an answer has no room for a handshake.
+                    (Box::pin(target.connect()).await?, true)
+                }
+            };
+            if self.connections == Connections::Own {
+                self.own.put_shareable(&link);
+            }
+            match link.exchange(target, request, &extra).await {
+                Ok(exchanged) => {
+                    if exchanged.keeps {
+                        self.rest(link, exchanged.there);
+                    }
+                    let sent = if is_fresh { begun } else { exchanged.sent };
+                    return Ok(Exchanged { sent, ..exchanged });
+                }
+                // Closed by the gateway while it rested.
+                Err(Cut::Unsent(_)) if !is_fresh => {}
+                Err(cut) => return Err(cut.into()),
+            }
+        }
+    }
+
+    async fn take(&self, gateway: usize) -> Option<Link> {
+        match self.connections {
+            Connections::Own => self.own.take(gateway).await,
+            Connections::Shared(_) => self.client.resting[gateway].take(gateway).await,
+            Connections::Cold => None,
+        }
+    }
+
+    fn rest(&self, link: Link, now: Instant) {
+        match self.connections {
+            // There is a handle of it already.
+            Connections::Own if link.share().is_some() => {}
+            Connections::Own => self.own.put(link, now),
+            Connections::Shared(_) => self.client.resting[link.gateway].put(link, now),
+            Connections::Cold => {}
         }
     }
 }
@@ -285,15 +289,3 @@ pub(crate) fn causes(error: &dyn std::error::Error) -> String {
     }
     text
 }
-
-/// How many requests may be in flight: one a tap, but half the descriptors at most,
-/// since a connection that has just been given back may not be the one used next.
-pub(crate) fn connections(asked: Option<usize>, taps: usize) -> usize {
-    let descriptors = descriptors_limit().and_then(|limit| usize::try_from(limit).ok());
-    let descriptors = descriptors.unwrap_or(DESCRIPTORS_DEFAULT);
-    let possible = descriptors.saturating_sub(DESCRIPTORS_SPARE).max(2);
-    asked.unwrap_or(possible / 2).min(possible).min(taps).max(1)
-}
-
-#[cfg(test)]
-mod tests;

@@ -8,6 +8,7 @@ pub(crate) mod judge;
 pub(crate) mod prepare;
 mod targets;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -21,10 +22,14 @@ use crate::base::clock::{self, to_the_ms};
 use crate::base::console;
 use crate::base::failure::Failure;
 use crate::base::requests::REQUESTS;
-use crate::cli::{RunCommand, RunOptions};
+use crate::base::scenario::Scenario;
+use crate::cli::RunOptions;
 use crate::live::metrics::{Listen, Metrics, Moments, Sources};
 use crate::live::{Live, View};
 use crate::load::attack::Files;
+use crate::load::output::REQUEST_LOG;
+use crate::load::request_log::RequestLog;
+use crate::load::scenarios::Scenarios;
 use crate::load::{Load, attack};
 use crate::proof::admin::Admin;
 use crate::proof::run_record::{Run, RunRecord};
@@ -37,17 +42,24 @@ const CLOCK_DRIFT: f64 = 100e-6;
 const LEFT_EVERY: Duration = Duration::from_secs(1);
 
 /// Runs a scenario, or a mix of them, and comes to a verdict.
-pub(crate) async fn run(command: RunCommand) -> Result<Verdict, Failure> {
-    let (scenario, options) = command.into_parts();
+pub(crate) async fn run(
+    scenario: Option<Scenario>,
+    options: RunOptions,
+    replay: Option<PathBuf>,
+    scenarios: &Scenarios,
+) -> Result<Verdict, Failure> {
     options.check()?;
     let report = options.output.folder()?;
     let baseline = Baseline::read(&options.output)?;
+    let request_log = report.filter(|_| options.request_log).map(|dir| dir.join(REQUEST_LOG));
     let wanted = Wanted {
         target: &options.target,
         scenario,
         buyers: options.buyers,
         arrivals: options.arrivals.as_ref(),
         shard: options.shard,
+        replay: replay.as_deref(),
+        request_log: request_log.as_deref(),
     };
     let admin = Arc::new(Admin::new(&options.target.ledger)?);
     let prepared = prepare::prepare(&wanted, &admin).await?;
@@ -65,7 +77,7 @@ pub(crate) async fn run(command: RunCommand) -> Result<Verdict, Failure> {
     let _metrics = serve_metrics(&options, &load, &moments).await?;
     let left = Arc::new(AtomicU64::new(u64::MAX));
     let asking = tokio::spawn(ask_what_is_left(Arc::clone(&admin), Arc::clone(&left)));
-    let files = Files::of(&options.output, options.request_log);
+    let files = Files::of(&options.output);
     let live = Live::start(View {
         figures: Arc::clone(&load.figures),
         opening: load.moments.opening,
@@ -73,7 +85,7 @@ pub(crate) async fn run(command: RunCommand) -> Result<Verdict, Failure> {
     });
     let thresholds = options.abort_on_fail.then(|| profile.thresholds().to_vec());
     let abort = thresholds.map(|thresholds| AbortOnFail::start(Arc::clone(&load), thresholds));
-    attack::run(&load, &users, &files).await?;
+    attack::run(&load, &users, &files, scenarios).await?;
     asking.abort();
     moments.add("end", load.clock.at(Instant::now()));
     let run = Run { ended_early: abort.and_then(|abort| abort.lost()), ..run };
@@ -130,10 +142,8 @@ async fn ask_what_is_left(admin: Arc<Admin>, left: Arc<AtomicU64>) {
 
 /// What is left when all sessions have ended.
 pub(crate) async fn gather(mut run: Run, load: &Load, monitor: SelfMonitor) -> RunRecord {
-    let mut history = Vec::new();
-    for buyer in &load.buyers {
-        history.append(&mut buyer.lock().await.history);
-    }
+    load.count_unsent();
+    run.notes.extend(load.request_log.as_ref().and_then(RequestLog::finish));
     if let Some(threshold) = &run.ended_early {
         run.notes.push(format!(
             "it was ended early by --abort-on-fail, since {threshold} could not be met any more: what had not started by \
@@ -147,5 +157,5 @@ pub(crate) async fn gather(mut run: Run, load: &Load, monitor: SelfMonitor) -> R
     let lasted = run.finished_at.duration_since(run.started_at).as_secs_f64();
     run.clock_error_ms += lasted * 1000.0 * CLOCK_DRIFT;
     let figures = load.figures().clone();
-    RunRecord::new(run, monitor.finish(), figures, history)
+    RunRecord::new(run, monitor.finish(), figures, load.take_histories())
 }

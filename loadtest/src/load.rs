@@ -3,48 +3,60 @@
 pub(crate) mod answer;
 pub(crate) mod attack;
 pub(crate) mod buyer;
+mod goose_request;
 pub(crate) mod history;
+mod journey;
 pub(crate) mod output;
 pub(crate) mod refused;
-pub(crate) mod scenario;
+mod replay;
+pub(crate) mod request_log;
+pub(crate) mod scenarios;
 pub(crate) mod session;
+pub(crate) mod verbs;
 
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
 use crate::base::clock::{ServerClock, between};
+use crate::base::scenario::Scenario;
 use crate::base::timer::Timer;
 use crate::client::Client;
-use crate::client::tokens::Forger;
+use crate::client::tokens::{BuyerToken, Tokens};
 use crate::figures::Figures;
+use crate::load::history::{ExchangesKept, TapHistory};
+use crate::load::request_log::RequestLog;
 use crate::plan::profile::Profile;
+use crate::plan::recording::Recording;
 use crate::plan::selection::Catalogue;
-use crate::plan::{ScenarioStarts, Start};
+use crate::plan::{Line, Person, Start, Starts};
 use crate::self_monitoring::Gauges;
 use buyer::Buyer;
 
 /// One run of the load.
 pub(crate) struct Load {
-    pub(crate) client: Client,
+    pub(crate) client: Arc<Client>,
     pub(crate) clock: ServerClock,
     pub(crate) sale: String,
     /// The instant that each buyer waits for, by its own estimate of the server's clock; `None` when the sale is open already.
     pub(crate) opens_at: Option<Timestamp>,
-    /// The payment service's `Authorization`.
-    pub(crate) service: Option<String>,
-    pub(crate) forger: Forger,
+    pub(crate) tokens: Tokens,
+    /// All choices of all buyers come from it.
+    pub(crate) seed: u64,
     pub(crate) moments: RunInstants,
     pub(crate) timer: Timer,
     pub(crate) timeout: Duration,
     pub(crate) tries: u32,
     pub(crate) profile: Profile,
     pub(crate) catalogue: Catalogue,
-    /// Only its own session locks a buyer.
-    pub(crate) buyers: Vec<tokio::sync::Mutex<Buyer>>,
     pub(crate) queues: Vec<Queue>,
+    /// Of all sessions that have ended.
+    pub(crate) histories: Mutex<Vec<TapHistory>>,
+    /// What `--replay` plays.
+    pub(crate) recording: Option<Recording>,
+    pub(crate) request_log: Option<RequestLog>,
+    pub(crate) kept: ExchangesKept,
     /// See [`crate::plan::Plan::second_wave_us`].
     pub(crate) second_wave_us: i64,
     pub(crate) figures: Arc<Mutex<Figures>>,
@@ -100,17 +112,19 @@ impl RunInstants {
 
 /// A scenario's starts; each is taken once, by whichever goose user comes first.
 pub(crate) struct Queue {
-    pub(crate) line: ScenarioStarts,
-    next: AtomicUsize,
+    pub(crate) scenario: Scenario,
+    /// Of all its starts.
+    pub(crate) count: usize,
+    starts: Mutex<Starts>,
 }
 
 impl Queue {
-    pub(crate) fn new(line: ScenarioStarts) -> Queue {
-        Queue { line, next: AtomicUsize::new(0) }
+    pub(crate) fn new(line: &Line) -> Queue {
+        Queue { scenario: line.scenario, count: line.count, starts: Mutex::new(line.starts.clone()) }
     }
 
     pub(crate) fn take(&self) -> Option<Start> {
-        self.line.starts.get(self.next.fetch_add(1, Relaxed)).copied()
+        self.starts.lock().unwrap_or_else(PoisonError::into_inner).next()
     }
 }
 
@@ -123,6 +137,35 @@ impl Load {
     /// An instant in µs after the opening.
     pub(crate) fn us(&self, instant: Instant) -> i64 {
         i64::try_from(between(self.moments.opening, instant).as_micros()).unwrap_or(i64::MAX)
+    }
+
+    /// The buyer that comes to this start. Who only looks needs no token.
+    pub(crate) fn buyer(&self, person: Person) -> Buyer {
+        let token = match person.scenario {
+            Scenario::LOOK => BuyerToken::default(),
+            _ => self.tokens.of(person.account),
+        };
+        Buyer::new(&person, token, self.seed, &self.catalogue, &self.profile.buyers)
+    }
+
+    /// Keeps what a session has been shown.
+    pub(crate) fn keep(&self, mut histories: Vec<TapHistory>) {
+        histories.iter_mut().for_each(|history| history.shorten(self.kept));
+        self.histories.lock().unwrap_or_else(PoisonError::into_inner).append(&mut histories);
+    }
+
+    /// Counts the starts that were not made.
+    pub(crate) fn count_unsent(&self) {
+        for queue in &self.queues {
+            while let Some(start) = queue.take() {
+                self.figures().unsent(start.at_us);
+            }
+        }
+    }
+
+    /// What all sessions were shown.
+    pub(crate) fn take_histories(&self) -> Vec<TapHistory> {
+        std::mem::take(&mut *self.histories.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Whether the run is over, or is being ended.

@@ -2,8 +2,10 @@
 //! shard's plan is its share of the whole one.
 
 pub(crate) mod arrivals;
+mod line;
 pub(crate) mod price_list;
 pub(crate) mod profile;
+pub(crate) mod recording;
 pub(crate) mod selection;
 
 use std::collections::BTreeMap;
@@ -12,17 +14,17 @@ use std::time::Duration;
 use fastrand::Rng;
 
 use crate::base::failure::Failure;
-use crate::base::scenario::Scenario;
-use arrivals::Arrivals;
+use crate::base::scenario::{Arrive, Scenario};
+use arrivals::{Arrivals, Offsets};
+pub(crate) use line::{Line, Starts};
 use profile::Profile;
+use recording::Recording;
 
 /// The work of one process.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) struct Plan {
-    /// Everybody of this process, numbered as in the whole run.
-    pub(crate) people: Vec<Person>,
     /// The starts of each scenario, in order.
-    pub(crate) lines: Vec<ScenarioStarts>,
+    pub(crate) lines: Vec<Line>,
     /// The start of the second wave of `abandon`, in µs after the opening.
     pub(crate) second_wave_us: Option<i64>,
     /// Of all shards together.
@@ -30,7 +32,7 @@ pub(crate) struct Plan {
 }
 
 /// A buyer, or a bot's connection.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Person {
     /// In the whole run, all shards together.
     pub(crate) number: usize,
@@ -39,19 +41,12 @@ pub(crate) struct Person {
     pub(crate) account: usize,
 }
 
-/// The starts of one scenario.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct ScenarioStarts {
-    pub(crate) scenario: Scenario,
-    pub(crate) starts: Vec<Start>,
-}
-
+/// When somebody is to start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Start {
     /// µs after the opening.
     pub(crate) at_us: i64,
-    /// Place in `people`.
-    pub(crate) person: usize,
+    pub(crate) person: Person,
 }
 
 impl Start {
@@ -69,11 +64,17 @@ pub(crate) struct Shard {
 }
 
 /// More than this at once need more descriptors and ports than a process has.
-pub(crate) const AT_ONCE_MAX: usize = 50_000;
-const LOOKS_AT_ONCE_MAX: usize = 2_000;
-const SOAKS_AT_ONCE_MAX: usize = 5_000;
-/// The most buyers of a run.
-pub(crate) const PEOPLE_MAX: usize = 5_000_000;
+const AT_ONCE_MAX: usize = 50_000;
+/// A goose user costs RAM, and a look lasts a millisecond: these are at work only when the server stalls.
+const LOOKS_AT_ONCE_MAX: usize = 10_000;
+/// How long a journey takes at most, its pauses aside, where the server is not overloaded for longer.
+const JOURNEY: Duration = Duration::from_secs(60);
+/// How often a buyer thinks on a journey, at most.
+const THINKS: u32 = 10;
+/// Between the end of a journey and the next one of its goose user.
+const SPARE: Duration = Duration::from_secs(1);
+/// The most buyers of a run: three days of 100 a second, and more than any launch.
+pub(crate) const PEOPLE_MAX: usize = 30_000_000;
 /// A second.
 const READY_FOR_US: i64 = 1_000_000;
 /// Of few buyers one shall come at a time that can be waited for.
@@ -117,6 +118,8 @@ pub(crate) struct PlanRequest<'a> {
     pub(crate) hold_lasts: Duration,
     /// How many buyers, if neither the command line nor the arrivals set it.
     pub(crate) buyers_default: usize,
+    /// After so long a request is given up.
+    pub(crate) timeout: Duration,
 }
 
 impl PlanRequest<'_> {
@@ -129,28 +132,24 @@ impl PlanRequest<'_> {
                 "{buyers} buyers are more than {PEOPLE_MAX}: lower --buyers or the rate"
             )));
         }
-        let mut plan =
-            Plan { people: Vec::new(), lines: Vec::new(), second_wave_us: None, people_of_all: buyers };
+        let mut plan = Plan { lines: Vec::new(), second_wave_us: None, people_of_all: buyers };
         let (mut taken, mut weight_before) = (0, 0);
         for (scenario, weight) in self.mix.iter().filter(|(_, weight)| **weight > 0) {
             weight_before += u64::from(*weight);
             // By what has been given out, so that the parts add up to the whole.
             let until = (buyers as u64 * weight_before / weights.max(1)) as usize;
-            let offsets = match scenario {
-                Scenario::Abandon => {
+            let offsets = match *scenario {
+                Scenario::ABANDON => {
                     let [first, second] = self.two_waves(until - taken, buyers);
                     plan.second_wave_us = second.first().copied();
-                    [first, second].concat()
+                    Offsets::listed([first, second].concat())
                 }
-                scenario => self.offsets(*scenario, until - taken, buyers),
+                scenario => self.offsets(scenario, until - taken, buyers),
             };
-            let line = self.line(*scenario, taken, offsets, &mut plan.people);
+            plan.lines.extend(self.line(*scenario, taken, offsets));
             taken = until;
-            if !line.starts.is_empty() {
-                plan.lines.push(line);
-            }
         }
-        if plan.people.is_empty() {
+        if plan.lines.is_empty() {
             return Err(Failure::Usage(
                 "the plan has no buyer: raise --buyers, the rate, or the weights".to_owned(),
             ));
@@ -163,18 +162,18 @@ impl PlanRequest<'_> {
         let mut scenarios = self.mix.iter().filter(|(_, weight)| **weight > 0);
         let (scenario, weight) = scenarios.next()?;
         let alone = u64::from(*weight) == weights;
-        let own = self.profile.arrivals(*scenario).filter(|_| alone && *scenario == Scenario::Soak);
+        let own = self.profile.arrivals(*scenario).filter(|_| alone && *scenario == Scenario::SOAK);
         let schedule = self.arrivals.or(own)?;
         schedule.count()
     }
 
     /// The starts of a scenario with so many of all the run's buyers, in µs after the opening, in order.
-    fn offsets(&self, scenario: Scenario, own: usize, all: usize) -> Vec<i64> {
+    fn offsets(&self, scenario: Scenario, own: usize, all: usize) -> Offsets {
         let mut rng = self.rng(scenario);
-        match (self.schedule(scenario, own, all), scenario) {
+        match (self.schedule(scenario, own, all), scenario.arrive()) {
             (Some(schedule), _) => schedule.offsets(own, &mut rng),
-            (None, Scenario::Crowd) => self.crowd(own, &mut rng),
-            (None, _) => vec![0; own],
+            (None, Arrive::BeforeOpening) => Offsets::listed(self.crowd(own, &mut rng)),
+            (None, _) => Offsets::listed(vec![0; own]),
         }
     }
 
@@ -185,7 +184,7 @@ impl PlanRequest<'_> {
         }
         let arrivals = self.profile.arrivals(scenario)?;
         // A steady load does not depend on the number of interested buyers.
-        if scenario == Scenario::Soak {
+        if scenario == Scenario::SOAK {
             return Some(arrivals.clone());
         }
         let scale = own as f64 / self.profile.launch.interested as f64;
@@ -193,7 +192,12 @@ impl PlanRequest<'_> {
     }
 
     fn rng(&self, scenario: Scenario) -> Rng {
-        Rng::with_seed(self.seed ^ (0xA11 + scenario as u64))
+        // Each scenario has chances of its own: FNV-1a of its name.
+        let name = scenario.name().bytes();
+        let hash = name.fold(0xCBF2_9CE4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3)
+        });
+        Rng::with_seed(self.seed ^ hash)
     }
 
     /// Arrivals grow denser towards the opening, and thin out after it.
@@ -219,11 +223,11 @@ impl PlanRequest<'_> {
     /// The first wave follows the arrivals; the second comes when the first wave's holds have
     /// expired.
     fn two_waves(&self, own: usize, all: usize) -> [Vec<i64>; 2] {
-        let mut rng = self.rng(Scenario::Abandon);
+        let mut rng = self.rng(Scenario::ABANDON);
         let second = own * self.profile.abandon.second_wave as usize / 100;
-        let schedule = self.schedule(Scenario::Abandon, own, all);
+        let schedule = self.schedule(Scenario::ABANDON, own, all);
         let mut wave = |count: usize| match &schedule {
-            Some(schedule) => schedule.offsets(count, &mut rng),
+            Some(schedule) => schedule.offsets(count, &mut rng).collect::<Vec<_>>(),
             None => vec![0; count],
         };
         let first = wave(own - second);
@@ -233,55 +237,71 @@ impl PlanRequest<'_> {
         [first, second]
     }
 
-    fn line(
-        &self,
-        scenario: Scenario,
-        from: usize,
-        offsets: Vec<i64>,
-        people: &mut Vec<Person>,
-    ) -> ScenarioStarts {
-        let account = |number: usize| match scenario {
-            Scenario::Bots => from + (number - from) / self.profile.bots.connections,
-            _ => number,
+    /// The starts of a scenario whose buyers are numbered from here; `None` without any in this part of the run.
+    fn line(&self, scenario: Scenario, from: usize, offsets: Offsets) -> Option<Line> {
+        let starts = Starts {
+            offsets,
+            scenario,
+            from,
+            next: from,
+            connections: self.profile.bots.connections,
+            shard: self.shard,
         };
-        let starts = offsets
-            .into_iter()
-            .zip(from..)
-            // Split by account: buyers of one account must be in one process, which proves them
-            // together.
-            .filter(|(_, number)| self.shard.has(account(*number)))
-            .map(|(at_us, number)| {
-                people.push(Person { number, scenario, account: account(number) });
-                Start { at_us, person: people.len() - 1 }
-            })
-            .collect();
-        ScenarioStarts { scenario, starts }
+        let (takes, at_once_max) = match scenario {
+            Scenario::LOOK => (self.timeout + SPARE, LOOKS_AT_ONCE_MAX),
+            Scenario::BOTS => (self.profile.bots.lasts.0 + JOURNEY, AT_ONCE_MAX),
+            _ => (JOURNEY + self.profile.buyers.think[1].0 * THINKS, AT_ONCE_MAX),
+        };
+        Line::new(starts, takes, at_once_max)
     }
 }
 
 impl Plan {
+    /// The plan of a recording: its buyers, at their times.
+    pub(crate) fn of_recording(recording: &Recording, shard: Shard) -> Result<Plan, Failure> {
+        let starts = Starts {
+            offsets: Offsets::listed(recording.starts()),
+            scenario: Scenario::REPLAY,
+            from: 0,
+            next: 0,
+            connections: 1,
+            shard,
+        };
+        // A buyer is there from the first deed to the last.
+        let lasts = Duration::from_micros(u64::try_from(recording.last_us()).unwrap_or(0)) + JOURNEY;
+        let line = Line::new(starts, lasts, AT_ONCE_MAX)
+            .map(|line| Line { last_us: line.last_us.max(recording.last_us()), ..line });
+        let lines = Vec::from_iter(line);
+        if lines.is_empty() {
+            return Err(Failure::Usage("the recording has no buyer for this part of the run".to_owned()));
+        }
+        Ok(Plan { lines, second_wave_us: None, people_of_all: recording.buyers.len() })
+    }
+
     /// Goose users that are needed, by scenario: as many as may be at work at the same time.
-    pub(crate) fn users(&self) -> impl Iterator<Item = (Scenario, usize)> {
-        self.lines.iter().map(|line| {
-            // A reader ends at once; in a steady load buyers leave as others arrive.
-            let at_once_max = match line.scenario {
-                Scenario::Look => LOOKS_AT_ONCE_MAX,
-                Scenario::Soak => SOAKS_AT_ONCE_MAX,
-                _ => AT_ONCE_MAX,
-            };
-            (line.scenario, line.starts.len().min(at_once_max))
-        })
+    pub(crate) fn users(&self) -> impl Iterator<Item = usize> {
+        self.lines.iter().map(|line| line.users)
+    }
+
+    /// Everybody of this process.
+    pub(crate) fn buyers(&self) -> usize {
+        self.lines.iter().map(|line| line.count).sum()
+    }
+
+    /// How many accounts the whole run has, at most.
+    pub(crate) fn accounts(&self) -> usize {
+        self.lines.iter().map(|line| line.accounts).max().unwrap_or(0)
     }
 
     /// Buyers that wait for the opening with a warm connection.
     pub(crate) fn waiting(&self) -> usize {
-        let lines = self.lines.iter().filter(|line| line.scenario.waits_for_the_opening());
-        lines.flat_map(|line| &line.starts).filter(|start| start.is_ready()).count()
+        let lines = self.lines.iter().filter(|line| line.scenario.arrive() == Arrive::AtOpening);
+        lines.map(|line| line.ready).sum()
     }
 
     /// The last start.
     pub(crate) fn last_us(&self) -> i64 {
-        self.lines.iter().filter_map(|line| line.starts.last()).map(|start| start.at_us).max().unwrap_or(0)
+        self.lines.iter().map(|line| line.last_us).max().unwrap_or(0)
     }
 
     /// From the opening to the last start.

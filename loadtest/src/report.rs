@@ -160,8 +160,10 @@ impl ViolationReport {
 
     fn buyer_history(&self) -> String {
         let mut text = String::new();
-        for Exchange { at, took_ms, request, answer } in &self.history {
-            text += &format!("    {at} {request}\n        after {took_ms:.1} ms {answer}\n");
+        for Exchange { at, took_ms, request, answer, trace, request_id } in &self.history {
+            let trace = trace.map(|trace| format!(" traceparent: {trace}")).unwrap_or_default();
+            let id = request_id.as_ref().map(|id| format!(" (X-Request-Id {id})")).unwrap_or_default();
+            text += &format!("    {at} {request}{trace}\n        after {took_ms:.1} ms {answer}{id}\n");
         }
         for line in &self.ledger {
             text += &format!("    ledger {line}\n");

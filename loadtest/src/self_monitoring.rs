@@ -19,7 +19,7 @@ use crate::base::failure::Failure;
 use crate::base::worker::Worker;
 
 pub(crate) use health::{Health, Limits, SEND_SOONER};
-pub(crate) use machine::descriptors_limit;
+pub(crate) use machine::{local_ports, raise_descriptors};
 pub(crate) use traffic::Traffic;
 
 /// How often CPU, descriptors and RAM are read.

@@ -39,15 +39,15 @@ fn history(
     answered_s: i64,
 ) -> TapHistory {
     let status = if of.is_some() { "201" } else { "409" };
-    let mut history = TapHistory::new(buyer.into(), "k".into(), Scenario::Spike, Selection::default());
+    let mut history = TapHistory::new(buyer.into(), "k".into(), Scenario::SPIKE, Selection::default());
     history.outcome = Some(outcome);
     history.holds = of.into_iter().map(|(id, number)| hold(id, number, 1)).collect();
-    history.log.exchanges.push(Exchange {
-        at: jiff::Timestamp::from_second(sent_s).unwrap(),
-        took_ms: (answered_s - sent_s) as f64 * 1000.0,
-        request: "POST /v1/sales/chaos/reservations Idempotency-Key: k {}".into(),
-        answer: format!("{status} {{}}"),
-    });
+    history.log.exchanges.push(Exchange::new(
+        jiff::Timestamp::from_second(sent_s).unwrap(),
+        (answered_s - sent_s) as f64 * 1000.0,
+        "POST /v1/sales/chaos/reservations Idempotency-Key: k {}".into(),
+        format!("{status} {{}}"),
+    ));
     history
 }
 

@@ -75,12 +75,12 @@ impl Outcome {
     }
 
     /// A winner: holds, or held, a reservation.
-    pub(crate) fn holds(self) -> bool {
+    pub fn holds(self) -> bool {
         matches!(self, Outcome::Won | Outcome::Replayed | Outcome::Resolved)
     }
 
     /// A loser: the gateway refused the tap.
-    pub(crate) fn lost(self) -> bool {
+    pub fn lost(self) -> bool {
         matches!(self, Outcome::SoldOut | Outcome::PurchaseLimit | Outcome::Refused)
     }
 
@@ -94,7 +94,7 @@ impl Outcome {
     }
 
     /// Whether the gateway decided the tap, rather than shed it or lost the answer.
-    pub(crate) fn decided(self) -> bool {
+    pub fn decided(self) -> bool {
         self.holds() || matches!(self, Outcome::SoldOut | Outcome::PurchaseLimit)
     }
 }

@@ -1,28 +1,29 @@
 //! Tests the command line.
 
-use clap::{CommandFactory, ValueEnum};
-
 use super::*;
 
 const USUAL: [&str; 8] =
     ["--gateway", "http://a:1/", "--ops", "http://o:2", "--sale", "s-1", "--ops-token-file", "o"];
 
 fn parse(more: &[&str]) -> RunOptions {
-    let line = ["loadtest", "spike"].iter().chain(&USUAL).chain(more);
-    match Cli::try_parse_from(line).unwrap().command {
-        Command::Run(RunCommand::Spike(options)) => options,
+    match task(["loadtest", "spike"].iter().chain(&USUAL).chain(more)).unwrap() {
+        Task::Run(Some(Scenario::SPIKE), options) => *options,
         other => panic!("{other:?}"),
     }
 }
 
+fn task<'a>(line: impl IntoIterator<Item = &'a &'a str>) -> Result<Task, clap::Error> {
+    Task::from_matches(&command().try_get_matches_from(line)?)
+}
+
 #[test]
 fn the_definition_of_the_command_line_is_sound() {
-    Cli::command().debug_assert();
+    command().debug_assert();
 }
 
 #[test]
 fn every_option_has_its_environment_variable() {
-    for command in Cli::command().get_subcommands() {
+    for command in command().get_subcommands() {
         let named = command.get_arguments().filter(|arg| arg.get_long().is_some());
         for arg in named.filter(|arg| !["help", "version"].contains(&arg.get_id().as_str())) {
             let long = arg.get_long().unwrap();
@@ -36,10 +37,12 @@ fn every_option_has_its_environment_variable() {
 
 #[test]
 fn every_scenario_is_a_command() {
-    for scenario in Scenario::value_variants() {
-        let line = ["loadtest", scenario.name()].into_iter().chain(USUAL).chain(["--tokens", "f"]);
-        let Command::Run(run) = Cli::try_parse_from(line).unwrap().command else { panic!("{scenario:?}") };
-        assert_eq!(run.into_parts().0, Some(*scenario));
+    for scenario in Scenario::all() {
+        let line = ["loadtest", scenario.name()];
+        let Task::Run(run, _) = task(line.iter().chain(&USUAL).chain(&["--tokens", "f"])).unwrap() else {
+            panic!("{scenario:?}")
+        };
+        assert_eq!(run, Some(scenario));
     }
 }
 
@@ -75,9 +78,9 @@ fn all_mistakes_are_reported_at_once() {
 
 #[test]
 fn there_must_be_a_source_of_tokens_and_a_shard_needs_a_seed() {
-    let line = |more: &[&'static str]| ["loadtest", "spike"].into_iter().chain(USUAL).chain(more.to_vec());
-    assert!(Cli::try_parse_from(line(&[])).is_err());
-    assert!(Cli::try_parse_from(line(&["--tokens", "f", "--shard", "1/2"])).is_err());
+    let parses = |more: &[&str]| task(["loadtest", "spike"].iter().chain(&USUAL).chain(more)).is_ok();
+    assert!(parses(&["--tokens", "f"]) && !parses(&[]));
+    assert!(!parses(&["--tokens", "f", "--shard", "1/2"]));
 }
 
 #[test]
@@ -91,10 +94,14 @@ fn a_launch_to_plan_for_is_read() {
 
 #[test]
 fn every_variable_of_an_option_is_documented_for_the_gateway() {
-    let sources =
-        [include_str!("../cli.rs"), include_str!("../load/output.rs"), include_str!("../client/options.rs")]
-            .concat();
-    for name in variables::names(&Cli::command()) {
+    let sources = [
+        include_str!("../cli.rs"),
+        include_str!("../load/output.rs"),
+        include_str!("../client/options.rs"),
+        include_str!("../client/transport.rs"),
+    ]
+    .concat();
+    for name in variables::names(&command()) {
         assert!(sources.contains(&format!("\"{name}\"")), "{name}");
     }
     let options = include_str!("../../../gateway/src/config/options.rs");

@@ -7,6 +7,7 @@ use clap::Args;
 
 use crate::base::failure::Failure;
 use crate::base::span;
+use crate::client::transport::Transport;
 
 /// Where the ledger is to be read.
 #[derive(Clone, Debug, Args)]
@@ -92,10 +93,8 @@ pub(crate) struct Target {
     #[arg(long, value_name = "N", env = "LAUNCHGATE_SEED")]
     pub(crate) seed: Option<u64>,
 
-    /// How many requests may be in flight at once [default: what descriptors allow, at most
-    /// one a tap]; with fewer than buyers the taps queue here, and are late
-    #[arg(long, value_name = "N", env = "LAUNCHGATE_CONNECTIONS")]
-    pub(crate) connections: Option<usize>,
+    #[command(flatten)]
+    pub(crate) transport: Transport,
 
     /// How often to try a request before its outcome counts as unknown
     #[arg(long, value_name = "N", default_value_t = 10, env = "LAUNCHGATE_TRIES")]
@@ -141,15 +140,13 @@ impl Target {
         if self.tries == 0 || self.tries > TRIES_MAX {
             mistakes.push(format!("--tries must be 1 to {TRIES_MAX}"));
         }
-        if self.connections == Some(0) {
-            mistakes.push("--connections must be at least 1".to_owned());
-        }
         if self.timeout.is_zero() || self.deadline.is_some_and(|deadline| deadline.is_zero()) {
             mistakes.push("--timeout and --deadline must be longer than nothing".to_owned());
         }
         for url in self.gateway.iter().filter(|url| !is_base_url(url)) {
             mistakes.push(format!("--gateway must be http://HOST:PORT or https://HOST:PORT, not {url:?}"));
         }
+        mistakes.extend(self.transport.mistakes(&self.gateway));
         mistakes
     }
 

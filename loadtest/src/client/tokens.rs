@@ -14,7 +14,7 @@ use crate::base::failure::Failure;
 use crate::client::options::{Ledger, Target};
 
 /// A buyer as the gateway identifies it.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub(crate) struct BuyerToken {
     /// The token's expiry in Unix seconds; without one, the gateway decides.
     expires: Option<i64>,
@@ -33,10 +33,35 @@ impl BuyerToken {
 
 /// All buyers of the run.
 pub(crate) struct Tokens {
-    pub(crate) buyers: Vec<BuyerToken>,
+    buyers: BuyerTokens,
     /// The payment service's `Authorization`; without it nothing can be confirmed.
     pub(crate) service: Option<String>,
     pub(crate) forger: Forger,
+}
+
+/// Where the buyers' tokens come from.
+enum BuyerTokens {
+    /// Minted as buyers come: a soak of days has millions of them.
+    Minted {
+        key: EncodingKey,
+        seed: u64,
+        expires: i64,
+    },
+    Listed(Vec<BuyerToken>),
+}
+
+impl Tokens {
+    /// The token of an account; one beyond those that were gathered has none that a gateway accepts.
+    pub(crate) fn of(&self, account: usize) -> BuyerToken {
+        match &self.buyers {
+            BuyerTokens::Minted { key, seed, expires } => {
+                let sub = format!("buyer-{seed}-{account}");
+                let bearer = signed(key, &sub, *expires, None).unwrap_or_default();
+                BuyerToken { sub, bearer, expires: Some(*expires) }
+            }
+            BuyerTokens::Listed(known) => known.get(account).cloned().unwrap_or_default(),
+        }
+    }
 }
 
 /// Makes tokens that must be turned down.
@@ -60,12 +85,12 @@ pub(crate) fn at_hand(options: &Target) -> Result<Option<usize>, Failure> {
     }
 }
 
-/// Mints the accounts' tokens, valid for the longest possible load, or reads them; those must be
+/// Prepares to mint the accounts' tokens, valid for the longest possible load, or reads them; those must be
 /// valid for as long as it `works`.
 pub(crate) fn gather(
     options: &Target,
     seed: u64,
-    accounts: impl Iterator<Item = usize>,
+    accounts: usize,
     lasts: Duration,
     works: Duration,
 ) -> Result<Tokens, Failure> {
@@ -73,16 +98,19 @@ pub(crate) fn gather(
         let secret = read_bytes(path, "--auth-secret-file")?;
         let expires = jiff::Timestamp::now().as_second()
             + i64::try_from((lasts + TOKEN_SPARE).as_secs()).unwrap_or(i64::from(i32::MAX));
-        return mint(without_line_end(&secret), accounts, seed, expires);
+        return mint(without_line_end(&secret), seed, expires);
     }
     let Some(path) = &options.tokens else {
         return Err(Failure::Usage("give --auth-secret-file or --tokens".to_owned()));
     };
-    let known = from_lines(&read(path, "--tokens")?)?;
-    let buyers =
-        accounts.map(|account| known.get(account).cloned()).collect::<Option<Vec<_>>>().ok_or_else(|| {
-            Failure::Usage(format!("--tokens has {} tokens, there are more buyers", known.len()))
-        })?;
+    let mut buyers = from_lines(&read(path, "--tokens")?)?;
+    if buyers.len() < accounts {
+        return Err(Failure::Usage(format!(
+            "--tokens has {} tokens, {accounts} buyers were asked for: make more tokens, or lower --buyers or the rate",
+            buyers.len()
+        )));
+    }
+    buyers.truncate(accounts);
     let good_until = jiff::Timestamp::now().as_second() + i64::try_from(works.as_secs()).unwrap_or(0);
     let outlives = |expires: Option<i64>, flag: &str| match expires.filter(|expires| *expires < good_until) {
         Some(expires) => Err(Failure::Usage(format!("{flag}: {}", outlived(expires, good_until)))),
@@ -98,7 +126,7 @@ pub(crate) fn gather(
         Ok::<_, Failure>(format!("Bearer {text}"))
     };
     let service = options.service_token_file.as_ref().map(read_service).transpose()?;
-    Ok(Tokens { buyers, service, forger: Forger { key: None } })
+    Ok(Tokens { buyers: BuyerTokens::Listed(buyers), service, forger: Forger { key: None } })
 }
 
 /// In words what is wrong with a token that ends before the load does.
@@ -153,29 +181,15 @@ impl Forger {
     }
 }
 
-fn mint(
-    secret: &[u8],
-    accounts: impl Iterator<Item = usize>,
-    seed: u64,
-    expires: i64,
-) -> Result<Tokens, Failure> {
+fn mint(secret: &[u8], seed: u64, expires: i64) -> Result<Tokens, Failure> {
     if secret.len() < SECRET_BYTES_MIN {
         return Err(Failure::Usage(format!("--auth-secret-file has fewer than {SECRET_BYTES_MIN} bytes")));
     }
     let key = EncodingKey::from_secret(secret);
-    let sign = |sub: &str, scope: Option<&str>| {
-        signed(&key, sub, expires, scope)
-            .map_err(|error| Failure::Outside(format!("a token can't be signed: {error}")))
-    };
-    let buyers = accounts
-        .map(|n| {
-            let sub = format!("buyer-{seed}-{n}");
-            let bearer = sign(&sub, None)?;
-            Ok(BuyerToken { sub, bearer, expires: Some(expires) })
-        })
-        .collect::<Result<_, Failure>>()?;
-    let service = Some(sign("loadtest-payments", Some("service"))?);
-    Ok(Tokens { buyers, service, forger: Forger { key: Some(key) } })
+    let service = signed(&key, "loadtest-payments", expires, Some("service"))
+        .map_err(|error| Failure::Outside(format!("a token can't be signed: {error}")))?;
+    let buyers = BuyerTokens::Minted { key: key.clone(), seed, expires };
+    Ok(Tokens { buyers, service: Some(service), forger: Forger { key: Some(key) } })
 }
 
 /// The `Authorization` of a token with these claims.

@@ -6,8 +6,7 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 
 use crate::base::scenario::Scenario;
-use crate::load::Load;
-use crate::plan::ScenarioStarts;
+use crate::load::{Load, Queue};
 use crate::plan::profile::Profile;
 use crate::threshold::{RunBounds, ScenarioBounds, Threshold};
 
@@ -54,21 +53,22 @@ impl Drop for AbortOnFail {
 
 /// The most that the plan can come to.
 fn bounds(load: &Load) -> RunBounds {
-    let of_a_queue = |line: &ScenarioStarts| {
-        let starts = line.starts.len() as u64;
-        let taps = taps_of_a_start(line.scenario, &load.profile).map(|taps| starts * taps);
-        (line.scenario, ScenarioBounds { starts, taps })
+    let of_a_queue = |queue: &Queue| {
+        let starts = queue.count as u64;
+        let taps = taps_of_a_start(queue.scenario, &load.profile).map(|taps| starts * taps);
+        (queue.scenario, ScenarioBounds { starts, taps })
     };
-    RunBounds(load.queues.iter().map(|queue| of_a_queue(&queue.line)).collect())
+    RunBounds(load.queues.iter().map(of_a_queue).collect())
 }
 
 /// How often a session taps at most; `None`: as often as there is time for.
 fn taps_of_a_start(scenario: Scenario, profile: &Profile) -> Option<u64> {
     match scenario {
-        Scenario::Look => Some(0),
-        Scenario::Spike | Scenario::Customise | Scenario::Soak => Some(1),
-        Scenario::Crowd => Some(1 + u64::from(profile.crowd.looks_again)),
-        Scenario::Abandon | Scenario::RetryStorm => Some(KEYS_OF_A_SESSION),
-        Scenario::Bots => None,
+        Scenario::LOOK => Some(0),
+        Scenario::SPIKE | Scenario::CUSTOMISE | Scenario::SOAK => Some(1),
+        Scenario::CROWD => Some(1 + u64::from(profile.crowd.looks_again)),
+        Scenario::ABANDON | Scenario::RETRY_STORM => Some(KEYS_OF_A_SESSION),
+        // Bots, recordings, and scenarios of a program's own.
+        _ => None,
     }
 }

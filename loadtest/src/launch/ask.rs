@@ -1,5 +1,6 @@
 //! Queries the gateways before the load: clock, sale, stores, and validity of the tokens.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::{Timestamp, Unit};
@@ -31,7 +32,7 @@ const PREPARING_TIMEOUT: Duration = Duration::from_secs(10);
 const SHOWN_POLL: Duration = Duration::from_millis(50);
 
 /// Asks for the time on one connection several times; the first call also opens it.
-pub(super) async fn read_clock(client: &Client) -> Result<ServerClock, Failure> {
+pub(super) async fn read_clock(client: &Arc<Client>) -> Result<ServerClock, Failure> {
     let mut trips = Vec::new();
     for _ in 0..CLOCK_READINGS {
         let sent = Instant::now();
@@ -56,7 +57,7 @@ pub(super) async fn read_clock(client: &Client) -> Result<ServerClock, Failure> 
 /// Waits until every gateway shows the sale as it was defined last: one that was applied a moment
 /// ago is in the ledger before each gateway has read of it.
 pub(super) async fn wait_until_shown(
-    client: &Client,
+    client: &Arc<Client>,
     sale: &str,
     opens_at: Option<Timestamp>,
 ) -> Result<PublicSale, Failure> {
@@ -87,7 +88,7 @@ pub(super) async fn wait_until_shown(
     }
 }
 
-pub(super) async fn read_stores(client: &Client, sale: &str) -> Result<Vec<Store>, Failure> {
+pub(super) async fn read_stores(client: &Arc<Client>, sale: &str) -> Result<Vec<Store>, Failure> {
     let mut stores = Vec::new();
     let mut cursor: Option<String> = None;
     for _ in 0..STORE_PAGES_MAX {
@@ -106,17 +107,21 @@ pub(super) async fn read_stores(client: &Client, sale: &str) -> Result<Vec<Store
 }
 
 /// Checks a buyer's and the service's token at every gateway before any load: a run of 401 answers shows nothing.
-pub(super) async fn check_tokens(client: &Client, target: &Target, tokens: &Tokens) -> Result<(), Failure> {
+pub(super) async fn check_tokens(
+    client: &Arc<Client>,
+    target: &Target,
+    tokens: &Tokens,
+) -> Result<(), Failure> {
     let source = if target.tokens.is_some() { "--tokens" } else { "--auth-secret-file" };
     let service = if target.tokens.is_some() { "--service-token-file" } else { source };
-    let buyer = tokens.buyers.first().map(|token| (&token.bearer, source, "a buyer's"));
-    let service = tokens.service.as_ref().map(|bearer| (bearer, service, "the payment service's"));
-    for (bearer, source, owner) in buyer.into_iter().chain(service) {
+    let buyer = (tokens.of(0).bearer, source, "a buyer's");
+    let service = tokens.service.clone().map(|bearer| (bearer, service, "the payment service's"));
+    for (bearer, source, owner) in [buyer].into_iter().chain(service) {
         let path = format!("/v1/sales/{}/reservations/none", target.ledger.sale);
-        let request = Request { bearer: Some(bearer.clone()), ..Request::get(path) };
+        let request = Request { bearer: Some(bearer), ..Request::get(path) };
         for gateway in 0..client.gateways() {
             let limit = Instant::now() + PREPARING_TIMEOUT;
-            let answer = client.send(None, gateway, &request, PREPARING_TIMEOUT, limit).await;
+            let answer = client.send(gateway, &request, PREPARING_TIMEOUT, limit).await;
             let gateway = client.gateway(gateway);
             let reply = answer.reply.map_err(|lost| Failure::Outside(format!("{gateway}: {lost}")))?;
             if matches!(reply.status, 401 | 403) {
@@ -130,7 +135,7 @@ pub(super) async fn check_tokens(client: &Client, target: &Target, tokens: &Toke
 }
 
 pub(super) async fn get<T: DeserializeOwned>(
-    client: &Client,
+    client: &Arc<Client>,
     gateway: usize,
     path: &str,
 ) -> Result<T, Failure> {
@@ -138,7 +143,7 @@ pub(super) async fn get<T: DeserializeOwned>(
     let url = format!("{}{path}", client.gateway(gateway));
     loop {
         let request = Request::get(path.to_owned());
-        let answer = client.send(None, gateway, &request, PREPARING_TIMEOUT, limit).await;
+        let answer = client.send(gateway, &request, PREPARING_TIMEOUT, limit).await;
         let reply = answer.reply.map_err(|error| Failure::Outside(format!("{url}: {error}")))?;
         match reply.status {
             200 => {

@@ -9,12 +9,14 @@ use crate::base::outcome::Outcome;
 use crate::base::scenario::Scenario;
 use crate::base::{console, files, span};
 use crate::cli::CapacityOptions;
+use crate::client::connections::Connections;
 use crate::figures::Figures;
 use crate::launch::prepare::{Prepared, Wanted, prepare};
 use crate::launch::{self, judge};
 use crate::load::attack;
 use crate::load::attack::Files;
 use crate::load::output::Output;
+use crate::load::scenarios::Scenarios;
 use crate::plan::arrivals::Arrivals;
 use crate::proof::admin::Admin;
 use crate::threshold::{Fault, Judged};
@@ -77,7 +79,7 @@ pub(crate) struct Needed {
 }
 
 /// Looks for the knee. The exit code is 0 when it was found, 4 when the generator or `--up-to` came first.
-pub(crate) async fn run(options: &CapacityOptions) -> Result<u8, Failure> {
+pub(crate) async fn run(options: &CapacityOptions, scenarios: &Scenarios) -> Result<u8, Failure> {
     options.check()?;
     let output = Output { report: options.report.clone(), ..Output::default() };
     let report = output.folder()?;
@@ -86,7 +88,7 @@ pub(crate) async fn run(options: &CapacityOptions) -> Result<u8, Failure> {
     let mut search = Search::new(options.from, options.up_to);
     let mut steps = Vec::new();
     while let Some(rate) = search.next().filter(|_| steps.len() < STEPS_MAX) {
-        let mut step = step(options, &admin, rate).await?;
+        let mut step = step(options, &admin, rate, scenarios).await?;
         if goose::is_killswitch_triggered() {
             return Err(Failure::Outside("it was ended by hand, before the knee was found".to_owned()));
         }
@@ -94,7 +96,7 @@ pub(crate) async fn run(options: &CapacityOptions) -> Result<u8, Failure> {
             // Repeat the step: on a shared machine one pause does not show the knee.
             console::line(&step.line());
             steps.push(step);
-            step = self::step(options, &admin, rate).await?;
+            step = self::step(options, &admin, rate, scenarios).await?;
         }
         console::line(&step.line());
         search.record(rate, step.end);
@@ -120,24 +122,33 @@ pub(crate) async fn run(options: &CapacityOptions) -> Result<u8, Failure> {
 }
 
 /// Offers one rate.
-async fn step(options: &CapacityOptions, admin: &Admin, rate: f64) -> Result<CapacityStep, Failure> {
+async fn step(
+    options: &CapacityOptions,
+    admin: &Admin,
+    rate: f64,
+    scenarios: &Scenarios,
+) -> Result<CapacityStep, Failure> {
     let schedule = format!("constant:{rate}/s:{}ms", options.step.as_millis());
     let arrivals = Arrivals::parse(&schedule).map_err(Failure::Usage)?;
     let mut target = options.target.clone();
     // Each step has buyers of its own.
     target.seed = None;
+    // A connect for each tap would be a part of what is measured.
+    target.transport.connections.get_or_insert(Connections::Shared(None));
     let wanted = Wanted {
         target: &target,
-        scenario: Some(Scenario::Spike),
+        scenario: Some(Scenario::SPIKE),
         buyers: None,
         arrivals: Some(&arrivals),
         shard: None,
+        replay: None,
+        request_log: None,
     };
     let Prepared { load, run, users, profile, monitor } = match prepare(&wanted, admin).await? {
         Ok(prepared) => prepared,
         Err((_, reason)) => return Err(Failure::Usage(reason)),
     };
-    attack::run(&load, &users, &Files::default()).await?;
+    attack::run(&load, &users, &Files::default(), scenarios).await?;
     let run_record = launch::gather(run, &load, monitor).await;
     let figures = &run_record.figures;
     let judged: Vec<Judged> = profile.thresholds().iter().map(|threshold| threshold.judge(figures)).collect();

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -12,16 +13,19 @@ use crate::base::failure::Failure;
 use crate::base::scenario::Scenario;
 use crate::base::timer::Timer;
 use crate::base::{console, span};
+use crate::client::Client;
+use crate::client::connections::Share;
 use crate::client::options::Target;
-use crate::client::tokens::{self, Tokens};
-use crate::client::{Client, connections};
+use crate::client::tokens;
 use crate::figures::Figures;
 use crate::launch::ask::{PublicSale, check_tokens, read_clock, read_stores, wait_until_shown};
 use crate::launch::targets;
-use crate::load::buyer::Buyer;
+use crate::load::history::ExchangesKept;
+use crate::load::request_log::RequestLog;
 use crate::load::{Load, Queue, RunInstants};
 use crate::plan::arrivals::Arrivals;
 use crate::plan::profile::Profile;
+use crate::plan::recording::Recording;
 use crate::plan::selection::Catalogue;
 use crate::plan::{self, Plan, Shard};
 use crate::proof::admin::{Admin, AdminSale};
@@ -36,6 +40,10 @@ pub(crate) struct Wanted<'a> {
     pub(crate) buyers: Option<usize>,
     pub(crate) arrivals: Option<&'a Arrivals>,
     pub(crate) shard: Option<Shard>,
+    /// Recorded traffic to play, in place of a scenario.
+    pub(crate) replay: Option<&'a Path>,
+    /// Where to write the request log.
+    pub(crate) request_log: Option<&'a Path>,
 }
 
 /// Everything that a load needs.
@@ -69,6 +77,7 @@ struct Sight {
 /// The plan of arrivals.
 struct RunCourse {
     plan: Plan,
+    recording: Option<Recording>,
     /// `None`: the opening is after the deadline.
     moments: Option<RunInstants>,
     deadline: Instant,
@@ -88,24 +97,28 @@ pub(crate) async fn prepare(
     let started_at = clock::now();
     // Drawn, so that two that are started at once have not the same; short enough for any program that reads JSON.
     let seed = target.seed.unwrap_or_else(|| fastrand::u64(..1 << 48));
-    let probe = Client::new(target, 1)?;
+    let probe = Client::probe(target)?;
     let sight = look(target, admin, &probe, &profile).await?;
     let (targets, differences) = targets::collect(&probe, admin).await;
-    let RunCourse { plan, moments, deadline, opens } = plan_it(wanted, &profile, &mix, &sight, seed)?;
-    let taps = plan.lines.iter().any(|line| line.scenario != Scenario::Look);
+    let RunCourse { plan, recording, moments, deadline, opens } =
+        plan_it(wanted, &profile, &mix, &sight, seed)?;
+    let taps = plan.lines.iter().any(|line| line.scenario != Scenario::LOOK);
     if taps && !sight.catalogue.has_stores() {
         return Err(Failure::Usage(format!(
             "{} has no store, so that no tap can win: apply a definition with [stores]",
             target.ledger.sale
         )));
     }
-    let client = Client::new(target, connections(target.connections, plan.people.len() * 2))?;
-    let accounts = plan.people.iter().map(|person| person.account);
+    let users: Vec<usize> = plan.users().collect();
+    let at_once: Vec<(Scenario, usize)> = plan.lines.iter().map(|line| (line.scenario, line.users)).collect();
+    let (twice, gateways) = (profile.buyers.twice, target.gateway.len());
+    let share = Share::plan(target.transport.connections, &at_once, twice, gateways)?;
+    let client = Client::new(target, share)?;
     let until = |instant: Instant| instant.saturating_duration_since(Instant::now());
     let works = moments.map_or(Duration::ZERO, |moments| {
         until(clock::after(moments.opening, SignedDuration::from_micros(plan.last_us())))
     });
-    let tokens = tokens::gather(target, seed, accounts, until(deadline), works)?;
+    let tokens = tokens::gather(target, seed, plan.accounts(), until(deadline), works)?;
     check_tokens(&probe, target, &tokens).await?;
     let Sight { sale, shown, clock, catalogue } = sight;
     let opening = moments.map_or(shown.opens_at, |moments| clock.at(moments.opening));
@@ -114,7 +127,7 @@ pub(crate) async fn prepare(
         sale: target.ledger.sale.clone(),
         seed,
         shards: wanted.shard.map(|Shard { part, parts }| format!("{part}/{parts}")).into_iter().collect(),
-        buyers: plan.people.len(),
+        buyers: plan.buyers(),
         buyers_of_all: plan.people_of_all,
         missing: None,
         taps,
@@ -128,8 +141,11 @@ pub(crate) async fn prepare(
         profile: profile.table().clone(),
         arrivals: wanted.arrivals.map(digest),
         ended_early: None,
-        notes: [notes(&profile, &sale, &shown, &client, &plan, opens, tokens.service.is_some()), differences]
-            .concat(),
+        notes: notes(&profile, &sale, &shown, &client, &plan, opens, tokens.service.is_some())
+            .into_iter()
+            .chain(differences)
+            .chain(recording.as_ref().and_then(Recording::left_out))
+            .collect(),
     };
     if sale.phase == "closed" || shown.phase == "closed" {
         return Ok(Err((run, "the sale was closed before the start".to_owned())));
@@ -139,20 +155,19 @@ pub(crate) async fn prepare(
     };
     announce(&run, &client, &plan);
     let monitor = SelfMonitor::start(profile.generator, client.traffic.clone(), profile.stalled_after())?;
-    let Tokens { buyers, service, forger } = tokens;
-    let people = plan.people.iter().zip(buyers);
     let load = Load {
-        buyers: people
-            .map(|(person, token)| Buyer::new(person, token, seed, &catalogue, &profile.buyers).into())
-            .collect(),
-        queues: plan.lines.iter().cloned().map(Queue::new).collect(),
+        queues: plan.lines.iter().map(Queue::new).collect(),
+        histories: Mutex::default(),
+        recording,
+        request_log: wanted.request_log.map(RequestLog::start).transpose()?,
+        kept: ExchangesKept::of(plan.buyers()),
         second_wave_us: plan.second_wave_us.unwrap_or(i64::MAX),
         client,
         clock,
         sale: run.sale.clone(),
         opens_at: opens.then_some(shown.opens_at),
-        service,
-        forger,
+        tokens,
+        seed,
         moments,
         timer: Timer::start()?,
         timeout: target.timeout,
@@ -162,12 +177,16 @@ pub(crate) async fn prepare(
         gauges: monitor.gauges(),
         profile: profile.clone(),
     };
-    let users = plan.users().map(|(_, users)| users).collect();
     Ok(Ok(Prepared { load: Arc::new(load), run, users, profile, monitor }))
 }
 
 /// Looks at the sale, as ops and as buyers see it, and at the clock.
-async fn look(target: &Target, admin: &Admin, probe: &Client, profile: &Profile) -> Result<Sight, Failure> {
+async fn look(
+    target: &Target,
+    admin: &Admin,
+    probe: &Arc<Client>,
+    profile: &Profile,
+) -> Result<Sight, Failure> {
     targets::check_ops(admin).await?;
     let sale = admin.sale().await?;
     if !sale.definition.sale.rehearsal && !target.i_mean_it {
@@ -204,9 +223,20 @@ fn plan_it(
         // And the second within which an expired hold's stock is free again.
         hold_lasts: terms.hold + terms.grace + Duration::from_secs(1),
         buyers_default: tokens::at_hand(target)?.unwrap_or(BUYERS_DEFAULT),
+        timeout: target.timeout,
     };
-    let first = request.plan()?;
-    let users: usize = first.users().map(|(_, users)| users).sum();
+    // First without a bound before the opening, which depends on how many come.
+    let read = |lead| wanted.replay.map(|path| Recording::read(path, lead)).transpose();
+    let planned = |recording: &Option<Recording>, request: &plan::PlanRequest<'_>| match recording {
+        Some(recording) => Plan::of_recording(recording, request.shard),
+        None => request.plan(),
+    };
+    let recording = read(Duration::MAX)?;
+    if let Some(recording) = &recording {
+        recording.check(&sight.sale.definition)?;
+    }
+    let first = planned(&recording, &request)?;
+    let users: usize = first.users().sum();
     let now = Instant::now();
     let lasts = first.lasts() + profile.bots.lasts.0 + TAIL;
     let deadline = now + target.deadline.unwrap_or(DEADLINE_DEFAULT.max(lasts));
@@ -221,7 +251,8 @@ fn plan_it(
         )));
     }
     request.lead_max = moments.map_or(Duration::ZERO, |moments| moments.lead_max(users));
-    Ok(RunCourse { plan: request.plan()?, moments, deadline, opens })
+    let recording = read(request.lead_max)?;
+    Ok(RunCourse { plan: planned(&recording, &request)?, recording, moments, deadline, opens })
 }
 
 /// The same for the same schedule, by the same program.
@@ -233,12 +264,12 @@ fn digest(arrivals: &Arrivals) -> String {
 
 fn announce(run: &Run, client: &Client, plan: &Plan) {
     console::line(&format!(
-        "{} on {}: {} buyers, {} gateway(s), at most {} requests in flight, seed {}",
+        "{} on {}: {} buyers, {} gateway(s), {}, seed {}",
         run.scenario,
         run.sale,
         run.buyers,
         client.gateways(),
-        client.connections,
+        client.connections_in_words(),
         run.seed,
     ));
     if plan.lasts() > LONG {
@@ -284,13 +315,7 @@ fn notes(
     if shown.phase == "sold_out" || sale.phase == "sold_out" {
         notes.push("the sale was sold out before the start".to_owned());
     }
-    let waiting = plan.waiting();
-    if client.connections < waiting {
-        notes.push(format!(
-            "{waiting} simultaneous buyers shared {} connections: the rest queued in the load generator",
-            client.connections
-        ));
-    }
+    notes.extend(client.notes(plan.waiting(), plan.buyers()));
     if !confirms && profile.buyers.confirm > 0 {
         notes.push("no reservation is confirmed: --service-token-file is missing".to_owned());
     }

@@ -1,6 +1,7 @@
 //! Checks the listeners of all gateways before the load, and collects their versions and durability.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use serde::Deserialize;
 
@@ -31,7 +32,7 @@ pub(super) async fn check_ops(admin: &Admin) -> Result<(), Failure> {
 }
 
 /// Collects what all listeners are; with notes on gateways that differ.
-pub(super) async fn collect(client: &Client, admin: &Admin) -> (Vec<TargetInfo>, Vec<String>) {
+pub(super) async fn collect(client: &Arc<Client>, admin: &Admin) -> (Vec<TargetInfo>, Vec<String>) {
     let fleet = admin.fleet().await.map(|fleet| fleet.gateways).unwrap_or_default();
     let mut durabilities: BTreeSet<&str> = fleet.values().map(|member| &*member.durability).collect();
     let durability = durabilities.pop_first().filter(|_| durabilities.is_empty()).map(str::to_owned);

@@ -16,14 +16,14 @@ fn ended(figures: &mut Figures, times: usize, scenario: Scenario, outcome: Outco
 /// A second of a launch, and the next one.
 fn two_seconds() -> [Snapshot; 2] {
     let mut figures = Figures::default();
-    ended(&mut figures, 10, Scenario::Spike, Outcome::Won, 2_000);
-    ended(&mut figures, 5, Scenario::Spike, Outcome::SoldOut, 3_000);
+    ended(&mut figures, 10, Scenario::SPIKE, Outcome::Won, 2_000);
+    ended(&mut figures, 5, Scenario::SPIKE, Outcome::SoldOut, 3_000);
     figures.started(0, 900_000, Duration::ZERO, Duration::from_millis(250));
     let first = Snapshot::of(&figures);
-    ended(&mut figures, 30, Scenario::Spike, Outcome::Won, 5);
-    ended(&mut figures, 10, Scenario::Crowd, Outcome::Replayed, 5);
-    ended(&mut figures, 1, Scenario::Crowd, Outcome::Shed, 5);
-    ended(&mut figures, 400, Scenario::Bots, Outcome::Refused, 9_000);
+    ended(&mut figures, 30, Scenario::SPIKE, Outcome::Won, 5);
+    ended(&mut figures, 10, Scenario::CROWD, Outcome::Replayed, 5);
+    ended(&mut figures, 1, Scenario::CROWD, Outcome::Shed, 5);
+    ended(&mut figures, 400, Scenario::BOTS, Outcome::Refused, 9_000);
     figures.retries = 7;
     [first, Snapshot::of(&figures)]
 }
@@ -137,7 +137,7 @@ fn view(figures: &Arc<Mutex<Figures>>) -> View {
 fn the_end_is_drawn_in_any_case() {
     let (figures, paper) = (Arc::<Mutex<Figures>>::default(), Paper::default());
     let live = Live::start_on(view(&figures), Screen::plain(), paper.clone());
-    ended(&mut figures.lock().unwrap(), 3, Scenario::Spike, Outcome::Won, 5);
+    ended(&mut figures.lock().unwrap(), 3, Scenario::SPIKE, Outcome::Won, 5);
     live.finish();
     let text = String::from_utf8(paper.0.lock().unwrap().clone()).unwrap();
     assert!(text.ends_with('\n') && text.contains(", 8 left: ") && !text.contains('\x1b'), "{text}");

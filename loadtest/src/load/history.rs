@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::outcome::{Outcome, StepEnd};
 use crate::base::scenario::Scenario;
+use crate::client::trace::Trace;
 use crate::plan::price_list::Price;
 use crate::plan::selection::Selection;
 
@@ -120,6 +121,8 @@ pub(crate) struct RefusedChange {
     pub(crate) after_lost: bool,
     /// A confirm or a cancel was sent before.
     pub(crate) after_settling: bool,
+    /// When the first request for the reservation was sent.
+    pub(crate) began: Option<Timestamp>,
 }
 
 /// One request and its answer.
@@ -133,6 +136,12 @@ pub struct Exchange {
     pub request: String,
     /// The answer's status and body, or why there is none.
     pub answer: String,
+    /// The request's `traceparent`, which tracing proxies have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) trace: Option<Trace>,
+    /// The answer's `X-Request-Id`, which the gateway's log has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) request_id: Option<Box<str>>,
 }
 
 /// A buyer's requests and answers: the first and the latest.
@@ -145,12 +154,36 @@ pub struct ExchangeLog {
     pub lost: usize,
 }
 
+/// How much of their exchanges histories keep: those of a soak of hours must fit in RAM.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ExchangesKept {
+    All,
+    /// The first and the last two of each.
+    Ends,
+    /// Those of histories in which something was lost or wrong.
+    OfTroubles,
+}
+
 const EXCHANGES_MAX: usize = 24;
 const TEXT_MAX: usize = 500;
 /// A key's tries while a sale is paused.
 const PHASE_REFUSALS_MAX: usize = 8;
 /// Exchanges that remain at either end of a shortened log.
 const SHORT: usize = 2;
+/// How many buyers a run has at most for all of their exchanges to be kept, and for the ends of all.
+const KEEP_ALL_MAX: usize = 50_000;
+const KEEP_ENDS_MAX: usize = 500_000;
+
+impl ExchangesKept {
+    /// Of a run with so many buyers.
+    pub(crate) fn of(buyers: usize) -> ExchangesKept {
+        match buyers {
+            ..=KEEP_ALL_MAX => ExchangesKept::All,
+            ..=KEEP_ENDS_MAX => ExchangesKept::Ends,
+            _ => ExchangesKept::OfTroubles,
+        }
+    }
+}
 
 impl ExchangeLog {
     pub(crate) fn push(&mut self, exchange: Exchange) {
@@ -168,12 +201,12 @@ impl ExchangeLog {
         all.into_iter().for_each(|exchange| self.keep(exchange));
     }
 
-    /// Drops all but the first and the last exchanges of a session that ended well: reports rarely show them.
-    pub(crate) fn shorten(&mut self) {
+    /// Drops all but so many of the first and of the last exchanges.
+    fn keep_ends(&mut self, ends: usize) {
         let len = self.exchanges.len();
-        if len > 2 * SHORT {
-            self.exchanges.drain(SHORT..len - SHORT);
-            self.left_out += len - 2 * SHORT;
+        if len > 2 * ends {
+            self.exchanges.drain(ends..len - ends);
+            self.left_out += len - 2 * ends;
         }
         self.exchanges.shrink_to_fit();
     }
@@ -188,6 +221,11 @@ impl ExchangeLog {
 }
 
 impl Exchange {
+    /// An exchange whose trace and id are not known.
+    pub fn new(at: Timestamp, took_ms: f64, request: String, answer: String) -> Exchange {
+        Exchange { at, took_ms, request, answer, trace: None, request_id: None }
+    }
+
     /// Whether no answer shows the result: the change may have happened, or may still happen.
     fn is_lost(&self) -> bool {
         let status = self.answer.split(' ').next().unwrap_or_default();
@@ -274,10 +312,23 @@ impl TapHistory {
         }
     }
 
+    /// Drops exchanges of a session that has ended; what the proof needs stays.
+    pub(crate) fn shorten(&mut self, kept: ExchangesKept) {
+        let is_in_trouble = self.log.lost > 0
+            || !self.findings.is_empty()
+            || matches!(self.outcome, Some(Outcome::Unknown | Outcome::Wrong));
+        match kept {
+            ExchangesKept::All => {}
+            ExchangesKept::OfTroubles if !is_in_trouble => self.log.keep_ends(0),
+            ExchangesKept::Ends | ExchangesKept::OfTroubles => self.log.keep_ends(SHORT),
+        }
+    }
+
     /// Adds the refusal of a change.
     pub(crate) fn refuse(&mut self, refused: RefusedChange) {
         let after_settling = self.confirm != Step::NotTried || self.cancel != Step::NotTried;
-        self.refused.push(RefusedChange { after_settling, ..refused });
+        let began = self.log.exchanges.first().map(|exchange| exchange.at);
+        self.refused.push(RefusedChange { after_settling, began, ..refused });
     }
 
     /// Adds what another session with the same key was acknowledged.

@@ -12,7 +12,8 @@ pub(crate) const RUN_RECORD: &str = "run-record.json";
 pub(crate) const GOOSE: &str = "goose.html";
 /// The same report for other programs, and for goose's own comparisons.
 pub(crate) const REPORT_JSON: &str = "goose.json";
-pub(crate) const REQUEST_LOG: &str = "requests.json";
+/// A line of JSON for each request.
+pub(crate) const REQUEST_LOG: &str = "requests.ndjson";
 
 /// What is left behind.
 #[derive(Clone, Debug, Default, Args)]

@@ -2,6 +2,7 @@
 //! gateway must not make its own load lighter.
 
 mod curve;
+mod offsets;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -10,6 +11,7 @@ use std::time::Duration;
 
 use curve::{Curve, Piece};
 use fastrand::Rng;
+pub(crate) use offsets::Offsets;
 
 use crate::base::span;
 
@@ -94,19 +96,13 @@ impl Arrivals {
 
     /// The intended starts, in µs after the opening, in order, at most `buyers` of them. All but `poisson` are the same
     /// whatever `rng` is; there the same seed gives the same starts.
-    pub(crate) fn offsets(&self, buyers: usize, rng: &mut Rng) -> Vec<i64> {
+    pub(crate) fn offsets(&self, buyers: usize, rng: &mut Rng) -> Offsets {
         match self.curve.pieces() {
-            [] => vec![0; buyers],
+            [] => Offsets::listed(vec![0; buyers]),
             [Piece { from: rate, lasts, .. }] if self.by_chance => {
-                let mut at = 0.0;
-                let starts = std::iter::from_fn(|| {
-                    // What is left of 1 is never 0, which has no logarithm.
-                    at -= (1.0 - rng.f64()).ln() / rate;
-                    (at < *lasts).then(|| curve::micros(at))
-                });
-                starts.take(buyers).collect()
+                Offsets::by_chance(*rate, *lasts, buyers, rng.fork())
             }
-            _ => self.curve.starts(buyers),
+            _ => Offsets::along(self.curve.starts(buyers)),
         }
     }
 }

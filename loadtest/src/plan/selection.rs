@@ -85,6 +85,14 @@ impl Definition {
         self.model.iter().map(|model| model.stock).sum()
     }
 
+    /// What of a selection is not on sale.
+    pub(crate) fn unknown<'a>(&'a self, selection: &'a Selection) -> impl Iterator<Item = &'a str> {
+        let model =
+            Some(selection.model.as_str()).filter(|id| !self.model.iter().any(|model| model.id == *id));
+        let is_unknown = |id: &&str| !self.package.iter().any(|package| package.id == *id);
+        model.into_iter().chain(selection.packages.iter().map(String::as_str).filter(is_unknown))
+    }
+
     /// What everything costs.
     pub(crate) fn prices(&self) -> PriceList {
         let models = self.model.iter().map(|model| (format!("model:{}", model.id), model.price));
@@ -100,11 +108,17 @@ impl Definition {
 /// The body of a reservation request.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Selection {
-    pub(crate) model: String,
-    pub(crate) packages: Vec<String>,
+    /// The model's id.
+    pub model: String,
+    /// The packages' ids.
+    #[serde(default)]
+    pub packages: Vec<String>,
+    /// The store's id; `None`: of no store in particular.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) store: Option<String>,
-    pub(crate) accept_partial: bool,
+    pub store: Option<String>,
+    /// A sold-out package or store is left out, rather than the whole refused.
+    #[serde(default)]
+    pub accept_partial: bool,
 }
 
 /// What a buyer chooses from.

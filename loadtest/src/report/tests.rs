@@ -231,7 +231,7 @@ fn a_single_event_is_drawn_too() {
     figures.started(0, 400, Duration::ZERO, Duration::from_millis(5));
     figures.tapped_at_opening(3 * SECOND);
     figures.answered("reserve", 400, Duration::ZERO, (201, AnswerClass::Decided));
-    figures.ended(Scenario::Spike, Outcome::Won, 400, Duration::ZERO);
+    figures.ended(Scenario::SPIKE, Outcome::Won, 400, Duration::ZERO);
     let charts = charts(&figures, &[("model:a".to_owned(), vec![(0, 1)])].into());
     assert_eq!(charts.len(), 4);
     assert!(charts[0].summary.ends_with("The last tap left 3.0 s after the opening."));

@@ -97,7 +97,7 @@ impl RunBounds {
 
     /// The reads of a run that only looks; other sessions read as often as they like.
     fn looks(&self) -> Option<u64> {
-        let only_looks = self.0.keys().all(|scenario| *scenario == Scenario::Look);
+        let only_looks = self.0.keys().all(|scenario| *scenario == Scenario::LOOK);
         only_looks.then(|| self.starts(|_| true))
     }
 

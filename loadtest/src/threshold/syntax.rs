@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use clap::ValueEnum;
-
 use crate::base::outcome::Outcome;
 use crate::base::requests::{AMEND, CANCEL, CONFIRM};
 use crate::base::scenario::Scenario;
@@ -80,7 +78,7 @@ fn read_left(text: &str) -> Result<(Subject, Option<Stat>), String> {
     let before_quote = text.find('"').unwrap_or(text.len());
     let (scenario, text) = match text[..before_quote].find('/') {
         None => (None, text),
-        Some(at) => (Some(read_scenario(text[..at].trim())?), text[at + 1..].trim()),
+        Some(at) => (Some(Scenario::named(text[..at].trim())?), text[at + 1..].trim()),
     };
     let (subject, stat) = match read_requests(text)? {
         Some(read) => read,
@@ -93,13 +91,6 @@ fn read_left(text: &str) -> Result<(Subject, Option<Stat>), String> {
         return Err(format!("{subject} is of the whole run: write it without a scenario"));
     }
     Ok((subject, stat.map(read_stat).transpose()?))
-}
-
-fn read_scenario(name: &str) -> Result<Scenario, String> {
-    Scenario::from_str(name, false).map_err(|_| {
-        let names: Vec<&str> = Scenario::value_variants().iter().map(|scenario| scenario.name()).collect();
-        format!("unknown scenario {name:?}, expected one of {}", names.join(", "))
-    })
 }
 
 fn read_name(name: &str, scenario: Option<Scenario>) -> Result<Subject, String> {

@@ -28,11 +28,11 @@ fn figures() -> Figures {
             figures.ended(scenario, outcome, 0, Duration::from_millis(ms));
         }
     };
-    (1..=10).for_each(|n| end(Scenario::Crowd, Outcome::Won, n * 10..n * 10 + 1));
-    end(Scenario::Crowd, Outcome::SoldOut, 1..84);
-    end(Scenario::Spike, Outcome::Shed, 500..507);
-    end(Scenario::Bots, Outcome::Limited, 1..51);
-    end(Scenario::Bots, Outcome::Won, 9_000..9_001);
+    (1..=10).for_each(|n| end(Scenario::CROWD, Outcome::Won, n * 10..n * 10 + 1));
+    end(Scenario::CROWD, Outcome::SoldOut, 1..84);
+    end(Scenario::SPIKE, Outcome::Shed, 500..507);
+    end(Scenario::BOTS, Outcome::Limited, 1..51);
+    end(Scenario::BOTS, Outcome::Won, 9_000..9_001);
     for n in 0..151 {
         figures.started(0, if n < 2 { 80_000 } else { 1_000 }, Duration::ZERO, Duration::from_millis(50));
     }
@@ -64,7 +64,7 @@ fn requests(figures: &mut Figures) {
         (0..count).for_each(|_| figures.step_ended(name, end));
     }
     (0..9).for_each(|_| figures.lost("reserve-by-bots", 0, (ms(1), ms(9_000)), "connection broken"));
-    figures.journey_ended(Scenario::Look, ms(700));
+    figures.journey_ended(Scenario::LOOK, ms(700));
 }
 
 #[test]
@@ -288,7 +288,7 @@ fn without_samples_nothing_is_judged() {
 fn a_quantile_takes_no_value_too_many() {
     let mut figures = Figures::default();
     for n in 1..=1000 {
-        figures.ended(Scenario::Spike, Outcome::Won, 0, Duration::from_secs(if n == 1000 { 60 } else { 1 }));
+        figures.ended(Scenario::SPIKE, Outcome::Won, 0, Duration::from_secs(if n == 1000 { 60 } else { 1 }));
     }
     assert_eq!(met("won.p99.9 < 2s", &figures), Some(true));
     assert_eq!(met("won.p99.901 < 2s", &figures), Some(false));

@@ -34,7 +34,7 @@ fn run() -> Run {
 fn figures(outcomes: &[(Outcome, u64)]) -> Figures {
     let mut figures = Figures::default();
     for (outcome, count) in outcomes {
-        (0..*count).for_each(|_| figures.ended(Scenario::Spike, *outcome, 0, Duration::from_millis(5)));
+        (0..*count).for_each(|_| figures.ended(Scenario::SPIKE, *outcome, 0, Duration::from_millis(5)));
     }
     figures
 }

@@ -5,16 +5,20 @@
 
 mod capacity;
 mod comparison;
+mod connections;
 mod judged;
 mod limits;
 mod lost;
+mod own;
 mod process;
 mod proof;
 mod proxy;
+mod replay;
 mod scenarios;
 mod shards;
 mod stage;
 mod together;
+mod transport;
 mod verdicts;
 
 use stage::{Stage, definition};

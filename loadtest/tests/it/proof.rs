@@ -52,11 +52,14 @@ fn assert_caught(stage: &Stage, run: &Run, rules: &[&str], words: &[&str]) {
         for exchange in history {
             let member = |name: &str| exchange[name].as_str().unwrap();
             let took = exchange["took_ms"].as_f64().unwrap();
+            let id = exchange.get("request_id").and_then(|id| id.as_str());
             let history_text = format!(
-                "    {} {}\n        after {took:.1} ms {}\n",
+                "    {} {} traceparent: {}\n        after {took:.1} ms {}{}\n",
                 member("at"),
                 member("request"),
-                member("answer")
+                member("trace"),
+                member("answer"),
+                id.map(|id| format!(" (X-Request-Id {id})")).unwrap_or_default()
             );
             assert!(text.contains(&history_text), "{history_text:?} is missing in {text}");
         }

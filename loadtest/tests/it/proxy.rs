@@ -12,6 +12,8 @@ use serde_json::{Value, json};
 /// A request as it arrived.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
+    /// Over which connection, in the order of their opening.
+    pub(crate) connection: usize,
     pub(crate) method: String,
     /// From the root, with the query.
     pub(crate) path: String,
@@ -68,13 +70,13 @@ impl Proxy {
         let over = Arc::new(AtomicBool::new(false));
         let (rule, seen) = (Arc::new(rule), Arc::clone(&over));
         let acceptor = std::thread::spawn(move || {
-            for client in listener.incoming().map_while(Result::ok) {
+            for (number, client) in listener.incoming().map_while(Result::ok).enumerate() {
                 if seen.load(Ordering::SeqCst) {
                     return;
                 }
                 let rule = Arc::clone(&rule);
                 // It ends when the client closes its connection.
-                std::thread::spawn(move || serve(&client, &*rule, &Behind(behind)));
+                std::thread::spawn(move || serve(&client, number, &*rule, &Behind(behind)));
             }
         });
         Proxy { address, over, acceptor: Some(acceptor) }
@@ -94,13 +96,18 @@ impl Drop for Proxy {
     }
 }
 
-fn serve(client: &TcpStream, rule: &dyn Fn(&Request, &Behind) -> Option<Answer>, behind: &Behind) {
+fn serve(
+    client: &TcpStream,
+    connection: usize,
+    rule: &dyn Fn(&Request, &Behind) -> Option<Answer>,
+    behind: &Behind,
+) {
     let _ = client.set_nodelay(true);
     let mut reader = BufReader::new(client);
     while let Some((line, headers, body)) = read(&mut reader) {
         let mut words = line.split(' ').map(str::to_owned);
         let (method, path) = (words.next().unwrap(), words.next().unwrap());
-        let Some(answer) = rule(&Request { method, path, headers, body }, behind) else { return };
+        let Some(answer) = rule(&Request { connection, method, path, headers, body }, behind) else { return };
         let start = format!("HTTP/1.1 {} Answered", answer.status);
         if write(client, &start, &answer.headers, &answer.body).is_err() {
             return;

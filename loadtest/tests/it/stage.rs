@@ -281,7 +281,9 @@ impl Stage {
             ("--set", "verdict.thresholds=[]"),
             ("--set", "generator={late=\"60s\",late_share=100,skew=\"60s\",cpu=100}"),
         ]);
-        let mut line = [under, &[env!("CARGO_BIN_EXE_loadtest")], words].concat();
+        let own = example("my_scenario");
+        let program = if words[0] == OWN { &own } else { env!("CARGO_BIN_EXE_loadtest") };
+        let mut line = [under, &[program], words].concat();
         // A merge judges by what the parts were run with.
         let is_set = |flag: &str| flag == "--set" && words[0] != "merge";
         for (flag, value) in
@@ -294,6 +296,15 @@ impl Stage {
         command.args(&line[1..]);
         (command, dir)
     }
+}
+
+/// The scenario of the example `my_scenario`.
+pub(crate) const OWN: &str = "hesitant";
+
+/// An example of this crate, which cargo builds beside the program.
+fn example(name: &str) -> String {
+    let folder = Path::new(env!("CARGO_BIN_EXE_loadtest")).parent().unwrap();
+    folder.join("examples").join(name).to_str().unwrap().to_owned()
 }
 
 /// The example `small`, opening in so many seconds.

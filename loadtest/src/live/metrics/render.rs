@@ -5,7 +5,6 @@ use std::fmt::Error;
 use std::sync::PoisonError;
 use std::time::Duration;
 
-use clap::ValueEnum;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
@@ -50,9 +49,9 @@ impl Collector for Sources {
 fn taps(figures: &Figures, encoder: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
     let help = "Taps that came to their outcome, by scenario and outcome.";
     let mut taps = encoder.encode_descriptor("taps", help, None, MetricType::Counter)?;
-    for scenario in Scenario::value_variants() {
+    for scenario in Scenario::all() {
         for outcome in BTreeSet::from(Outcome::ALL) {
-            let latency = figures.outcomes.get(scenario).and_then(|outcomes| outcomes.get(&outcome));
+            let latency = figures.outcomes.get(&scenario).and_then(|outcomes| outcomes.get(&outcome));
             let labels = [("scenario", scenario.name()), ("outcome", outcome.name())];
             count(taps.encode_family(&labels)?, latency.map_or(0, Latency::count))?;
         }

@@ -5,7 +5,6 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use clap::ValueEnum;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -108,7 +107,7 @@ async fn before_anything_happened_every_series_is_there_at_zero() {
 
     let mut expected = Vec::new();
     for outcome in Outcome::ALL.map(Outcome::name) {
-        for scenario in Scenario::value_variants().iter().map(|scenario| scenario.name()) {
+        for scenario in Scenario::all().into_iter().map(Scenario::name) {
             expected.push(format!("taps_total{{scenario=\"{scenario}\",outcome=\"{outcome}\"}}"));
         }
         expected.push(format!("tap_duration_seconds_sum{{outcome=\"{outcome}\"}}"));
@@ -139,9 +138,9 @@ async fn before_anything_happened_every_series_is_there_at_zero() {
 async fn a_scrape_shows_the_figures_as_they_are_then() {
     let mut figures = Figures::default();
     for ms in [4, 90, 90, 700_000] {
-        figures.ended(Scenario::Crowd, Outcome::Won, 0, Duration::from_millis(ms));
+        figures.ended(Scenario::CROWD, Outcome::Won, 0, Duration::from_millis(ms));
     }
-    figures.ended(Scenario::Bots, Outcome::Won, 0, Duration::from_millis(4));
+    figures.ended(Scenario::BOTS, Outcome::Won, 0, Duration::from_millis(4));
     (0..3)
         .for_each(|_| figures.answered("reserve", 0, Duration::from_millis(3), (201, AnswerClass::Decided)));
     figures.answered("pay \"now\"", 0, Duration::from_millis(3), (200, AnswerClass::Decided));

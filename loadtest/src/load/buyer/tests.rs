@@ -12,7 +12,7 @@ fn buyer(number: usize, seed: u64) -> Buyer {
     let profile = Profile::load(None, &[]).unwrap();
     let catalogue = Catalogue::new(&definition, &profile.buyers, vec![]).unwrap();
     let token = BuyerToken::unsigned(format!("b{number}"));
-    let person = Person { number, scenario: Scenario::Spike, account: number };
+    let person = Person { number, scenario: Scenario::SPIKE, account: number };
     Buyer::new(&person, token, seed, &catalogue, &profile.buyers)
 }
 

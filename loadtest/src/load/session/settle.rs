@@ -7,9 +7,20 @@ use crate::load::answer::{Expect, to_change};
 use crate::load::buyer::After;
 use crate::load::history::{Amend, Hold, Step, TapHistory};
 use crate::load::refused::refused_change;
-use crate::load::session::{Session, exchange, pause_before};
+use crate::load::session::record::exchange;
+use crate::load::session::{Session, pause_before};
 
-impl Session<'_> {
+impl Session {
+    /// Whether the buyer has a hold, as far as he was shown.
+    pub(crate) fn holds(&self) -> bool {
+        self.hold().is_some()
+    }
+
+    /// Whether the buyer pays, cancels or does neither.
+    pub(crate) fn intent(&self) -> After {
+        self.buyer.after
+    }
+
     /// The last shown hold that the buyer believes alive.
     fn hold(&self) -> Option<Hold> {
         let history = self.buyer.history.last()?;
@@ -17,21 +28,9 @@ impl Session<'_> {
         amended.or_else(|| history.holds.last().cloned()).filter(|hold| hold.state == "held")
     }
 
-    /// Pays, cancels or abandons the hold.
-    pub(crate) async fn settle(&mut self) {
-        if self.hold().is_none() || self.buyer.after == After::Abandon || !self.think().await {
-            return;
-        }
-        match self.buyer.after {
-            After::Confirm => self.confirm().await,
-            After::Cancel => self.cancel(false).await,
-            After::Abandon => {}
-        }
-    }
-
     /// The payment service confirms what the buyer has paid for.
     pub(crate) async fn confirm(&mut self) {
-        let (Some(hold), Some(service)) = (self.hold(), self.load.service.clone()) else { return };
+        let (Some(hold), Some(service)) = (self.hold(), self.load.tokens.service.clone()) else { return };
         let payment = self.buyer.history.last().map(|history| history.payment.clone()).unwrap_or_default();
         let body = serde_json::json!({"payment": payment, "version": hold.version}).to_string();
         let request = Request::post(format!("{}/confirm", self.path_of(&hold)), &service, Some(body));
@@ -47,7 +46,7 @@ impl Session<'_> {
         let Some(hold) = self.buyer.history.last().and_then(|history| history.holds.last().cloned()) else {
             return;
         };
-        let bearer = match (as_service, &self.load.service) {
+        let bearer = match (as_service, &self.load.tokens.service) {
             (true, Some(service)) => service.clone(),
             (true, None) => return,
             (false, _) => self.buyer.bearer.clone(),
@@ -66,6 +65,12 @@ impl Session<'_> {
         let request = Request::patch(self.path_of(&hold), &self.buyer.bearer, change.to_string());
         let (step, shown) = self.retry_until_answered(&request, AMEND, Expect::Amended).await;
         self.last(|history| history.amends.push(Amend { reservation: hold.id, step, shown }));
+    }
+
+    /// The buyer changes to other packages of the model.
+    pub(crate) async fn change_packages(&mut self) {
+        let packages = self.load.catalogue.choose_packages(&self.buyer.selection.model, &mut self.buyer.rng);
+        self.amend(&serde_json::json!({ "packages": packages })).await;
     }
 
     fn path_of(&self, hold: &Hold) -> String {
@@ -89,12 +94,12 @@ impl Session<'_> {
         for attempt in 0..self.load.tries {
             let gateway = self.buyer.number + attempt as usize;
             let (timeout, deadline) = (self.load.timeout, self.load.moments.deadline);
-            let answer = self.load.client.send(None, gateway, request, timeout, deadline).await;
+            let answer = self.caller.send(None, gateway, request, timeout, deadline).await;
             let reading = to_change(&answer.reply, expect);
-            self.note(name, reading.word, &answer, reading.class);
-            let exchange = exchange(self.load, gateway, request, &answer);
+            self.record((name, reading.word), request, &answer, reading.class);
+            let exchange = exchange(&self.load, request, &answer);
             let refused =
-                refused_change(self.load, (name, request), &answer, &reading, ending == Step::Unknown);
+                refused_change(&self.load, (name, request), &answer, &reading, ending == Step::Unknown);
             self.last(|history| {
                 refused.into_iter().for_each(|refused| history.refuse(refused));
                 history.log.push(exchange);

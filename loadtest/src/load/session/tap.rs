@@ -10,16 +10,15 @@ use crate::base::requests::RESERVE;
 use crate::client::{Request, Turn};
 use crate::load::answer::to_tap;
 use crate::load::history::{SoldOut, TapHistory};
-use crate::load::session::{Session, UNKNOWN_PAUSE, exchange, pause_before};
+use crate::load::session::record::exchange;
+use crate::load::session::{Session, UNKNOWN_PAUSE, pause_before};
 
-/// A tap.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Tap {
-    /// The intended instant: the buyer's wait is counted from here.
-    pub(crate) intended: Instant,
-    /// He meant the opening itself: when the tap leaves is part of the skew.
-    pub(crate) at_opening: bool,
-    pub(crate) policy: TapPolicy,
+/// A tap, or one of the two that a buyer makes at once.
+#[derive(Clone, Copy)]
+struct Tap {
+    /// It is meant for the opening itself: when it leaves is part of the skew.
+    at_opening: bool,
+    policy: TapPolicy,
 }
 
 /// How patient a tap is.
@@ -35,17 +34,17 @@ pub(crate) enum TapPolicy {
     Once,
 }
 
-impl Tap {
-    /// One that is meant for this instant, not for the opening.
-    pub(crate) fn at(intended: Instant, policy: TapPolicy) -> Tap {
-        Tap { intended, at_opening: false, policy }
+impl Session {
+    /// The tap policy of a patient buyer: one session, or two at once.
+    pub(crate) fn policy(&self) -> TapPolicy {
+        if self.buyer.twice { TapPolicy::Two } else { TapPolicy::Polite }
     }
-}
 
-impl Session<'_> {
-    /// Taps with a new key, adds its history and returns the outcome.
-    pub(crate) async fn tap(&mut self, tap: Tap) -> Outcome {
+    /// Taps with a new key, adds its history and returns the outcome. The buyer's wait is counted from when the tap was
+    /// due.
+    pub(crate) async fn tap(&mut self, policy: TapPolicy) -> Outcome {
         let key = self.buyer.new_key();
+        let tap = Tap { at_opening: std::mem::take(&mut self.is_for_opening), policy };
         let request = self.reservation(&self.buyer.bearer, &key);
         let mut history = self.new_history(key);
         let (rng, turn, number) = (self.buyer.rng.fork(), self.turn.take(), self.buyer.number);
@@ -60,13 +59,24 @@ impl Session<'_> {
         }
         let outcome = history.outcome.unwrap_or(Outcome::Unknown);
         self.buyer.history.push(history);
+        if !self.buyer.scenario.is_honest() {
+            self.drop_last_if_uninformative();
+        }
         if outcome.step_end() != StepEnd::Undecided || !self.is_cut_short() {
             self.step_ended(RESERVE, outcome.step_end());
         }
         let now = Instant::now();
-        let waited = now.saturating_duration_since(tap.intended);
+        let waited = now.saturating_duration_since(self.due);
         self.load.figures().ended(self.buyer.scenario, outcome, self.load.us(now), waited);
+        // What comes next without a pause is due now.
+        self.due = now;
         outcome
+    }
+
+    /// The request that buys with this key, with this token.
+    pub(super) fn reservation(&self, bearer: &str, key: &str) -> Request {
+        let path = format!("/v1/sales/{}/reservations", self.load.sale);
+        Request::post(path, bearer, serde_json::to_string(&self.buyer.selection).ok()).with_key(key)
     }
 
     /// One session's tap with its retries. `turn` is the first try's, where there is one already.
@@ -75,11 +85,11 @@ impl Session<'_> {
         tap: Tap,
         request: &Request,
         number: usize,
-        mut turn: Option<Turn<'_>>,
+        mut turn: Option<Turn>,
         mut rng: Rng,
         history: &mut TapHistory,
     ) {
-        let load = self.load;
+        let load = &*self.load;
         // When the last try with a lost answer was sent.
         let mut unknown: Option<Instant> = None;
         let (timeout, tries) = match tap.policy {
@@ -90,15 +100,15 @@ impl Session<'_> {
         for attempt in 0..tries {
             let gateway = number + attempt as usize;
             let (turn, deadline) = (turn.take(), load.moments.deadline);
-            let answer = load.client.send(turn, gateway, request, timeout, deadline).await;
+            let answer = self.caller.send(turn, gateway, request, timeout, deadline).await;
             if attempt == 0 && tap.at_opening {
                 // An app that still waits for a read when the sale opens taps late because of the server.
-                let left = answer.sent - self.server_wait(tap.intended, answer.sent);
+                let left = answer.sent - self.server_wait(self.due, answer.sent);
                 load.figures().tapped_at_opening(load.us(left));
             }
             let reading = to_tap(&answer.reply);
-            self.note(RESERVE, reading.word, &answer, reading.class);
-            history.log.push(exchange(load, gateway, request, &answer));
+            self.record((RESERVE, reading.word), request, &answer, reading.class);
+            history.log.push(exchange(load, request, &answer));
             history.outcome = Some(reading.gives_up_as(unknown.is_some()));
             history.findings.extend(reading.findings);
             let answered = answer.sent + answer.took;

@@ -77,19 +77,40 @@ impl Curve {
     /// The first `most` starts, in µs after the opening. The k-th, counted from 0, is where the integral of the rate is
     /// k + 1/2: so there are just as many as [`Curve::count`] says, each step has its own rounded share of them, and
     /// none is at the very edge of a step, where it could be counted to either side.
-    pub(crate) fn starts(&self, most: usize) -> Vec<i64> {
-        let (mut pieces, mut behind) = (self.0.as_slice(), 0.0);
-        let start = |k: usize| {
-            let wanted = k as f64 + 0.5;
-            while let [first, rest @ ..] = pieces
-                && behind + first.area() < wanted
-            {
-                behind += first.area();
-                pieces = rest;
-            }
-            pieces.first().map(|piece| micros(piece.at + piece.reaches(wanted - behind)))
-        };
-        (0..most.min(self.count())).map_while(start).collect()
+    pub(crate) fn starts(&self, most: usize) -> CurveStarts {
+        CurveStarts { pieces: self.0.clone(), at: 0, behind: 0.0, next: 0, most: most.min(self.count()) }
+    }
+}
+
+/// The starts of a curve, one by one.
+#[derive(Clone, Debug)]
+pub(crate) struct CurveStarts {
+    pieces: Vec<Piece>,
+    /// The piece that the next start is in, or one before it.
+    at: usize,
+    /// The area of all pieces before it.
+    behind: f64,
+    next: usize,
+    most: usize,
+}
+
+impl Iterator for CurveStarts {
+    type Item = i64;
+
+    fn next(&mut self) -> Option<i64> {
+        if self.next == self.most {
+            return None;
+        }
+        let wanted = self.next as f64 + 0.5;
+        self.next += 1;
+        while let Some(piece) = self.pieces.get(self.at)
+            && self.behind + piece.area() < wanted
+        {
+            self.behind += piece.area();
+            self.at += 1;
+        }
+        let piece = self.pieces.get(self.at)?;
+        Some(micros(piece.at + piece.reaches(wanted - self.behind)))
     }
 }
 

@@ -6,7 +6,7 @@ use super::*;
 fn the_built_in_profile_is_the_launch_that_this_is_built_for() {
     let profile = Profile::parse("", toml::Table::new()).unwrap();
     assert_eq!((profile.launch.interested, profile.launch.taps_per_car), (150_000, 100));
-    assert!(profile.thresholds().len() >= 3 && profile.arrivals(Scenario::Soak).is_some());
+    assert!(profile.thresholds().len() >= 3 && profile.arrivals(Scenario::SOAK).is_some());
 }
 
 #[test]
@@ -16,7 +16,7 @@ fn a_profile_overrides_only_what_it_names() {
     let profile = Profile::parse(text, toml::Table::new()).unwrap();
     assert_eq!((profile.buyers.confirm, profile.buyers.cancel), (0, 10));
     assert_eq!(profile.buyers.cities.len(), 1);
-    assert_eq!(profile.mix, BTreeMap::from([(Scenario::Spike, 1)]));
+    assert_eq!(profile.mix, BTreeMap::from([(Scenario::SPIKE, 1)]));
     assert!(profile.thresholds().is_empty());
 }
 
@@ -39,7 +39,7 @@ fn mistakes_are_reported_with_their_position() {
         ("[buyers]\nconfirm = 60\nconfrim = 1", "line 3, buyers.confrim: unknown field"),
         ("\nbuyers.think = [\"1s\", 2.5]", "line 2, buyers.think[1]: invalid type"),
         ("[buyers\nconfirm = 60", "line 1"),
-        ("[mix]\nstampede = 1", "line 1, mix: unknown variant `stampede`"),
+        ("[mix]\nstampede = 1", "line 2, mix.stampede: unknown scenario \"stampede\""),
         ("[crowd]\nlead = \"soon\"", "line 2, crowd.lead: \"soon\""),
     ] {
         let error = Profile::parse(text, toml::Table::new()).unwrap_err();

@@ -74,7 +74,7 @@ fn surely_held(
         _ => (terms.hold + terms.grace, false),
     };
     // It was taken after the first request for it had left.
-    let began = history.log.exchanges.first()?.at.as_millisecond();
+    let began = refused.began?.as_millisecond();
     let age = refused.answer.answered.as_millisecond() - began + TICK_MS;
     let is_of_the_run = entry.reserve().sequence() > facts.input.started_after;
     let has_ended = entry.cancelled.is_some() && (refused.after_settling || history.cancel == Step::NotTried);

@@ -43,7 +43,7 @@ fn selection() -> Selection {
 fn history(buyer: &str, outcome: Outcome) -> TapHistory {
     TapHistory {
         outcome: Some(outcome),
-        ..TapHistory::new(buyer.to_owned(), buyer.to_owned(), Scenario::Spike, selection())
+        ..TapHistory::new(buyer.to_owned(), buyer.to_owned(), Scenario::SPIKE, selection())
     }
 }
 

@@ -55,7 +55,7 @@ pub(super) fn run(arrivals: u32, from: i64, to: i64) -> Figures {
             n if n % 5 == 0 => Outcome::Won,
             _ => Outcome::SoldOut,
         };
-        figures.ended(Scenario::Crowd, outcome, ended, took);
+        figures.ended(Scenario::CROWD, outcome, ended, took);
     }
     figures
 }

@@ -23,10 +23,10 @@ fn taps() -> (Figures, RunBounds) {
     let mut figures = Figures::default();
     for n in 0..20 {
         let outcome = if n % 2 == 0 { Outcome::Shed } else { Outcome::Won };
-        figures.ended(Scenario::Spike, outcome, 0, MS * 300);
-        figures.journey_ended(Scenario::Spike, MS * 300);
+        figures.ended(Scenario::SPIKE, outcome, 0, MS * 300);
+        figures.journey_ended(Scenario::SPIKE, MS * 300);
     }
-    (figures, bounds(&[(Scenario::Spike, 1_000, Some(1_000))]))
+    (figures, bounds(&[(Scenario::SPIKE, 1_000, Some(1_000))]))
 }
 
 #[test]
@@ -42,11 +42,11 @@ fn a_share_is_certain_by_the_plan() {
     let (figures, bounds) = taps();
     // Half of all until now, at least one in a hundred of all that are planned.
     assert!(is_lost("shed < 1%", &figures, &bounds) && !is_lost("shed <= 1%", &figures, &bounds));
-    let unbounded = self::bounds(&[(Scenario::Spike, 1_000, None)]);
+    let unbounded = self::bounds(&[(Scenario::SPIKE, 1_000, None)]);
     assert!(!is_lost("shed < 1%", &figures, &unbounded), "nobody knows of how many");
-    let wrong = self::bounds(&[(Scenario::Spike, 19, Some(19))]);
+    let wrong = self::bounds(&[(Scenario::SPIKE, 19, Some(19))]);
     assert!(!is_lost("shed < 1%", &figures, &wrong), "the bound does not hold");
-    let with_bots = self::bounds(&[(Scenario::Spike, 1_000, Some(1_000)), (Scenario::Bots, 9, None)]);
+    let with_bots = self::bounds(&[(Scenario::SPIKE, 1_000, Some(1_000)), (Scenario::BOTS, 9, None)]);
     assert!(is_lost("shed < 1%", &figures, &with_bots), "bots don't count");
 }
 
@@ -70,12 +70,12 @@ fn a_quantile_is_certain_by_the_plan() {
 fn reads_are_bounded_where_nothing_else_is_done() {
     let mut figures = Figures::default();
     (0..20).for_each(|_| figures.answered("look", 0, MS, (500, AnswerClass::Failed)));
-    let looks = bounds(&[(Scenario::Look, 1_000, Some(0))]);
+    let looks = bounds(&[(Scenario::LOOK, 1_000, Some(0))]);
     for lost in ["request:*.failed < 1%", "request:look.failed < 2%", "status:500 < 1", "failed < 1%"] {
         assert!(is_lost(lost, &figures, &looks), "{lost}");
     }
     assert!(!is_lost("request:look.failed < 3%", &figures, &looks));
-    let crowd = bounds(&[(Scenario::Crowd, 1_000, Some(1_000))]);
+    let crowd = bounds(&[(Scenario::CROWD, 1_000, Some(1_000))]);
     assert!(!is_lost("request:*.failed < 1%", &figures, &crowd), "a crowd looks as often as it likes");
     assert!(is_lost("status:500 < 1", &figures, &crowd));
 }

@@ -11,7 +11,7 @@ fn ms(n: u64) -> Duration {
 /// A hundred wins after so long, of starts of which some were late.
 fn fault(text: &str, waited: u64, lates: &[(u64, u64)]) -> Option<Fault> {
     let mut figures = Figures::default();
-    (0..100).for_each(|_| figures.ended(Scenario::Spike, Outcome::Won, 0, ms(waited)));
+    (0..100).for_each(|_| figures.ended(Scenario::SPIKE, Outcome::Won, 0, ms(waited)));
     for (count, late) in lates {
         let started = i64::try_from(*late).unwrap() * 1_000;
         (0..*count).for_each(|_| figures.started(0, started, Duration::ZERO, ms(1_000)));

@@ -11,7 +11,7 @@ fn taps_of(figures: &mut Figures, outcome: Outcome, count: usize, ms: f64, seed:
     let mut rng = Rng::with_seed(seed);
     for _ in 0..count {
         let waited = Duration::from_secs_f64(ms * (0.8 + 0.4 * rng.f64()) / 1000.0);
-        figures.ended(Scenario::Spike, outcome, 0, waited);
+        figures.ended(Scenario::SPIKE, outcome, 0, waited);
     }
 }
 
@@ -104,7 +104,7 @@ fn too_few_samples_are_reported() {
 fn bots_are_apart() {
     let (mut before, mut now) = (run(100.0, 1), run(100.0, 2));
     for (figures, ms) in [(&mut before, 10), (&mut now, 1_000)] {
-        (0..50_000).for_each(|_| figures.ended(Scenario::Bots, Outcome::Won, 0, Duration::from_millis(ms)));
+        (0..50_000).for_each(|_| figures.ended(Scenario::BOTS, Outcome::Won, 0, Duration::from_millis(ms)));
     }
     assert_eq!(direction(&before, &now, "won.p50"), Direction::Same);
 }

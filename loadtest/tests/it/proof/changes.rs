@@ -17,6 +17,7 @@ fn open() -> Stage {
 fn pretended(request: &Request, gateway: &Behind, change: impl FnOnce(&mut Value)) -> Option<Answer> {
     let path = request.path.trim_end_matches("/confirm").trim_end_matches("/cancel");
     let look = Request {
+        connection: 0,
         method: "GET".to_owned(),
         path: path.to_owned(),
         headers: request.headers.clone().without("content-type"),

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::base::requests::{AMEND, CANCEL, CONFIRM};
-use crate::load::history::{Exchange, RefusedChange};
+use crate::load::history::RefusedChange;
 
 /// A buyer of `r3`, held from 13 to 18 with a grace until 19, is refused a change at this time.
 fn refused(request: &str, why: &str, asked: Timestamp, change: impl FnOnce(&mut RefusedChange)) -> Vec<Rule> {
@@ -20,11 +20,9 @@ fn refused(request: &str, why: &str, asked: Timestamp, change: impl FnOnce(&mut 
             answer: SoldOut { items: vec![], last: false, asked, answered },
             after_lost: false,
             after_settling: false,
+            began: Some(at(13)),
         };
         change(&mut refused);
-        let request = "POST".to_owned();
-        let first = Exchange { at: at(13), took_ms: 1.0, request, answer: "201 {}".to_owned() };
-        case.history[2].log.push(first);
         case.history[2].refused.push(refused);
     })
 }
@@ -63,6 +61,7 @@ fn an_amendment_refused_as_sold_out() {
             answer: SoldOut { items: vec!["store:s".to_owned()], last: false, asked, answered: asked },
             after_lost: false,
             after_settling: false,
+            began: Some(at(13)),
         });
     });
     assert_eq!(gone, []);

@@ -125,7 +125,7 @@ fn a_refusal_after_a_win() {
 }
 
 fn lost() -> Exchange {
-    Exchange { at: at(14), took_ms: 1.0, request: "POST".to_owned(), answer: "none: timed out".to_owned() }
+    Exchange::new(at(14), 1.0, "POST".to_owned(), "none: timed out".to_owned())
 }
 
 #[test]

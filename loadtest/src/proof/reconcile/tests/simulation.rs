@@ -158,7 +158,7 @@ impl Simulation {
     fn is_lost(&mut self, key: usize) -> bool {
         let lost = self.rng.u32(0..5) == 0;
         let answer = if lost { "none: timed out" } else { "200 {}" }.to_owned();
-        let exchange = Exchange { at: time(self.now), took_ms: 1.0, request: "POST".to_owned(), answer };
+        let exchange = Exchange::new(time(self.now), 1.0, "POST".to_owned(), answer);
         self.case.history[key].log.push(exchange);
         lost
     }
@@ -195,7 +195,7 @@ impl Simulation {
                 self.case.history.push(TapHistory::new(
                     buyer,
                     format!("k{known}"),
-                    Scenario::Bots,
+                    Scenario::BOTS,
                     selection,
                 ));
                 known
@@ -208,7 +208,7 @@ impl Simulation {
         let is_lost = self.rng.u32(0..5) == 0;
         let answer =
             if is_lost { "503 {\"type\":\"/problems/outcome-unknown\"}" } else { "201 {}" }.to_owned();
-        history.log.push(Exchange { at: time(asked + skew), took_ms: 1.0, request: String::new(), answer });
+        history.log.push(Exchange::new(time(asked + skew), 1.0, String::new(), answer));
         if is_lost {
             if history.holds.is_empty() {
                 history.outcome = Some(Outcome::Unknown);
@@ -329,7 +329,9 @@ impl Simulation {
     fn refuse(&mut self, n: usize, key: usize, (request, why): (&str, &str), gone: &[String]) -> Step {
         let answer =
             SoldOut { items: gone.to_vec(), last: false, asked: time(self.now), answered: time(self.now) };
-        self.case.history[key].refused.push(RefusedChange {
+        let history = &mut self.case.history[key];
+        let began = history.log.exchanges.first().map(|exchange| exchange.at);
+        history.refused.push(RefusedChange {
             request: request.to_owned(),
             reservation: self.reservations[n].shown.id.clone(),
             why: why.to_owned(),
@@ -338,6 +340,7 @@ impl Simulation {
             answer,
             after_lost: false,
             after_settling: false,
+            began,
         });
         Step::Refused(why.to_owned())
     }
