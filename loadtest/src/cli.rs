@@ -106,10 +106,10 @@ impl Task {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Join the run records of several processes, prove and judge them together
-    Merge(MergeOptions),
+    Merge(Box<MergeOptions>),
     /// Find the rate at which a threshold breaks, and how many gateways a launch needs. Exit codes: 0 KNEE FOUND,
     /// 2 wrong usage or bad input, 3 something outside failed, 4 KNEE NOT FOUND
-    Capacity(CapacityOptions),
+    Capacity(Box<CapacityOptions>),
     /// Print the built-in profile, as a start for your own
     Profile,
 }

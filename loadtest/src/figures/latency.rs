@@ -101,6 +101,11 @@ impl Latency {
         Duration::from_secs_f64(self.0.as_ref().map_or(0.0, |histogram| histogram.stdev()) / 1e6)
     }
 
+    #[cfg(test)]
+    fn bytes(&self) -> usize {
+        self.0.as_ref().map_or(0, |histogram| histogram.distinct_values() * size_of::<u32>())
+    }
+
     /// In the HDR format V2, uncompressed; nothing of none.
     fn to_bytes(&self) -> Result<Vec<u8>, V2SerializeError> {
         let mut bytes = Vec::new();

@@ -79,3 +79,6 @@ impl Slot for Second {
         self.latency.pack();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -304,8 +304,11 @@ impl Capacity {
     fn print(&self) {
         let unit = self.unit;
         if let Some(Needed { rate, gateways, gateways_with_spare }) = self.needed {
+            // What held below the knee is not all that they do.
+            let at_most = if self.reason.is_some() { "at most " } else { "" };
             console::line(&format!(
-                "{rate:.0} {unit} a second need {gateways} gateway(s) like these; with {:.0} % to spare {gateways_with_spare}",
+                "{rate:.0} {unit} a second need {at_most}{gateways} gateway(s) like these; with {:.0} % to spare \
+                 {at_most}{gateways_with_spare}",
                 (1.0 - TO_SPARE) * 100.0
             ));
         }

@@ -30,13 +30,13 @@ pub(super) fn gateways(body: &mut Markdown, verdict: &Verdict) {
 pub(super) fn identity(body: &mut Markdown, verdict: &Verdict) {
     let identity = &verdict.identity;
     body.heading("This run");
-    body.table(&["Identity", ""], 0..0, &rows(identity));
+    made_with(body, identity);
     if !verdict.targets.is_empty() {
         let known = |text: &Option<String>| text.clone().unwrap_or_else(|| "not known".to_owned());
         let row = |target: &TargetInfo| {
             let listener = match target.listener {
-                Listener::Public => "--gateway",
-                Listener::Ops => "--ops",
+                Listener::Public => "gateway",
+                Listener::Ops => "ops",
             };
             vec![listener.to_owned(), target.url.clone(), known(&target.version), known(&target.durability)]
         };
@@ -45,17 +45,17 @@ pub(super) fn identity(body: &mut Markdown, verdict: &Verdict) {
     }
     for part in &identity.parts {
         body.paragraph("A part of it:");
-        body.table(&["Identity", ""], 0..0, &rows(part));
+        made_with(body, part);
     }
 }
 
-fn rows(identity: &Identity) -> Vec<Vec<String>> {
+fn made_with(body: &mut Markdown, identity: &Identity) {
     let rows = [
         ("run", identity.run_id.clone()),
         ("program", identity.tool.clone()),
-        ("command line", identity.command_line.clone()),
         ("profile", identity.profile.words()),
         ("machine", identity.machine.words()),
     ];
-    rows.map(|(name, value)| vec![name.to_owned(), value]).to_vec()
+    body.table(&["Identity", ""], 0..0, &rows.map(|(name, value)| vec![name.to_owned(), value]));
+    body.verbatim(&identity.command_line);
 }

@@ -186,9 +186,8 @@ fn both_files_agree_with_verdict_json() {
     }
     let (identity, target) = (&verdict.identity, &verdict.targets[0]);
     rows.push(vec!["run".to_owned(), identity.run_id.clone()]);
-    rows.push(vec!["command line".to_owned(), identity.command_line.clone()]);
     rows.push(vec!["machine".to_owned(), "host: 2 cores, 512 MiB, Linux 6.1".to_owned()]);
-    rows.push(["--gateway", &target.url, "0.1.0", "not known"].map(str::to_owned).to_vec());
+    rows.push(["gateway", &target.url, "0.1.0", "not known"].map(str::to_owned).to_vec());
     for d in &verdict.baseline {
         rows.push([&d.what, &d.before, &d.now, d.direction.word(), &d.why].map(str::to_owned).to_vec());
     }
@@ -209,6 +208,7 @@ fn both_files_agree_with_verdict_json() {
     texts.extend(verdict.stores.iter().flat_map(stores_equation));
     texts.extend(verdict.violations.iter().map(ViolationReport::head));
     texts.extend(verdict.notes.clone());
+    texts.push(identity.command_line.clone());
     for text in texts {
         assert!(markdown.contains(&text) && html.contains(&text), "{text}");
     }

@@ -44,7 +44,15 @@ fn a_clean_launch_passes_and_is_written_down() {
     assert_eq!(number("free") + number("held") + number("confirmed"), number("total"), "{stores}");
     assert!(run.report("goose.html").contains("<b>PASS</b>"));
     assert!(run.report("report.html").contains("<strong>PASS</strong>"));
-    let files = ["report.html", "report.md", "verdict.json", "run-record.json", "goose.html", "goose.json"];
+    let files = [
+        "report.html",
+        "report.md",
+        "verdict.json",
+        "run-record.json",
+        "goose.html",
+        "goose.json",
+        "seconds.csv",
+    ];
     for secret in stage.secrets() {
         assert!(!run.text.contains(&secret));
         for file in files {

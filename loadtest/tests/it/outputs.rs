@@ -3,11 +3,15 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::SeqCst;
+use std::time::Duration;
 
 use serde_json::Value;
 use testkit::gateway::{client, send};
 use testkit::{Signal, block_on, wait_for};
 
+use crate::proxy::Proxy;
 use crate::stage::{Run, Stage, definition};
 
 /// Reads JUnit's XML as CI systems do: each test case by suite and name, with how it ended and the message.
@@ -91,8 +95,14 @@ fn a_run_is_identified_and_split_by_gateway() {
     for page in ["report.md", "report.html"].map(|name| run.report(name)) {
         assert!(page.contains(&id) && page.contains("--buyers 40"), "{page}");
     }
-    // A changed value is another profile.
-    let other = stage.spike(&["--buyers", "4", "--set", "buyers.twice=100"]).verdict();
+    // A changed value is another profile; the value of a header field may be a secret.
+    let secret = ["--header", "X-Firewall: hunter2", "--set", "buyers.twice=100"];
+    let other = stage.spike(&[&["--buyers", "4"], &secret[..]].concat());
+    for file in ["verdict.json", "run-record.json", "report.html", "report.md"] {
+        assert!(!other.report(file).contains("hunter2"), "{file}");
+    }
+    let other = other.verdict();
+    assert!(word(&other["identity"]["command_line"]).contains("--header X-Firewall:…"), "{other}");
     assert_ne!(other["identity"]["profile"]["digest"], identity["profile"]["digest"]);
     assert_ne!(other["identity"]["run_id"], identity["run_id"]);
 
@@ -156,6 +166,42 @@ fn the_files_of_figures_agree_with_the_verdict() {
     let again = stage.spike(&["--buyers", "6", "--report", dir]);
     assert_eq!(again.code, 0, "{}", again.text);
     assert!(!run.dir.join("hdr/journey-look.hgrm").exists() && run.dir.join("hdr/outcome-won.hgrm").exists());
+}
+
+/// The data of a chart of the page.
+fn chart(run: &Run, title: &str) -> Value {
+    let page = run.report("report.html");
+    let data = page.split_once(" id=\"charts\">").unwrap().1.split_once("</script>").unwrap().0;
+    serde_json::from_str::<Value>(data).unwrap()[title].clone()
+}
+
+#[test]
+fn a_server_that_stops_for_a_second_is_a_peak_in_the_chart() {
+    let stage = open(1);
+    // Of the looks at 50 a second, fifty in a row are not answered before the last of them is there.
+    let (begins, ends, arrived) = (60, 110, AtomicUsize::new(0));
+    let stalled = Proxy::before(&stage.gateways(), move |request, gateway| {
+        if request.path.ends_with("/sales/small") {
+            let number = arrived.fetch_add(1, SeqCst);
+            while (begins..ends).contains(&number) && arrived.load(SeqCst) < ends {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        }
+        gateway.answer(request)
+    });
+    let run = stage.run("look", &stalled.url(), &["--arrivals", "constant:50/s:4s"]);
+    run.assert_passed();
+    let chart = chart(&run, "Latency of journeys");
+    let numbers = |values: &Value| -> Vec<Option<f64>> {
+        values.as_array().unwrap().iter().map(Value::as_f64).collect()
+    };
+    let (x, p99) = (numbers(&chart["x"]), numbers(&chart["series"][0]["values"]));
+    let peak = p99.iter().flatten().copied().fold(0.0, f64::max);
+    let at = x[p99.iter().position(|value| *value == Some(peak)).unwrap()].unwrap();
+    // The first of them waited for a second, whatever else this machine did; a few looks were made before the load.
+    assert!(peak >= 950.0 && (0.5..=1.5).contains(&at), "{peak} ms at {at} s: {chart}");
+    let last = p99.iter().flatten().next_back().unwrap();
+    assert!(*last < peak / 2.0, "it is over at the end: {chart}");
 }
 
 #[test]

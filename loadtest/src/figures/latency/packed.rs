@@ -37,6 +37,12 @@ impl PackedLatency {
         }
     }
 
+    /// About so much RAM it takes.
+    #[cfg(test)]
+    pub(crate) fn bytes(&self) -> usize {
+        self.packed.len() + self.open.bytes()
+    }
+
     pub(crate) fn add(&mut self, other: &PackedLatency) {
         self.open.add(&other.whole());
         self.pack();
