@@ -177,10 +177,12 @@ const KEEP_ENDS_MAX: usize = 500_000;
 impl ExchangesKept {
     /// Of a run with so many buyers.
     pub(crate) fn of(buyers: usize) -> ExchangesKept {
-        match buyers {
-            ..=KEEP_ALL_MAX => ExchangesKept::All,
-            ..=KEEP_ENDS_MAX => ExchangesKept::Ends,
-            _ => ExchangesKept::OfTroubles,
+        if buyers <= KEEP_ALL_MAX {
+            ExchangesKept::All
+        } else if buyers <= KEEP_ENDS_MAX {
+            ExchangesKept::Ends
+        } else {
+            ExchangesKept::OfTroubles
         }
     }
 }
