@@ -33,6 +33,7 @@ const OTHERS: &[&str] = &[
     include_str!("../../loadtest/src/cli.rs"),
     include_str!("../../loadtest/src/load/output.rs"),
     include_str!("../../loadtest/src/client/options.rs"),
+    include_str!("../../loadtest/src/client/transport.rs"),
     include_str!("../relay/src/cli.rs"),
 ];
 

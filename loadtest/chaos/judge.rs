@@ -81,7 +81,8 @@ const FOLLOW_FROM_LOSS: [Rule; 8] = [
     Rule::SupportLookupAgrees,
 ];
 /// Rules that compare buyers' times with the journal's clock, which does not advance after it was set back.
-const BY_THE_CLOCK: [Rule; 5] = [
+const BY_THE_CLOCK: [Rule; 6] = [
+    Rule::PhaseWasTrue,
     Rule::SoldOutWasTrue,
     Rule::FinalIsFinal,
     Rule::WinnerNeverLost,

@@ -42,7 +42,7 @@ impl Load {
         let (report, output) = (stage.folder.path("report"), stage.folder.path("loadtest.log"));
         let gateways: Vec<String> = stage.gateways.iter().map(|g| g.url.clone()).collect();
         let mut command = stage.folder.program("loadtest");
-        command.args(["mix", "--gateway", &gateways.join(","), "--ops", &stage.gateways[0].ops_url]);
+        command.args(["mix", "--gateway", &gateways.join(","), "--ops", &listeners(stage)]);
         command.args(["--sale", SALE, "--seed", &launch.buyers.to_string(), "--arrivals", ARRIVALS]);
         command.args(["--tries", "100", "--timeout", "2s", "--deadline", DEADLINE]);
         command.arg("--auth-secret-file").arg(stage.folder.path("secret"));
@@ -74,7 +74,7 @@ impl Load {
 
     /// The verdict of `loadtest` on the present ledger, if it reaches one: its first verdict may precede the recovery.
     pub(crate) fn verdict(&self, stage: &Stage) -> Option<VerdictSummary> {
-        let ops = &stage.gateways[0].ops_url;
+        let ops = &listeners(stage);
         let again = stage.folder.path("judged-again");
         let mut command = stage.folder.program("loadtest");
         command.arg("merge").arg(&self.report).args(["--ops", ops, "--sale", SALE]).args(BEHAVIOUR);
@@ -86,6 +86,12 @@ impl Load {
         }
         verdict
     }
+}
+
+/// The ops listeners of all gateways: any of them may be gone.
+fn listeners(stage: &Stage) -> String {
+    let urls: Vec<&str> = stage.gateways.iter().map(|gateway| gateway.ops_url.as_str()).collect();
+    urls.join(",")
 }
 
 /// Repeats every tap with an unknown outcome, with the same key, and adds the answer to its history.

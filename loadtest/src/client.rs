@@ -101,7 +101,7 @@ impl Client {
 
     /// One that asks before the load, over one connection.
     pub(crate) fn probe(target: &Target) -> Result<Arc<Client>, Failure> {
-        Client::new(target, Share { own: 0, shared: 1 })
+        Client::new(target, Share { shared: 1, ..Share::default() })
     }
 
     /// The base URL that the n-th caller talks to; a retry goes to the next one.
@@ -117,7 +117,7 @@ impl Client {
     /// The way of the buyer with this number.
     pub(crate) fn caller(self: &Arc<Client>, number: usize, scenario: Scenario) -> Caller {
         let forwarded_for = self.transport.forwarded_for.map(|network| network.address(number).to_string());
-        let connections = Connections::of(self.transport.connections, scenario);
+        let connections = Connections::of(self.share.asked, scenario);
         Caller { client: Arc::clone(self), connections, own: Resting::own(OWN_MAX), forwarded_for }
     }
 
@@ -137,15 +137,15 @@ impl Client {
 
     /// For the line that announces a run.
     pub(crate) fn connections_in_words(&self) -> String {
-        self.share.words(self.transport.connections)
+        self.share.words()
     }
 
     /// What readers of the figures must know about so many buyers that wait for the opening.
     pub(crate) fn notes(&self, waiting: usize, buyers: usize) -> Vec<String> {
         let mut notes = Vec::new();
-        let is_shared =
-            matches!(Connections::of(self.transport.connections, Scenario::SPIKE), Connections::Shared(_));
-        if is_shared && self.share.shared < waiting {
+        let is_shared = matches!(Connections::of(self.share.asked, Scenario::SPIKE), Connections::Shared(_));
+        notes.extend(self.share.note.clone());
+        if is_shared && self.share.note.is_none() && self.share.shared < waiting {
             notes.push(format!(
                 "{waiting} simultaneous buyers shared {} connections: the rest queued in the load generator",
                 self.share.shared

@@ -126,6 +126,11 @@ impl Queue {
     pub(crate) fn take(&self) -> Option<Start> {
         self.starts.lock().unwrap_or_else(PoisonError::into_inner).next()
     }
+
+    /// What has not been taken.
+    fn rest(&self) -> Starts {
+        self.starts.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 impl Load {
@@ -156,11 +161,9 @@ impl Load {
 
     /// Counts the starts that were not made.
     pub(crate) fn count_unsent(&self) {
-        for queue in &self.queues {
-            while let Some(start) = queue.take() {
-                self.figures().unsent(start.at_us);
-            }
-        }
+        // All at once: of a soak of days there are millions.
+        let mut figures = self.figures();
+        self.queues.iter().flat_map(Queue::rest).for_each(|start| figures.unsent(start.at_us));
     }
 
     /// What all sessions were shown.

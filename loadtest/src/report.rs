@@ -23,7 +23,7 @@ use crate::figures::Figures;
 use crate::load::history::Exchange;
 use crate::proof::admin::AuditItem;
 use crate::proof::rules::{Violation, at_most_of_each};
-use crate::threshold::Judged;
+use crate::threshold::{Fault, Judged};
 use crate::verdict::baseline::Direction;
 use crate::verdict::{StoreFigures, Verdict, ViolationReport};
 
@@ -126,10 +126,11 @@ impl Verdict {
 }
 
 fn met(judged: &Judged) -> &'static str {
-    match judged.met {
-        Some(true) => "met",
-        Some(false) => "MISSED",
-        None => "nothing to judge",
+    match (judged.met, judged.fault) {
+        (Some(true), _) => "met",
+        (Some(false), Some(Fault::Generator)) => "MISSED, perhaps by the generator alone",
+        (Some(false), _) => "MISSED",
+        (None, _) => "nothing to judge",
     }
 }
 

@@ -194,6 +194,7 @@ const OTHERS: &[&str] = &[
     include_str!("../../src/doctor/args.rs"),
     include_str!("../../../loadtest/src/cli.rs"),
     include_str!("../../../loadtest/src/client/options.rs"),
+    include_str!("../../../loadtest/src/client/transport.rs"),
     include_str!("../../../loadtest/src/load/output.rs"),
 ];
 

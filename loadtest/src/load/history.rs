@@ -93,6 +93,16 @@ pub struct Amend {
     pub shown: Option<Hold>,
 }
 
+/// A tap that was refused because the sale was paused, closed or not open yet.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct PhaseRefusal {
+    /// `paused`, `closed` or `not-open`.
+    pub(crate) phase: String,
+    /// When the request left and when the answer came, by the estimate of the server's clock.
+    pub(crate) asked: Timestamp,
+    pub(crate) answered: Timestamp,
+}
+
 /// A confirm, a cancel or an amendment that was refused for good.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct RefusedChange {
@@ -111,6 +121,8 @@ pub(crate) struct RefusedChange {
     pub(crate) after_lost: bool,
     /// A confirm or a cancel was sent before.
     pub(crate) after_settling: bool,
+    /// When the first request for the reservation was sent.
+    pub(crate) began: Option<Timestamp>,
 }
 
 /// One request and its answer.
@@ -154,6 +166,8 @@ pub(crate) enum ExchangesKept {
 
 const EXCHANGES_MAX: usize = 24;
 const TEXT_MAX: usize = 500;
+/// A key's tries while a sale is paused.
+const PHASE_REFUSALS_MAX: usize = 8;
 /// Exchanges that remain at either end of a shortened log.
 const SHORT: usize = 2;
 /// How many buyers a run has at most for all of their exchanges to be kept, and for the ends of all.
@@ -163,10 +177,12 @@ const KEEP_ENDS_MAX: usize = 500_000;
 impl ExchangesKept {
     /// Of a run with so many buyers.
     pub(crate) fn of(buyers: usize) -> ExchangesKept {
-        match buyers {
-            ..=KEEP_ALL_MAX => ExchangesKept::All,
-            ..=KEEP_ENDS_MAX => ExchangesKept::Ends,
-            _ => ExchangesKept::OfTroubles,
+        if buyers <= KEEP_ALL_MAX {
+            ExchangesKept::All
+        } else if buyers <= KEEP_ENDS_MAX {
+            ExchangesKept::Ends
+        } else {
+            ExchangesKept::OfTroubles
         }
     }
 }
@@ -246,6 +262,8 @@ pub struct TapHistory {
     /// Every 200 and 201 to the tap, in the order of arrival.
     pub holds: Vec<Hold>,
     pub(crate) sold_out: Vec<SoldOut>,
+    #[serde(default)]
+    pub(crate) by_phase: Vec<PhaseRefusal>,
     /// Amendments, in the order of sending.
     pub amends: Vec<Amend>,
     /// What became of the confirm.
@@ -278,6 +296,7 @@ impl TapHistory {
             outcome: None,
             holds: Vec::new(),
             sold_out: Vec::new(),
+            by_phase: Vec::new(),
             amends: Vec::new(),
             confirm: Step::NotTried,
             cancel: Step::NotTried,
@@ -285,6 +304,13 @@ impl TapHistory {
             settled: Vec::new(),
             findings: Vec::new(),
             log: ExchangeLog::default(),
+        }
+    }
+
+    /// Adds a refusal by the phase of the sale; the first ones are enough.
+    pub(crate) fn refuse_by_phase(&mut self, phase: &str, asked: Timestamp, answered: Timestamp) {
+        if self.by_phase.len() < PHASE_REFUSALS_MAX {
+            self.by_phase.push(PhaseRefusal { phase: phase.to_owned(), asked, answered });
         }
     }
 
@@ -303,7 +329,8 @@ impl TapHistory {
     /// Adds the refusal of a change.
     pub(crate) fn refuse(&mut self, refused: RefusedChange) {
         let after_settling = self.confirm != Step::NotTried || self.cancel != Step::NotTried;
-        self.refused.push(RefusedChange { after_settling, ..refused });
+        let began = self.log.exchanges.first().map(|exchange| exchange.at);
+        self.refused.push(RefusedChange { after_settling, began, ..refused });
     }
 
     /// Adds what another session with the same key was acknowledged.
@@ -311,6 +338,7 @@ impl TapHistory {
         self.outcome = self.outcome.into_iter().chain(other.outcome).min();
         self.holds.extend(other.holds);
         self.sold_out.extend(other.sold_out);
+        self.by_phase.extend(other.by_phase);
         self.findings.extend(other.findings);
         self.log.join(other.log);
     }

@@ -44,6 +44,7 @@ pub(crate) fn refused_change(
         },
         after_lost,
         after_settling: false,
+        began: None,
     })
 }
 

@@ -34,8 +34,13 @@ pub(crate) struct Line {
 
 /// A thread writes: a slow disk must not hold up the load.
 pub(crate) struct RequestLog {
-    writer: Mutex<Option<(SyncSender<Line>, JoinHandle<std::io::Result<()>>)>>,
+    writer: Mutex<Option<Writer>>,
     left_out: AtomicU64,
+}
+
+struct Writer {
+    lines: SyncSender<Line>,
+    thread: JoinHandle<std::io::Result<()>>,
 }
 
 /// So many lines may wait for the disk, some 50 MB.
@@ -44,15 +49,15 @@ const WAITING_MAX: usize = 100_000;
 impl RequestLog {
     pub(crate) fn start(path: &Path) -> Result<RequestLog, Failure> {
         let file = BufWriter::new(File::create(path).map_err(files::unwritten(path))?);
-        let (sender, lines) = sync_channel(WAITING_MAX);
-        let thread = Builder::new().name("request-log".to_owned()).spawn(move || write(file, &lines));
-        let writer = Mutex::new(Some((sender, thread.map_err(files::unwritten(path))?)));
-        Ok(RequestLog { writer, left_out: AtomicU64::new(0) })
+        let (lines, received) = sync_channel(WAITING_MAX);
+        let thread = Builder::new().name("request-log".to_owned()).spawn(move || write(file, &received));
+        let thread = thread.map_err(files::unwritten(path))?;
+        Ok(RequestLog { writer: Mutex::new(Some(Writer { lines, thread })), left_out: AtomicU64::new(0) })
     }
 
     pub(crate) fn push(&self, line: Line) {
         let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_taken = writer.as_ref().is_some_and(|(sender, _)| sender.try_send(line).is_ok());
+        let is_taken = writer.as_ref().is_some_and(|writer| writer.lines.try_send(line).is_ok());
         if !is_taken {
             self.left_out.fetch_add(1, Relaxed);
         }
@@ -60,8 +65,8 @@ impl RequestLog {
 
     /// Waits until all is written. Returns what a reader of the log must know, if anything is missing.
     pub(crate) fn finish(&self) -> Option<String> {
-        let (sender, thread) = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take()?;
-        drop(sender);
+        let Writer { lines, thread } = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        drop(lines);
         if let Ok(Err(error)) = thread.join() {
             return Some(format!("the request log is not complete: {error}"));
         }

@@ -29,6 +29,7 @@ pub(crate) struct SaleTerms {
     #[serde(default = "one")]
     pub(crate) per_buyer: u64,
     pub(crate) opens_at: Option<Timestamp>,
+    pub(crate) closes_at: Option<Timestamp>,
     #[serde(default)]
     pub(crate) currency: String,
     #[serde(default)]

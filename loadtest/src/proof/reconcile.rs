@@ -20,6 +20,7 @@ mod changes;
 mod item_stock;
 mod keys;
 mod owner;
+mod phases;
 mod refusals;
 mod shown;
 mod stock;
@@ -96,6 +97,7 @@ pub(crate) fn reconcile(input: &ReconcileInput<'_>) -> Found {
         keys::check(&facts, history, &mut found);
         refusals::check(&facts, history, &mut found);
         changes::check(&facts, history, &mut found);
+        phases::check(input, history, &mut found);
     }
     for (buyer, history) in &facts.owners {
         owner::check(&facts, buyer, history, &mut found);

@@ -38,6 +38,8 @@ pub enum Rule {
     FinalIsFinal,
     /// An item reported sold out was so at some moment between request and answer.
     SoldOutWasTrue,
+    /// A tap refused as paused, closed or not open met such a sale.
+    PhaseWasTrue,
     /// A buyer refused by a purchase limit had reached it.
     PurchaseLimitWasTrue,
     /// The ledger has the acknowledged confirms and cancels, and no others.

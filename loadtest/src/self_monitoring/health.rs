@@ -181,7 +181,7 @@ impl Health {
         };
         let allowed = self.descriptors_limit.map(|limit| format!(" of {limit}")).unwrap_or_default();
         Some(format!(
-            "{}{allowed} descriptors were open{refusals}: raise the limit (ulimit -n), or use fewer --connections",
+            "{}{allowed} descriptors were open{refusals}: raise the limit (ulimit -n), or share connections (--connections shared:N)",
             self.descriptors_peak
         ))
     }
@@ -189,7 +189,7 @@ impl Health {
     fn no_ports(&self) -> Option<String> {
         (self.ports_exhausted > 0).then(|| {
             format!(
-                "{} found no free local port: widen net.ipv4.ip_local_port_range, use fewer --connections, or send \
+                "{} found no free local port: widen net.ipv4.ip_local_port_range, share connections (--connections shared:N), or send \
                  from several machines with --shard",
                 many(self.ports_exhausted, "connect"),
             )

@@ -112,6 +112,11 @@ impl Session {
             history.outcome = Some(reading.gives_up_as(unknown.is_some()));
             history.findings.extend(reading.findings);
             let answered = answer.sent + answer.took;
+            if reading.result == Outcome::Refused {
+                let [asked, answered] =
+                    [answer.sent, answered].map(|instant| to_the_ms(load.clock.at(instant)));
+                history.refuse_by_phase(reading.word, asked, answered);
+            }
             let mut pause = pause_before(reading.retry_after, attempt, &mut rng);
             let outcome = reading.result;
             if reading.ends {

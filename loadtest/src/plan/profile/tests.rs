@@ -54,3 +54,18 @@ fn mistakes_are_reported_with_their_position() {
         assert!(error.contains(place), "{place} is missing in {error}");
     }
 }
+
+#[test]
+fn a_server_is_stalled_when_it_answers_nothing_for_longer_than_a_limit() {
+    let stalled_after = |thresholds: &str| {
+        let set = format!("verdict.thresholds=[{thresholds}]");
+        Profile::load(None, &[set]).unwrap().stalled_after().as_millis()
+    };
+    assert_eq!(stalled_after(""), 250);
+    assert_eq!(
+        stalled_after("\"won.p99 < 400ms\", \"crowd/journey.max < 2s\", \"request:look.p99 < 9s\""),
+        2_000
+    );
+    assert_eq!(stalled_after("\"won.p99 < 1ms\""), 100, "shorter ones may be this machine's");
+    assert_eq!(stalled_after("\"won.max < 1m\""), 5_000);
+}

@@ -1,13 +1,15 @@
 //! Checks refused confirms, cancels and amendments: each refusal was true at some moment between request and answer.
 
-use crate::base::requests::{AMEND, CONFIRM};
-use crate::load::history::{RefusedChange, TapHistory};
+use crate::base::requests::AMEND;
+use crate::load::history::{RefusedChange, Step, TapHistory};
 use crate::proof::ledger::{Change, Entry};
 use crate::proof::reconcile::{Facts, refusals};
 use crate::proof::rules::{Rule, Violation, of};
 
 /// A buyer may change a reservation so often; after that it is refused as not held.
 const CHANGES_MAX: usize = 100;
+/// By so much the sale clock may be ahead of the buyers' (see the contract).
+const TICK_MS: i64 = 2_000;
 
 pub(crate) fn check(facts: &Facts<'_>, history: &TapHistory, found: &mut Vec<Violation>) {
     for refused in &history.refused {
@@ -18,9 +20,9 @@ pub(crate) fn check(facts: &Facts<'_>, history: &TapHistory, found: &mut Vec<Vio
             _ if refused.after_lost => Vec::new(),
             why => {
                 let reason = match why {
-                    "reservation-not-held" => surely_held(facts, refused, entry),
-                    "reservation-changed" => surely_unchanged(facts, refused, entry),
-                    "payment-conflict" => without_conflict(facts, refused, entry, &history.payment),
+                    "reservation-not-held" => surely_held(facts, history, refused, entry),
+                    "reservation-changed" => surely_unchanged(refused, entry),
+                    "payment-conflict" => without_conflict(entry, &history.payment),
                     _ => None,
                 };
                 let rule = match refused.request.as_str() {
@@ -57,50 +59,52 @@ fn untrue_sold_out(facts: &Facts<'_>, refused: &RefusedChange, entry: &Entry<'_>
     untrue.into_iter().map(|(rule, what)| (rule, format!("the {}: {what}", refused.request))).collect()
 }
 
-/// Why the reservation was surely held when the answer came: its buyer alone confirms and cancels it.
-fn surely_held(facts: &Facts<'_>, refused: &RefusedChange, entry: &Entry<'_>) -> Option<String> {
-    let (input, latest) = (facts.input, latest_ms(facts, refused));
-    let may_be = |change: Option<&Change>| change.is_some_and(|change| change.at.as_millisecond() <= latest);
+/// Why the reservation was surely held when the answer came: its buyer alone confirms and cancels it. By the buyer's own
+/// clock, so that a step of another clock changes nothing.
+fn surely_held(
+    facts: &Facts<'_>,
+    history: &TapHistory,
+    refused: &RefusedChange,
+    entry: &Entry<'_>,
+) -> Option<String> {
+    let terms = facts.input.terms;
     // A buyer's change needs a hold before its deadline; a payment and a cancel have the grace, too.
     let (lasts, is_used_up) = match refused.request.as_str() {
-        AMEND => (input.terms.hold, entry.versions.len() > CHANGES_MAX),
-        _ => (input.terms.hold + input.terms.grace, false),
+        AMEND => (terms.hold, entry.versions.len() > CHANGES_MAX),
+        _ => (terms.hold + terms.grace, false),
     };
-    let lasts = i64::try_from(lasts.as_millis()).unwrap_or(i64::MAX / 4).saturating_sub(1);
-    let ends = entry.reserve().held_at.as_millisecond().saturating_add(lasts);
-    let is_sure = latest < ends
-        && !is_used_up
-        && !may_be(entry.cancelled)
-        && !may_be(entry.confirmed.filter(|_| refused.after_settling && refused.request != CONFIRM))
-        && !input.terms_may_have_changed();
+    // It was taken after the first request for it had left.
+    let began = refused.began?.as_millisecond();
+    let age = refused.answer.answered.as_millisecond() - began + TICK_MS;
+    let is_of_the_run = entry.reserve().sequence() > facts.input.started_after;
+    let has_ended = entry.cancelled.is_some() && (refused.after_settling || history.cancel == Step::NotTried);
+    let is_paid = entry.confirmed.is_some() && refused.after_settling;
+    let is_sure = age < i64::try_from(lasts.as_millis()).unwrap_or(i64::MAX)
+        && is_of_the_run
+        && !(is_used_up || has_ended || is_paid)
+        && !facts.input.terms_may_have_changed();
     is_sure.then(|| "but the hold could not have ended by then".to_owned())
 }
 
 /// Why the version that was named was surely the latest.
-fn surely_unchanged(facts: &Facts<'_>, refused: &RefusedChange, entry: &Entry<'_>) -> Option<String> {
+fn surely_unchanged(refused: &RefusedChange, entry: &Entry<'_>) -> Option<String> {
     let Some(version) = refused.version else {
         return Some("but the request named no version".to_owned());
     };
     // A version that the ledger lacks is reported where it was shown.
     entry.at_version(version)?;
-    let next = entry.at_version(version + 1);
-    let is_latest = next.is_none_or(|next| next.at.as_millisecond() > latest_ms(facts, refused));
+    let is_latest = entry.at_version(version + 1).is_none();
     is_latest.then(|| format!("but version {version}, which it named, was the latest"))
 }
 
 /// Why no other payment can have been there.
-fn without_conflict(
-    facts: &Facts<'_>,
-    refused: &RefusedChange,
-    entry: &Entry<'_>,
-    own: &str,
-) -> Option<String> {
+fn without_conflict(entry: &Entry<'_>, own: &str) -> Option<String> {
     match entry.confirmed {
-        Some(other) if other.payment.as_deref() == Some(own) => {
+        Some(there) if there.payment.as_deref() == Some(own) => {
             Some("but the ledger has this payment".to_owned())
         }
-        Some(other) if other.at.as_millisecond() <= latest_ms(facts, refused) => None,
-        _ => Some("but the ledger has no payment".to_owned()),
+        Some(_) => None,
+        None => Some("but the ledger has no payment".to_owned()),
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod changes;
 mod later;
+mod phases;
 mod random;
 mod simulation;
 

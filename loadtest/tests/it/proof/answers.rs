@@ -57,6 +57,8 @@ fn gateways_that_falsify_answers_to_taps_are_caught() {
         stock_that_is_forgotten_is_caught,
         a_final_no_while_a_hold_is_outstanding_is_caught,
         a_purchase_limit_that_was_not_reached_is_caught,
+        a_pause_and_a_close_that_were_not_are_caught,
+        what_was_sold_out_but_not_asked_for_is_caught,
         another_store_than_was_asked_for_is_caught,
         a_forged_token_that_is_let_in_is_caught,
         a_refusal_without_retry_after_is_caught,
@@ -302,6 +304,49 @@ fn a_purchase_limit_that_was_not_reached_is_caught() {
     });
     let words = ["refused by a purchase limit without ever having reserved"];
     assert_caught(&stage, &run, &["purchase-limit-was-true"], &words);
+}
+
+fn a_pause_and_a_close_that_were_not_are_caught() {
+    for (name, status, words) in [
+        ("sale-paused", 409, "but it was not paused"),
+        ("sale-closed", 410, "but nothing had closed it"),
+        ("sale-not-open", 409, "but it had opened"),
+    ] {
+        let (stage, taps) = (open(), Count::default());
+        let more = ["--buyers", "6", "--tries", "2"];
+        let run = through(&stage, "spike", &more, move |request, gateway| {
+            if !request.is_tap() || !taps.next().is_multiple_of(2) {
+                return gateway.answer(request);
+            }
+            let refusal = Answer::problem(status, name, json!({"retry_after_ms": 10}));
+            Some(Answer { headers: refusal.headers.with("retry-after", "1"), ..refusal })
+        });
+        assert_caught(&stage, &run, &["phase-was-true"], &["refused as", words]);
+    }
+}
+
+fn what_was_sold_out_but_not_asked_for_is_caught() {
+    let stage = scarce();
+    let more = ["--buyers", "8", "--set", "buyers.models={air-white=1}"];
+    // There is one black car, which the first takes; then the white ones are refused for it.
+    let first = Mutex::new(true);
+    let run = through(&stage, "spike", &more, move |request, gateway| {
+        if !request.is_tap() {
+            return gateway.answer(request);
+        }
+        let mut first = first.lock().unwrap();
+        if std::mem::take(&mut *first) {
+            let mut black = request.clone();
+            let mut selection = black.json();
+            selection["model"] = json!("air-black");
+            black.body = selection.to_string();
+            return gateway.answer(&black).filter(|_| false);
+        }
+        Some(Answer::problem(409, "sold-out", json!({"items": ["model:air-black"], "final": false})))
+    });
+    assert_eq!(run.code, 1, "{}", run.text);
+    let words = "reported model:air-black sold out, which was not asked for: model:air-white";
+    assert!(run.text.contains(words), "{}", run.text);
 }
 
 fn another_store_than_was_asked_for_is_caught() {

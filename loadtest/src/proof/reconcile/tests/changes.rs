@@ -20,6 +20,7 @@ fn refused(request: &str, why: &str, asked: Timestamp, change: impl FnOnce(&mut 
             answer: SoldOut { items: vec![], last: false, asked, answered },
             after_lost: false,
             after_settling: false,
+            began: Some(at(13)),
         };
         change(&mut refused);
         case.history[2].refused.push(refused);
@@ -60,6 +61,7 @@ fn an_amendment_refused_as_sold_out() {
             answer: SoldOut { items: vec!["store:s".to_owned()], last: false, asked, answered: asked },
             after_lost: false,
             after_settling: false,
+            began: Some(at(13)),
         });
     });
     assert_eq!(gone, []);
@@ -71,16 +73,23 @@ fn an_amendment_refused_as_sold_out() {
 fn a_change_refused_as_not_held() {
     let not_held = |request: &str, asked| refused(request, "reservation-not-held", asked, |_| {});
     let ms = SignedDuration::from_millis;
-    assert_eq!(not_held(AMEND, at(17)), [Rule::AmendAsAcknowledged]);
-    assert_eq!(not_held(AMEND, at(18) - ms(60)), [], "clocks may differ");
-    assert_eq!(not_held(CONFIRM, at(18)), [Rule::StepsAsAcknowledged], "the grace is not over");
-    assert_eq!(not_held(CANCEL, at(18)), [Rule::StepsAsAcknowledged]);
-    assert_eq!(not_held(CONFIRM, at(19) - ms(60)), []);
-    let lost = refused(CANCEL, "reservation-not-held", at(17), |refused| refused.after_lost = true);
+    assert_eq!(not_held(AMEND, at(16) - ms(10)), [Rule::AmendAsAcknowledged]);
+    assert_eq!(not_held(AMEND, at(16)), [], "two seconds more may have passed on the sale clock");
+    assert_eq!(not_held(CONFIRM, at(16)), [Rule::StepsAsAcknowledged], "there is a grace");
+    assert_eq!(not_held(CANCEL, at(17) - ms(10)), [Rule::StepsAsAcknowledged]);
+    assert_eq!(not_held(CONFIRM, at(17)), []);
+    let lost = refused(CANCEL, "reservation-not-held", at(14), |refused| refused.after_lost = true);
     assert_eq!(lost, [], "what was lost may have cancelled it");
-    let cancelled =
-        refused(CONFIRM, "reservation-not-held", at(17), |refused| refused.reservation = "r2".to_owned());
-    assert_eq!(cancelled, []);
+    // b1 paid for r1: before it was refused, or after that.
+    let of = |id: &str, request: &str, after_settling| {
+        refused(request, "reservation-not-held", at(15), |refused| {
+            (refused.reservation, refused.after_settling) = (id.to_owned(), after_settling);
+        })
+    };
+    assert_eq!(of("r1", AMEND, true), []);
+    assert_eq!(of("r1", AMEND, false), [Rule::AmendAsAcknowledged]);
+    assert_eq!(of("r2", CONFIRM, true), [], "it was cancelled, by another than this buyer");
+    assert_eq!(of("old", CANCEL, false), [], "it is older than the run");
 }
 
 #[test]

@@ -205,9 +205,11 @@ impl Simulation {
         let skew = self.rng.i64(-CLOCK_ERROR_MS..=CLOCK_ERROR_MS);
         let decision = self.ask_memory(key).unwrap_or_else(|| self.ask_redis(key));
         let history = &mut self.case.history[key];
-        if self.rng.u32(0..5) == 0 {
-            let answer = "503 {\"type\":\"/problems/outcome-unknown\"}".to_owned();
-            history.log.push(Exchange::new(time(self.now), 1.0, String::new(), answer));
+        let is_lost = self.rng.u32(0..5) == 0;
+        let answer =
+            if is_lost { "503 {\"type\":\"/problems/outcome-unknown\"}" } else { "201 {}" }.to_owned();
+        history.log.push(Exchange::new(time(asked + skew), 1.0, String::new(), answer));
+        if is_lost {
             if history.holds.is_empty() {
                 history.outcome = Some(Outcome::Unknown);
             }
@@ -327,7 +329,9 @@ impl Simulation {
     fn refuse(&mut self, n: usize, key: usize, (request, why): (&str, &str), gone: &[String]) -> Step {
         let answer =
             SoldOut { items: gone.to_vec(), last: false, asked: time(self.now), answered: time(self.now) };
-        self.case.history[key].refused.push(RefusedChange {
+        let history = &mut self.case.history[key];
+        let began = history.log.exchanges.first().map(|exchange| exchange.at);
+        history.refused.push(RefusedChange {
             request: request.to_owned(),
             reservation: self.reservations[n].shown.id.clone(),
             why: why.to_owned(),
@@ -336,6 +340,7 @@ impl Simulation {
             answer,
             after_lost: false,
             after_settling: false,
+            began,
         });
         Step::Refused(why.to_owned())
     }

@@ -1,0 +1,64 @@
+//! Checks refusals by the sale's phase: it was paused, closed or not open at some moment between request and answer.
+
+use jiff::Timestamp;
+
+use crate::load::history::{PhaseRefusal, TapHistory};
+use crate::proof::ledger::OperatorAction;
+use crate::proof::reconcile::ReconcileInput;
+use crate::proof::rules::{Rule, Violation, of};
+
+/// A gateway's read model may be so much older than the ledger.
+const READ_MODEL_MS: i64 = 2_000;
+
+pub(crate) fn check(input: &ReconcileInput<'_>, history: &TapHistory, found: &mut Vec<Violation>) {
+    // A definition during the run may have moved the opening and the closing.
+    if input.actions_of_the_run().any(OperatorAction::defines) {
+        return;
+    }
+    for refusal in &history.by_phase {
+        if let Some(why) = untrue(input, refusal) {
+            let what = format!("refused as {} at {}, {why}", refusal.phase, refusal.answered);
+            found.push(of(&history.buyer, Rule::PhaseWasTrue, None, what));
+        }
+    }
+}
+
+/// In words why the sale was in another phase.
+fn untrue(input: &ReconcileInput<'_>, refusal: &PhaseRefusal) -> Option<String> {
+    let (asked, answered) = (refusal.asked.as_millisecond(), refusal.answered.as_millisecond());
+    let (from, to) = (asked - input.doubt_ms(), answered + input.doubt_ms());
+    let ms = |at: Option<Timestamp>| at.map(|at| at.as_millisecond());
+    match refusal.phase.as_str() {
+        "not-open" if ms(input.terms.opens_at).is_some_and(|opens| from > opens) => {
+            Some("but it had opened".to_owned())
+        }
+        "closed" if ms(input.terms.closes_at).is_some_and(|closes| to < closes) && !was_closed(input, to) => {
+            Some("but nothing had closed it".to_owned())
+        }
+        "paused" if !was_paused(input, from - READ_MODEL_MS, to) => Some("but it was not paused".to_owned()),
+        _ => None,
+    }
+}
+
+fn was_closed(input: &ReconcileInput<'_>, by_ms: i64) -> bool {
+    input.operator_actions.iter().any(|action| action.kind == "close" && action.at.as_millisecond() <= by_ms)
+}
+
+/// Whether it was paused at any moment between these.
+fn was_paused(input: &ReconcileInput<'_>, from_ms: i64, to_ms: i64) -> bool {
+    let mut paused_since = None;
+    for action in input.operator_actions {
+        let at = action.at.as_millisecond();
+        match (action.kind.as_str(), paused_since) {
+            ("pause", None) => paused_since = Some(at),
+            ("resume", Some(since)) => {
+                if since <= to_ms && at >= from_ms {
+                    return true;
+                }
+                paused_since = None;
+            }
+            _ => {}
+        }
+    }
+    paused_since.is_some_and(|since| since <= to_ms)
+}
