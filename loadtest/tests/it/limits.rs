@@ -36,6 +36,7 @@ fn the_limit_is_named_as_what_it_is() {
         a_queue_of_the_generator_is_not_the_servers_fault,
         a_stalled_server_is_not_the_generators_fault,
         a_stalled_server_that_fills_all_connections_is_not_either,
+        a_stall_that_an_earlier_step_absorbs_is_not_hidden,
         the_spread_of_the_opening_is_the_generators,
         what_a_server_sheds_fails_in_every_scenario,
         a_threshold_that_can_t_be_met_ends_the_run,
@@ -59,8 +60,8 @@ fn a_queue_of_the_generator_is_not_the_servers_fault() {
     assert_eq!(run.verdict()["thresholds"][0]["met"], false, "{}", run.text);
 }
 
-/// Looks at a gateway that stops for two seconds; a fifth of the starts may be late by the generator's fault.
-fn stalled(stage: &Stage, more: &[&str]) -> Run {
+/// Runs a scenario at a gateway that stops for two seconds; a fifth of the starts may be late by the generator's fault.
+fn stalled(stage: &Stage, scenario: &str, more: &[&str]) -> Run {
     let looks = Arc::new(Count::default());
     let counted = Arc::clone(&looks);
     let proxy = Proxy::before(&stage.gateways(), move |request, gateway| {
@@ -71,13 +72,15 @@ fn stalled(stage: &Stage, more: &[&str]) -> Run {
         "--set",
         "generator={late=\"250ms\",late_share=20}",
         "--set",
-        "verdict.thresholds=[\"look/journey.p99 < 250ms\"]",
+        "verdict.thresholds=[\"journey.p99 < 250ms\", \"winners.p99 < 250ms\"]",
+        "--set",
+        "buyers.think=[\"0s\",\"100ms\"]",
         "--arrivals",
         "constant:50/s:6s",
     ];
     let more = [&limits[..], more].concat();
     std::thread::scope(|scope| {
-        let running = scope.spawn(|| stage.run("look", &proxy.url(), &more));
+        let running = scope.spawn(|| stage.run(scenario, &proxy.url(), &more));
         wait_for("looks are answered", || (looks.so_far() > 60).then_some(())).unwrap();
         stage.signal(0, Signal::STOP);
         std::thread::sleep(Duration::from_secs(2));
@@ -88,14 +91,33 @@ fn stalled(stage: &Stage, more: &[&str]) -> Run {
 
 fn a_stalled_server_is_not_the_generators_fault() {
     let stage = open(1);
-    let run = stalled(&stage, &[]);
-    assert_ends(&run, FAIL, &["look/journey.p99 < 250ms expected, measured"]);
+    let run = stalled(&stage, "look", &[]);
+    assert_ends(&run, FAIL, &["journey.p99 < 250ms expected, measured"]);
+}
+
+/// The look before the tap waits for the server; the tap is counted from the buyer's arrival all the same.
+fn a_stall_that_an_earlier_step_absorbs_is_not_hidden() {
+    let stage = Stage::set(1);
+    let plenty =
+        definition(-60, true).replace("stock = 60", "stock = 6000").replace("stock = 40", "stock = 4000");
+    stage.apply(&plenty);
+    let run = stalled(&stage, "soak", &["--set", "buyers.accept_partial=100"]);
+    assert_ends(&run, FAIL, &["journey.p99 < 250ms expected", "winners.p99 < 250ms expected, measured"]);
+    let winners = run.verdict()["latency_ms"]["winners"]["p99"].as_f64().unwrap();
+    assert!(winners > 1_000.0, "{}", run.text);
+    let peak = run
+        .report("seconds.csv")
+        .lines()
+        .skip(1)
+        .filter_map(|row| row.rsplit(',').next()?.parse::<f64>().ok())
+        .fold(0.0, f64::max);
+    assert!(peak > 1_000.0, "the seconds show the stop as a peak: {}", run.report("seconds.csv"));
 }
 
 fn a_stalled_server_that_fills_all_connections_is_not_either() {
     let stage = open(1);
-    let run = stalled(&stage, &["--connections", "10"]);
-    assert_ends(&run, FAIL, &["look/journey.p99 < 250ms expected, measured"]);
+    let run = stalled(&stage, "look", &["--connections", "10"]);
+    assert_ends(&run, FAIL, &["journey.p99 < 250ms expected, measured"]);
     let lateness = run.verdict()["arrivals"]["lateness_ms"]["max"].as_f64().unwrap();
     assert!(lateness > 500.0, "starts waited for the server, and that is shown: {}", run.text);
 }
