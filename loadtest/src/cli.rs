@@ -50,13 +50,14 @@ pub(crate) fn parse() -> Task {
 
 /// The whole command line: a command for each scenario, also for those that a program adds.
 pub(crate) fn command() -> clap::Command {
-    let scenario = |name: &'static str, about: &'static str| {
-        RunOptions::augment_args(clap::Command::new(name).about(about).display_order(0))
-    };
-    let scenarios = Scenario::all().into_iter().map(|own| scenario(own.name(), own.about()));
-    let several = scenario(MIX, "Several scenarios at once, weighted by the profile's `mix`");
-    let recorded = ReplayOptions::augment_args(scenario(Scenario::REPLAY.name(), Scenario::REPLAY.about()));
-    Cli::command().subcommands(scenarios).subcommand(several).subcommand(recorded)
+    let run = |name: &'static str| RunOptions::augment_args(clap::Command::new(name));
+    let scenarios = Scenario::all().into_iter().map(|own| run(own.name()).about(own.about()));
+    let several = run(MIX).about("Several scenarios at once, weighted by the profile's `mix`");
+    let recorded = ReplayOptions::augment_args(run(Scenario::REPLAY.name())).about(Scenario::REPLAY.about());
+    let runs = scenarios.chain([several, recorded]);
+    // In this order, and before all that is no run.
+    let ordered = runs.enumerate().map(|(place, run)| run.display_order(place));
+    Cli::command().mut_subcommands(|other| other.display_order(usize::MAX)).subcommands(ordered)
 }
 
 /// The command that runs several scenarios.
@@ -107,8 +108,9 @@ impl Task {
 pub(crate) enum Command {
     /// Join the run records of several processes, prove and judge them together
     Merge(Box<MergeOptions>),
-    /// Find the rate at which a threshold breaks, and how many gateways a launch needs. Exit codes: 0 KNEE FOUND,
-    /// 2 wrong usage or bad input, 3 something outside failed, 4 KNEE NOT FOUND
+    /// Find the rate at which a threshold breaks, and how many gateways a launch needs
+    ///
+    /// Exit codes: 0 KNEE FOUND, 2 wrong usage or bad input, 3 something outside failed, 4 KNEE NOT FOUND.
     Capacity(Box<CapacityOptions>),
     /// Print the built-in profile, as a start for your own
     Profile,

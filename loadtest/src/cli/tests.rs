@@ -43,6 +43,11 @@ fn every_scenario_is_a_command() {
             panic!("{scenario:?}")
         };
         assert_eq!(run, Some(scenario));
+        let help = command().render_long_help().to_string();
+        assert!(
+            help.contains(&format!("  {} ", scenario.name())) && help.contains(scenario.about()),
+            "{help}"
+        );
     }
 }
 
