@@ -29,7 +29,8 @@ fn both_protocols_have_the_same_fields() {
         other.headers().iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect();
     let mut expected: Vec<&str> = lines.filter(|line| *line != "content-length: 2").collect();
     let mut found: Vec<&str> = fields.iter().map(String::as_str).collect();
-    (expected.sort_unstable(), found.sort_unstable());
+    expected.sort_unstable();
+    found.sort_unstable();
     assert_eq!(found, expected);
     assert!(found.contains(&"x-forwarded-for: 198.51.100.7") && found.contains(&"x-app: 7 b"), "{found:?}");
 }
