@@ -31,8 +31,13 @@ enum Other {
     H2load { rate: usize, connections: usize },
 }
 
-const OTHERS: [Other; 3] =
-    [Other::Wrk { pause_ms: 2 }, Other::Wrk { pause_ms: 1 }, Other::H2load { rate: 8_000, connections: 50 }];
+const OTHERS: [Other; 4] = [
+    Other::Wrk { pause_ms: 2 },
+    Other::Wrk { pause_ms: 1 },
+    Other::H2load { rate: 8_000, connections: 50 },
+    // What one process is to offer: at lower rates each read pays for waking up a thread, here they share it.
+    Other::H2load { rate: 25_000, connections: 50 },
+];
 /// How long each load lasts.
 const LASTS: Duration = Duration::from_secs(8);
 const LASTS_QUICK: Duration = Duration::from_secs(3);
