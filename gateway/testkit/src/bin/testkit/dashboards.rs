@@ -140,7 +140,7 @@ impl<'a> Check<'a> {
         let values = [
             "crowd = {lead = \"8s\", at_opening = 60, tail = \"8s\", looks_again = 1}",
             "verdict.thresholds = [\"wrong < 1\"]",
-            "generator = {late = \"10s\", late_share = 100, cpu = 100}",
+            "generator = {late = \"10s\", late_share = 100, skew = \"10s\", cpu = 100}",
         ];
         let command = crowd(&self.first, SALE, 200, &dir.join("report"), self.loadtest, &values);
         let mut load = Program::new("loadtest", command).log_to(&dir.join("loadtest.log"))?;

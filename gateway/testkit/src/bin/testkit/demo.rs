@@ -122,7 +122,7 @@ impl Demo<'_> {
             "crowd = {lead = \"10s\", at_opening = 80, tail = \"10s\", looks_again = 1}",
             "verdict.thresholds = [\"wrong < 1\", \"winners.p99 < 5s\", \"unknown < 1%\", \"request:*.failed < 1%\", \
              \"request:*.lost < 1%\", \"step:*.undecided < 1%\"]",
-            "generator = {late = \"2s\", late_share = 1, cpu = 100}",
+            "generator = {late = \"2s\", late_share = 1, skew = \"2s\", cpu = 100}",
         ];
         let mut command = crowd(&self.gateway, SALE, self.options.buyers, report, metrics, &values);
         let ended = command.stdin(Stdio::null()).status().map_err(Failed::to("start loadtest"))?;

@@ -84,7 +84,7 @@ impl Fleet {
             "mix={spike=5,soak=4,retry-storm=1}",
             "verdict.thresholds=[]",
             "buyers.think=[\"50ms\",\"500ms\"]",
-            "generator={late=\"60s\",late_share=100,cpu=100}",
+            "generator={late=\"60s\",late_share=100,skew=\"60s\",cpu=100}",
         ] {
             command.args(["--set", set]);
         }
