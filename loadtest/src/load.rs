@@ -23,7 +23,7 @@ use crate::base::clock::{ServerClock, between};
 use crate::base::scenario::Scenario;
 use crate::base::timer::Timer;
 use crate::client::Client;
-use crate::client::tokens::{BuyerToken, Tokens};
+use crate::client::tokens::Tokens;
 use crate::figures::Figures;
 use crate::load::history::{ExchangesKept, TapHistory};
 use crate::load::request_log::RequestLog;
@@ -144,17 +144,20 @@ impl Load {
         i64::try_from(between(self.moments.opening, instant).as_micros()).unwrap_or(i64::MAX)
     }
 
-    /// The buyer that comes to this start. Who only looks needs no token.
+    /// The buyer that comes to this start.
     pub(crate) fn buyer(&self, person: Person) -> Buyer {
-        let token = match person.scenario {
-            Scenario::LOOK => BuyerToken::default(),
-            _ => self.tokens.of(person.account),
-        };
+        if person.scenario == Scenario::LOOK {
+            return Buyer::only_looks(&person, self.seed);
+        }
+        let token = self.tokens.of(person.account);
         Buyer::new(&person, token, self.seed, &self.catalogue, &self.profile.buyers)
     }
 
     /// Keeps what a session has been shown.
     pub(crate) fn keep(&self, mut histories: Vec<TapHistory>) {
+        if histories.is_empty() {
+            return;
+        }
         histories.iter_mut().for_each(|history| history.shorten(self.kept));
         self.histories.lock().unwrap_or_else(PoisonError::into_inner).append(&mut histories);
     }

@@ -51,7 +51,7 @@ impl Buyer {
         catalogue: &Catalogue,
         behaviour: &Behaviour,
     ) -> Buyer {
-        let mut rng = Rng::with_seed(seed ^ (person.number as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15));
+        let mut rng = chances(seed, person);
         let selection = catalogue.choose(&mut rng, behaviour.accept_partial);
         let after = match rng.u32(0..100) {
             roll if roll < behaviour.confirm => After::Confirm,
@@ -69,6 +69,24 @@ impl Buyer {
             rng,
             trips: Vec::new(),
             key_prefix: format!("lt-{seed:x}-{}", person.number),
+            keys: 0,
+            history: Vec::new(),
+        }
+    }
+
+    /// One who only looks: such a buyer needs no token and wants nothing, and thousands come in a second.
+    pub(crate) fn only_looks(person: &Person, seed: u64) -> Buyer {
+        Buyer {
+            number: person.number,
+            scenario: person.scenario,
+            sub: String::new(),
+            bearer: String::new(),
+            selection: Selection::default(),
+            after: After::Abandon,
+            twice: false,
+            rng: chances(seed, person),
+            trips: Vec::new(),
+            key_prefix: String::new(),
             keys: 0,
             history: Vec::new(),
         }
@@ -93,6 +111,10 @@ impl Buyer {
         let [shortest, longest] = behaviour.think.map(|span| u64::try_from(span.0.as_millis()).unwrap_or(0));
         Duration::from_millis(self.rng.u64(shortest..=longest.max(shortest)))
     }
+}
+
+fn chances(seed: u64, person: &Person) -> Rng {
+    Rng::with_seed(seed ^ (person.number as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15))
 }
 
 #[cfg(test)]
