@@ -7,6 +7,7 @@ mod goose_request;
 pub(crate) mod history;
 mod journey;
 pub(crate) mod output;
+mod queue;
 pub(crate) mod refused;
 mod replay;
 pub(crate) mod request_log;
@@ -27,12 +28,13 @@ use crate::client::tokens::Tokens;
 use crate::figures::Figures;
 use crate::load::history::{ExchangesKept, TapHistory};
 use crate::load::request_log::RequestLog;
+use crate::plan::Person;
 use crate::plan::profile::Profile;
 use crate::plan::recording::Recording;
 use crate::plan::selection::Catalogue;
-use crate::plan::{Line, Person, Start, Starts};
 use crate::self_monitoring::Gauges;
 use buyer::Buyer;
+pub(crate) use queue::Queue;
 
 /// One run of the load.
 pub(crate) struct Load {
@@ -107,29 +109,6 @@ impl RunInstants {
     pub(crate) fn lead_max(&self, users: usize) -> Duration {
         let launching = Duration::from_secs_f64(0.5 + users as f64 / LAUNCHES_PER_SECOND as f64);
         self.opening.saturating_duration_since(self.launch + launching)
-    }
-}
-
-/// A scenario's starts; each is taken once, by whichever goose user comes first.
-pub(crate) struct Queue {
-    pub(crate) scenario: Scenario,
-    /// Of all its starts.
-    pub(crate) count: usize,
-    starts: Mutex<Starts>,
-}
-
-impl Queue {
-    pub(crate) fn new(line: &Line) -> Queue {
-        Queue { scenario: line.scenario, count: line.count, starts: Mutex::new(line.starts.clone()) }
-    }
-
-    pub(crate) fn take(&self) -> Option<Start> {
-        self.starts.lock().unwrap_or_else(PoisonError::into_inner).next()
-    }
-
-    /// What has not been taken.
-    fn rest(&self) -> Starts {
-        self.starts.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 

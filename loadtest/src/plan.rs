@@ -67,12 +67,10 @@ pub(crate) struct Shard {
 const AT_ONCE_MAX: usize = 50_000;
 /// A goose user costs RAM, and a look lasts a millisecond: these are at work only when the server stalls.
 const LOOKS_AT_ONCE_MAX: usize = 10_000;
-/// How long a journey takes at most, its pauses aside, where the server is not overloaded for longer.
-const JOURNEY: Duration = Duration::from_secs(60);
 /// How often a buyer thinks on a journey, at most.
 const THINKS: u32 = 10;
-/// Between the end of a journey and the next one of its goose user.
-const SPARE: Duration = Duration::from_secs(1);
+/// What a recording's last deed may take.
+const JOURNEY: Duration = Duration::from_secs(120);
 /// The most buyers of a run: three days of 100 a second, and more than any launch.
 pub(crate) const PEOPLE_MAX: usize = 30_000_000;
 /// A second.
@@ -118,8 +116,9 @@ pub(crate) struct PlanRequest<'a> {
     pub(crate) hold_lasts: Duration,
     /// How many buyers, if neither the command line nor the arrivals set it.
     pub(crate) buyers_default: usize,
-    /// After so long a request is given up.
-    pub(crate) timeout: Duration,
+    /// How long a try of a request and the pause after it take at most, and how many tries there are.
+    pub(crate) try_takes: Duration,
+    pub(crate) tries: u32,
 }
 
 impl PlanRequest<'_> {
@@ -247,10 +246,12 @@ impl PlanRequest<'_> {
             connections: self.profile.bots.connections,
             shard: self.shard,
         };
+        // As long as one of its requests may be tried, also where the server answers none.
+        let journey = self.try_takes * self.tries + self.profile.buyers.think[1].0 * THINKS;
         let (takes, at_once_max) = match scenario {
-            Scenario::LOOK => (self.timeout + SPARE, LOOKS_AT_ONCE_MAX),
-            Scenario::BOTS => (self.profile.bots.lasts.0 + JOURNEY, AT_ONCE_MAX),
-            _ => (JOURNEY + self.profile.buyers.think[1].0 * THINKS, AT_ONCE_MAX),
+            Scenario::LOOK => (self.try_takes, LOOKS_AT_ONCE_MAX),
+            Scenario::BOTS => (self.profile.bots.lasts.0 + journey, AT_ONCE_MAX),
+            _ => (journey, AT_ONCE_MAX),
         };
         Line::new(starts, takes, at_once_max)
     }

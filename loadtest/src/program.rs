@@ -41,7 +41,7 @@ impl Program {
 
     /// Parses the command line, runs the command and returns its exit code.
     pub async fn run(self) -> ExitCode {
-        let mistakes: Vec<String> = self.own.iter().filter_map(|(_, own)| mistake(own)).collect();
+        let mistakes = mistakes(&self.own.iter().map(|(_, own)| own).collect::<Vec<_>>());
         if !mistakes.is_empty() {
             console::problem(&mistakes.join("\n"));
             return ExitCode::from(2);
@@ -88,6 +88,16 @@ async fn execute(task: Task, scenarios: &Scenarios) -> Result<u8, Failure> {
             Command::Capacity(options) => capacity::run(&options, scenarios).await,
         },
     }
+}
+
+fn mistakes(all: &[&GooseScenario]) -> Vec<String> {
+    let mut mistakes: Vec<String> = all.iter().filter_map(|own| mistake(own)).collect();
+    for (place, own) in all.iter().enumerate() {
+        if all[..place].iter().any(|other| other.name == own.name) {
+            mistakes.push(format!("there are two scenarios {:?}: give one of them another name", own.name));
+        }
+    }
+    mistakes
 }
 
 /// What of a goose scenario can't be played as a buyer's journey.

@@ -2,7 +2,7 @@
 //! judged, and a wait after it.
 
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -12,22 +12,22 @@ use tokio::sync::Notify;
 static IS_LINGERING: AtomicBool = AtomicBool::new(false);
 static LINGERED: Notify = Notify::const_new();
 
-/// Whether there is a load that can be ended and judged.
-static IS_LOADING: AtomicBool = AtomicBool::new(false);
+/// How many loads can be ended and judged; a search is one around its steps.
+static LOADS: AtomicUsize = AtomicUsize::new(0);
 
 /// A load is under way until this is dropped.
 pub(crate) struct Loading(());
 
 impl Loading {
     pub(crate) fn start() -> Loading {
-        IS_LOADING.store(true, Relaxed);
+        LOADS.fetch_add(1, Relaxed);
         Loading(())
     }
 }
 
 impl Drop for Loading {
     fn drop(&mut self) {
-        IS_LOADING.store(false, Relaxed);
+        LOADS.fetch_sub(1, Relaxed);
     }
 }
 
@@ -42,7 +42,7 @@ pub(crate) fn listen() -> io::Result<()> {
                     LINGERED.notify_one();
                     continue;
                 }
-                if !IS_LOADING.load(Relaxed) || goose::is_killswitch_triggered() {
+                if LOADS.load(Relaxed) == 0 || goose::is_killswitch_triggered() {
                     // As the shell shows a program that a signal has ended.
                     std::process::exit(128 + kind.as_raw_value());
                 }

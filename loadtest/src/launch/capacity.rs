@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::base::failure::Failure;
 use crate::base::identity::Identity;
+use crate::base::signals::Loading;
 use crate::base::{console, files, span};
 use crate::cli::CapacityOptions;
 use crate::client::connections::Connections;
@@ -111,6 +112,8 @@ pub(crate) async fn run(options: &CapacityOptions, scenarios: &Scenarios) -> Res
     let identity = identity::of_this_run(&profile.identity);
     let admin = Admin::new(ledger)?;
     let mut search = Search::new(options.from, options.up_to);
+    // Also between its steps a signal ends the search, not the program.
+    let _searching = Loading::start();
     let (mut steps, mut targets, mut is_ended) = (Vec::new(), Vec::new(), false);
     while let Some(rate) = search.next().filter(|_| steps.len() < STEPS_MAX && !is_ended) {
         for try_again in [true, false] {

@@ -60,6 +60,8 @@ pub(crate) struct Prepared {
 const DEADLINE_DEFAULT: Duration = Duration::from_secs(3600);
 /// What follows the last start: thinking, paying, retries.
 const TAIL: Duration = Duration::from_secs(600);
+/// Between two tries of a request, where the server does not ask for a longer pause.
+const TRY_SPARE: Duration = Duration::from_secs(2);
 const BUYERS_DEFAULT: usize = 1000;
 /// A wait that is worth a message.
 const LONG: Duration = Duration::from_secs(20);
@@ -225,7 +227,8 @@ fn plan_it(
         // And the second within which an expired hold's stock is free again.
         hold_lasts: terms.hold + terms.grace + Duration::from_secs(1),
         buyers_default: tokens::at_hand(target)?.unwrap_or(BUYERS_DEFAULT),
-        timeout: target.timeout,
+        try_takes: target.timeout + TRY_SPARE,
+        tries: target.tries,
     };
     // First without a bound before the opening, which depends on how many come.
     let read = |lead| wanted.replay.map(|path| Recording::read(path, lead)).transpose();
@@ -235,15 +238,15 @@ fn plan_it(
     };
     let recording = read(Duration::MAX)?;
     if let Some(recording) = &recording {
-        recording.check(&sight.sale.definition)?;
+        recording.check(&sight.sale.definition, &sight.catalogue)?;
     }
     let first = planned(&recording, &request)?;
     let users: usize = first.users().sum();
     let now = Instant::now();
-    let lasts = first.lasts() + profile.bots.lasts.0 + TAIL;
-    let deadline = now + target.deadline.unwrap_or(DEADLINE_DEFAULT.max(lasts));
     // The clock's error is waited out: a tap that is early by the server's clock is refused.
     let opening = sight.clock.instant_of(sight.shown.opens_at) + sight.clock.error;
+    let lasts = opening.saturating_duration_since(now) + first.lasts() + profile.bots.lasts.0 + TAIL;
+    let deadline = now + target.deadline.unwrap_or(DEADLINE_DEFAULT.max(lasts));
     let moments = RunInstants::new(now, opening, users, first.waiting(), deadline);
     let opens = moments.is_some_and(|moments| moments.opening == opening);
     if wanted.shard.is_some() && !opens {

@@ -319,6 +319,13 @@ impl TapHistory {
         let is_in_trouble = self.log.lost > 0
             || !self.findings.is_empty()
             || matches!(self.outcome, Some(Outcome::Unknown | Outcome::Wrong));
+        if kept != ExchangesKept::All {
+            // Made by `extend`, they have room for four.
+            self.holds.shrink_to_fit();
+            self.settled.shrink_to_fit();
+            self.amends.shrink_to_fit();
+            self.sold_out.shrink_to_fit();
+        }
         match kept {
             ExchangesKept::All => {}
             ExchangesKept::OfTroubles if !is_in_trouble => self.log.keep_ends(0),

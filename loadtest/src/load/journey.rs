@@ -10,6 +10,7 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 use crate::base::outcome::StepEnd;
 use crate::base::scenario::Arrive;
 use crate::load::Load;
+use crate::load::queue::Taken;
 use crate::load::session::Session;
 
 /// Where a goose user keeps the session of the buyer whose journey it plays.
@@ -48,12 +49,11 @@ fn arrival(load: &Arc<Load>, queue: usize) -> Transaction {
             let journey = Journey::default();
             // The journey before is over.
             user.set_session_data(journey.clone());
-            let start = if load.is_over() { None } else { load.queues[queue].take() };
-            let Some(start) = start else {
+            let Some(Taken { start, overdue }) = load.queues[queue].take(&load).await else {
                 user.config.iterations = Some(user.get_iterations() + 1);
                 return TransactionResult::Ok(());
             };
-            let mut session = Session::new(&load, start);
+            let mut session = Session::new(&load, start, overdue);
             if session.buyer.scenario.arrive() == Arrive::AtOpening {
                 session.prepare().await;
             }

@@ -27,6 +27,7 @@ async fn play(user: &mut GooseUser) -> TransactionResult {
             What::Amend(change) => user.amend(change).await?,
             What::Confirm => user.confirm().await?,
             What::Cancel => user.cancel().await?,
+            What::Refund => user.refund().await?,
         }
     }
     Ok(())

@@ -33,13 +33,15 @@ pub(crate) struct Session {
     pub(crate) load: Arc<Load>,
     pub(crate) buyer: Buyer,
     start: Start,
+    /// For so long all users were busy with buyers that wait for the server.
+    overdue: Duration,
     caller: Caller,
     /// Each request, for goose's report; two taps of one buyer add to it at once.
     requests: Mutex<Vec<GooseRequest>>,
     /// The first request of the session may be sent.
     turn: Option<Turn>,
     /// The sale's page as last seen, and its tag.
-    page: Option<(SalePage, String)>,
+    page: Option<(SalePage, Option<String>)>,
     /// When the journey was to begin; `None`: it has not begun.
     intended: Option<Instant>,
     /// When the next step is due: at the intended start, and after each pause of the buyer. A wait for answers since
@@ -59,6 +61,8 @@ pub(crate) struct Session {
     is_cut_short: AtomicBool,
 }
 
+/// More of this process's cores in use than this leave its users waiting for each other.
+const CPU_BUSY: f64 = 0.8;
 /// How often a waiting session checks whether the run continues.
 const LONG_WAIT: Duration = Duration::from_secs(1);
 /// The pause before a retry without `Retry-After`.
@@ -72,12 +76,13 @@ const UNKNOWN_PAUSE: Duration = Duration::from_secs(1);
 
 impl Session {
     /// The session of the buyer of this start.
-    pub(crate) fn new(load: &Arc<Load>, start: Start) -> Session {
+    pub(crate) fn new(load: &Arc<Load>, start: Start, overdue: Duration) -> Session {
         Session {
             load: Arc::clone(load),
             caller: load.client.caller(start.person.number, start.person.scenario),
             buyer: load.buyer(start.person),
             start,
+            overdue,
             requests: Mutex::default(),
             turn: None,
             page: None,
@@ -158,14 +163,22 @@ impl Session {
         !self.has_left && !self.is_cut_short()
     }
 
+    /// A buyer who pauses needs no connection meanwhile, and does not tap at the opening.
+    fn let_go(&mut self) {
+        self.turn = None;
+        self.is_for_opening = false;
+    }
+
     /// Pauses for the buyer; a pause is not counted as waiting. False if the run is over before.
     pub(crate) async fn rest(&mut self, pause: Duration) -> bool {
+        self.let_go();
         (self.due, self.paused) = (Instant::now() + pause, self.paused + pause);
         self.pause(pause).await
     }
 
     /// Pauses for the buyer until an instant; false if the run is over before.
     pub(crate) async fn rest_until(&mut self, instant: Instant) -> bool {
+        self.let_go();
         self.paused += instant.saturating_duration_since(Instant::now());
         self.due = instant;
         let is_there = self.until(instant).await;
@@ -209,7 +222,12 @@ impl Session {
     /// For how much of the time between these instants the server kept this session from starting.
     fn server_wait(&self, intended: Instant, started: Instant) -> Duration {
         let answer = self.answered.map_or(Duration::ZERO, |at| at.saturating_duration_since(intended));
-        answer.max(self.load.client.traffic.stalled_between(intended, started))
+        let stalled = self.load.client.traffic.stalled_between(intended, started);
+        // Where this process had no CPU left, its users were busy with that.
+        let is_starved = || self.load.gauges.now().cpu_ratio > CPU_BUSY;
+        let overdue =
+            Some(self.overdue).filter(|overdue| !overdue.is_zero() && !is_starved()).unwrap_or_default();
+        answer.max(overdue).max(stalled)
     }
 
     /// Prepares like a waiting app: reads the sale at its own moment, synchronises the clock, and
@@ -240,8 +258,8 @@ impl Session {
             let next = Instant::now() + self.poll_pause();
             let opening = self.opening();
             if next >= opening {
-                self.is_for_opening = true;
-                return self.rest_until(opening).await;
+                self.is_for_opening = self.rest_until(opening).await;
+                return self.is_for_opening;
             }
             if !self.rest_until(next).await {
                 return false;

@@ -21,6 +21,8 @@ pub(crate) struct Line {
     pub(crate) last_us: i64,
     /// How many may be at work at the same time.
     pub(crate) users: usize,
+    /// They are as many as the starts may need, or as reads may.
+    pub(crate) has_users_enough: bool,
 }
 
 /// The starts of one scenario, one by one. A copy gives the same ones again.
@@ -41,7 +43,9 @@ impl Line {
     /// many are at work at once.
     pub(super) fn new(starts: Starts, takes: Duration, at_once_max: usize) -> Option<Line> {
         let scenario = starts.scenario;
-        let mut line = Line { scenario, starts, count: 0, accounts: 0, ready: 0, last_us: 0, users: 0 };
+        let (count, accounts, ready, last_us, users) = (0, 0, 0, 0, 0);
+        let has_users_enough = true;
+        let mut line = Line { scenario, starts, count, accounts, ready, last_us, users, has_users_enough };
         let takes = i64::try_from(takes.as_micros()).unwrap_or(i64::MAX);
         let mut ends = VecDeque::new();
         for start in line.starts.clone() {
@@ -60,6 +64,8 @@ impl Line {
                 ends.pop_front();
             }
         }
+        // A read does nothing but wait for its answer.
+        line.has_users_enough = line.users <= at_once_max || scenario == Scenario::LOOK;
         line.users = line.users.min(at_once_max);
         (line.count > 0).then_some(line)
     }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::base::failure::Failure;
-use crate::plan::selection::{Definition, Selection};
+use crate::plan::selection::{Catalogue, Definition, Selection};
 
 /// What buyers did.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -41,6 +41,8 @@ pub(crate) enum What {
     Amend(Value),
     Confirm,
     Cancel,
+    /// A cancel of what was paid, which only a service may do.
+    Refund,
 }
 
 /// A request of a recording.
@@ -92,7 +94,10 @@ impl Recording {
         let earliest = -i64::try_from(lead.as_micros()).unwrap_or(i64::MAX);
         let mut recording = Recording::default();
         let mut owners: HashMap<String, String> = HashMap::new();
-        let mut seen = HashSet::new();
+        // Of each owner: the keys of taps, what was asked of each path last, and whether it was paid.
+        let mut keys = HashSet::new();
+        let mut latest: HashMap<(String, String), String> = HashMap::new();
+        let mut paid = HashSet::new();
         let mut places: HashMap<String, usize> = HashMap::new();
         for recorded in all {
             let at_us = recorded.at_us - opening;
@@ -111,11 +116,24 @@ impl Recording {
             if let (true, Some(id)) = (recorded.is_tap(), &recorded.reservation) {
                 owners.insert(id.clone(), owner.clone());
             }
-            // The replay's client retries by itself.
-            let is_change = recorded.method != "GET";
-            let same = (recorded.path.clone(), recorded.key.clone().unwrap_or_else(|| recorded.body.clone()));
-            if is_change && !seen.insert((owner.clone(), same)) {
+            // The replay's client retries by itself: the same key, or the same change as the last one.
+            let is_retry = match (&recorded.key, recorded.method.as_str()) {
+                (_, "GET") => false,
+                (Some(key), _) => !keys.insert((owner.clone(), recorded.path.clone(), key.clone())),
+                (None, _) => {
+                    let last = latest.insert((owner.clone(), recorded.path.clone()), recorded.body.clone());
+                    last.as_ref() == Some(&recorded.body)
+                }
+            };
+            if is_retry {
                 continue;
+            }
+            let what = match what {
+                What::Cancel if paid.contains(&owner) => What::Refund,
+                what => what,
+            };
+            if what == What::Confirm {
+                paid.insert(owner.clone());
             }
             let buyers = &mut recording.buyers;
             let place = *places.entry(owner).or_insert_with(|| {
@@ -145,17 +163,32 @@ impl Recording {
     }
 
     /// Names what the recording asks for and the sale does not have.
-    pub(crate) fn check(&self, definition: &Definition) -> Result<(), Failure> {
-        let deeds = self.buyers.iter().flatten();
-        let wanted = deeds.filter_map(|deed| match &deed.what {
-            What::Tap(selection) => Some(selection),
-            _ => None,
-        });
-        let unknown: HashSet<&str> = wanted.flat_map(|selection| definition.unknown(selection)).collect();
+    pub(crate) fn check(&self, definition: &Definition, catalogue: &Catalogue) -> Result<(), Failure> {
+        let mut unknown = HashSet::new();
+        for deed in self.buyers.iter().flatten() {
+            let wanted = match &deed.what {
+                What::Tap(selection) => selection.clone(),
+                // A change names what it changes.
+                What::Amend(change) => {
+                    let text = |name: &str| change[name].as_str().map(str::to_owned);
+                    let packages = change["packages"].as_array().into_iter().flatten();
+                    let packages = packages.filter_map(|id| id.as_str().map(str::to_owned)).collect();
+                    Selection {
+                        model: text("model").unwrap_or_default(),
+                        packages,
+                        store: text("store"),
+                        ..Selection::default()
+                    }
+                }
+                _ => continue,
+            };
+            unknown.extend(definition.unknown(&wanted));
+            unknown.extend(wanted.store.filter(|store| !catalogue.has_store(store)));
+        }
         if unknown.is_empty() {
             return Ok(());
         }
-        let mut unknown: Vec<&str> = unknown.into_iter().collect();
+        let mut unknown: Vec<String> = unknown.into_iter().collect();
         unknown.sort_unstable();
         Err(Failure::Usage(format!(
             "--replay: the recording asks for {}, which the sale does not have: apply a rehearsal of the recorded sale's \

@@ -85,12 +85,19 @@ impl Definition {
         self.model.iter().map(|model| model.stock).sum()
     }
 
-    /// What of a selection is not on sale.
-    pub(crate) fn unknown<'a>(&'a self, selection: &'a Selection) -> impl Iterator<Item = &'a str> {
-        let model =
-            Some(selection.model.as_str()).filter(|id| !self.model.iter().any(|model| model.id == *id));
-        let is_unknown = |id: &&str| !self.package.iter().any(|package| package.id == *id);
-        model.into_iter().chain(selection.packages.iter().map(String::as_str).filter(is_unknown))
+    /// What of a selection is not on sale, or not for its model; without a model only what no model has.
+    pub(crate) fn unknown(&self, selection: &Selection) -> Vec<String> {
+        let is_for = |package: &Package| {
+            let models = package.models.as_ref().filter(|_| !selection.model.is_empty());
+            models.is_none_or(|models| models.contains(&selection.model))
+        };
+        let is_model =
+            selection.model.is_empty() || self.model.iter().any(|model| model.id == selection.model);
+        let model = Some(&selection.model).filter(|_| !is_model);
+        let is_package =
+            |id: &String| self.package.iter().any(|package| package.id == *id && is_for(package));
+        let packages = selection.packages.iter().filter(|id| !is_package(id));
+        model.into_iter().chain(packages).cloned().collect()
     }
 
     /// What everything costs.
@@ -207,6 +214,10 @@ impl Catalogue {
             .and_then(|city| self.stores.get(city))
             .and_then(|stores| rng.choice(stores));
         Selection { model, packages, store: store.cloned(), accept_partial: rng.u32(0..100) < accept_partial }
+    }
+
+    pub(crate) fn has_store(&self, id: &str) -> bool {
+        self.stores.values().flatten().any(|store| store == id)
     }
 
     /// A sale without a store can't sell anything.

@@ -13,7 +13,8 @@ fn request<'a>(profile: &'a Profile, mix: &'a BTreeMap<Scenario, u32>, buyers: u
         lead_max: Duration::from_secs(5),
         hold_lasts: Duration::from_secs(20),
         buyers_default: 1,
-        timeout: Duration::from_secs(10),
+        try_takes: Duration::from_secs(12),
+        tries: 10,
     }
 }
 
@@ -108,9 +109,9 @@ fn as_many_users_are_needed_as_may_be_at_work_at_once() {
         let request = PlanRequest { buyers: None, arrivals: Some(&arrivals), ..request(&profile, &mix, 0) };
         request.plan().unwrap().users().sum::<usize>()
     };
-    // A look ends within the timeout, so that those of eleven seconds are all that can be at work.
+    // A look ends within the timeout, so that those of twelve seconds are all that can be at work.
     let looks = users(Scenario::LOOK, "constant:500/s:60s");
-    assert!((5_500..=5_510).contains(&looks), "{looks}");
+    assert!((6_000..=6_010).contains(&looks), "{looks}");
     assert_eq!(users(Scenario::LOOK, "constant:5000/s:60s"), 10_000);
     assert_eq!(users(Scenario::SPIKE, "constant:100/s:5s"), 500);
     assert_eq!(users(Scenario::SPIKE, "constant:10000/s:60s"), 50_000, "a process has no more connections");

@@ -34,4 +34,9 @@ fn what_can_not_be_a_journey_is_refused_with_a_reason() {
         assert!(mistake.contains(words), "{mistake}");
     }
     assert_eq!(mistake(&named("my-scenario-2")), None);
+    let (one, other) = (named("one"), named("other"));
+    assert_eq!(
+        mistakes(&[&one, &other, &one]),
+        ["there are two scenarios \"one\": give one of them another name"]
+    );
 }

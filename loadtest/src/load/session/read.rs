@@ -11,19 +11,19 @@ use crate::client::Request;
 use crate::load::session::Session;
 use crate::plan::selection::StorePage;
 
-/// The sale as an app reads it.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
+/// The sale as an app reads it. What an app can't do without must be there.
+#[derive(Clone, Debug, Deserialize)]
 pub struct SalePage {
-    /// `announced`, `open`, `paused`, `sold_out` or `closed`.
+    id: String,
+    /// `upcoming`, `open`, `paused`, `sold_out` or `closed`.
     pub phase: String,
     /// After how many milliseconds the server asks an app to look again.
+    #[serde(default)]
     pub poll_after_ms: u64,
     models: Vec<Shown>,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
+#[derive(Clone, Debug, Deserialize)]
 struct Shown {
     id: String,
     availability: String,
@@ -61,16 +61,16 @@ impl Session {
     /// Looks at the sale, as an app polls it: with the tag of what it has. Returns what it shows, if it answered.
     pub(crate) async fn look(&mut self) -> Option<&SalePage> {
         let mut request = Request::get(format!("/v1/sales/{}", self.load.sale));
-        request.tag = self.page.as_ref().map(|(_, tag)| tag.clone());
+        request.tag = self.page.as_ref().and_then(|(_, tag)| tag.clone());
         let answer = self.send(&request).await;
         let is_seen = match answer.reply.as_ref() {
             Ok(reply) if reply.status == 304 => request.tag.is_some(),
-            Ok(reply) if reply.status == 200 => match serde_json::from_str(&reply.body) {
-                Ok(page) => {
-                    self.page = Some((page, reply.tag.clone().unwrap_or_default()));
+            Ok(reply) if reply.status == 200 => match serde_json::from_str::<SalePage>(&reply.body) {
+                Ok(page) if page.id == self.load.sale => {
+                    self.page = Some((page, reply.tag.clone()));
                     true
                 }
-                Err(_) => false,
+                _ => false,
             },
             _ => false,
         };
@@ -80,7 +80,8 @@ impl Session {
 
     /// How long an app waits for its next look: what the server asks for, and a random part less.
     pub(crate) fn poll_pause(&mut self) -> Duration {
-        let asked = self.page.as_ref().map_or(POLL_DEFAULT_MS, |(page, _)| page.poll_after_ms.max(1));
+        let asked = self.page.as_ref().map(|(page, _)| page.poll_after_ms).filter(|ms| *ms > 0);
+        let asked = asked.unwrap_or(POLL_DEFAULT_MS);
         Duration::from_millis(asked).mul_f64(0.5 + self.buyer.rng.f64() / 2.0)
     }
 

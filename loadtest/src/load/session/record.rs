@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::sync::PoisonError;
+use std::time::Duration;
 
 use crate::base::clock::to_the_ms;
 use crate::base::outcome::StepEnd;
@@ -15,6 +16,9 @@ use crate::load::goose_request::GooseRequest;
 use crate::load::history::{Exchange, Hold, clip};
 use crate::load::request_log::Line;
 use crate::load::session::Session;
+
+/// A request that has no answer by then is lost, also if the run ends before its client gives it up.
+const LONG: Duration = Duration::from_secs(1);
 
 impl Session {
     /// Counts a read, which is a step of its own: it is not tried again.
@@ -48,8 +52,9 @@ impl Session {
                 figures.answered(&counted, sent, answer.took, what);
                 figures.answered_by(answer.gateway, sent, answer.took, what);
             }
-            // What the end of the run cut short is neither answered nor lost.
-            Err(Lost::NotSent | Lost::CutShort) => self.cut_short(),
+            // What the end of the run cut short is neither answered nor lost, unless it has waited for long.
+            Err(Lost::NotSent) => self.cut_short(),
+            Err(Lost::CutShort) if answer.took < LONG => self.cut_short(),
             Err(lost) => {
                 let (mut figures, times) = (load.figures(), (answer.took, answer.patience));
                 figures.lost(&counted, sent, times, lost.kind());

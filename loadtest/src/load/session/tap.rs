@@ -62,12 +62,13 @@ impl Session {
         if !self.buyer.scenario.is_honest() {
             self.drop_last_if_uninformative();
         }
+        let now = Instant::now();
+        // What the end of the run cut short has no end that counts; the proof has its history.
         if outcome.step_end() != StepEnd::Undecided || !self.is_cut_short() {
             self.step_ended(RESERVE, outcome.step_end());
+            let waited = now.saturating_duration_since(self.due);
+            self.load.figures().ended(self.buyer.scenario, outcome, self.load.us(now), waited);
         }
-        let now = Instant::now();
-        let waited = now.saturating_duration_since(self.due);
-        self.load.figures().ended(self.buyer.scenario, outcome, self.load.us(now), waited);
         // What comes next without a pause is due now.
         self.due = now;
         outcome

@@ -22,6 +22,8 @@ struct Entry {
     request: Request,
     #[serde(default)]
     response: Response,
+    /// Of the connection that it went over.
+    connection: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -63,11 +65,11 @@ pub(super) fn read(text: &str) -> Result<Vec<Recorded>, String> {
     let har: Har = serde_json::from_str(text).map_err(|error| {
         format!("not a HAR file, nor requests.ndjson of a run with --request-log: {error}")
     })?;
-    Ok(har.log.entries.into_iter().map(Entry::recorded).collect())
+    Ok(har.log.entries.into_iter().enumerate().map(|(place, entry)| entry.recorded(place)).collect())
 }
 
 impl Entry {
-    fn recorded(self) -> Recorded {
+    fn recorded(self, place: usize) -> Recorded {
         let Request { method, url, headers, post_data } = self.request;
         let header = |name: &str| {
             headers
@@ -75,8 +77,11 @@ impl Entry {
                 .find(|header| header.name.eq_ignore_ascii_case(name))
                 .map(|header| header.value.clone())
         };
-        // Browsers leave `Authorization` out unless they are asked for sensitive data: then all is one buyer's.
-        let client = header("authorization").unwrap_or_default();
+        // Browsers leave `Authorization` out unless they are asked for sensitive data, and reads never have it: one
+        // connection is one buyer's then. Without either, a read is a buyer's of its own, so that none waits for another.
+        let client = header("authorization")
+            .or(self.connection)
+            .unwrap_or_else(|| if method == "GET" { format!("read {place}") } else { String::new() });
         let shown: Option<Shown> = serde_json::from_str(&self.response.content.text).ok();
         Recorded {
             at_us: self.started_date_time.as_microsecond(),
