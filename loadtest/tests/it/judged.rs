@@ -77,6 +77,7 @@ fn a_launch_with_a_broken_step_fails() {
         payments_that_are_refused_without_a_reason_do,
         changes_and_pages_that_fail_do,
         reads_that_are_mostly_broken_do,
+        pages_without_a_sale_do,
         reads_that_are_lost_do,
         reads_that_a_forgotten_limit_refuses_do,
         taps_that_their_clients_gave_up_do,
@@ -157,6 +158,20 @@ fn reads_that_are_mostly_broken_do() {
         }
     });
     assert_fails(&run, &["request:*.failed < 1% expected, measured look ", "status:500 < 1"]);
+}
+
+fn pages_without_a_sale_do() {
+    for page in
+        [json!({}), json!({"error": "maintenance"}), json!({"id": "other", "phase": "open", "models": []})]
+    {
+        let (stage, looks) = (plenty(), Count::default());
+        let run = judged(&stage, "look", &["--arrivals", "constant:50/s:1s"], move |request, gateway| {
+            let answer = gateway.answer(request)?;
+            let is_broken = is_look(request) && answer.status == 200 && after_checks(&looks) > 0;
+            Some(if is_broken { Answer { body: page.to_string(), ..answer } } else { answer })
+        });
+        assert_fails(&run, &["request:*.failed < 1% expected, measured look "]);
+    }
 }
 
 fn reads_that_are_lost_do() {

@@ -110,9 +110,38 @@ fn what_comes_long_before_the_opening_is_left_out() {
         entry("09.000", "POST", reservations(), json!({"key": "1", "body": tap()})),
     ]);
     let recording = of(&text, Duration::from_secs(5));
-    assert_eq!(recording.starts(), [-1_000_000]);
+    // Without a client or a connection, each read is a buyer's of its own.
+    assert_eq!(recording.starts(), [-1_000_000, 0]);
     assert!(recording.left_out().unwrap().contains("too long before the opening 1"));
-    assert_eq!(of(&text, LEAD).starts(), [-8_000_000]);
+    assert_eq!(of(&text, LEAD).starts(), [-8_000_000, -1_000_000, 0]);
+}
+
+#[test]
+fn a_change_back_is_none_of_the_retries_and_a_refund_no_cancel() {
+    let change = |packages: &str| json!({"bearer": "a", "body": {"packages": [packages]}});
+    let reservation = "/v1/sales/car/reservations/r1";
+    let cancel = "/v1/sales/car/reservations/r1/cancel";
+    let confirm = "/v1/sales/car/reservations/r1/confirm";
+    let service = || json!({"bearer": "service", "body": {}});
+    let text = har(&[
+        entry(
+            "01.000",
+            "POST",
+            reservations(),
+            json!({"bearer": "a", "key": "1", "body": tap(), "answer": {"id": "r1"}}),
+        ),
+        entry("02.000", "PATCH", reservation, change("cover")),
+        entry("02.100", "PATCH", reservation, change("cover")),
+        entry("03.000", "PATCH", reservation, change("mats")),
+        entry("04.000", "PATCH", reservation, change("cover")),
+        entry("05.000", "POST", confirm, service()),
+        entry("06.000", "POST", cancel, service()),
+    ]);
+    let recording = of(&text, LEAD);
+    let [deeds] = &recording.buyers[..] else { panic!("{recording:?}") };
+    let amends = deeds.iter().filter(|deed| matches!(deed.what, What::Amend(_))).count();
+    assert_eq!(amends, 3, "a retry is none, the way back is one: {deeds:?}");
+    assert_eq!(deeds.last().map(|deed| &deed.what), Some(&What::Refund));
 }
 
 #[test]
