@@ -38,6 +38,7 @@ const CUSTOMISE: [&str; 4] = ["--buyers", "8", "--arrivals", "constant:20/s"];
 fn gateways_that_lie_about_changes_are_caught() {
     together!(
         an_amendment_that_is_acknowledged_and_not_made_is_caught,
+        an_amendment_that_is_swallowed_is_caught,
         an_amendment_that_is_made_and_refused_is_caught,
         amendments_that_are_all_refused_as_sold_out_are_caught,
         amendments_that_are_all_refused_as_over_are_caught,
@@ -66,6 +67,16 @@ fn an_amendment_that_is_acknowledged_and_not_made_is_caught() {
         &["amend-as-acknowledged"],
         &["version 2 was shown, the ledger has 1", "PATCH http://"],
     );
+}
+
+fn an_amendment_that_is_swallowed_is_caught() {
+    let stage = open();
+    let run = through(&stage, "customise", &CUSTOMISE, |request, gateway| {
+        let is_amend = request.method == "PATCH";
+        if is_amend { pretended(request, gateway, |_| {}) } else { gateway.answer(request) }
+    });
+    let words = ["the amendment was acknowledged with version 1, but asked for ", "PATCH http://"];
+    assert_caught(&stage, &run, &["amend-as-acknowledged"], &words);
 }
 
 fn an_amendment_that_is_made_and_refused_is_caught() {
