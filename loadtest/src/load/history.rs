@@ -136,6 +136,9 @@ pub(crate) struct RefusedChange {
     pub(crate) after_lost: bool,
     /// A confirm or a cancel was sent before.
     pub(crate) after_settling: bool,
+    /// A service asked, which may do more than a buyer.
+    #[serde(default)]
+    pub(crate) as_service: bool,
     /// When the first request for the reservation was sent.
     pub(crate) began: Option<Timestamp>,
 }

@@ -43,6 +43,7 @@ pub(crate) fn refused_change(
         },
         after_lost,
         after_settling: false,
+        as_service: request.bearer.is_some() && request.bearer == load.tokens.service,
         began: None,
     })
 }

@@ -340,6 +340,7 @@ impl Simulation {
             answer,
             after_lost: false,
             after_settling: false,
+            as_service: false,
             began,
         });
         Step::Refused(why.to_owned())
