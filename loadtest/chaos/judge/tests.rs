@@ -1,6 +1,6 @@
 //! Breaks every rule once.
 
-use loadtest::{Amend, Arrived, Scenario, Selection, Violation};
+use loadtest::{Amend, Arrived, Scenario, Selection, Violation, WantedChange};
 use testkit::options::Level;
 
 use super::*;
@@ -160,7 +160,12 @@ fn lost_confirms_cancels_and_amendments_are_counted() {
     case.history[0].confirm = Step::Done;
     case.history[1].cancel = Step::Done;
     let shown = Some(hold("b", 2, 2));
-    case.history[1].amends.push(Amend { reservation: "b".into(), step: Step::Done, shown });
+    case.history[1].amends.push(Amend {
+        reservation: "b".into(),
+        wanted: WantedChange::default(),
+        step: Step::Done,
+        shown,
+    });
     assert_eq!(case.judge().lost_changes, 3);
     case.journal.extend([line(4, "confirm", "a", 1), line(5, "cancel", "b", 2)]);
     assert_eq!(case.judge().lost_changes, 1);

@@ -93,7 +93,7 @@ pub(crate) async fn judge(
     }
     notes.extend(older_note(changes, run.started_after, history));
     notes.extend(lost_note(&run_record.figures));
-    notes.extend(refused_note(history));
+    notes.extend(refused_notes(history));
     notes.extend(stock_note(run_record, profile, &sale.definition));
     let judged = profile.thresholds().iter().map(|threshold| threshold.judge(&run_record.figures));
     let thresholds: Vec<Judged> = judged.collect();
@@ -233,17 +233,25 @@ fn lost_note(figures: &Figures) -> Option<String> {
     (count > 0).then(|| format!("{count} requests got no answer: {}", lost.join(", ")))
 }
 
-/// Counts refused confirms, such as late payments: these buyers are due a refund.
-fn refused_note(history: &[TapHistory]) -> Option<String> {
-    let mut refused = BTreeMap::<&str, usize>::new();
-    for history in history {
-        if let Step::Refused(why) = &history.confirm {
-            *refused.entry(why).or_default() += 1;
+/// Counts refused confirms, whose buyers are due a refund, refused cancels and refused amendments, by why.
+fn refused_notes(history: &[TapHistory]) -> Vec<String> {
+    let count = |name: &str, steps: &dyn Fn(&TapHistory) -> Vec<&Step>| {
+        let mut refused = BTreeMap::<&str, usize>::new();
+        for step in history.iter().flat_map(steps) {
+            if let Step::Refused(why) = step {
+                *refused.entry(why).or_default() += 1;
+            }
         }
-    }
-    let count: usize = refused.values().sum();
-    let whys: Vec<String> = refused.iter().map(|(why, count)| format!("{why} {count}")).collect();
-    (count > 0).then(|| format!("{count} confirms were refused: {}", whys.join(", ")))
+        let count: usize = refused.values().sum();
+        let whys: Vec<String> = refused.iter().map(|(why, count)| format!("{why} {count}")).collect();
+        (count > 0).then(|| format!("{count} {name} were refused: {}", whys.join(", ")))
+    };
+    let notes = [
+        count("confirms", &|history| vec![&history.confirm]),
+        count("cancels", &|history| vec![&history.cancel]),
+        count("amendments", &|history| history.amends.iter().map(|amend| &amend.step).collect()),
+    ];
+    notes.into_iter().flatten().collect()
 }
 
 /// Notes a run whose taps for each car differ much from the profile.

@@ -82,11 +82,26 @@ pub struct SoldOut {
     pub(crate) answered: Timestamp,
 }
 
+/// What an amendment asks for; what is left out stays as it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct WantedChange {
+    /// Another model.
+    pub model: Option<String>,
+    /// All packages, not only new ones.
+    pub packages: Option<Vec<String>>,
+    /// Another store.
+    pub store: Option<String>,
+}
+
 /// An amendment and its answer.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Amend {
     /// The reservation's id.
     pub reservation: String,
+    /// What it asked for.
+    #[serde(default)]
+    pub wanted: WantedChange,
     /// What became of it.
     pub step: Step,
     /// The reservation as the answer showed it, when it is done.
@@ -121,6 +136,9 @@ pub(crate) struct RefusedChange {
     pub(crate) after_lost: bool,
     /// A confirm or a cancel was sent before.
     pub(crate) after_settling: bool,
+    /// A service asked, which may do more than a buyer.
+    #[serde(default)]
+    pub(crate) as_service: bool,
     /// When the first request for the reservation was sent.
     pub(crate) began: Option<Timestamp>,
 }

@@ -6,16 +6,15 @@ use crate::base::clock::to_the_ms;
 use crate::client::{Answer, Request};
 use crate::load::Load;
 use crate::load::answer::AnswerReading;
-use crate::load::history::{RefusedChange, SoldOut, Step};
+use crate::load::history::{RefusedChange, SoldOut, Step, WantedChange};
 
 /// What the bodies of changes may have.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Change {
     version: Option<u64>,
-    model: Option<String>,
-    packages: Vec<String>,
-    store: Option<String>,
+    #[serde(flatten)]
+    wanted: WantedChange,
 }
 
 /// The refusal in an answer, if it is one for good. `after_lost`: an earlier try of the same change has no answer.
@@ -35,7 +34,7 @@ pub(crate) fn refused_change(
         reservation: reservation_of(&request.path).to_owned(),
         why: why.clone(),
         version: change.version,
-        wanted: change.items(),
+        wanted: change.wanted.items(),
         answer: SoldOut {
             items: reading.problem.items.clone(),
             last: reading.problem.r#final,
@@ -44,6 +43,7 @@ pub(crate) fn refused_change(
         },
         after_lost,
         after_settling: false,
+        as_service: request.bearer.is_some() && request.bearer == load.tokens.service,
         began: None,
     })
 }
@@ -53,10 +53,10 @@ fn reservation_of(path: &str) -> &str {
     path.split('/').nth(5).unwrap_or_default()
 }
 
-impl Change {
+impl WantedChange {
     fn items(&self) -> Vec<String> {
         let model = self.model.iter().map(|id| format!("model:{id}"));
-        let packages = self.packages.iter().map(|id| format!("package:{id}"));
+        let packages = self.packages.iter().flatten().map(|id| format!("package:{id}"));
         let store = self.store.iter().map(|id| format!("store:{id}"));
         model.chain(packages).chain(store).collect()
     }

@@ -64,7 +64,9 @@ impl Session {
         let Some(hold) = self.hold() else { return };
         let request = Request::patch(self.path_of(&hold), &self.buyer.bearer, change.to_string());
         let (step, shown) = self.retry_until_answered(&request, AMEND, Expect::Amended).await;
-        self.last(|history| history.amends.push(Amend { reservation: hold.id, step, shown }));
+        // A body that can't be read is refused, so nothing can be missing in the answer.
+        let wanted = serde_json::from_value(change.clone()).unwrap_or_default();
+        self.last(|history| history.amends.push(Amend { reservation: hold.id, wanted, step, shown }));
     }
 
     /// The buyer changes to other packages of the model.

@@ -1,6 +1,6 @@
 //! Checks refused confirms, cancels and amendments: each refusal was true at some moment between request and answer.
 
-use crate::base::requests::AMEND;
+use crate::base::requests::{AMEND, CANCEL};
 use crate::load::history::{RefusedChange, Step, TapHistory};
 use crate::proof::ledger::{Change, Entry};
 use crate::proof::reconcile::{Facts, refusals};
@@ -59,8 +59,8 @@ fn untrue_sold_out(facts: &Facts<'_>, refused: &RefusedChange, entry: &Entry<'_>
     untrue.into_iter().map(|(rule, what)| (rule, format!("the {}: {what}", refused.request))).collect()
 }
 
-/// Why the reservation was surely held when the answer came: its buyer alone confirms and cancels it. By the buyer's own
-/// clock, so that a step of another clock changes nothing.
+/// Why the reservation was surely in the state that the change needs when the answer came: its buyer alone confirms and
+/// cancels it. By the buyer's own clock, so that a step of another clock changes nothing.
 fn surely_held(
     facts: &Facts<'_>,
     history: &TapHistory,
@@ -78,6 +78,11 @@ fn surely_held(
     let age = refused.answer.answered.as_millisecond() - began + TICK_MS;
     let is_of_the_run = entry.reserve().sequence() > facts.input.started_after;
     let has_ended = entry.cancelled.is_some() && (refused.after_settling || history.cancel == Step::NotTried);
+    // A service cancels what is held and what is paid, and what is paid has never expired.
+    let is_by_service = refused.as_service && refused.request == CANCEL;
+    if is_by_service && entry.confirmed.is_some() && is_of_the_run && !has_ended {
+        return Some("but it is paid, and a service may cancel that".to_owned());
+    }
     let is_paid = entry.confirmed.is_some() && refused.after_settling;
     let is_sure = age < i64::try_from(lasts.as_millis()).unwrap_or(i64::MAX)
         && is_of_the_run

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::load::history::{Hold, Step, TapHistory};
+use crate::load::history::{Hold, Step, TapHistory, WantedChange};
 use crate::proof::ledger::{Change, Entry, State};
 use crate::proof::reconcile::{Facts, ReconcileInput, shown};
 use crate::proof::rules::{Rule, Violation, of};
@@ -115,6 +115,27 @@ pub(crate) fn differs(hold: &Hold, facts: &Facts<'_>, buyer: &str) -> Option<Str
         return Some(format!("version {}: acknowledged {history:?}, the ledger has {there:?}", hold.version));
     }
     shown::differs(hold, entry, facts.input)
+}
+
+/// In words what an acknowledged amendment was asked for and not shown: it is made as a whole or refused, and leaves
+/// nothing off.
+pub(crate) fn lacks(shown: &Hold, wanted: &WantedChange) -> Option<String> {
+    let model = wanted.model.as_ref().filter(|model| **model != shown.model);
+    let packages = wanted.packages.as_ref().filter(|packages| sorted(packages) != sorted(&shown.packages));
+    let store = wanted.store.as_ref().filter(|store| Some(*store) != shown.store.as_ref());
+    let missing = [
+        model.map(|model| format!("model {model}, got {}", shown.model)),
+        packages.map(|packages| format!("packages {packages:?}, got {:?}", shown.packages)),
+        store.map(|store| format!("store {store}, got {}", shown.store.as_deref().unwrap_or("none"))),
+    ];
+    let missing: Vec<String> = missing.into_iter().flatten().collect();
+    (!missing.is_empty()).then(|| {
+        format!(
+            "the amendment was acknowledged with version {}, but asked for {}",
+            shown.version,
+            missing.join("; ")
+        )
+    })
 }
 
 fn is_as_requested(hold: &Hold, history: &TapHistory) -> bool {

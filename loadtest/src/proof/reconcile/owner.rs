@@ -118,7 +118,10 @@ pub(crate) fn check_amends(facts: &Facts<'_>, found: &mut Vec<Violation>) {
             if let (Step::Done, Some(shown)) = (&amend.step, &amend.shown) {
                 let other = (shown.id != amend.reservation)
                     .then(|| format!("{} was to be amended, {} was shown", amend.reservation, shown.id));
-                if let Some(what) = other.or_else(|| keys::differs(shown, facts, &history.buyer)) {
+                let what = other
+                    .or_else(|| keys::differs(shown, facts, &history.buyer))
+                    .or_else(|| keys::lacks(shown, &amend.wanted));
+                if let Some(what) = what {
                     found.push(of(&history.buyer, Rule::AmendAsAcknowledged, Some(&amend.reservation), what));
                 }
             }

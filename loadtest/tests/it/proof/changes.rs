@@ -38,12 +38,14 @@ const CUSTOMISE: [&str; 4] = ["--buyers", "8", "--arrivals", "constant:20/s"];
 fn gateways_that_lie_about_changes_are_caught() {
     together!(
         an_amendment_that_is_acknowledged_and_not_made_is_caught,
+        an_amendment_that_is_swallowed_is_caught,
         an_amendment_that_is_made_and_refused_is_caught,
         amendments_that_are_all_refused_as_sold_out_are_caught,
         amendments_that_are_all_refused_as_over_are_caught,
         a_payment_that_is_refused_as_outdated_is_caught,
         payments_and_cancellations_that_are_acknowledged_and_not_made_are_caught,
         a_payment_that_is_taken_and_refused_is_caught,
+        refunds_that_are_all_refused_are_caught,
     );
 }
 
@@ -66,6 +68,16 @@ fn an_amendment_that_is_acknowledged_and_not_made_is_caught() {
         &["amend-as-acknowledged"],
         &["version 2 was shown, the ledger has 1", "PATCH http://"],
     );
+}
+
+fn an_amendment_that_is_swallowed_is_caught() {
+    let stage = open();
+    let run = through(&stage, "customise", &CUSTOMISE, |request, gateway| {
+        let is_amend = request.method == "PATCH";
+        if is_amend { pretended(request, gateway, |_| {}) } else { gateway.answer(request) }
+    });
+    let words = ["the amendment was acknowledged with version 1, but asked for ", "PATCH http://"];
+    assert_caught(&stage, &run, &["amend-as-acknowledged"], &words);
 }
 
 fn an_amendment_that_is_made_and_refused_is_caught() {
@@ -168,4 +180,23 @@ fn a_payment_that_is_taken_and_refused_is_caught() {
     });
     let words = ["the confirm was refused (reservation-not-held), but the ledger has it"];
     assert_caught(&stage, &run, &["steps-as-acknowledged"], &words);
+}
+
+fn refunds_that_are_all_refused_are_caught() {
+    let stage = open();
+    let more = ["--arrivals", "constant:20/s:1s", "--set", "buyers.confirm=100"];
+    let run = through(&stage, "soak", &more, |request, gateway| {
+        // All pay, so that each cancel is a service's.
+        let is_refund = request.path.ends_with("/cancel");
+        let refusal = || serde_json::json!({"state": "confirmed", "version": 1});
+        if is_refund {
+            Some(Answer::problem(409, "reservation-not-held", refusal()))
+        } else {
+            gateway.answer(request)
+        }
+    });
+    let words =
+        "the cancel was refused (reservation-not-held), but it is paid, and a service may cancel that";
+    assert_caught(&stage, &run, &["steps-as-acknowledged"], &[words]);
+    assert!(run.notes().contains("cancels were refused: reservation-not-held"), "{}", run.text);
 }

@@ -20,6 +20,7 @@ fn refused(request: &str, why: &str, asked: Timestamp, change: impl FnOnce(&mut 
             answer: SoldOut { items: vec![], last: false, asked, answered },
             after_lost: false,
             after_settling: false,
+            as_service: false,
             began: Some(at(13)),
         };
         change(&mut refused);
@@ -61,6 +62,7 @@ fn an_amendment_refused_as_sold_out() {
             answer: SoldOut { items: vec!["store:s".to_owned()], last: false, asked, answered: asked },
             after_lost: false,
             after_settling: false,
+            as_service: false,
             began: Some(at(13)),
         });
     });
@@ -88,8 +90,26 @@ fn a_change_refused_as_not_held() {
     };
     assert_eq!(of("r1", AMEND, true), []);
     assert_eq!(of("r1", AMEND, false), [Rule::AmendAsAcknowledged]);
+    assert_eq!(of("r1", CANCEL, true), [], "a buyer can't cancel what is paid");
     assert_eq!(of("r2", CONFIRM, true), [], "it was cancelled, by another than this buyer");
     assert_eq!(of("old", CANCEL, false), [], "it is older than the run");
+}
+
+#[test]
+fn a_refund_refused_as_not_held() {
+    let refund = |id: &str, asked, change: fn(&mut RefusedChange)| {
+        refused(CANCEL, "reservation-not-held", asked, |refused| {
+            (refused.reservation, refused.after_settling, refused.as_service) = (id.to_owned(), true, true);
+            change(refused);
+        })
+    };
+    assert_eq!(refund("r1", at(16), |_| {}), [Rule::StepsAsAcknowledged], "it is paid");
+    assert_eq!(refund("r1", at(60), |_| {}), [Rule::StepsAsAcknowledged], "what is paid never expires");
+    assert_eq!(refund("r1", at(16), |refused| refused.after_lost = true), [], "it may be cancelled already");
+    assert_eq!(refund("r3", at(60), |_| {}), [], "it was not paid, and expired");
+    assert_eq!(refund("r3", at(15), |_| {}), [Rule::StepsAsAcknowledged], "it was still held");
+    assert_eq!(refund("r2", at(15), |_| {}), [], "it was cancelled, by another than this buyer");
+    assert_eq!(refund("old", at(6), |_| {}), [], "it is older than the run");
 }
 
 #[test]

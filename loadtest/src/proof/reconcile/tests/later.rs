@@ -1,7 +1,7 @@
 //! Tests planted violations of the rules about times, several keys and amendments.
 
 use super::*;
-use crate::load::history::{Amend, Exchange};
+use crate::load::history::{Amend, Exchange, WantedChange};
 use crate::proof::ledger::tests::define;
 
 fn ms(n: i64) -> SignedDuration {
@@ -198,6 +198,14 @@ fn a_hold_that_expired_early() {
     assert_eq!(changed, []);
 }
 
+fn wanted(model: Option<&str>, packages: Option<&[&str]>, store: Option<&str>) -> WantedChange {
+    WantedChange {
+        model: model.map(str::to_owned),
+        packages: packages.map(|ids| ids.iter().map(|id| (*id).to_owned()).collect()),
+        store: store.map(str::to_owned),
+    }
+}
+
 /// r1 was amended to another package before it was paid.
 fn amended(plant: impl FnOnce(&mut Case)) -> Vec<Rule> {
     after(|case| {
@@ -218,6 +226,7 @@ fn amended(plant: impl FnOnce(&mut Case)) -> Vec<Rule> {
         case.history[0].holds.push(shown.clone());
         case.history[0].amends.push(Amend {
             reservation: "r1".to_owned(),
+            wanted: wanted(None, Some(&["q"]), None),
             step: Step::Done,
             shown: Some(shown),
         });
@@ -265,6 +274,40 @@ fn amendments_that_differ_from_the_ledger() {
     assert_eq!(shown(|hold| hold.id = "r2".to_owned()), [Rule::AmendAsAcknowledged]);
     let replay = amended(|case| case.history[0].holds[1].packages = vec!["p".to_owned()]);
     assert_eq!(replay, [Rule::AcknowledgedIsInLedger], "a replay shows the version's own contents");
+}
+
+#[test]
+fn an_acknowledged_amendment_shows_what_was_asked_for() {
+    // The ledger and the answer have the model a, the package q and the store s.
+    let asked = |change: WantedChange| amended(|case| case.history[0].amends[0].wanted = change);
+    assert_eq!(asked(wanted(Some("a"), Some(&["q"]), Some("s"))), []);
+    assert_eq!(asked(WantedChange::default()), [], "it asked for nothing");
+    for swallowed in [
+        wanted(Some("b"), None, None),
+        wanted(None, Some(&["p"]), None),
+        wanted(None, Some(&["p", "q"]), None),
+        wanted(None, Some(&[]), None),
+        wanted(None, None, Some("t")),
+    ] {
+        assert_eq!(asked(swallowed.clone()), [Rule::AmendAsAcknowledged], "{swallowed:?}");
+    }
+    let left_off = amended(|case| {
+        let amend = &mut case.history[0].amends[0];
+        amend.wanted = wanted(None, Some(&["q", "z"]), None);
+        amend.shown.as_mut().unwrap().unavailable = vec!["package:z".to_owned()];
+    });
+    assert_eq!(left_off, [Rule::AmendAsAcknowledged], "an amendment leaves nothing off");
+    let lost = amended(|case| {
+        let amend = &mut case.history[0].amends[0];
+        (amend.wanted, amend.step, amend.shown) = (wanted(Some("b"), None, None), Step::Unknown, None);
+    });
+    assert_eq!(lost, [], "the answer is not known");
+    let later = amended(|case| {
+        // The first one moved r1 to q; the later ones ask for the same, or left it there.
+        let first = case.history[0].amends[0].clone();
+        case.history[0].amends.push(Amend { wanted: wanted(None, None, Some("s")), ..first });
+    });
+    assert_eq!(later, []);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use fastrand::Rng;
 
 use super::*;
 use crate::base::requests::{AMEND, CANCEL, CONFIRM};
-use crate::load::history::{Amend, Exchange, RefusedChange};
+use crate::load::history::{Amend, Exchange, RefusedChange, WantedChange};
 
 const HOLD_MS: i64 = 2_000;
 const GRACE_MS: i64 = 500;
@@ -340,6 +340,7 @@ impl Simulation {
             answer,
             after_lost: false,
             after_settling: false,
+            as_service: false,
             began,
         });
         Step::Refused(why.to_owned())
@@ -349,6 +350,8 @@ impl Simulation {
         let mut new = self.reservations[n].shown.clone();
         new.store = self.rng.bool().then(|| "s".to_owned());
         new.packages = if self.rng.bool() { vec!["p".to_owned()] } else { vec![] };
+        let wanted =
+            WantedChange { model: None, packages: Some(new.packages.clone()), store: new.store.clone() };
         let old = items(&self.reservations[n].shown);
         let free = self.free();
         let gone: Vec<String> =
@@ -373,7 +376,7 @@ impl Simulation {
             (false, None) => (Step::Done, Some(new)),
         };
         let reservation = self.reservations[n].shown.id.clone();
-        self.case.history[key].amends.push(Amend { reservation, step, shown });
+        self.case.history[key].amends.push(Amend { reservation, wanted, step, shown });
     }
 
     /// What is over expires, all in one entry.
