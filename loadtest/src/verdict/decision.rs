@@ -70,6 +70,9 @@ fn without_a_miss(run: &Run, figures: &Figures, findings: &Findings) -> (Word, V
     } else if !findings.thresholds.is_empty() && findings.thresholds.iter().all(|judged| judged.met.is_none())
     {
         "none of the thresholds had anything to judge"
+    } else if run.ended_early.is_some() {
+        // Judged by other thresholds than those that ended it.
+        "ended early by --abort-on-fail; what had not started is missing"
     } else {
         return (Word::Pass, Vec::new());
     };
