@@ -17,7 +17,7 @@ use crate::base::span;
 use crate::figures::{Figures, Latency, Population};
 
 pub(crate) use certainty::{RunBounds, ScenarioBounds};
-pub(crate) use fault::{Fault, latest};
+pub(crate) use fault::{Fault, Queued, latest};
 pub(crate) use syntax::request;
 
 /// A condition on a figure; [`Threshold::parse`] describes the syntax.
@@ -238,12 +238,12 @@ impl Threshold {
 
     /// Checks the figures. A threshold without samples is not judged: a scenario that did not run
     /// has not failed.
-    pub(crate) fn judge(&self, figures: &Figures) -> Judged {
+    pub(crate) fn judge(&self, figures: &Figures, queued: Queued) -> Judged {
         let (measured, met) = match self.each_of(figures) {
             Some(each) => self.judge_each(figures, &each),
             None => self.judge_one(&self.subject, figures),
         };
-        let fault = (met == Some(false)).then(|| self.fault(figures));
+        let fault = (met == Some(false)).then(|| self.fault(figures, queued));
         Judged { threshold: self.to_string(), measured, met, fault }
     }
 

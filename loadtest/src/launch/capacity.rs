@@ -179,7 +179,7 @@ async fn step(
     attack::run(&load, &users, &Files::default(), scenarios).await?;
     let run_record = launch::gather(run, &load, monitor).await;
     let figures = &run_record.figures;
-    let judged: Vec<Judged> = profile.thresholds().iter().map(|threshold| threshold.judge(figures)).collect();
+    let judged = judge::judge_thresholds(&run_record, &profile);
     let missed_by =
         |fault| judged.iter().filter(move |judged| judged.fault == Some(fault)).map(Judged::words);
     let mut findings = judge::generator(&run_record, &profile, &judged);

@@ -23,7 +23,7 @@ use crate::proof::reconcile::{ReconcileInput, reconcile};
 use crate::proof::run_record::RunRecord;
 use crate::report;
 use crate::self_monitoring::SEND_SOONER;
-use crate::threshold::Judged;
+use crate::threshold::{Judged, Queued};
 use crate::verdict::baseline::Difference;
 use crate::verdict::{Findings, Verdict, baseline};
 
@@ -95,8 +95,7 @@ pub(crate) async fn judge(
     notes.extend(lost_note(&run_record.figures));
     notes.extend(refused_notes(history));
     notes.extend(stock_note(run_record, profile, &sale.definition));
-    let judged = profile.thresholds().iter().map(|threshold| threshold.judge(&run_record.figures));
-    let thresholds: Vec<Judged> = judged.collect();
+    let thresholds = judge_thresholds(run_record, profile);
     let baseline: Vec<Difference> =
         baseline.map(|before| baseline::compare(&before.figures, &run_record.figures)).unwrap_or_default();
     let regressions = baseline.iter().filter(|difference| fail_on_worse && difference.is_a_regression());
@@ -121,6 +120,16 @@ pub(crate) async fn judge(
         report::write(dir, &verdict, run_record, &stock)?;
     }
     close(verdict, report)
+}
+
+pub(super) fn judge_thresholds(run_record: &RunRecord, profile: &Profile) -> Vec<Judged> {
+    let RunRecord { figures, health, .. } = run_record;
+    let queued = Queued {
+        longest: Duration::from_secs_f64(health.queued_max_ms / 1000.0),
+        bound: profile.generator.queued,
+        longer: health.requests_queued,
+    };
+    profile.thresholds().iter().map(|threshold| threshold.judge(figures, queued)).collect()
 }
 
 /// Why the generator, not the server, was the limit: by the limits of the profile, and by thresholds on its own starts.

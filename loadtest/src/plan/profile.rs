@@ -254,10 +254,10 @@ impl Profile {
         &self.table
     }
 
-    /// A server that answers nothing for so long is stalled: longer than any tap or journey may take.
+    /// A server that answers nothing for so long is stalled: longer than some tap or journey may take.
     pub(crate) fn stalled_after(&self) -> Duration {
         let limits = self.thresholds.iter().filter_map(Threshold::time_limit);
-        limits.max().unwrap_or(STALLED_AFTER).clamp(STALLED_AFTER_MIN, STALLED_AFTER_MAX)
+        limits.min().unwrap_or(STALLED_AFTER).clamp(STALLED_AFTER_MIN, STALLED_AFTER_MAX)
     }
 
     /// What the verdict asks for.

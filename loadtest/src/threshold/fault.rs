@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::figures::{Figures, Latency};
-use crate::threshold::{Ask, Op, Stat, Subject, Threshold};
+use crate::threshold::{Ask, Stat, Subject, Threshold};
 
 /// What a missed limit is put down to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -16,17 +16,40 @@ pub(crate) enum Fault {
     Generator,
 }
 
+/// How long requests waited for a connection of this process. That is part of what taps and journeys took.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Queued {
+    pub(crate) longest: Duration,
+    /// The profile's limit, and how many requests waited longer.
+    pub(crate) bound: Duration,
+    pub(crate) longer: u64,
+}
+
 /// How many starts were later than a time is read off at these quantiles of the lateness.
 const QUANTILES: [f64; 7] = [0.5, 0.9, 0.95, 0.99, 0.999, 0.9999, 1.0];
 
 impl Threshold {
     /// What a miss of this limit is put down to.
-    pub(super) fn fault(&self, figures: &Figures) -> Fault {
+    pub(super) fn fault(&self, figures: &Figures, queued: Queued) -> Fault {
         let is_explained = match (&self.subject, self.ask) {
             _ if self.is_of_the_generator() => true,
             // These are counted from the intended start.
             (Subject::Taps { .. } | Subject::Journeys(_), Ask::Time(stat, limit)) if self.op.is_upper() => {
-                !is_missed_without_lateness(&self.subject.latency(figures), figures, stat, limit, self.op)
+                let waits = self.subject.latency(figures);
+                match stat {
+                    Stat::Quantile(thousandths) => {
+                        let allowed = (1.0 - thousandths as f64 / 100_000.0) * waits.count() as f64;
+                        !is_missed_without_lateness(&waits, figures, queued, limit, allowed)
+                    }
+                    Stat::Mean => {
+                        let most = latest(figures) + queued.on_average(waits.count());
+                        waits.mean().is_none_or(|mean| self.op.holds(mean, limit + most))
+                    }
+                    Stat::Max | Stat::Spread => {
+                        let most = latest(figures) + queued.longest;
+                        waits.max().is_none_or(|max| self.op.holds(max, limit + most))
+                    }
+                }
             }
             _ => false,
         };
@@ -49,29 +72,32 @@ impl Threshold {
     }
 }
 
-/// Whether the limit would surely be missed if no start had been late. Of all waits above `limit + late`, at most those
-/// whose start was later than `late` can be below the limit without their lateness: what remains is the server's.
+impl Queued {
+    /// What it adds to the mean of so many at most.
+    fn on_average(self, count: u64) -> Duration {
+        let long = self.longest.as_secs_f64() * self.longer as f64 / count.max(1) as f64;
+        self.longest.min(self.bound + Duration::from_secs_f64(long))
+    }
+}
+
+/// Whether more than `allowed` would surely be above the limit if no start had been late and no request had queued. Of
+/// the waits above `limit + late`, at most as many as starts were later than `late` can owe that to their lateness. They
+/// are counted, not compared as shares: the late ones may all be among the few that are judged.
 fn is_missed_without_lateness(
     waits: &Latency,
     figures: &Figures,
-    stat: Stat,
+    queued: Queued,
     limit: Duration,
-    op: Op,
+    allowed: f64,
 ) -> bool {
-    let latest = latest(figures);
-    match stat {
-        Stat::Quantile(thousandths) => {
-            let allowed = 1.0 - thousandths as f64 / 100_000.0;
-            let lates = QUANTILES.iter().filter_map(|quantile| figures.own_lateness.at(*quantile));
-            lates.chain([latest]).any(|late| {
-                let later =
-                    share_above(&figures.own_lateness, late).max(share_above(&figures.opening.skew, late));
-                share_above(waits, limit + late) - later > allowed
-            })
-        }
-        Stat::Mean => waits.mean().is_some_and(|mean| !op.holds(mean, limit + latest)),
-        Stat::Max | Stat::Spread => waits.max().is_some_and(|max| !op.holds(max, limit + latest)),
-    }
+    let lates = QUANTILES.iter().filter_map(|quantile| figures.own_lateness.at(*quantile));
+    lates.chain([latest(figures)]).any(|late| {
+        let later = count_above(&figures.own_lateness, late).max(count_above(&figures.opening.skew, late));
+        // All may have queued as long as the longest; or but for those that queued longer, as long as the bound.
+        [(queued.longest, 0), (queued.bound, queued.longer)].into_iter().any(|(most, longer)| {
+            count_above(waits, limit + late + most).saturating_sub(later + longer) as f64 > allowed
+        })
+    })
 }
 
 /// The latest that a start of this process was by itself.
@@ -83,9 +109,8 @@ pub(crate) fn latest(figures: &Figures) -> Duration {
         .unwrap_or_default()
 }
 
-fn share_above(latency: &Latency, bound: Duration) -> f64 {
-    let all = latency.count();
-    (all - latency.up_to(bound).min(all)) as f64 / all.max(1) as f64
+fn count_above(latency: &Latency, bound: Duration) -> u64 {
+    latency.count().saturating_sub(latency.up_to(bound))
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ fn read(text: &str) -> Threshold {
 
 /// The measured words and whether it is met.
 fn judge(text: &str, figures: &Figures) -> (String, Option<bool>) {
-    let judged = read(text).judge(figures);
+    let judged = read(text).judge(figures, Queued::default());
     assert_eq!(judged.threshold, read(text).to_string());
     (judged.measured, judged.met)
 }

@@ -40,7 +40,7 @@ pub(super) fn decide(run: &Run, figures: &Figures, findings: &Findings) -> (Word
     let late = span::words(threshold::latest(figures));
     let explained = |missed: String| {
         format!(
-            "{missed}, and the starts of the generator itself were up to {late} late, which may be why: {SEND_SOONER}"
+            "{missed}, and the starts of the generator itself were up to {late} late, or its requests queued, which may be why: {SEND_SOONER}"
         )
     };
     let explained: Vec<String> = missed_by(Fault::Generator).map(explained).collect();
@@ -70,6 +70,9 @@ fn without_a_miss(run: &Run, figures: &Figures, findings: &Findings) -> (Word, V
     } else if !findings.thresholds.is_empty() && findings.thresholds.iter().all(|judged| judged.met.is_none())
     {
         "none of the thresholds had anything to judge"
+    } else if run.ended_early.is_some() {
+        // Judged by other thresholds than those that ended it.
+        "ended early by --abort-on-fail; what had not started is missing"
     } else {
         return (Word::Pass, Vec::new());
     };

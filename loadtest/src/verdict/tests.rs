@@ -134,6 +134,14 @@ fn a_run_that_was_ended_early_says_so() {
     let (word, reasons) = decision::decide(&early, &figures(WON), &missed);
     assert_eq!(word, Word::Fail);
     assert_eq!(reasons[1], "ended early by --abort-on-fail: won.p99 < 1 ms could not be met any more");
+    let met = Findings { thresholds: vec![judged(Some(true))], ..findings() };
+    let (word, reasons) = decision::decide(&early, &figures(WON), &met);
+    let missing = "ended early by --abort-on-fail; what had not started is missing";
+    assert_eq!(
+        (word, &*reasons[0]),
+        (Word::Invalid, missing),
+        "judged by other thresholds, it proves nothing"
+    );
 }
 
 #[test]
