@@ -236,30 +236,34 @@ impl Admin {
                 pause *= 2;
             }
             troubles.clear();
-            let mut missing = None;
+            // How many of them say so: one that has lost the sale or its tokens does not speak for the others.
+            let (mut rejected, mut missing) = (0, 0);
             for listener in listeners {
                 let url = url(&self.listeners[*listener], path, query);
-                match self.get_once(url.clone()).await {
+                troubles.push(match self.get_once(url.clone()).await {
                     Ok((StatusCode::OK, body)) => {
                         self.current.store(*listener, Relaxed);
                         return Ok(body);
                     }
                     Ok((StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, _)) => {
-                        return Err(Failure::Usage(format!(
+                        rejected += 1;
+                        format!(
                             "{url} rejects the ops token: check that --ops-token-file belongs to this gateway"
-                        )));
+                        )
                     }
-                    Ok((StatusCode::NOT_FOUND, _)) => missing = Some(url),
-                    Ok((status, body)) => {
-                        troubles.push(format!("{url}: {status} {}", crate::load::history::clip(&body)));
+                    Ok((StatusCode::NOT_FOUND, _)) => {
+                        missing += 1;
+                        format!("{url} is not found: is --sale right, and has the sale been applied?")
                     }
-                    Err(error) => troubles.push(format!("{url}: {error}")),
-                }
+                    Ok((status, body)) => format!("{url}: {status} {}", crate::load::history::clip(&body)),
+                    Err(error) => format!("{url}: {error}"),
+                });
             }
-            if let Some(url) = missing {
-                return Err(Failure::NotFound(format!(
-                    "{url} is not found: is --sale right, and has the sale been applied?"
-                )));
+            if rejected == listeners.len() {
+                return Err(Failure::Usage(troubles.join("; ")));
+            }
+            if missing == listeners.len() {
+                return Err(Failure::NotFound(troubles.join("; ")));
             }
         }
         Err(Failure::Outside(troubles.join("; ")))

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{PLAIN, assert_caught};
 use testkit::wait_for;
 
-use crate::proxy::{Behind, Count, Proxy, Request};
+use crate::proxy::{Answer, Behind, Count, Proxy, Request};
 use crate::stage::{Run, Stage, definition};
 use crate::together::together;
 
@@ -34,6 +34,7 @@ fn ledgers_that_are_not_what_was_sold_are_caught() {
         more_reservations_than_a_buyer_may_have_are_caught,
         a_hold_that_ends_too_early_is_caught,
         an_incomplete_support_lookup_is_caught,
+        one_listener_does_not_speak_for_the_others,
     );
 }
 
@@ -194,4 +195,36 @@ fn an_incomplete_support_lookup_is_caught() {
     let judged = stage.merge(&[&lost], &["--ops", &ops.url()]);
     let words = ["in the journal, but missing in the support lookup"];
     assert_caught(&stage, &judged, &["support-lookup-agrees"], &words);
+}
+
+fn one_listener_does_not_speak_for_the_others() {
+    let stage = Stage::set(1);
+    stage.apply(&definition(-60, true));
+    let run = stage.spike(&[&PLAIN[..], &["--buyers", "3"]].concat());
+    run.assert_passed();
+    // The sale is there until the ledger is read for the verdict.
+    let refusing = |status, name: &'static str| {
+        Proxy::before(stage.ops(), move |request: &Request, gateway: &Behind| {
+            let is_refused = request.path.contains("/audit") || request.path.contains("/journal");
+            if is_refused { Some(Answer::problem(status, name, json!({}))) } else { gateway.answer(request) }
+        })
+    };
+    let [lost, also_lost] = [(); 2].map(|()| refusing(404, "sale-not-found"));
+    let [other, also_other] = [(); 2].map(|()| refusing(401, "unauthenticated"));
+    let judged = |listeners: &[&str]| stage.merge(&[&run], &["--ops", &listeners.join(",")]);
+    for one in [&lost, &other] {
+        judged(&[&one.url(), stage.ops()]).assert_passed();
+        judged(&[stage.ops(), &one.url()]).assert_passed();
+    }
+    let all_lost = judged(&[&lost.url(), &also_lost.url()]);
+    assert_eq!(all_lost.code, 1, "{}", all_lost.text);
+    assert!(all_lost.text.contains("the ledger has lost the sale"), "{}", all_lost.text);
+    let all_other = judged(&[&other.url(), &also_other.url()]);
+    assert_eq!(all_other.code, 2, "{}", all_other.text);
+    assert!(all_other.text.contains("rejects the ops token"), "{}", all_other.text);
+    let they_differ = judged(&[&lost.url(), &other.url()]);
+    assert_eq!(they_differ.code, 3, "{}", they_differ.text);
+    for listener in [&lost, &other] {
+        assert!(they_differ.text.contains(&listener.url()), "{}", they_differ.text);
+    }
 }
