@@ -20,8 +20,10 @@ use interval::Interval;
 use serde::Serialize;
 
 use crate::base::outcome::Outcome;
+use crate::base::requests::is_of_buyers;
+use crate::base::scenario::Scenario;
 use crate::base::span;
-use crate::figures::{Figures, Latency, Population};
+use crate::figures::{Figures, Latency, Population, RequestFigures};
 use crate::threshold::request;
 
 /// The standard normal's quantile of 97.5 %: 95 % lie within so many standard deviations on either side.
@@ -44,7 +46,7 @@ const WORSE_WITH_MORE: [Outcome; 6] =
 /// One figure of two runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Difference {
-    /// Like `won.p99`, `shed share`, `request:reserve.p50`, `t0_skew`.
+    /// Like `won.p99`, `shed share`, `request:reserve.p50`, `request:look.lost share`, `crowd/journey.p99`, `t0_skew`.
     pub(crate) what: String,
     /// In words.
     pub(crate) before: String,
@@ -92,12 +94,14 @@ pub(crate) enum Direction {
     TooFew,
 }
 
-/// Compares two runs of the same plan: their quantiles first, then their shares. Taps are those of honest buyers. What
+/// Compares two runs of the same plan: their quantiles first, then their shares, then what is missing now. Taps are those of honest buyers. What
 /// neither run has is left out, and so are the quantiles of an outcome that is rare in one of them.
 pub(crate) fn compare(before: &Figures, now: &Figures) -> Vec<Difference> {
     let mut differences = quantiles(before, now);
     differences.extend(opening(before, now));
     differences.extend(shares(before, now));
+    differences.extend(request_shares(before, now));
+    differences.extend(missing(before, now));
     differences
 }
 
@@ -118,6 +122,12 @@ fn quantiles(before: &Figures, now: &Figures) -> Vec<Difference> {
             figures.requests.get(name).map(|requests| requests.latency(Population::Sent)).unwrap_or_default()
         });
         found.extend(latencies(&request(name), &before, &now));
+    }
+    let scenarios: BTreeSet<&Scenario> = before.journeys.keys().chain(now.journeys.keys()).collect();
+    for scenario in scenarios {
+        let [before, now] =
+            [before, now].map(|figures| figures.journeys.get(scenario).cloned().unwrap_or_default());
+        found.extend(latencies(&journey(*scenario), &before, &now));
     }
     found
 }
@@ -213,6 +223,57 @@ fn shares(before: &Figures, now: &Figures) -> Vec<Difference> {
     let unsent = of(|figures| (figures.unsent, figures.intended()));
     found.extend(share("unsent share", unsent, Direction::Worse));
     found
+}
+
+/// What came of the requests of each name, and of their steps.
+fn request_shares(before: &Figures, now: &Figures) -> Vec<Difference> {
+    let names: BTreeSet<&String> = before.requests.keys().chain(now.requests.keys()).collect();
+    let mut found = Vec::new();
+    for name in names {
+        let both = [before, now].map(|figures| figures.requests.get(name).cloned().unwrap_or_default());
+        let of = |count: fn(&RequestFigures) -> u64| {
+            both.each_ref().map(|requests| (count(requests), requests.sent_count()))
+        };
+        let parts = [
+            ("failed", of(|requests| requests.failed)),
+            ("limited", of(|requests| requests.limited)),
+            ("shed", of(|requests| requests.shed)),
+            ("lost", of(RequestFigures::lost_count)),
+        ];
+        // Bots are limited with good reason.
+        for (part, parts) in parts.into_iter().filter(|(part, _)| is_of_buyers(name) || *part != "limited") {
+            found.extend(share(&format!("{}.{part} share", request(name)), parts, Direction::Worse));
+        }
+        let steps = both.each_ref().map(|requests| (requests.steps.undecided, requests.steps.count()));
+        found.extend(share(&format!("step:{name}.undecided share"), steps, Direction::Worse));
+    }
+    found
+}
+
+/// What the baseline has and this run does not: the requests of a name, and the journeys of a scenario. Of as few as
+/// chance may leave out, that shows nothing.
+fn missing(before: &Figures, now: &Figures) -> Vec<Difference> {
+    let sent = before.requests.iter().map(|(name, before)| {
+        let now = now.requests.get(name).map_or(0, RequestFigures::sent_count);
+        (request(name), before.sent_count(), now)
+    });
+    let journeys = before.journeys.iter().map(|(scenario, before)| {
+        (journey(*scenario), before.count(), now.journeys.get(scenario).map_or(0, Latency::count))
+    });
+    let gone = sent.chain(journeys).filter(|(_, before, now)| *before > 0 && *now == 0);
+    gone.map(|(what, before, _)| {
+        let (direction, why) = match before as f64 >= EXPECTED_MIN {
+            true => (Direction::Worse, "the baseline has it, this run does not".to_owned()),
+            false => (Direction::TooFew, format!("of {before} samples; {EXPECTED_MIN} are needed")),
+        };
+        Difference { what, before: before.to_string(), now: "none".to_owned(), direction, why }
+    })
+    .collect()
+}
+
+/// As thresholds have it.
+fn journey(scenario: Scenario) -> String {
+    format!("{}/journey", scenario.name())
 }
 
 /// A share before and now, each as a part and its whole; `None` if neither run has the part. `more`

@@ -3,6 +3,7 @@
 use fastrand::Rng;
 
 use super::*;
+use crate::base::outcome::StepEnd;
 use crate::base::scenario::Scenario;
 use crate::figures::AnswerClass;
 
@@ -154,6 +155,83 @@ fn what_was_shed_and_what_was_late_is_compared() {
     assert_eq!(find(&differences, "unsent share").direction, Direction::TooFew);
     assert_eq!(find(&differences, "winners share").direction, Direction::Same);
     assert!(!differences.iter().any(|difference| difference.what == "wrong share"));
+}
+
+/// A thousand requests `name`, of which 100 ended so.
+fn requests(name: &str, end: impl Fn(&mut Figures)) -> Figures {
+    let (mut figures, took) = (Figures::default(), Duration::from_millis(5));
+    (0..900).for_each(|_| figures.answered(name, 0, took, (200, AnswerClass::Decided)));
+    (0..900).for_each(|_| figures.step_ended(name, StepEnd::Done));
+    (0..100).for_each(|_| end(&mut figures));
+    figures
+}
+
+#[test]
+fn what_failed_is_compared_by_request_and_step() {
+    let took = Duration::from_millis(5);
+    let answered = |status, class| {
+        requests("confirm", move |figures| figures.answered("confirm", 0, took, (status, class)))
+    };
+    let well = answered(200, AnswerClass::Decided);
+    let lost = requests("confirm", |figures| figures.lost("confirm", 0, (took, took), "cut"));
+    let undecided = requests("confirm", |figures| figures.step_ended("confirm", StepEnd::Undecided));
+    for (what, bad) in [
+        ("request:confirm.failed share", answered(503, AnswerClass::Failed)),
+        ("request:confirm.limited share", answered(429, AnswerClass::Limited)),
+        ("request:confirm.shed share", answered(503, AnswerClass::Shed)),
+        ("request:confirm.lost share", lost),
+        ("step:confirm.undecided share", undecided),
+    ] {
+        let differences = compare(&well, &bad);
+        let share = find(&differences, what);
+        assert_eq!(share.now, "10.00 % (100 of 1000)", "{what}");
+        assert!(share.direction == Direction::Worse && share.is_a_regression(), "{share:?}");
+        assert_eq!(direction(&bad, &well, what), Direction::Better, "{what}");
+    }
+}
+
+#[test]
+fn more_limited_bots_are_not_worse() {
+    let of = |status, class| {
+        requests("look-by-bots", move |all| all.answered("look-by-bots", 0, Duration::ZERO, (status, class)))
+    };
+    let differences = compare(&of(200, AnswerClass::Decided), &of(429, AnswerClass::Limited));
+    assert!(!differences.iter().any(Difference::is_a_regression), "{differences:#?}");
+}
+
+#[test]
+fn journeys_are_compared_by_scenario() {
+    let of = |ms: u64| {
+        let mut figures = Figures::default();
+        (0..1_000).for_each(|n| {
+            figures.journey_ended(Scenario::SOAK, n, Duration::from_millis(ms));
+            figures.journey_ended(Scenario::LOOK, n, Duration::from_millis(10));
+        });
+        figures
+    };
+    for what in ["soak/journey.p50", "soak/journey.p99"] {
+        assert_eq!(direction(&of(100), &of(200), what), Direction::Worse, "{what}");
+    }
+    assert_eq!(direction(&of(100), &of(200), "look/journey.p99"), Direction::Same);
+}
+
+#[test]
+fn what_only_the_baseline_has_is_worse() {
+    let mut before = requests("confirm", |_| {});
+    (0..4).for_each(|_| before.answered("amend", 0, Duration::ZERO, (200, AnswerClass::Decided)));
+    (0..9).for_each(|n| before.journey_ended(Scenario::SOAK, n, Duration::ZERO));
+    let differences = compare(&before, &Figures::default());
+    for what in ["request:confirm", "soak/journey"] {
+        let gone = find(&differences, what);
+        assert!(gone.is_a_regression() && gone.now == "none", "{gone:?}");
+    }
+    assert_eq!(
+        find(&differences, "request:amend").direction,
+        Direction::TooFew,
+        "chance may leave these out"
+    );
+    let more = compare(&Figures::default(), &before);
+    assert!(!more.iter().any(Difference::is_a_regression), "{more:#?}");
 }
 
 #[test]
