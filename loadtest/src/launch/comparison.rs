@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::base::failure::Failure;
+use crate::base::scenario::Scenario;
 use crate::figures::Figures;
 use crate::load::output::Output;
 use crate::plan::profile::difference::differences;
@@ -23,6 +24,12 @@ impl Baseline {
     pub(crate) fn read(output: &Output) -> Result<Option<Baseline>, Failure> {
         let Some(dir) = output.baseline.clone() else { return Ok(None) };
         let RunRecord { run, figures, .. } = RunRecord::read(&dir)?;
+        if let Some(why) = incomplete(&run) {
+            return Err(Failure::Usage(format!(
+                "--baseline {} is not a whole run: {why}: give the baseline of one that was played to its end",
+                dir.display()
+            )));
+        }
         Ok(Some(Baseline { dir, run, figures }))
     }
 
@@ -40,6 +47,13 @@ impl Baseline {
     }
 }
 
+/// Why the figures of a run are not those of all that it was to play.
+fn incomplete(run: &Run) -> Option<String> {
+    let early =
+        run.ended_early.as_ref().map(|threshold| format!("--abort-on-fail ended it early ({threshold})"));
+    early.or_else(|| run.missing.clone())
+}
+
 /// In words what two runs don't have in common, the baseline's first. How they are judged does not matter.
 fn differences_of(before: &Run, now: &Run) -> Vec<String> {
     let mut found = Vec::new();
@@ -51,7 +65,10 @@ fn differences_of(before: &Run, now: &Run) -> Vec<String> {
     }
     if before.arrivals != now.arrivals {
         let words = |run: &Run| if run.arrivals.is_some() { "others" } else { "those of the profile" };
-        found.push(format!("--arrivals: {} and {}", words(before), words(now)));
+        found.push(match before.scenario == Scenario::REPLAY.name() && before.scenario == now.scenario {
+            true => "--replay: another recording".to_owned(),
+            false => format!("--arrivals: {} and {}", words(before), words(now)),
+        });
     }
     let profiles = differences(&before.profile, &now.profile);
     let of_the_load = profiles.iter().filter(|difference| !difference.is_of_the_verdict());

@@ -143,7 +143,7 @@ pub(crate) async fn prepare(
         totals_before: sale.items.iter().map(|item| (item.item.clone(), item.total)).collect(),
         targets,
         profile: profile.table().clone(),
-        arrivals: wanted.arrivals.map(digest),
+        arrivals: digest(wanted)?,
         ended_early: None,
         notes: notes(&profile, &sale, &shown, &client, &plan, opens, tokens.service.is_some())
             .into_iter()
@@ -260,11 +260,17 @@ fn plan_it(
     Ok(RunCourse { plan: planned(&recording, &request)?, recording, moments, deadline, opens })
 }
 
-/// The same for the same schedule, by the same program.
-fn digest(arrivals: &Arrivals) -> String {
+/// The same for the same schedule, or the same recording, by the same program; `None`: the profile's schedules.
+fn digest(wanted: &Wanted<'_>) -> Result<Option<String>, Failure> {
     let mut hasher = DefaultHasher::new();
-    format!("{arrivals:?}").hash(&mut hasher);
-    format!("{:016x}", hasher.finish())
+    match (wanted.replay, wanted.arrivals) {
+        (Some(path), _) => std::fs::read(path)
+            .map_err(|error| Failure::Usage(format!("--replay {}: {error}", path.display())))?
+            .hash(&mut hasher),
+        (None, Some(arrivals)) => format!("{arrivals:?}").hash(&mut hasher),
+        (None, None) => return Ok(None),
+    }
+    Ok(Some(format!("{:016x}", hasher.finish())))
 }
 
 fn announce(run: &Run, client: &Client, plan: &Plan) {

@@ -58,7 +58,7 @@ pub(crate) struct Run {
     pub(crate) targets: Vec<TargetInfo>,
     /// All values of the profile, as it was in force.
     pub(crate) profile: toml::Table,
-    /// A digest of `--arrivals`, which replace those of the profile.
+    /// A digest of `--arrivals` or of the `--replay` recording, which replace the arrivals of the profile.
     pub(crate) arrivals: Option<String>,
     /// The threshold that ended it, in words, by `--abort-on-fail`.
     pub(crate) ended_early: Option<String>,
@@ -131,6 +131,14 @@ impl RunRecord {
                     "not parts of one run: {:?} and {:?} (sale, seed, scenario, all buyers)",
                     same(run),
                     same(&part.run)
+                )));
+            }
+            if part.run.arrivals != run.arrivals {
+                return Err(Failure::Usage(format!(
+                    "the parts were run with different arrivals: {} and {}: run all with the same --arrivals, or the \
+                     same --replay recording",
+                    run.shards.join(" and "),
+                    part.run.shards.join(" and ")
                 )));
             }
             if let Some(difference) = differences(&run.profile, &part.run.profile).first() {

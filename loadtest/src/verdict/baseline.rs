@@ -231,16 +231,17 @@ fn request_shares(before: &Figures, now: &Figures) -> Vec<Difference> {
     let mut found = Vec::new();
     for name in names {
         let both = [before, now].map(|figures| figures.requests.get(name).cloned().unwrap_or_default());
-        let of_sent: [(&str, fn(&RequestFigures) -> u64); 4] = [
-            ("failed", |requests| requests.failed),
-            ("limited", |requests| requests.limited),
-            ("shed", |requests| requests.shed),
-            ("lost", RequestFigures::lost_count),
+        let of = |count: fn(&RequestFigures) -> u64| {
+            both.each_ref().map(|requests| (count(requests), requests.sent_count()))
+        };
+        let parts = [
+            ("failed", of(|requests| requests.failed)),
+            ("limited", of(|requests| requests.limited)),
+            ("shed", of(|requests| requests.shed)),
+            ("lost", of(RequestFigures::lost_count)),
         ];
         // Bots are limited with good reason.
-        for (part, count) in of_sent.into_iter().filter(|(part, _)| is_of_buyers(name) || *part != "limited")
-        {
-            let parts = both.each_ref().map(|requests| (count(requests), requests.sent_count()));
+        for (part, parts) in parts.into_iter().filter(|(part, _)| is_of_buyers(name) || *part != "limited") {
             found.extend(share(&format!("{}.{part} share", request(name)), parts, Direction::Worse));
         }
         let steps = both.each_ref().map(|requests| (requests.steps.undecided, requests.steps.count()));

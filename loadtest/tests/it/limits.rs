@@ -190,6 +190,12 @@ fn a_threshold_that_can_t_be_met_ends_the_run() {
     // The ledger and what was run with are in the record: a merge comes to the same.
     let again = stage.merge(&[&run], &[]);
     assert_ends(&again, FAIL, &[early]);
+    // Other thresholds don't bring back what is missing.
+    let other = stage.merge(&[&run], &["--set", "verdict.thresholds=[\"request:look > 1\"]"]);
+    assert_ends(&other, INVALID, &["ended early by --abort-on-fail; what had not started is missing"]);
+    let against = stage.merge(&[&run], &["--baseline", run.dir.to_str().unwrap()]);
+    assert_eq!(against.code, 2, "{}", against.text);
+    assert!(against.text.contains("is not a whole run: --abort-on-fail ended it early (status:500 < 1)"));
 }
 
 fn a_run_that_keeps_its_thresholds_is_not_ended() {

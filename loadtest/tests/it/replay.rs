@@ -82,6 +82,13 @@ fn a_har_file_is_played_at_the_opening() {
     assert_eq!(names, ["look", "reserve", "cancel"], "in their order");
     assert!(log[0]["at_us"].as_i64() < Some(0) && log[1]["at_us"].as_i64() >= Some(0), "{log:?}");
 
+    // The file is what is compared, not what is played of it.
+    let changed = stage.write("changed.har", &(har("air-white") + "\n"));
+    let baseline = run.dir.to_str().unwrap();
+    let against = stage.run("replay", &stage.gateways(), &["--replay", &changed, "--baseline", baseline]);
+    assert_eq!(against.code, 2, "{}", against.text);
+    assert!(against.text.contains("--replay: another recording"), "{}", against.text);
+
     let unknown = stage.write("other.har", &har("boat"));
     let refused = stage.run("replay", &stage.gateways(), &["--replay", &unknown]);
     assert_eq!(refused.code, 2, "{}", refused.text);

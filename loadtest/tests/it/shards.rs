@@ -39,6 +39,10 @@ fn two_processes_are_judged_as_one() {
     assert_eq!(half.code, 4, "the other part's answers are not proved: {}", half.text);
     assert!(half.text.contains("INVALID: only 1 of 2 parts are here"), "{}", half.text);
 
+    let against = stage.merge(&[one, two], &["--baseline", half.dir.to_str().unwrap()]);
+    assert_eq!(against.code, 2, "{}", against.text);
+    assert!(against.text.contains("is not a whole run: only 1 of 2 parts are here"), "{}", against.text);
+
     let twice = stage.merge(&[one, two, one], &[]);
     assert_eq!(twice.code, 2, "{}", twice.text);
     assert!(twice.text.contains("1/2 is there twice"), "{}", twice.text);
@@ -66,15 +70,25 @@ fn two_processes_are_judged_as_one() {
 fn parts_that_do_not_belong_together_are_refused() {
     let stage = Stage::set(1);
     stage.apply(&definition(6, true));
-    let part = |seed: &'static str, shard: &'static str, set: &'static str| {
+    let part = |seed: &'static str, shard: &'static str, more: [&'static str; 2]| {
         let stage = &stage;
-        move || stage.spike(&["--buyers", "6", "--seed", seed, "--shard", shard, "--set", set])
+        move || stage.spike(&[&["--buyers", "6", "--seed", seed, "--shard", shard][..], &more].concat())
     };
-    let [one, other, changed] = std::thread::scope(|scope| {
-        [("1", "1/2", "buyers.twice=5"), ("2", "2/2", "buyers.twice=5"), ("1", "2/2", "buyers.twice=50")]
-            .map(|(seed, shard, set)| scope.spawn(part(seed, shard, set)))
-            .map(|running| running.join().unwrap())
+    let same = ["--set", "buyers.twice=5"];
+    let [one, other, changed, later] = std::thread::scope(|scope| {
+        [
+            ("1", "1/2", same),
+            ("2", "2/2", same),
+            ("1", "2/2", ["--set", "buyers.twice=50"]),
+            ("1", "2/2", ["--arrivals", "constant:7/s"]),
+        ]
+        .map(|(seed, shard, more)| scope.spawn(part(seed, shard, more)))
+        .map(|running| running.join().unwrap())
     });
+    let arrivals = stage.merge(&[&one, &later], &[]);
+    assert_eq!(arrivals.code, 2, "{}", arrivals.text);
+    let words = "the parts were run with different arrivals: 1/2 and 2/2: run all with the same --arrivals";
+    assert!(arrivals.text.contains(words), "{}", arrivals.text);
     let different = stage.merge(&[&one, &changed], &[]);
     assert_eq!(different.code, 2, "{}", different.text);
     let words = "the parts were run with different profiles: 1/2 has buyers.twice: 5 and 50 in 2/2";
