@@ -49,9 +49,18 @@ pub(crate) async fn judge(
 ) -> Result<Verdict, Failure> {
     let Terms { profile, baseline, fail_on_worse, report, mut notes } = terms;
     let run = &run_record.run;
+    let thresholds = judge_thresholds(run_record, profile);
     let audit = match admin.audit().await {
         // It was there before the run.
-        Err(Failure::NotFound(gone)) => return close(Verdict::ledger_lost(run_record, gone), report),
+        Err(Failure::NotFound(gone)) => {
+            let mut verdict = Verdict::ledger_lost(run_record, gone);
+            verdict.notes.extend(notes.into_iter().chain(lost_note(&run_record.figures)));
+            verdict.thresholds = thresholds;
+            if let Some(dir) = report {
+                report::write(dir, &verdict, run_record, &BTreeMap::new())?;
+            }
+            return close(verdict, report);
+        }
         audit => audit?,
     };
     let journal = admin.journal().await?;
@@ -95,7 +104,6 @@ pub(crate) async fn judge(
     notes.extend(lost_note(&run_record.figures));
     notes.extend(refused_note(history));
     notes.extend(stock_note(run_record, profile, &sale.definition));
-    let thresholds = judge_thresholds(run_record, profile);
     let baseline: Vec<Difference> =
         baseline.map(|before| baseline::compare(&before.figures, &run_record.figures)).unwrap_or_default();
     let regressions = baseline.iter().filter(|difference| fail_on_worse && difference.is_a_regression());

@@ -143,6 +143,10 @@ fn outcomes(body: &mut Markdown, verdict: &Verdict) {
 
 fn ledger(body: &mut Markdown, verdict: &Verdict) {
     body.heading("The ledger");
+    if !verdict.is_proved {
+        body.paragraph("No answer was held against the ledger: it does not have the sale any more.");
+        return;
+    }
     body.paragraph(&format!(
         "Every answer that any buyer was given was held against the ledger; {} rules were broken. Of the unknown outcomes \
          the ledger has {} as reservations.",

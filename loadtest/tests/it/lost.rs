@@ -10,8 +10,16 @@ fn a_ledger_that_is_lost_during_the_run_fails_it() {
     let stage = Stage::set(1);
     stage.apply(&definition(3, true));
     let run = std::thread::scope(|scope| {
-        let running =
-            scope.spawn(|| stage.spike(&["--buyers", "60", "--set", "buyers.think=[\"3s\",\"4s\"]"]));
+        let running = scope.spawn(|| {
+            stage.spike(&[
+                "--buyers",
+                "60",
+                "--set",
+                "buyers.think=[\"3s\",\"4s\"]",
+                "--set",
+                "verdict.thresholds=[\"won < 100\"]",
+            ])
+        });
         // The first buyers have won; none has paid yet.
         wait_for("reservations are taken", || (stage.journal_entries() > 1).then_some(())).unwrap();
         for key in ["state", "stock", "records", "journal", "taken", "totals", "definition"] {
@@ -21,7 +29,15 @@ fn a_ledger_that_is_lost_during_the_run_fails_it() {
     });
     assert_eq!(run.code, 1, "{}", run.text);
     assert!(run.text.contains("FAIL: the ledger has lost the sale"), "{}", run.text);
-    assert_eq!(run.verdict()["verdict"], "FAIL");
+    let verdict = run.verdict();
+    assert_eq!((&verdict["verdict"], &verdict["is_proved"]), (&"FAIL".into(), &false.into()));
+    assert_eq!(verdict["thresholds"][0]["met"], true, "{verdict}");
+    assert!(run.report("report.html").contains("the ledger has lost the sale"));
+    let page = run.report("report.md");
+    assert!(
+        page.contains("the ledger has lost the sale") && page.contains("No answer was held against the"),
+        "{page}"
+    );
 }
 
 #[test]
