@@ -94,8 +94,9 @@ pub(crate) enum Direction {
     TooFew,
 }
 
-/// Compares two runs of the same plan: their quantiles first, then their shares, then what is missing now. Taps are those of honest buyers. What
-/// neither run has is left out, and so are the quantiles of an outcome that is rare in one of them.
+/// Compares two runs of the same plan: their quantiles first, then their shares, then what is missing now. Taps are
+/// those of honest buyers. What neither run has is left out, and so are the quantiles of an outcome that is rare in one
+/// of them.
 pub(crate) fn compare(before: &Figures, now: &Figures) -> Vec<Difference> {
     let mut differences = quantiles(before, now);
     differences.extend(opening(before, now));
