@@ -53,8 +53,9 @@ pub(crate) async fn judge(
     let audit = match admin.audit().await {
         // It was there before the run.
         Err(Failure::NotFound(gone)) => {
-            notes.extend(lost_note(&run_record.figures));
-            let verdict = Verdict::ledger_lost(run_record, gone, thresholds, notes);
+            let mut verdict = Verdict::ledger_lost(run_record, gone);
+            verdict.notes.extend(notes.into_iter().chain(lost_note(&run_record.figures)));
+            verdict.thresholds = thresholds;
             if let Some(dir) = report {
                 report::write(dir, &verdict, run_record, &BTreeMap::new())?;
             }

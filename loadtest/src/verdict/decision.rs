@@ -40,7 +40,8 @@ pub(super) fn decide(run: &Run, figures: &Figures, findings: &Findings) -> (Word
     let late = span::words(threshold::latest(figures));
     let explained = |missed: String| {
         format!(
-            "{missed}, and the starts of the generator itself were up to {late} late, or its requests queued, which may be why: {SEND_SOONER}"
+            "{missed}, and the starts of the generator itself were up to {late} late, or its requests queued, which may \
+             be why: {SEND_SOONER}"
         )
     };
     let explained: Vec<String> = missed_by(Fault::Generator).map(explained).collect();
