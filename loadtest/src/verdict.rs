@@ -203,22 +203,13 @@ impl Verdict {
     }
 
     /// The verdict when the ledger has lost the sale since the start of the run.
-    pub(crate) fn ledger_lost(
-        run_record: &RunRecord,
-        why: String,
-        thresholds: Vec<Judged>,
-        notes: Vec<String>,
-    ) -> Verdict {
+    pub(crate) fn ledger_lost(run_record: &RunRecord, why: String) -> Verdict {
         let acknowledged = run_record.history.iter().filter(|history| !history.holds.is_empty()).count();
         let reason = format!(
             "the ledger has lost the sale, and {acknowledged} acknowledged reservations with it ({why})"
         );
         let RunRecord { run, figures, health, .. } = run_record;
-        Verdict {
-            notes: [run.notes.clone(), notes].concat(),
-            thresholds,
-            ..Verdict::of(run, figures, Some(health), (Word::Fail, vec![reason]))
-        }
+        Verdict::of(run, figures, Some(health), (Word::Fail, vec![reason]))
     }
 
     fn of(
