@@ -21,9 +21,19 @@ impl Session {
         self.buyer.after
     }
 
+    /// The place of the latest tap that was shown a hold: a later one may have been refused.
+    fn place_of_hold(&self) -> Option<usize> {
+        self.buyer.history.iter().rposition(|history| !history.holds.is_empty())
+    }
+
+    /// What follows the latest win is added to its history.
+    fn winner(&self) -> Option<&TapHistory> {
+        self.buyer.history.get(self.place_of_hold()?)
+    }
+
     /// The last shown hold that the buyer believes alive.
     fn hold(&self) -> Option<Hold> {
-        let history = self.buyer.history.last()?;
+        let history = self.winner()?;
         let amended = history.amends.iter().rev().find_map(|amend| amend.shown.clone());
         amended.or_else(|| history.holds.last().cloned()).filter(|hold| hold.state == "held")
     }
@@ -31,11 +41,11 @@ impl Session {
     /// The payment service confirms what the buyer has paid for.
     pub(crate) async fn confirm(&mut self) {
         let (Some(hold), Some(service)) = (self.hold(), self.load.tokens.service.clone()) else { return };
-        let payment = self.buyer.history.last().map(|history| history.payment.clone()).unwrap_or_default();
+        let payment = self.winner().map(|history| history.payment.clone()).unwrap_or_default();
         let body = serde_json::json!({"payment": payment, "version": hold.version}).to_string();
         let request = Request::post(format!("{}/confirm", self.path_of(&hold)), &service, Some(body));
         let (step, shown) = self.retry_until_answered(&request, CONFIRM, Expect::State("confirmed")).await;
-        self.last(|history| {
+        self.change_winner(|history| {
             history.confirm = step;
             history.settled.extend(shown);
         });
@@ -43,9 +53,7 @@ impl Session {
 
     /// The buyer cancels, or the order service refunds.
     pub(crate) async fn cancel(&mut self, as_service: bool) {
-        let Some(hold) = self.buyer.history.last().and_then(|history| history.holds.last().cloned()) else {
-            return;
-        };
+        let Some(hold) = self.winner().and_then(|history| history.holds.last().cloned()) else { return };
         let bearer = match (as_service, &self.load.tokens.service) {
             (true, Some(service)) => service.clone(),
             (true, None) => return,
@@ -53,7 +61,7 @@ impl Session {
         };
         let request = Request::post(format!("{}/cancel", self.path_of(&hold)), &bearer, None);
         let (step, shown) = self.retry_until_answered(&request, CANCEL, Expect::State("cancelled")).await;
-        self.last(|history| {
+        self.change_winner(|history| {
             history.cancel = step;
             history.settled.extend(shown);
         });
@@ -66,7 +74,9 @@ impl Session {
         let (step, shown) = self.retry_until_answered(&request, AMEND, Expect::Amended).await;
         // A body that can't be read is refused, so nothing can be missing in the answer.
         let wanted = serde_json::from_value(change.clone()).unwrap_or_default();
-        self.last(|history| history.amends.push(Amend { reservation: hold.id, wanted, step, shown }));
+        self.change_winner(|history| {
+            history.amends.push(Amend { reservation: hold.id, wanted, step, shown })
+        });
     }
 
     /// The buyer changes to other packages of the model.
@@ -79,8 +89,8 @@ impl Session {
         format!("/v1/sales/{}/reservations/{}", self.load.sale, hold.id)
     }
 
-    fn last(&mut self, change: impl FnOnce(&mut TapHistory)) {
-        if let Some(history) = self.buyer.history.last_mut() {
+    fn change_winner(&mut self, change: impl FnOnce(&mut TapHistory)) {
+        if let Some(history) = self.place_of_hold().and_then(|place| self.buyer.history.get_mut(place)) {
             change(history);
         }
     }
@@ -102,7 +112,7 @@ impl Session {
             let exchange = exchange(&self.load, request, &answer);
             let refused =
                 refused_change(&self.load, (name, request), &answer, &reading, ending == Step::Unknown);
-            self.last(|history| {
+            self.change_winner(|history| {
                 refused.into_iter().for_each(|refused| history.refuse(refused));
                 history.log.push(exchange);
                 history.findings.extend(reading.findings);
