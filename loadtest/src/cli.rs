@@ -55,7 +55,7 @@ pub(crate) fn command() -> clap::Command {
     let several = run(MIX).about("Several scenarios at once, weighted by the profile's `mix`");
     let recorded = ReplayOptions::augment_args(run(Scenario::REPLAY.name())).about(Scenario::REPLAY.about());
     let runs = scenarios.chain([several, recorded]);
-    // In this order, and before all that is no run.
+    // In this order, and before the other commands.
     let ordered = runs.enumerate().map(|(place, run)| run.display_order(place));
     Cli::command().mut_subcommands(|other| other.display_order(usize::MAX)).subcommands(ordered)
 }

@@ -41,7 +41,7 @@ pub(crate) struct Person {
     pub(crate) account: usize,
 }
 
-/// When somebody is to start.
+/// When a buyer is to start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Start {
     /// µs after the opening.

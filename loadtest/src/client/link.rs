@@ -74,7 +74,7 @@ impl Link {
     pub(super) async fn http2(stream: Stream, gateway: usize) -> Result<Link, Broken> {
         let shake = http2::Builder::new(TokioExecutor::new()).handshake(TokioIo::new(stream));
         let (sender, connection) = shake.await?;
-        // Its end is seen by whoever sends next.
+        // The next request sees its end.
         tokio::spawn(async move { _ = connection.await });
         Ok(Link { wire: Wire::Http2(sender), gateway, used: Instant::now() })
     }

@@ -81,7 +81,7 @@ fn within_journey(transaction: &Transaction, scenario: &str) -> TransactionFunct
             let mut journey = Journey::of(user).await;
             let Some(session) = journey.as_mut() else { return ended };
             session.ended = Instant::now();
-            // A verb that the end of the run cut short is no failure.
+            // A verb that the end of the run cut short has not failed.
             if session.is_cut_short() {
                 return Ok(());
             }

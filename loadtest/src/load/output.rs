@@ -130,7 +130,7 @@ impl Output {
             };
             let wrong =
                 |error: std::io::Error| Failure::Usage(format!("--summary {}: {error}", path.display()));
-            // A device is no file that could be removed.
+            // A device can't be removed.
             if path.metadata().is_ok_and(|at| !at.is_file() && !at.is_dir()) {
                 continue;
             }
