@@ -19,5 +19,6 @@ NOT_NARROWED = {
     ("launch", "Alerts"): "alerts of Redis and of the whole fleet count, too, and have another job or none",
     ("launch", "Firing alerts"): "alerts of Redis and of the whole fleet count, too, and have another job or none",
     ("launch", "Critical alerts"): "alerts of Redis and of the whole fleet count, too, and have another job or none",
+    ("launch", "Watched by"): "what watches has other jobs than the gateways that are chosen",
     ("gateway", "Budgets used"): "the rules record the budget of the whole job: days of raw counters would be slow to read",
 }

@@ -18,8 +18,11 @@ OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 MILLISECONDS = 1e12
 
 
-# Every target is scraped, and the load runs.
-BUSY = "min(up) == 1 and min(count_over_time(up[4s])) >= 3 and sum(rate(launchgate_loadtest_taps_total[4s])) > 0"
+# Every target is scraped, most of them each second, and the load runs.
+BUSY = (
+    'min(up) == 1 and min(count_over_time(up{job!~"probe|prometheus|alertmanager"}[4s])) >= 3'
+    " and sum(rate(launchgate_loadtest_taps_total[4s])) > 0"
+)
 
 
 class Prometheus:
@@ -97,6 +100,17 @@ def boards(boards, prometheus):
                     break
 
 
+def watchers(boards, prometheus):
+    """What watches and is not configured must show as 0: nothing else reports it."""
+    for board in boards:
+        for query in board.queries():
+            if query.place == "Watched by":
+                expr = query.expr.replace('job="', 'job="no-')
+                found, error = prometheus.run(expr, instant=True)
+                if error or [values for _, values in found] != [[0.0]]:
+                    yield f"{board.name}: {query.place}: shows {found} where nothing is configured: {error or expr}"
+
+
 def look(query, prometheus, values):
     """The fault of a query's result."""
     expr = fill(query.expr, values, prometheus.rate_interval)
@@ -134,6 +148,8 @@ def alert(file, name, expr, prometheus):
     """A silent alert must have data: it must not be silent because its selector matches no series."""
     for selector, path in selectors(parse(expr)):
         missing = any(isinstance(node, parser.Call) and node.func.name == "absent" for node in path)
+        # Whether another alert fires.
+        missing |= selector.name == "ALERTS"
         found, _ = prometheus.run(looked_at(selector))
         if not found and not missing:
             yield f"{file}: {name} selects {selector}, which has no data"

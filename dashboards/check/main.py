@@ -10,17 +10,26 @@ import tempfile
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 import boards  # noqa: E402
+import days  # noqa: E402
 import declared  # noqa: E402
 import exceptions  # noqa: E402
 import lint  # noqa: E402
 import live  # noqa: E402
 import promql  # noqa: E402
 import rules  # noqa: E402
+import runbook  # noqa: E402
 import selftest  # noqa: E402
 import tools  # noqa: E402
 
-# Metrics without an exporter.
-PROMETHEUS_OWN = {"up": declared.Metric("gauge", dict(declared.SCRAPED), "prometheus")}
+# Metrics without an exporter. An alert may ask whether another fires, or fired just now.
+ALERT_LABELS = ("alertname", "alertstate", "job", "instance", "sale", "severity")
+PROMETHEUS_OWN = {
+    "up": declared.Metric("gauge", dict(declared.SCRAPED), "prometheus"),
+    "ALERTS": declared.Metric("gauge", dict.fromkeys(ALERT_LABELS), "rules"),
+}
+# Ours, each of whose metrics something has to show; others export more than is of use here.
+OURS = ("gateway", "loadtest", "relay")
+OTHERS = ("redis", "node", "probe", "prometheus", "alertmanager")
 
 
 class Check:
@@ -39,11 +48,13 @@ class Check:
         yield from lint.lint(all_boards, used)
         yield from self.read(all_rules, all_boards)
         yield from rules.words(all_rules)
+        yield from rules.sums(all_rules)
         yield from rules.tested(all_rules, tree)
-        yield from rules.runbook(all_rules, tree, all_boards, self.gateway)
+        yield from runbook.faults(all_rules, tree, all_boards, self.gateway)
         yield from self.shown(all_rules, all_boards, used)
         yield from live.rules(self.readable(all_rules), self.prometheus)
         yield from live.boards(all_boards, self.prometheus)
+        yield from live.watchers(all_boards, self.prometheus)
         for name in ("NOT_SHOWN", "NOT_NARROWED"):
             yield from (
                 f"exceptions.py: {name}: {key} is not needed" for key in getattr(exceptions, name) if (name, key) not in used
@@ -66,7 +77,7 @@ class Check:
     def read(self, all_rules, all_boards):
         """Checks every query against the declared metrics; rules declare their recorded series, in order."""
         series = declared.series(self.metrics) | {name: (name, metric) for name, metric in PROMETHEUS_OWN.items()}
-        reader, alert_labels = promql.Reader(series), {"alertname", "alertstate"}
+        reader, alert_labels = promql.Reader(series), set(ALERT_LABELS)
         for file, rule in all_rules:
             faults, labels = reader.faults(rule["expr"])
             yield from (f"{file}: {rule.get('alert') or rule['record']} {fault}" for fault in faults)
@@ -96,7 +107,7 @@ class Check:
                 continue  # reported already
         shown = {name for alias, (name, _) in declared.series(self.metrics).items() if alias in seen}
         for name, metric in self.metrics.items():
-            if metric.owner == "redis" or name in shown:
+            if metric.owner not in OURS or name in shown:
                 continue
             if name in exceptions.NOT_SHOWN:
                 used.add(("NOT_SHOWN", name))
@@ -106,15 +117,15 @@ class Check:
 
 def main():
     arguments = argparse.ArgumentParser()
-    for name in ("tree", "gateway", "prometheus", "gateway-list", "gateway-text", "loadtest-text", "relay-text", "redis-text"):
+    for name in ("tree", "gateway", "prometheus", "gateway-list", *(f"{owner}-text" for owner in OURS + OTHERS)):
         arguments.add_argument(f"--{name}", required=True)
     for name in ("start", "end"):
         arguments.add_argument(f"--{name}", required=True, type=float)
     given = arguments.parse_args()
     tree = pathlib.Path(given.tree).resolve()
-    text = {name: pathlib.Path(getattr(given, f"{name}_text")).read_text() for name in ("gateway", "loadtest", "relay", "redis")}
+    text = {name: pathlib.Path(getattr(given, f"{name}_text")).read_text() for name in OURS + OTHERS}
     metrics = declared.gateway(pathlib.Path(given.gateway_list).read_text())
-    for owner in ("loadtest", "relay", "redis"):
+    for owner in OURS[1:] + OTHERS:
         metrics |= declared.exported(text[owner], owner)
     prometheus = live.Prometheus(given.prometheus, given.start, given.end)
     prometheus.at_its_busiest()
@@ -122,7 +133,8 @@ def main():
 
     faults = [*check.faults(tree), *live.loaded(prometheus)]
     faults += filter(None, [*tools.configuration(tree), *tools.unit_tests(tree)])
-    faults += filter(None, tools.texts(*(declared.classic(text[name]) for name in ("gateway", "loadtest", "relay"))))
+    faults += filter(None, tools.texts(*(declared.classic(text[name]) for name in OURS)))
+    faults += days.faults(tree)
     if faults:
         print("\n".join(faults), file=sys.stderr)
         sys.exit(f"{len(faults)} faults in {tree.name}")
@@ -133,10 +145,13 @@ def main():
     missed = [*selftest.run(tree, selftest.MISTAKES, check.faults)]
     missed += selftest.run(tree, selftest.TOOLS, lambda copy: filter(None, tools.configuration(copy)))
     missed += selftest.run(tree, selftest.UNIT_TESTS, lambda copy: filter(None, tools.unit_tests(copy, "ledger")))
+    for day, mistakes in selftest.DAYS.items():
+        missed += selftest.run(tree, mistakes, lambda copy, day=day: days.faults(copy, day))
     if missed:
         print("\n".join(missed), file=sys.stderr)
         sys.exit(f"{len(missed)} planted mistakes were not found")
-    print(f"{len(selftest.MISTAKES) + len(selftest.TOOLS) + len(selftest.UNIT_TESTS)} planted mistakes, all found")
+    planted = [selftest.MISTAKES, selftest.TOOLS, selftest.UNIT_TESTS, *selftest.DAYS.values()]
+    print(f"{sum(map(len, planted))} planted mistakes, all found")
 
 
 main()

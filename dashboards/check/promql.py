@@ -81,6 +81,9 @@ class Reader:
     def values(self, name, matcher, declared):
         if declared is None or "$" in matcher.value:
             return
+        # What an exporter of others has depends on the host.
+        if name.startswith("node_") and matcher.op in (parser.MatchOp.NotEqual, parser.MatchOp.NotRe):
+            return
         if matcher.op in (parser.MatchOp.Equal, parser.MatchOp.NotEqual):
             wanted = [re.escape(matcher.value)]
         else:

@@ -46,6 +46,17 @@ def text(path, old, new):
     return plant
 
 
+def everywhere(path, old, new):
+    """A mistake at each place of a text."""
+
+    def plant(tree):
+        content = (tree / path).read_text()
+        assert old in content, f"{path} does not have {old!r}"
+        (tree / path).write_text(content.replace(old, new))
+
+    return plant
+
+
 def without(name, title):
     """A removed panel."""
 
@@ -61,7 +72,9 @@ def variable(name, variable, **members):
     return board(name, lambda tree: next(v for v in tree["templating"]["list"] if v["name"] == variable).update(members))
 
 
-LEDGER, REDIS, RUNBOOK = "prometheus/rules/ledger.yml", "prometheus/rules/redis.yml", "RUNBOOK.md"
+LEDGER, REDIS = "prometheus/rules/ledger.yml", "prometheus/rules/redis.yml"
+SALES, ANSWERS = "runbook/sales.md", "runbook/answers.md"
+RECORDING, ALERTMANAGER = "prometheus/rules/recording.yml", "prometheus/alertmanager.yml"
 
 # A mistake, its change, and the expected text of the fault.
 MISTAKES = [
@@ -89,10 +102,10 @@ MISTAKES = [
         expr(
             "launch",
             "Taps",
-            'sum(rate(launchgate_requests_total{job=~"$job", instance=~"$instance", route="reserve"}[$__rate_interval]))',
-            'sum(launchgate_requests_total{job=~"$job", instance=~"$instance"})',
+            'sum(rate(launchgate_taps_total{job=~"$job", instance=~"$instance", sale=~"$sale"}[$__rate_interval]))',
+            'sum(launchgate_taps_total{job=~"$job", instance=~"$instance", sale=~"$sale"})',
         ),
-        "takes the counter launchgate_requests_total without rate",
+        "takes the counter launchgate_taps_total without rate",
     ),
     (
         "the rate of a gauge",
@@ -142,6 +155,11 @@ MISTAKES = [
         "variable sale: has no values",
     ),
     ("a panel without data", expr("gateway", "Memory", "bytes{", 'bytes{instance="nobody", '), "Memory: has no data"),
+    (
+        "a watcher that is missing and shows nothing",
+        expr("launch", "Watched by", " or vector(0)", ""),
+        "where nothing is configured",
+    ),
     ("a query that fails", expr("gateway", "Descriptors", "/", "/ on (job)"), "many-to-many matching"),
     (
         "a legend of a label that is not there",
@@ -180,8 +198,13 @@ MISTAKES = [
         "which has no data",
     ),
     (
+        "an alert that sums over all outcomes",
+        text("prometheus/rules/gateways.yml", "launchgate:requests:rate1m", "rate(launchgate_requests_total[1m])"),
+        "LaunchgateProxyUnlisted sums over all outcomes",
+    ),
+    (
         "a record of nothing",
-        text("prometheus/rules/recording.yml", r"rate1m\[5m\]\)\n", 'rate1m{job="x"}[5m])\n'),
+        text(RECORDING, r"rate1m\[5m:1m\]", 'rate1m{job="x"}[5m:1m]'),
         "records nothing",
     ),
     ("an alert without a severity", text(LEDGER, r"labels: \{severity: critical\}", "labels: {}"), "has no severity"),
@@ -189,25 +212,35 @@ MISTAKES = [
     ("an alert without its link", text(LEDGER, "#launchgateledgerdrift", "#drift"), "does not link to its paragraph"),
     (
         "an alert without a paragraph",
-        text(RUNBOOK, "### LaunchgateOversold", "### LaunchgateSold"),
+        text(SALES, "### LaunchgateOversold", "### LaunchgateSold"),
         "LaunchgateOversold has no paragraph",
     ),
     (
         "a paragraph without an alert",
-        text(RUNBOOK, "### LaunchgateOversold", "### LaunchgateSold"),
+        text(SALES, "### LaunchgateOversold", "### LaunchgateSold"),
         "LaunchgateSold is not an alert",
     ),
     (
         "a paragraph without a line **Not:**",
-        text(RUNBOOK, r"\*\*Not:\*\* never correct", "Never correct"),
+        text(SALES, r"\*\*Not:\*\* never correct", "Never correct"),
         "LaunchgateLedgerDrift has no line **Not:**",
     ),
-    ("a panel that the runbook invents", text(RUNBOOK, '"Holds due"', '"Due holds"'), 'Launch has no panel "Due holds"'),
-    ("a command that is not there", text(RUNBOOK, "gateway journal", "gateway diary"), "there is no command `gateway diary"),
-    ("a flag that is not there", text(RUNBOOK, "--was N", "--from N"), "there is no --from"),
+    (
+        "a first action that stops a healthy sale",
+        text(ANSWERS, r"\*\*Do:\*\* start more gateways", "**Do:** pause the sale"),
+        "LaunchgateSlowNow stops a sale",
+    ),
+    (
+        "a list that differs from the paragraphs",
+        text("RUNBOOK.md", "renew the certificate", "replace the certificate"),
+        "does not list the paragraphs",
+    ),
+    ("a panel that the runbook invents", text(SALES, '"Holds due"', '"Due holds"'), 'Launch has no panel "Due holds"'),
+    ("a command that is not there", text("RUNBOOK.md", "gateway journal", "gateway diary"), "there is no command `gateway diary"),
+    ("a flag that is not there", text(SALES, "--was N", "--from N"), "there is no --from"),
     (
         "an option that is not there",
-        text(RUNBOOK, "`--audit-interval-s`", "`--audit-seconds`"),
+        text(SALES, "`--audit-interval-s`", "`--audit-seconds`"),
         "there is no option `--audit-seconds`",
     ),
     (
@@ -232,19 +265,59 @@ TOOLS = [
     ("a rule that Prometheus rejects", text(LEDGER, "humanizeDuration", "humaniseDuration"), "promtool check"),
     (
         "an Alertmanager without a receiver",
-        text("prometheus/alertmanager.yml", "- name: pager", "- name: beeper"),
+        text(ALERTMANAGER, "- name: pager", "- name: beeper"),
         "amtool check-config",
     ),
     (
         "a critical alert that pages no operator",
-        text("prometheus/alertmanager.yml", "receiver: pager", "receiver: chat"),
+        text(ALERTMANAGER, "receiver: pager", "receiver: chat"),
         "amtool config routes",
+    ),
+    (
+        "a dead-man's switch that pages an operator",
+        text(ALERTMANAGER, "receiver: watchdog", "receiver: pager"),
+        "amtool config routes",
+    ),
+    (
+        "a probe that blackbox_exporter rejects",
+        text("prometheus/blackbox.yml", "valid_status_codes", "valid_status"),
+        "prometheus-blackbox-exporter --config.check",
     ),
 ]
 # Only a unit test of the ledger's alerts finds this one.
 UNIT_TESTS = [
     ("an alert that fires too late", text(LEDGER, r"oversold_units\) > 0", "oversold_units) > 5"), "promtool test rules")
 ]
+
+# Only what fires together on a day finds these: each with the day.
+DAYS = {
+    "healthy launch": [
+        (
+            "shed taps of a sale that sells as failures",
+            everywhere(RECORDING, "100 * sum by", "0 * sum by"),
+            "LaunchgateFailingNow (critical) fires, and should not",
+        ),
+        (
+            "a missed scrape as a dead gateway",
+            text("prometheus/rules/gateways.yml", "        for: 2s\n", ""),
+            "LaunchgateGatewayGone (critical) fires, and should not",
+        ),
+    ],
+    "redis failover": [
+        (
+            "an inhibition that is missing",
+            text(ALERTMANAGER, r"LaunchgateNoGatewayReady\|", ""),
+            "LaunchgateNoGatewayReady (critical) is heard, and should not",
+        )
+    ],
+    "paused at the opening": [
+        (
+            "a pause that is reported late",
+            text(LEDGER, r"(alert: LaunchgateSalePaused.*?)        labels:", r"\1        for: 1m\n        labels:"),
+            "LaunchgateSalePaused (critical): expected that it fires, and it does not",
+        )
+    ],
+}
 
 
 def run(tree, mistakes, check):

@@ -2,8 +2,12 @@
 
 import subprocess
 
-# The receiver of each severity.
-ROUTES = {"critical": "pager", "warning": "chat"}
+# The receiver of each severity, and of the dead-man's switch.
+ROUTES = {
+    ("critical", "Launchgate"): "pager",
+    ("warning", "Launchgate"): "chat",
+    ("none", "LaunchgateWatchdog"): "watchdog",
+}
 
 
 def run(*command, text=None):
@@ -16,8 +20,9 @@ def configuration(tree):
     yield run("promtool", "check", "config", str(prometheus / "prometheus.yml"))
     yield run("promtool", "check", "rules", *map(str, sorted(prometheus.glob("rules/*.yml"))))
     yield run("amtool", "check-config", str(prometheus / "alertmanager.yml"))
-    for severity, receiver in ROUTES.items():
-        labels = (f"severity={severity}", "alertname=Launchgate")
+    yield run("prometheus-blackbox-exporter", "--config.check", f"--config.file={prometheus / 'blackbox.yml'}")
+    for (severity, alert), receiver in ROUTES.items():
+        labels = (f"severity={severity}", f"alertname={alert}")
         yield run(
             "amtool",
             "config",

@@ -1,10 +1,19 @@
 """The board of the gateway processes: rates, errors, durations; connections, limits, their view of Redis, the process."""
 
-from kit import BAD, GOOD, add, board, cells, figure, graph, quantiles, query, rows
+from kit import BAD, GOOD, WARN, add, board, cells, coloured, figure, graph, in_words, quantiles, query, rows
+
+DAY = 86400
+# What ends by itself, with its name as `of`.
+ENDS = (
+    'label_replace(min by (instance, listener) (launchgate_certificate_expiry_timestamp_seconds{G}), "of", "certificate, $1 listener", "listener", "(.+)")'
+    ' or label_replace(min by (instance) (launchgate_token_key_expiry_timestamp_seconds{G}), "of", "first token key", "", "")'
+)
 
 
 def gateway():
-    built = board("launchgate-gateway", "Gateway", "The gateway processes.", "launchgate_build_info")
+    built = board(
+        "launchgate-gateway", "Gateway", "The gateway processes, and all hosts.", "launchgate_build_info", "node_timex_sync_status"
+    )
     add(
         built,
         "Requests, errors, durations",
@@ -141,14 +150,18 @@ def gateway():
             "New connections a second, by listener.",
             "cps",
             query("sum by (listener) (rate(launchgate_connections_total{G}[R]))", "{{listener}}"),
-            width=12,
         ),
         graph(
             "Connections ended",
             "Closed connections of the public listener a second, by reason.",
             "cps",
             query('sum by (reason) (rate(launchgate_connections_ended_total{G, listener="public"}[R]))', "{{reason}}"),
-            width=12,
+        ),
+        graph(
+            "Refused ops tokens",
+            "Calls of the admin API with an unknown token, or with one whose role does not allow the call.",
+            "reqps",
+            query("sum by (reason) (rate(launchgate_ops_tokens_refused_total{G}[R]))", "{{reason}}"),
         ),
     )
     add(
@@ -184,6 +197,7 @@ def gateway():
             query("max(launchgate_fleet_gateways{G})", "gateways"),
             query("max(launchgate_fleet_versions{G})", "versions"),
             width=6,
+            height=8,
         ),
         figure(
             "Not ready",
@@ -192,22 +206,41 @@ def gateway():
             query("count(launchgate_ready{G} == 0) or vector(0)", "not ready"),
             colours=((None, GOOD), (1, BAD)),
             width=6,
+            height=8,
         ),
-        figure(
-            "Certificate",
-            "Time to the first expiry of a listener's certificate; no data without TLS.",
-            "s",
-            query("min(launchgate_certificate_expiry_timestamp_seconds{G}) - time()", "first to expire"),
-            colours=((None, BAD), (14 * 86400, GOOD)),
-            width=6,
+        rows(
+            "Versions",
+            "The version and scripts of each gateway, its durability, workers and keys. Version, scripts, durability and keys should be the same at all.",
+            "none",
+            cells("max by (instance, version, redis_scripts) (launchgate_build_info{G})"),
+            cells("max by (instance, durability, workers, token_keys) (launchgate_serve_info{G})"),
+            names={
+                "instance": "Instance",
+                "version": "Version",
+                "redis_scripts": "Scripts",
+                "durability": "Durability",
+                "workers": "Workers",
+                "token_keys": "Token keys",
+            },
+            hidden=("Value #A", "Value #B"),
+            columns={"Durability": in_words({"none": ("none", BAD)})},
         ),
-        figure(
-            "Token keys",
-            "Time to the first expiry of a token key; no data if no key expires.",
-            "s",
-            query("min(launchgate_token_key_expiry_timestamp_seconds{G}) - time()", "first to expire"),
-            colours=((None, BAD), (14 * 86400, GOOD)),
-            width=6,
+        rows(
+            "Certificates and keys",
+            "Time to the expiry of each listener's certificate, and of the first token key. Without TLS, or if no key expires, the table has no such line.",
+            "none",
+            cells(f"({ENDS}) - time()"),
+            names={"instance": "Instance", "of": "Certificate or key", "Value": "Expires in"},
+            hidden=("listener",),
+            columns={"Expires in": coloured((None, BAD), (7 * DAY, WARN), (30 * DAY, GOOD), unit="dthms")},
+        ),
+        rows(
+            "Reloaded files",
+            "Files that are read again when they change: whether the present content is valid.",
+            "none",
+            cells("max by (instance, file) (launchgate_file_rejected{G})"),
+            names={"instance": "Instance", "file": "File", "Value": "Content"},
+            columns={"Content": in_words({"0": ("in force", GOOD), "1": ("invalid: the former one is in force", BAD)})},
         ),
         graph(
             "CPU",
@@ -246,14 +279,44 @@ def gateway():
             "s",
             query("time() - max by (instance) (launchgate_process_start_time_seconds{G})", "{{instance}}"),
         ),
+    )
+    add(
+        built,
+        "Hosts",
+        graph(
+            "Disk in use",
+            "Share of each file system that is in use, from node_exporter. A full disk stops Redis's append-only file.",
+            "percentunit",
+            query(
+                "1 - max by (instance, mountpoint) (node_filesystem_avail_bytes{G} / node_filesystem_size_bytes{G})",
+                "{{instance}} {{mountpoint}}",
+            ),
+            limit=0.9,
+        ),
+        graph(
+            "CPU of hosts",
+            "Share of all cores in use, by host.",
+            "percentunit",
+            query('1 - avg by (instance) (rate(node_cpu_seconds_total{G, mode="idle"}[R]))', "{{instance}}"),
+            limit=0.9,
+        ),
+        graph(
+            "Clocks",
+            "Offset of each host's clock from its time source, and of each gateway's host from Redis's clock.",
+            "s",
+            query("max by (instance) (node_timex_offset_seconds{G})", "{{instance}}, time source"),
+            query("max by (instance) (launchgate_clock_offset_seconds{G})", "{{instance}}, Redis"),
+            signed=True,
+        ),
         rows(
-            "Versions",
-            "The version and scripts of each gateway. The scripts must be the same at all of them.",
+            "Clock synchronisation",
+            "Whether the kernel's clock of each host is synchronised.",
             "none",
-            cells("max by (instance, version, redis_scripts) (launchgate_build_info{G})"),
-            names={"instance": "Instance", "version": "Version", "redis_scripts": "Scripts"},
-            hidden=("Value",),
-            width=8,
+            cells("min by (instance) (node_timex_sync_status{G})"),
+            names={"instance": "Host", "Value": "Clock"},
+            columns={"Clock": in_words({"0": ("not synchronised", BAD), "1": ("synchronised", GOOD)})},
+            width=24,
+            height=5,
         ),
     )
     return built

@@ -6,9 +6,10 @@ In a query `{G}` is replaced by the matchers of job and instance, `{S}` by these
 
 import re
 
-from grafana_foundation_sdk.builders import common, dashboard, prometheus, stat, table, timeseries
+from grafana_foundation_sdk.builders import common, dashboard, heatmap, prometheus, stat, statetimeline, table, timeseries
 from grafana_foundation_sdk.models import common as shapes
 from grafana_foundation_sdk.models import dashboard as models
+from grafana_foundation_sdk.models import heatmap as heatmaps
 
 SOURCE = models.DataSourceRef(type_val="prometheus", uid="${datasource}")
 MATCHERS = {"G": 'job=~"$job", instance=~"$instance"', "S": 'job=~"$job", instance=~"$instance", sale=~"$sale"'}
@@ -79,16 +80,73 @@ def figure(title, description, unit, *queries, width=3, height=4, colours=((None
         .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]).values(False).fields(""))
         .color_scheme(dashboard.FieldColor().mode(models.FieldColorModeId.THRESHOLDS))
         .thresholds(steps(*colours))
-        .mappings([models.ValueMap(options={value: word(*text) for value, text in (words or {}).items()})] if words else [])
+        .mappings(spoken(words) if words else [])
     )
 
 
-def rows(title, description, unit, *queries, width=12, height=8, names=None, hidden=()):
-    """A table of the latest values: one line for each set of labels, one column for each query."""
+def density(title, description, buckets, width=8, height=8):
+    """A heatmap of a histogram, from the buckets' selector: how many observations were how large, over time."""
+    target = query(f"sum by (le) (increase({buckets}[R]))", "{{le}}").format("heatmap")
+    return (
+        panel(heatmap, title, description, "none", [target], width, height)
+        .calculate(False)
+        .y_axis(heatmap.YAxisConfig().unit("s"))
+        .color(
+            heatmap.HeatmapColorOptions()
+            .mode(heatmaps.HeatmapColorMode.SCHEME)
+            .scheme("Turbo")
+            .scale(heatmaps.HeatmapColorScale.EXPONENTIAL)
+            .exponent(0.5)
+            .steps(64)
+            .fill("dark-orange")
+        )
+        .show_value(shapes.VisibilityMode.NEVER)
+        .filter_values(heatmap.FilterValueRange().le(1e-9))
+    )
+
+
+def timeline(title, description, words, *queries, width=24, height=4):
+    """States over time, in words."""
+    return (
+        panel(statetimeline, title, description, "none", queries, width, height)
+        .show_value(shapes.VisibilityMode.AUTO)
+        .mappings(spoken(words))
+    )
+
+
+def spoken(words):
+    """Words and colours of values."""
+    return [models.ValueMap(options={value: word(*text) for value, text in words.items()})]
+
+
+def rows(title, description, unit, *queries, width=12, height=8, names=None, hidden=(), columns=None):
+    """A table of the latest values: one line for each set of labels, one column for each query. `columns` are the settings of
+    single ones, by their shown names."""
     built = panel(table, title, description, unit, queries, width, height).show_header(True).filterable(False)
     built.with_transformation(models.DataTransformerConfig(id_val="merge", options={}))
-    columns = {"excludeByName": {name: True for name in ("Time", *hidden)}, "renameByName": names or {}, "indexByName": {}}
-    return built.with_transformation(models.DataTransformerConfig(id_val="organize", options=columns))
+    shown = {"excludeByName": {name: True for name in ("Time", *hidden)}, "renameByName": names or {}, "indexByName": {}}
+    built.with_transformation(models.DataTransformerConfig(id_val="organize", options=shown))
+    for name, settings in (columns or {}).items():
+        values = [models.DynamicConfigValue(id_val=key, value=value) for key, value in settings.items()]
+        built.override_by_name(name, values)
+    return built
+
+
+def coloured(*pairs, unit="none"):
+    """The settings of a column whose cells have the colours of thresholds."""
+    built = [{"value": value, "color": colour} for value, colour in pairs]
+    return {
+        "unit": unit,
+        "custom.cellOptions": {"type": "color-background", "mode": "basic"},
+        "color": {"mode": "thresholds"},
+        "thresholds": {"mode": "absolute", "steps": built},
+    }
+
+
+def in_words(words):
+    """The settings of a column whose values are shown as coloured words."""
+    options = {value: {"text": text, "color": colour, "index": 0} for value, (text, colour) in words.items()}
+    return {"custom.cellOptions": {"type": "color-text"}, "mappings": [{"type": "value", "options": options}]}
 
 
 def cells(expr):
@@ -141,8 +199,12 @@ def variable(name, label, expr, several=True):
     return built
 
 
-def board(uid, title, description, metric, sale=False, minutes=15):
-    """An empty board with its variables: the datasource, and job, instance (and sale) as `metric` has them."""
+def board(uid, title, description, *metrics, sale=False, minutes=15):
+    """An empty board with its variables: the datasource, and job, instance (and sale) as `metrics` have them."""
+    name = metrics[0] if len(metrics) == 1 else ""
+    others = [] if name else [f'__name__=~"{"|".join(metrics)}"']
+    of_job = ", ".join([*others, 'job=~"$job"'])
+    selector = name or "{" + others[0] + "}"
     built = (
         dashboard.Dashboard(f"Launchgate: {title}")
         .uid(uid)
@@ -159,13 +221,14 @@ def board(uid, title, description, metric, sale=False, minutes=15):
             .type(models.DashboardLinkType.DASHBOARDS)
             .tags(["launchgate"])
             .keep_time(True)
+            .include_vars(True)
             .as_dropdown(False)
         )
         .with_variable(
             dashboard.DatasourceVariable("datasource").label("Data source").type("prometheus").multi(False).include_all(False)
         )
-        .with_variable(variable("job", "Job", f"label_values({metric}, job)"))
-        .with_variable(variable("instance", "Instance", f'label_values({metric}{{job=~"$job"}}, instance)'))
+        .with_variable(variable("job", "Job", f"label_values({selector}, job)"))
+        .with_variable(variable("instance", "Instance", f"label_values({name}{{{of_job}}}, instance)"))
     )
     if sale:
         built.with_variable(

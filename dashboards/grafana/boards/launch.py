@@ -1,9 +1,31 @@
 """The board for launch day: availability, outcomes, stock, and the balance of the ledger."""
 
-from kit import BAD, GOOD, WARN, Mark, add, board, cells, figure, graph, quantiles, query, rows
+from kit import BAD, GOOD, PLAIN, WARN, Mark, add, board, cells, density, figure, graph, in_words, quantiles, query, rows, timeline
 
-TAPS = 'launchgate_requests_total{G, route="reserve"}'
-DURATION = "launchgate_request_duration_seconds_bucket"
+TAPS = "launchgate_taps_total{S}"
+DURATION = "launchgate_tap_duration_seconds_bucket"
+ALERTS = 'ALERTS{alertname=~"Launchgate.+", alertname!="LaunchgateWatchdog", alertstate="firing"}'
+# The states of a sale, the one that needs an operator most last: gateways may differ for a moment.
+STATES = {
+    "upcoming": ("Upcoming", "blue"),
+    "open": ("Open", GOOD),
+    "sold_out": ("Sold out", PLAIN),
+    "closed": ("Closed", PLAIN),
+    "paused": ("Paused", BAD),
+    "fenced": ("Fenced", BAD),
+    "halted": ("Halted", BAD),
+}
+STATE = " or ".join(
+    f'(launchgate_sale_phase{{S, phase="{phase}"}} == 1) * {number}' for number, phase in enumerate(STATES, 1)
+)
+STATE_WORDS = {str(number): word for number, word in enumerate(STATES.values(), 1)}
+# What watches besides the scrapes of gateways: nothing fires where one of them is not configured.
+WATCHERS = {"probe": "probes", "node": "hosts", "redis": "Redises", "alertmanager": "Alertmanagers"}
+# An operator's pause as `name: reason`; without one, words that say so.
+PAUSED = (
+    'label_join(max by (by, reason) (launchgate_sale_paused_info{S}), "pause", ": ", "by", "reason")'
+    ' or on () label_replace(vector(0), "pause", "not paused", "", "")'
+)
 
 
 def launch():
@@ -12,6 +34,7 @@ def launch():
         "Launch",
         "Launch day on one screen. dashboards/RUNBOOK.md explains each alert.",
         "launchgate_sale_opens_timestamp_seconds",
+        "probe_success",
         sale=True,
     )
     built.annotation(
@@ -33,13 +56,33 @@ def launch():
     add(
         built,
         "Now",
+        rows(
+            "Firing alerts",
+            "Firing alerts of Launchgate, all sales. The runbook has a paragraph for each.",
+            "none",
+            cells(f"max by (severity, alertname, sale, instance) ({ALERTS})"),
+            names={"alertname": "Alert", "severity": "Severity", "sale": "Sale", "instance": "Instance"},
+            hidden=("Value",),
+            columns={"Severity": in_words({"critical": ("critical", BAD), "warning": ("warning", WARN)})},
+            width=24,
+            height=5,
+        ),
         figure(
             "Phase",
-            "The phase of this sale as buyers see it.",
+            "The state of this sale, as buyers see it: fenced after a restart of Redis, halted while the ledger is damaged.",
             "none",
-            query("max by (phase) (launchgate_sale_phase{S}) == 1", "{{phase}}"),
-            name=True,
+            query(f"max({STATE})", "state"),
+            words=STATE_WORDS,
             width=4,
+        ),
+        figure(
+            "Paused",
+            "The operator who has paused this sale, and why.",
+            "none",
+            query(PAUSED, "{{pause}}"),
+            colours=((None, PLAIN), (1, BAD)),
+            name=True,
+            width=8,
         ),
         figure(
             "Opens in",
@@ -58,28 +101,11 @@ def launch():
             width=4,
         ),
         figure(
-            "Ledger",
-            "The last full audit, by any gateway: free + held + confirmed - total, over all items.",
-            "none",
-            query("max(launchgate_ledger_drift{S})", "drift"),
-            colours=((None, WARN), (0, GOOD), (1, BAD)),
-            words={"-1": ("not audited yet", WARN), "0": ("balanced", GOOD)},
-            width=4,
-        ),
-        figure(
             "Alerts",
             "Firing alerts of Launchgate, all sales.",
             "none",
-            query('count(ALERTS{alertname=~"Launchgate.+", alertstate="firing"}) or vector(0)', "firing"),
+            query(f"count({ALERTS}) or vector(0)", "firing"),
             colours=((None, GOOD), (1, BAD)),
-            width=4,
-        ),
-        figure(
-            "Gateways ready",
-            "Ready gateways among those that Prometheus scrapes, and live gateways.",
-            "none",
-            query("sum(launchgate_ready{G})", "ready"),
-            query("max(launchgate_fleet_gateways{G})", "live in Redis"),
             width=4,
         ),
         figure(
@@ -89,7 +115,7 @@ def launch():
             "Won",
             "Won reservations a second.",
             "reqps",
-            query('sum(rate(launchgate_requests_total{G, route="reserve", outcome="won"}[R]))', "won"),
+            query('sum(rate(launchgate_taps_total{S, outcome="won"}[R]))', "won"),
             width=4,
         ),
         figure(
@@ -117,9 +143,49 @@ def launch():
             "Unknown outcomes",
             "Taps without a definite outcome (503 outcome-unknown) a second.",
             "reqps",
-            query('sum(rate(launchgate_requests_total{G, outcome="outcome-unknown"}[R]))', "unknown"),
+            query('sum(rate(launchgate_taps_total{S, outcome="outcome-unknown"}[R]))', "unknown"),
             colours=((None, GOOD), (0.001, BAD)),
             width=4,
+        ),
+        figure(
+            "Ledger",
+            "The last full audit, by any gateway: free + held + confirmed - total, over all items.",
+            "none",
+            query("max(launchgate_ledger_drift{S})", "drift"),
+            colours=((None, WARN), (0, GOOD), (1, BAD)),
+            words={"-1": ("not audited yet", WARN), "0": ("balanced", GOOD)},
+            width=8,
+        ),
+        figure(
+            "Gateways ready",
+            "Ready gateways among those that Prometheus scrapes, and live gateways.",
+            "none",
+            query("sum(launchgate_ready{G})", "ready"),
+            query("max(launchgate_fleet_gateways{G})", "live in Redis"),
+            width=8,
+        ),
+        figure(
+            "Seen from outside",
+            "Whether a probe gets the sale through the public address (job `probe`).",
+            "none",
+            query("min(probe_success{G})", "probe"),
+            words={"0": ("unreachable", BAD), "1": ("reachable", GOOD)},
+            width=8,
+        ),
+        figure(
+            "Watched by",
+            "Targets of Prometheus that answer, of all jobs: probes from outside, hosts, Redises, Alertmanagers. 0: none is"
+            " configured, or none answers, and its alerts can't fire.",
+            "none",
+            *(query(f'count(up{{job="{job}"}} == 1) or vector(0)', name) for job, name in WATCHERS.items()),
+            colours=((None, WARN), (1, GOOD)),
+            width=24,
+        ),
+        timeline(
+            "State over time",
+            "The state of this sale over the shown time.",
+            STATE_WORDS,
+            query(f"max({STATE})", "state"),
         ),
     )
     add(
@@ -127,38 +193,46 @@ def launch():
         "Responses to buyers",
         graph(
             "Answers to taps",
-            "Responses to reservation requests, by outcome; those that do not occur are left out.",
+            "Responses to reservation requests of this sale, by outcome; those that do not occur are left out.",
             "reqps",
             query(f"sum by (outcome) (rate({TAPS}[R])) > 0", "{{outcome}}"),
             width=12,
             stacked=True,
         ),
-        graph(
-            "Calls",
-            "All calls of apps and services, by route.",
-            "reqps",
-            query("sum by (route) (rate(launchgate_requests_total{G}[R]))", "{{route}}"),
+        density(
+            "Latency of taps",
+            "From a request's head to its response, of this sale: how many taps took how long.",
+            f"{DURATION}{{S}}",
             width=12,
-            stacked=True,
         ),
         graph(
             "Winners wait",
             "From a request's head to its response, for 201 and 200.",
             "s",
-            *quantiles(f'{DURATION}{{G, outcome=~"won|replayed"}}', 0.5, 0.99),
+            *quantiles(f'{DURATION}{{S, result="won"}}', 0.5, 0.99),
         ),
         graph(
             "Losers wait",
             "From a request's head to its response, for refusals: sold out, purchase limit, not open, paused, closed.",
             "s",
-            *quantiles(f'{DURATION}{{G, outcome=~"sold-out|purchase-limit|sale-not-open|sale-paused|sale-closed"}}', 0.5, 0.99),
+            *quantiles(f'{DURATION}{{S, result="refused"}}', 0.5, 0.99),
         ),
         graph(
-            "Shed and limited",
-            "Shed under load (503), and over a rate limit of buyer, address or sale (429).",
+            "Shed, limited, unknown",
+            "Taps without a decision: shed under load (503), over a rate limit (429), outcome unknown (503), internal errors (500).",
             "reqps",
-            query("sum(rate(launchgate_shed_total{G}[R]))", "shed"),
-            query("sum(rate(launchgate_limited_total{G}[R]))", "limited"),
+            query(
+                'sum by (outcome) (rate(launchgate_taps_total{S, outcome=~"temporary-reduced-capacity|quota-exceeded|outcome-unknown|internal"}[R]))',
+                "{{outcome}}",
+            ),
+        ),
+        graph(
+            "Probes from outside",
+            "How long a probe through the public address takes, by probe.",
+            "s",
+            query("max by (instance) (probe_duration_seconds{G})", "{{instance}}"),
+            width=24,
+            height=6,
         ),
     )
     add(
@@ -273,15 +347,6 @@ def launch():
             words={"0": ("running", GOOD), "1": ("frozen", WARN)},
             width=8,
             height=8,
-        ),
-        rows(
-            "Firing alerts",
-            "Firing alerts of Launchgate, all sales. The runbook has a paragraph for each.",
-            "none",
-            cells('max by (alertname, severity, sale, instance) (ALERTS{alertname=~"Launchgate.+", alertstate="firing"})'),
-            names={"alertname": "Alert", "severity": "Severity", "sale": "Sale", "instance": "Instance"},
-            hidden=("Value",),
-            width=24,
         ),
     )
     return built

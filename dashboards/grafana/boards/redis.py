@@ -1,6 +1,6 @@
 """The board of Redis, from redis_exporter's metrics."""
 
-from kit import BAD, GOOD, add, board, cells, figure, graph, query, rows
+from kit import BAD, GOOD, add, board, cells, figure, graph, in_words, query, rows
 
 STATUS = {"0": ("failed", BAD), "1": ("ok", GOOD)}
 
@@ -56,6 +56,63 @@ def redis():
             query("sum(increase(redis_evicted_keys_total{G}[R]))", "evicted"),
             colours=((None, GOOD), (0.5, BAD)),
             width=4,
+        ),
+    )
+    add(
+        built,
+        "Replication",
+        rows(
+            "Each Redis",
+            "By exporter: version, role and policy (which must be noeviction), connected replicas, and the offset of its replication stream.",
+            "none",
+            cells("max by (instance, role, redis_version, redis_mode, maxmemory_policy) (redis_instance_info{G})"),
+            cells("max by (instance) (redis_up{G})"),
+            cells("max by (instance) (redis_connected_slaves{G})"),
+            cells("max by (instance) (redis_master_repl_offset{G})"),
+            cells("min by (instance) (redis_master_link_up{G})"),
+            names={
+                "instance": "Exporter",
+                "role": "Role",
+                "redis_version": "Version",
+                "redis_mode": "Mode",
+                "maxmemory_policy": "At the limit",
+                "Value #B": "Redis",
+                "Value #C": "Connected replicas",
+                "Value #D": "Offset",
+                "Value #E": "Link to its primary",
+            },
+            hidden=("Value #A",),
+            columns={
+                "Redis": in_words({"0": ("down", BAD), "1": ("up", GOOD)}),
+                "Link to its primary": in_words({"0": ("down", BAD), "1": ("up", GOOD)}),
+                "Offset": {"unit": "bytes"},
+            },
+            width=24,
+            height=6,
+        ),
+        graph(
+            "Connected replicas",
+            "Replicas that are connected to each Redis. With `replicas=N` taps need N of them at the primary.",
+            "none",
+            query("max by (instance) (redis_connected_slaves{G})", "{{instance}}"),
+        ),
+        graph(
+            "Replicas behind",
+            "Bytes of the replication stream that each replica has not acknowledged to its primary.",
+            "bytes",
+            query(
+                "redis_master_repl_offset{G} - on (job, instance) group_right () redis_connected_slave_offset_bytes{G}",
+                "{{slave_ip}}:{{slave_port}} of {{instance}}",
+            ),
+        ),
+        graph(
+            "Lag of replicas",
+            "Time since each replica last acknowledged; about 1 s is usual.",
+            "s",
+            query(
+                "max by (instance, slave_ip, slave_port) (redis_connected_slave_lag_seconds{G})",
+                "{{slave_ip}}:{{slave_port}} of {{instance}}",
+            ),
         ),
     )
     add(
@@ -174,22 +231,6 @@ def redis():
             "cps",
             query("sum(rate(redis_connections_received_total{G}[R]))", "opened"),
             query("sum(rate(redis_rejected_connections_total{G}[R]))", "refused"),
-        ),
-        rows(
-            "Programs",
-            "Version and role of each Redis. The policy must be noeviction.",
-            "none",
-            cells("max by (instance, redis_version, redis_mode, role, maxmemory_policy) (redis_instance_info{G})"),
-            names={
-                "instance": "Exporter",
-                "redis_version": "Version",
-                "redis_mode": "Mode",
-                "role": "Role",
-                "maxmemory_policy": "At the limit",
-            },
-            hidden=("Value",),
-            width=24,
-            height=5,
         ),
     )
     return built

@@ -1,7 +1,8 @@
-// The alarms. A fault turns the page red at once, and screen readers announce it.
+// The alarms, the worst first. Screen readers announce new ones.
 
 import { by, dress, fill, make, mark, setText } from './dom.js';
 import { count } from './numbers.js';
+import { worstFirst } from './tone.js';
 
 /** Kinds of alarms at the last line: only new ones are announced. */
 let announced = new Set();
@@ -35,7 +36,7 @@ export function showAlarms(alarms, sale) {
   setText(by('alarms-title'), title.length > 0 ? title.join(', ') : 'No alarms');
   fill(
     by('alarms-list'),
-    alarms,
+    worstFirst(alarms),
     () => make('li', '', make('b'), make('span'), make('small')),
     (item, alarm) => {
       dress(item, alarm.level);
@@ -50,5 +51,4 @@ export function showAlarms(alarms, sale) {
   announced = new Set(alarms.map(key));
   if (fresh.length > 0) setText(by('alarms-announced'), fresh.map((alarm) => alarm.text).join(' '));
   if (alarms.length === 0) setText(by('alarms-announced'), '');
-  return faults;
 }

@@ -6,16 +6,21 @@ import { Clock } from './clock.js';
 import { by, fill, make, mark, setText } from './dom.js';
 import { OperatorActions } from './operator-actions.js';
 import { span, timeOfDay } from './numbers.js';
-import { showClock, showNumbers, showSale } from './panels.js';
+import { showClock, showNumbers, showSale, stateOf } from './panels.js';
 import { Rings } from './rings.js';
 import { Stream } from './stream.js';
+import { toneOf } from './tone.js';
+import { showWall, showWallClock } from './wall.js';
 
 /** Interval of clock updates. */
 const TICK_MS = 200;
 /** Seconds that the tiles average. */
 const RECENT = 10;
 
-const state = { about: null, now: null, charts: null, operatorActions: null, stream: null, link: { live: false, since: null }, span: 600_000 };
+const state = {
+  about: null, now: null, tone: toneOf({ isLive: false, now: null, shown: null, recent: null }), charts: null, operatorActions: null, stream: null,
+  link: { live: false, since: null }, openSince: null, span: 600_000,
+};
 let rings = new Rings(COLUMNS);
 let clock = new Clock();
 
@@ -45,7 +50,7 @@ function historyOf(history, now) {
   return columns;
 }
 
-/** Averages of the last seconds: decided and undecided taps. */
+/** Averages of the last seconds: won, decided and undecided taps; and whether the sale was open in all of them. */
 function recent() {
   const { won, lost, early, away, unknown } = rings.columns;
   const mean = (column) => {
@@ -54,14 +59,20 @@ function recent() {
   };
   const means = [won, lost, early, away, unknown].map(mean);
   if (means.includes(null)) return null;
-  return { decided: means[0] + means[1] + means[2], undecided: means[3] + means[4], away: means[3], unknown: means[4] };
+  const [wonRate, lostRate, earlyRate, awayRate, unknownRate] = means;
+  const isOpenThroughout = state.openSince !== null && Date.parse(state.now?.server_time) - state.openSince >= RECENT * 1000;
+  return {
+    won: wonRate, decided: wonRate + lostRate + earlyRate, undecided: awayRate + unknownRate, away: awayRate, unknown: unknownRate, isOpenThroughout,
+  };
 }
 
 function take(lines) {
   let history = null;
   for (const line of lines) {
     if (line.kind === 'hello') {
-      setText(by('who'), line.who);
+      showRole(line);
+      // Between two streams it may have been otherwise.
+      state.openSince = null;
       clock = new Clock();
       clock.read(line.server_time);
       const isOutdated = line.edition !== document.querySelector('meta[name=launchgate-edition]').content;
@@ -77,6 +88,8 @@ function take(lines) {
     } else if (line.kind === 'now') {
       state.now = line;
       clock.read(line.server_time);
+      if (line.sale?.state !== 'open') state.openSince = null;
+      else state.openSince ??= Date.parse(line.server_time);
       if (history) rings.merge(historyOf(history, line));
       history = null;
       rings.push(Date.parse(line.server_time), secondOf(line));
@@ -85,15 +98,38 @@ function take(lines) {
   if (state.now) show();
 }
 
+/** The role `watch` has no actions: the gateway refuses them, and the page does not offer them. */
+function showRole({ who, role }) {
+  const isWatching = role === 'watch';
+  setText(by('who'), who);
+  for (const element of document.querySelectorAll('.operates')) element.hidden = isWatching;
+  by('watching').hidden = !isWatching;
+  if (isWatching) state.operatorActions.end();
+}
+
+/** The definition, while the gateway has a sale. */
+const shownSale = () => (state.now?.sale ? state.about : null);
+
+function showTone() {
+  const { now, link } = state;
+  const look = toneOf({ isLive: link.live, now, shown: state.about?.sale, recent: recent() });
+  state.tone = look;
+  mark(document.body, 'data-tone', look.tone);
+  mark(document.body, 'data-warned', look.isWarned);
+  const word = look.isCurrent && now.sale ? stateOf(now.sale) : look.word;
+  setText(by('state'), word);
+  setText(document.querySelector('title'), `${look.tone === 'fault' ? 'FAULT – ' : ''}${word} – ${shownSale()?.name ?? 'Launchgate'}`);
+  showWall(look, shownSale(), now, link.live ? '' : staleText(link));
+}
+
 function show() {
   const { about, now } = state;
-  const shown = now.sale ? about : null;
+  const shown = shownSale();
   showNumbers(shown, now, recent());
-  const faults = showAlarms(now.alarms, about?.sale);
+  showAlarms(now.alarms, about?.sale);
   state.operatorActions.update(shown, now);
   showSales(now.sales);
-  const phase = by('phase').textContent;
-  setText(document.querySelector('title'), `${faults > 0 ? 'FAULT – ' : ''}${phase} – ${shown?.name ?? 'Launchgate'}`);
+  showTone();
   draw();
   tick();
   // The gateway had no sale before.
@@ -106,9 +142,11 @@ function draw() {
 }
 
 function tick() {
-  if (state.link.live) showClock(state.about, state.now?.sale ?? null, clock.now());
+  const { about, now, link, tone } = state;
+  if (link.live) showClock(about, now?.sale ?? null, clock.now());
   // Shown, and not announced again.
-  else if (state.link.since) setText(by('stale-age'), `(${span(Date.now() - state.link.since)} ago)`);
+  else if (link.since) setText(by('stale-age'), `(${span(Date.now() - link.since)} ago)`);
+  showWallClock(tone, about, now?.sale ?? null, clock.now(), link.live ? null : link.since);
 }
 
 /** This gateway may not come back; the others show the same. */
@@ -126,6 +164,7 @@ function showLink(link) {
   setText(by('link'), link.live ? 'live' : 'stale');
   by('stale').hidden = link.live;
   if (!link.live) setText(by('stale-text'), staleText(state.link));
+  showTone();
 }
 
 function showSales(sales) {
@@ -148,6 +187,9 @@ function choose(sale) {
 
 function showSignIn(message) {
   state.stream?.stop();
+  state.operatorActions?.end();
+  // A later stream must not begin with these numbers.
+  Object.assign(state, { now: null, link: { live: false, since: null } });
   by('live').hidden = true;
   by('sign-in').hidden = false;
   mark(document.body, 'data-view', 'sign-in');
@@ -166,6 +208,7 @@ async function enter(token) {
   mark(document.body, 'data-view', 'live');
   mark(document.body, 'data-link', 'stale');
   setText(by('link'), 'connecting');
+  showTone();
   state.charts ??= await Charts.load(() => Date.parse(state.about?.opens_at));
   state.operatorActions ??= new OperatorActions();
   state.operatorActions.token = token;
@@ -174,7 +217,7 @@ async function enter(token) {
     state: showLink,
     refused: (error) => {
       // A sale that does not exist is not requested again.
-      if (error.status === 404) history.replaceState(null, '', location.pathname);
+      if (error.status === 404) history.replaceState(null, '', location.pathname + location.hash);
       showSignIn(error.status === 401 ? 'This gateway does not have this ops token.' : error.message);
     },
   });

@@ -2,6 +2,7 @@
 // admin API and shows its response.
 
 import { by, fill, make, mark, setText } from './dom.js';
+import { rateMeaning, restockMeaning } from './meanings.js';
 import { count } from './numbers.js';
 import { problemOf } from './stream.js';
 
@@ -11,7 +12,7 @@ const PATIENCE_MS = 15000;
 /** The actions that a state of the sale allows. */
 function offered(sale) {
   if (!sale) return ['limits'];
-  if (sale.phase === 'closed') return [sale.frozen ? 'unfreeze' : 'freeze', 'limits'];
+  if (sale.closed || sale.state === 'closed') return [sale.frozen ? 'unfreeze' : 'freeze', 'limits'];
   return [sale.paused ? 'resume' : 'pause', sale.frozen ? 'unfreeze' : 'freeze', 'restock', 'limits', 'close'];
 }
 
@@ -34,6 +35,11 @@ function field(id, text, input) {
   return [label, input];
 }
 
+/** What a new total does, before it is applied. */
+function meaningOf(was, total) {
+  return was === '' || total === '' ? 'The new total replaces the present one.' : restockMeaning(Number(was), Number(total));
+}
+
 function numberInput(min = 0) {
   const input = make('input');
   Object.assign(input, { type: 'number', min: String(min), max: '1000000000', step: '1', required: true, inputMode: 'numeric' });
@@ -46,6 +52,8 @@ export class OperatorActions {
   #about = null;
   #now = null;
   #action = '';
+  /** The sale that the dialog names: the page may go on to another one behind it. */
+  #sale = '';
   #dialog = by('action');
   #isBusy = false;
   #isDone = false;
@@ -57,6 +65,11 @@ export class OperatorActions {
     });
     by('action-form').addEventListener('input', () => this.#check());
     by('action-cancel').addEventListener('click', () => this.#dialog.close());
+  }
+
+  /** Ends what was begun: the token allows none. */
+  end() {
+    this.#dialog.close();
   }
 
   /** The sale as it is now: other actions are offered when it changes. */
@@ -81,7 +94,7 @@ export class OperatorActions {
   }
 
   #word() {
-    return this.#action === 'limits' ? 'limits' : this.#about.sale;
+    return this.#action === 'limits' ? 'limits' : this.#sale;
   }
 
   /** The record of user and reason. */
@@ -91,6 +104,7 @@ export class OperatorActions {
 
   #open(action) {
     this.#action = action;
+    this.#sale = this.#about?.sale ?? '';
     this.#isDone = false;
     setText(by('action-title'), action === 'limits' ? 'Limits of all gateways' : `${NAMES[action]}: ${this.#about.name}`);
     const effect = this.#about?.actions.find((effect) => effect.action === action)?.effect;
@@ -120,26 +134,41 @@ export class OperatorActions {
       }
       const [was, total] = [numberInput(), numberInput()];
       was.readOnly = true;
-      const choose = () => { was.value = totals.find(([item]) => item === select.value)?.[2] ?? ''; };
+      const meaning = make('p', 'quiet');
+      const choose = () => {
+        was.value = totals.find(([item]) => item === select.value)?.[2] ?? '';
+        setText(meaning, meaningOf(was.value, total.value));
+      };
       select.addEventListener('change', choose);
+      total.addEventListener('input', choose);
       choose();
-      box.append(...field('restock-item', 'What', select), ...field('restock-was', 'Present total', was), ...field('restock-total', 'New total', total));
+      box.append(...field('restock-item', 'What', select), ...field('restock-was', 'Present total', was), ...field('restock-total', 'New total', total), meaning);
     } else if (this.#action === 'limits') {
       this.#showResult('', 'Reading the limits…');
       this.#call('GET', '/admin/v1/limits').then((answer) => {
         if (this.#action !== 'limits' || !this.#dialog.open) return;
         if (!answer.ok) return this.#showResult('bad', answer.text);
         this.#showResult('', '');
-        for (const { policy, configured, set, in_force: inForce } of answer.json.policies) {
-          const input = make('input');
+        for (const limit of answer.json.policies) {
+          const { policy, configured, set, in_force: inForce } = limit;
+          const [input, meaning] = [make('input'), make('p', 'quiet')];
           Object.assign(input, {
             type: 'text', autocomplete: 'off', spellcheck: false, name: policy, placeholder: 'unchanged',
             pattern: 'off|default|[1-9][0-9]{0,8}:[1-9][0-9]{0,8}', title: 'RATE:BURST, off, or default; empty: unchanged',
           });
-          const note = `${policy}: in force ${inForce}, ${set === null ? 'as configured' : `set to ${set}, configured ${configured}`}`;
-          box.append(...field(`limit-${policy}`, note, input));
+          const describe = () => {
+            const typed = input.value.trim();
+            const means = typed ? rateMeaning(limit, typed) : `unchanged: ${rateMeaning(limit, set ?? configured)}`;
+            setText(meaning, means ?? 'expected RATE:BURST, two numbers from 1 to 100,000,000, or off, or default');
+          };
+          input.addEventListener('input', describe);
+          describe();
+          meaning.id = `limit-${policy}-means`;
+          input.setAttribute('aria-describedby', meaning.id);
+          // Of a ceiling, this gateway's share is in force here.
+          const note = `${policy}: in force here ${inForce}, ${set === null ? 'as configured' : `set to ${set}, configured ${configured}`}`;
+          box.append(...field(`limit-${policy}`, note, input), meaning);
         }
-        box.append(make('p', 'quiet', 'RATE:BURST in units a second and at once, off, or default; empty fields stay as they are.'));
         this.#check();
       });
     }
@@ -166,7 +195,7 @@ export class OperatorActions {
   async #perform() {
     if (by('action-go').disabled) return;
     const reason = by('action-reason').value.trim();
-    const path = `/admin/v1/sales/${encodeURIComponent(this.#about?.sale ?? '')}/${this.#action}`;
+    const path = `/admin/v1/sales/${encodeURIComponent(this.#sale)}/${this.#action}`;
     this.#isBusy = true;
     this.#check();
     this.#showResult('', 'Asking the gateway…');

@@ -2,8 +2,7 @@
 
 import { bar, by, dress, fill, fillKeyed, make, mark, row, setText, share } from './dom.js';
 import { clockSpan, count, dayTime, instant, percent, rate, span, timeOfDay, UNKNOWN } from './numbers.js';
-
-const PHASES = { upcoming: 'Upcoming', open: 'Open', paused: 'Paused', sold_out: 'Sold out', closed: 'Closed' };
+import { SALE_STATES } from './tone.js';
 
 /** The sale's definition: name and instants. */
 export function showSale(about) {
@@ -14,34 +13,41 @@ export function showSale(about) {
   setText(by('stores'), stores);
 }
 
-/** The countdown: at every tick of the page, by the server's clock. */
-export function showClock(about, sale, now) {
-  setText(by('clock'), now === null ? UNKNOWN : timeOfDay(now));
-  if (!about || !sale || now === null) {
-    setText(by('count-label'), '');
-    setText(by('count'), UNKNOWN);
-    return;
-  }
+/** The countdown, or the time since, with the opening and the closing in words. */
+export function countOf(about, sale, now) {
+  if (!about || !sale || now === null) return { label: '', number: UNKNOWN, instants: '' };
   const [opens, closes] = [Date.parse(about.opens_at), Date.parse(about.closes_at)];
   const [open, close] = [instant(opens, now), dayTime(closes, now)];
-  const show = (label, number, instants) => {
-    setText(by('count-label'), label);
-    setText(by('count'), number);
-    setText(by('opens'), instants);
-  };
-  if (sale.phase === 'upcoming') {
-    // Rounded up: 0 is the opening itself.
-    show('opens in', clockSpan(opens - now + 999), `opens ${open}`);
-  } else if (sale.phase !== 'closed') {
-    show('since the opening', clockSpan(now - opens), `opened ${open}; closes ${close}`);
-  } else if (!sale.closed) {
-    show('closed; was open for', clockSpan(closes - opens), `opened ${open}; closed ${close}`);
-  } else if (now < opens) {
-    show('closed by hand before the opening', UNKNOWN, `would have opened ${open}`);
-  } else {
-    // Only the journal has the time of the close.
-    show('closed by hand; since the opening', clockSpan(now - opens), `opening ${open}; would have closed ${close}`);
+  if (sale.closed && now < opens) {
+    return { label: 'closed by hand before the opening', number: UNKNOWN, instants: `would have opened ${open}` };
   }
+  if (sale.closed) {
+    // Only the journal has the time of the close.
+    const instants = `opening ${open}; would have closed ${close}`;
+    return { label: 'closed by hand; since the opening', number: clockSpan(now - opens), instants };
+  }
+  // A fenced or halted sale may be at any time of its life.
+  const isFaulty = sale.state === 'fenced' || sale.state === 'halted';
+  if (sale.state === 'upcoming' || (isFaulty && now < opens)) {
+    // Rounded up: 0 is the opening itself.
+    return { label: 'opens in', number: clockSpan(opens - now + 999), instants: `opens ${open}` };
+  }
+  if (sale.state === 'closed' || (isFaulty && now >= closes)) {
+    return { label: 'closed; was open for', number: clockSpan(closes - opens), instants: `opened ${open}; closed ${close}` };
+  }
+  const instants = `opened ${open}; closes ${close}`;
+  const pausedAt = sale.state === 'paused' ? Date.parse(sale.pause?.at) : NaN;
+  if (!Number.isNaN(pausedAt)) return { label: 'paused for', number: clockSpan(now - pausedAt), instants };
+  return { label: 'since the opening', number: clockSpan(now - opens), instants };
+}
+
+/** The clock and the countdown: at every tick of the page, by the server's clock. */
+export function showClock(about, sale, now) {
+  setText(by('clock'), now === null ? UNKNOWN : timeOfDay(now));
+  const { label, number, instants } = countOf(about, sale, now);
+  setText(by('count-label'), label);
+  setText(by('count'), number);
+  setText(by('opens'), instants);
 }
 
 function tile(id, tone, big, note) {
@@ -274,12 +280,21 @@ function showJournal(lines) {
   });
 }
 
-/** The phase, with a pause or freeze that takes effect only after the opening: then it would be too late to notice. */
-function phaseOf(sale) {
-  const words = [PHASES[sale.phase]];
-  if (sale.phase === 'upcoming' && sale.paused) words.push('paused');
+/** The state, with a pause that takes effect only at the opening, when it would be too late to notice, and a frozen clock. */
+export function stateOf(sale) {
+  const words = [SALE_STATES[sale.state] ?? sale.state];
+  if (sale.paused && sale.state === 'upcoming') words.push('paused');
   if (sale.frozen) words.push('clock frozen');
   return words.join(', ');
+}
+
+/** Who has paused the sale, since when and why, as far as the journal has it. */
+export function pauseOf({ pause, state }) {
+  if (!pause || state === 'closed') return '';
+  const word = state === 'paused' ? '' : 'paused ';
+  const isToday = new Date(pause.at).toDateString() === new Date().toDateString();
+  const since = pause.at ? ` since ${isToday ? timeOfDay(pause.at) : dayTime(pause.at, Date.now())}` : '';
+  return `${word}by ${pause.by}${since}${pause.reason ? `: ${pause.reason}` : ''}`;
 }
 
 /** Rate limits set by operators are easily forgotten, and explain refusals. */
@@ -291,15 +306,17 @@ function showLimits(limits) {
 /** All numbers of a line. `recent` are averages of the last seconds. */
 export function showNumbers(about, now, recent) {
   const { sale } = now;
-  mark(document.body, 'data-phase', sale?.phase ?? 'none');
-  mark(document.body, 'data-paused', sale?.paused === true);
-  setText(by('phase'), sale ? phaseOf(sale) : 'No sale');
+  mark(document.body, 'data-state', sale?.state ?? 'none');
+  setText(by('pause'), sale ? pauseOf(sale) : '');
   showLimits(now.limits);
   showTiles(now, recent);
   showGateways(now.gateways);
   showOutcomes(now.taps);
   if (!about || !sale) {
-    setText(by('name'), 'No sale has been applied yet');
+    // The panels of the sale are hidden: they may have the numbers of one that was purged.
+    setText(by('name'), 'There is no sale');
+    setText(by('sale-id'), '');
+    by('rehearsal').hidden = true;
     return;
   }
   showStock(about, sale);

@@ -26,10 +26,14 @@ export async function problemOf(answer) {
 export class Stream {
   #token;
   #sale;
+  /** The sale that the gateway chose for a page that asked for none: another gateway might choose another. */
+  #shown = null;
   #on;
   #stopped = false;
   #abort = null;
   #lastLine = 0;
+  /** When the present attempt began: each has its time. */
+  #begun = 0;
   #watch = 0;
 
   /**
@@ -60,10 +64,9 @@ export class Stream {
   }
 
   #look() {
-    if (this.#lastLine === 0) return;
-    const age = Date.now() - this.#lastLine;
-    if (age > OLD_MS) this.#on.state({ live: false, since: this.#lastLine });
-    if (age > DEAD_MS) this.#abort?.abort('silence');
+    const now = Date.now();
+    if (this.#lastLine !== 0 && now - this.#lastLine > OLD_MS) this.#on.state({ live: false, since: this.#lastLine });
+    if (now - Math.max(this.#lastLine, this.#begun) > DEAD_MS) this.#abort?.abort('silence');
   }
 
   async #run() {
@@ -74,6 +77,11 @@ export class Stream {
         await this.#read(() => { failures = 0; });
         why = 'The gateway ended the stream.';
       } catch (error) {
+        if (error instanceof Refused && error.status === 404 && this.#shown !== null && !this.#sale && !this.#stopped) {
+          // It is purged; the page asked for no sale by name.
+          this.#shown = null;
+          continue;
+        }
         if (error instanceof Refused && error.status < 500) {
           if (!this.#stopped) this.#on.refused(error);
           return;
@@ -91,7 +99,9 @@ export class Stream {
 
   async #read(isAlive) {
     this.#abort = new AbortController();
-    const query = this.#sale ? `?sale=${encodeURIComponent(this.#sale)}` : '';
+    this.#begun = Date.now();
+    const sale = this.#sale ?? this.#shown;
+    const query = sale ? `?sale=${encodeURIComponent(sale)}` : '';
     const answer = await fetch(`/admin/v1/live${query}`, {
       headers: { authorization: `Bearer ${this.#token}` },
       cache: 'no-store',
@@ -113,6 +123,7 @@ export class Stream {
       const lines = begun.slice(0, end).split('\n').map((line) => JSON.parse(line));
       begun = begun.slice(end + 1);
       isAlive();
+      this.#shown = lines.findLast(({ kind }) => kind === 'sale')?.sale ?? this.#shown;
       try {
         this.#on.lines(lines);
       } catch (error) {

@@ -1,9 +1,11 @@
 // Starts the programs of the browser test: Redis, gateways, loadtest and Chromium, on loopback, in a temporary folder.
 // Each ends with the test, by its process id.
 
+import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
+import { createHmac, randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -43,16 +45,25 @@ export class World {
   constructor() {
     this.dir = mkdtempSync(join(tmpdir(), 'launchgate-live.'));
     mkdirSync(shots, { recursive: true });
-    this.token = randomBytes(24).toString('base64');
+    [this.token, this.watchToken] = [24, 24].map((n) => randomBytes(n).toString('base64'));
     const secret = (name, text) => writeFileSync(join(this.dir, name), text, { mode: 0o600 });
     secret('secret', randomBytes(32).toString('base64'));
-    secret('ops', `maja ${this.token}\n`);
+    secret('ops', `maja ${this.token}\nlobby ${this.watchToken} watch\n`);
+    secret('maja', `maja ${this.token}\n`);
     this.socket = join(this.dir, 's');
   }
 
   async startRedis() {
-    this.#spawn('redis-server', ['--port', '0', '--unixsocket', this.socket, '--dir', this.dir, '--save', '', '--appendonly', 'yes'], 'redis.log');
+    this.redisChild = this.#spawn('redis-server', ['--port', '0', '--unixsocket', this.socket, '--dir', this.dir, '--save', '', '--appendonly', 'yes'], 'redis.log');
     await eventually('redis-server answers', () => existsSync(this.socket) && this.redis('PING').trim() === 'PONG');
+  }
+
+  /** Another run of Redis on the same files: gateways fence the ledger until they have recovered it. */
+  async restartRedis() {
+    const ended = new Promise((done) => { this.redisChild.on('exit', done); });
+    this.redisChild.kill('SIGKILL');
+    await ended;
+    await this.startRedis();
   }
 
   redis(...words) {
@@ -112,16 +123,53 @@ export class World {
   loadtest(gateways, sale, buyers) {
     return this.run('loadtest', [
       'crowd', '--gateway', gateways.map(({ url }) => url).join(','), '--ops', gateways[0].ops, '--sale', sale, '--buyers', String(buyers),
-      '--auth-secret-file', join(this.dir, 'secret'), '--ops-token-file', join(this.dir, 'ops'), '--report', join(this.dir, 'report'),
+      '--auth-secret-file', join(this.dir, 'secret'), '--ops-token-file', join(this.dir, 'maja'), '--report', join(this.dir, 'report'),
       '--set', 'crowd = {lead = "4s", at_opening = 60, tail = "8s", looks_again = 1}', '--set', 'buyers.twice=20',
-      '--set', 'verdict.thresholds = ["wrong < 1"]', '--set', 'generator = {late = "60s", late_share = 100, cpu = 100}',
+      '--set', 'verdict.thresholds = ["wrong < 1"]', '--set', 'generator = {late = "60s", late_share = 100, skew = "60s", cpu = 100}',
     ]);
   }
 
+  /** A buyer's or a service's token, in the secret's algorithm. */
+  #jwt(sub, more = {}) {
+    const part = (json) => Buffer.from(JSON.stringify(json)).toString('base64url');
+    const text = `${part({ alg: 'HS256', typ: 'JWT' })}.${part({ sub, exp: Math.floor(Date.now() / 1000) + 3600, ...more })}`;
+    return `${text}.${createHmac('sha256', readFileSync(join(this.dir, 'secret'))).update(text).digest('base64url')}`;
+  }
+
+  /** Buys so many cars, one a buyer, of any model and store that are left; every second one is paid for. */
+  async buy(gateway, sale, cars) {
+    const path = `${gateway.url}/v1/sales/${sale}`;
+    const call = async (url, token, body, headers = {}) => {
+      const answer = await this.#decided(url, {
+        method: 'POST', body: JSON.stringify(body), headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json', ...headers },
+      });
+      if (!answer.ok) throw new Error(`${url}: ${answer.status} ${await answer.text()}`);
+      return answer.json();
+    };
+    const { stores } = await (await fetch(`${path}/stores?available=true&limit=${cars}`)).json();
+    const { items } = await this.admin(gateway, `sales/${sale}`);
+    const models = items.filter(({ item }) => item.startsWith('model:')).flatMap(({ item, free }) => Array(free).fill(item.slice('model:'.length)));
+    for (const [n, model] of models.slice(0, cars).entries()) {
+      const key = randomBytes(16).toString('hex');
+      const order = { model, packages: [], store: stores[n].id };
+      const { id, version } = await call(`${path}/reservations`, this.#jwt(key), order, { 'idempotency-key': key });
+      if (n % 2 === 0) await call(`${path}/reservations/${id}/confirm`, this.#jwt('payments', { scope: 'service' }), { payment: key, version });
+    }
+  }
+
   async admin(gateway, path, init = {}) {
-    const answer = await fetch(`${gateway.ops}/admin/v1/${path}`, { ...init, headers: { authorization: `Bearer ${this.token}`, ...init.headers } });
+    const answer = await this.#decided(`${gateway.ops}/admin/v1/${path}`, { ...init, headers: { authorization: `Bearer ${this.token}`, ...init.headers } });
     if (!answer.ok) throw new Error(`${path}: ${answer.status} ${await answer.text()}`);
     return answer.json();
+  }
+
+  /** The answer to a call that may be repeated: on a busy machine the outcome may not be known at once. */
+  async #decided(url, init) {
+    const { found } = await eventually(`${url} is decided`, async () => {
+      const answer = await fetch(url, init);
+      return answer.status === 503 ? null : answer;
+    });
+    return found;
   }
 
   #spawn(program, args, log) {
@@ -160,7 +208,7 @@ export async function startChromium(rules = '') {
 }
 
 /** A page that records its faults: errors, violations of its policy, requests to other hosts. */
-export async function openPage(browser, gateway, options = {}) {
+export async function openPage(browser, gateway, { path = '/', ...options } = {}) {
   const context = await browser.newContext({ viewport: { width: 1920, height: 1080 }, locale: 'en-GB', timezoneId: 'Asia/Shanghai', ...options });
   const page = await context.newPage();
   const notes = [];
@@ -175,7 +223,7 @@ export async function openPage(browser, gateway, options = {}) {
     if (new URL(request.url()).origin !== gateway.ops) notes.push(`request: ${request.url()}`);
   });
   page.notes = notes;
-  await page.goto(`${gateway.ops}/`);
+  await page.goto(gateway.ops + path);
   return page;
 }
 
@@ -186,3 +234,14 @@ export async function enter(page, token) {
 
 /** Waits until an expression is true in the page. */
 export const shows = (page, what, expression, argument) => eventually(what, () => page.evaluate(expression, argument));
+
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+
+/** Checks the page as it is now with axe. */
+export async function hasNoSeriousViolation(page, where) {
+  await page.evaluate(axe);
+  const { violations } = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ['violations'] }));
+  const serious = violations.filter(({ impact }) => impact === 'serious' || impact === 'critical');
+  const found = serious.map(({ id, nodes }) => `${id}: ${nodes.map(({ target, failureSummary }) => `${target} ${failureSummary}`).join('; ')}`);
+  assert.deepEqual(found, [], where);
+}

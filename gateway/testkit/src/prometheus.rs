@@ -1,10 +1,10 @@
-//! Prometheus with the configuration of the repository, redis_exporter and Alertmanager.
+//! Prometheus with the configuration of the repository, the exporters that it reads, and Alertmanager.
 
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::cli::output;
 use crate::files::local_address;
@@ -24,6 +24,10 @@ pub struct PrometheusSetup<'a> {
     pub exporters: &'a [SocketAddr],
     pub loadtests: &'a [SocketAddr],
     pub relays: &'a [SocketAddr],
+    /// node_exporter of each host.
+    pub nodes: &'a [SocketAddr],
+    /// What blackbox_exporter at an address asks.
+    pub probes: &'a [(SocketAddr, String)],
     pub alertmanagers: &'a [SocketAddr],
 }
 
@@ -40,27 +44,34 @@ impl PrometheusSetup<'_> {
         let mut cp = Command::new("cp");
         cp.arg("-r").arg(self.configuration).arg(&copy);
         output(cp)?;
+        let address = local_address();
         let groups = [
             ("gateways", self.gateways),
             ("redis", self.exporters),
             ("loadtest", self.loadtests),
             ("relay", self.relays),
             ("alertmanagers", self.alertmanagers),
+            ("node", self.nodes),
+            ("prometheus", &[address]),
         ];
-        for (group, addresses) in groups {
-            // Every JSON is YAML.
-            let text = serde_json::json!([{"targets": addresses}]).to_string();
+        // Every JSON is YAML.
+        let mut lists: Vec<(&str, Value)> =
+            groups.map(|(group, of)| (group, json!([{"targets": of}]))).into();
+        let probe = |(exporter, url): &(SocketAddr, String)| json!({"targets": [url], "labels": {"exporter": exporter}});
+        lists.push(("probes", self.probes.iter().map(probe).collect()));
+        for (group, list) in lists {
             let file = copy.join(format!("targets/{group}.yml"));
-            std::fs::write(file, text).map_err(Failed::to("write Prometheus's targets"))?;
+            std::fs::write(file, list.to_string()).map_err(Failed::to("write Prometheus's targets"))?;
         }
-        let address = local_address();
+        let url = format!("http://{address}");
         let mut command = Command::new("prometheus");
         command.arg("--config.file").arg(copy.join("prometheus.yml"));
         command.arg("--storage.tsdb.path").arg(self.dir.join("tsdb"));
-        command.args(["--web.listen-address", &address.to_string()]);
+        command.args(["--web.listen-address", &address.to_string(), "--web.external-url", &url]);
+        command.arg("--web.user-assets").arg(self.configuration.join("../runbook"));
         let server =
             Server::start(Program::new("prometheus", command), address, &self.dir.join("prometheus.log"))?;
-        Ok(Prometheus { _server: server, url: format!("http://{address}") })
+        Ok(Prometheus { _server: server, url })
     }
 }
 
@@ -95,7 +106,25 @@ pub fn exporter(redis: &Redis, dir: &Path) -> Result<Server, Failed> {
     let mut command = Command::new("prometheus-redis-exporter");
     command.args(["-redis.addr", &format!("unix://{}", redis.socket().display())]);
     command.args(["-web.listen-address", &address.to_string()]);
-    Server::start(Program::new("redis_exporter", command), address, &dir.join("exporter.log"))
+    let log = dir.join(format!("exporter-{}.log", address.port()));
+    Server::start(Program::new("redis_exporter", command), address, &log)
+}
+
+/// Starts node_exporter.
+pub fn node_exporter(dir: &Path) -> Result<Server, Failed> {
+    let address = local_address();
+    let mut command = Command::new("prometheus-node-exporter");
+    command.args(["--web.listen-address", &address.to_string()]);
+    Server::start(Program::new("node_exporter", command), address, &dir.join("node_exporter.log"))
+}
+
+/// Starts blackbox_exporter with this configuration.
+pub fn blackbox_exporter(configuration: &Path, dir: &Path) -> Result<Server, Failed> {
+    let address = local_address();
+    let mut command = Command::new("prometheus-blackbox-exporter");
+    command.arg("--config.file").arg(configuration);
+    command.args(["--web.listen-address", &address.to_string()]);
+    Server::start(Program::new("blackbox_exporter", command), address, &dir.join("blackbox_exporter.log"))
 }
 
 /// Starts Alertmanager with this configuration.

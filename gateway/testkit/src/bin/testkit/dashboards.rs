@@ -1,24 +1,27 @@
 //! Holds every query of every board and rule against a real launch, then breaks things and waits for their alerts.
 
+mod incidents;
+mod receivers;
+
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use rustls::pki_types::CertificateDer;
 use rustls::version::TLS13;
-use serde_json::{Value, json};
 use testkit::cli::run as gateway_command;
 use testkit::files::local_address;
 use testkit::gateway::{Gateway, GatewaySetup, client, send};
 use testkit::keys::{Key, write_keys};
 use testkit::program::{Program, Server, ours};
-use testkit::prometheus::{self, Prometheus, alertmanager, exporter};
+use testkit::prometheus::{self, Prometheus, alertmanager, blackbox_exporter, exporter, node_exporter};
 use testkit::redis::{self, Redis};
 use testkit::tls::{self, Certificate};
 use testkit::{Failed, block_on, print_line, wait_for};
 
+use self::receivers::Receivers;
 use crate::Common;
 use crate::launch::{Sale, crowd};
 
@@ -38,24 +41,35 @@ struct Check<'a> {
     _relay: Option<Program>,
     relay_metrics: SocketAddr,
     alertmanager: Server,
-    exporter: Server,
+    receivers: Receivers,
+    /// Of Redis and of its replica.
+    exporters: [Server; 2],
+    node: Server,
+    blackbox: Server,
     redis: Redis,
+    replica: Redis,
 }
 
 pub(crate) fn run(common: &Common) -> Result<(), Failed> {
-    print_line("--> Redis, two gateways, redis_exporter, Prometheus, Alertmanager");
+    print_line(
+        "--> Redis and a replica, two gateways, exporters, Prometheus, Alertmanager and its receivers",
+    );
     // It ends so soon that there is an alert to be shown.
     let soon = jiff::Zoned::now().date() + jiff::ToSpan::days(5);
     let (certificate, trusted) = Certificate::ending_on(soon);
     let mut check = Check::start(common, &certificate, trusted)?;
     let began = Timestamp::now();
     check.launch()?;
+    check.finds_a_pause()?;
     check.hold_against_the_boards(began)?;
     check.is_silent()?;
     check.agrees_with_an_audit()?;
     check.finds_a_drift()?;
+    check.finds_a_lost_replica()?;
     check.finds_a_killed_gateway()?;
-    print_line("every panel shows something, every rule works; a drift and a killed gateway are reported");
+    print_line(
+        "every panel shows something, every rule works; what was broken reached the pager, and nothing else",
+    );
     Ok(())
 }
 
@@ -67,16 +81,33 @@ impl<'a> Check<'a> {
     ) -> Result<Self, Failed> {
         let dir = &common.dir;
         let options = ["--appendonly", "yes", "--appendfsync", "everysec", "--maxmemory", "1gb"];
-        let redis =
-            redis::RedisSetup { options: &options, log: Some(&dir.join("redis.log")), ..Default::default() };
+        let address = local_address();
+        let redis = redis::RedisSetup {
+            options: &options,
+            address: Some(address),
+            log: Some(&dir.join("redis.log")),
+            ..Default::default()
+        };
         let redis = redis.start()?;
-        let exporter = exporter(&redis, dir)?;
+        let port = address.port().to_string();
+        let options = [&options[..], &["--replicaof", "127.0.0.1", &port]].concat();
+        let replica = redis::RedisSetup {
+            options: &options,
+            address: Some(local_address()),
+            log: Some(&dir.join("replica.log")),
+            ..Default::default()
+        };
+        let replica = replica.start()?;
+        let of_replica = dir.join("replica");
+        std::fs::create_dir(&of_replica).map_err(Failed::to("make a directory"))?;
+        let exporters = [exporter(&redis, dir)?, exporter(&replica, &of_replica)?];
         let serve = |name: &str, more: &[&str]| {
             let limits = ["--limit-address", "off", "--connections-per-address-max", "off"];
             let usual = ["--workers", "1", "--drain-delay-ms", "0", "--audit-interval-s", "2"];
+            let durability = ["--durability", "replicas=1"];
             let setup = GatewaySetup {
                 redis: &redis.url(),
-                options: &[&limits[..], &usual, more].concat(),
+                options: &[&limits[..], &usual, &durability, more].concat(),
                 name: Some(name),
                 log: Some(&dir.join(format!("{name}.log"))),
                 is_as_shipped: true,
@@ -91,26 +122,33 @@ impl<'a> Check<'a> {
         let tls: Vec<&str> = tls.iter().map(String::as_str).collect();
         let second = serve("second", &[&["--auth-jwks-file", &jwks.to_string_lossy()], &tls[..]].concat())?;
         [&first, &second].into_iter().for_each(|gateway| block_on(gateway.ready()));
-        // As in the repository; only where the pager is called leads to no one.
+        let receivers = Receivers::start()?;
+        // As in the repository, but for the address of the receivers.
         let source = Path::new("dashboards/prometheus");
         let text = std::fs::read_to_string(source.join("alertmanager.yml"))
             .map_err(Failed::to("read alertmanager.yml"))?;
         let configuration = dir.join("alertmanager.yml");
-        let text = leading_to(&text, local_address());
+        let text = leading_to(&text, receivers.address);
         std::fs::write(&configuration, text).map_err(Failed::to("write alertmanager.yml"))?;
         let alertmanager = alertmanager(&configuration, dir)?;
+        let node = node_exporter(dir)?;
+        let blackbox = blackbox_exporter(&source.join("blackbox.yml"), dir)?;
         let [loadtest, relay_metrics] = [(); 2].map(|()| local_address());
         let prometheus = prometheus::PrometheusSetup {
             configuration: source,
             dir,
             gateways: &[first.ops_address(), second.ops_address()],
-            exporters: &[exporter.address],
+            exporters: &exporters.each_ref().map(|exporter| exporter.address),
             loadtests: &[loadtest],
             relays: &[relay_metrics],
+            nodes: &[node.address],
+            probes: &[(blackbox.address, probed(&first))],
             alertmanagers: &[alertmanager.address],
         };
         let prometheus = prometheus.start()?;
-        wait_for("Prometheus scrapes", || prometheus.finds("sum(up{job=~\"launchgate|redis\"}) == 3"))?;
+        wait_for("Prometheus scrapes", || {
+            prometheus.finds("sum(up{job=~\"launchgate|redis|node|probe\"}) == 6")
+        })?;
         let _relay = None;
         Ok(Self {
             common,
@@ -122,8 +160,12 @@ impl<'a> Check<'a> {
             _relay,
             relay_metrics,
             alertmanager,
-            exporter,
+            receivers,
+            exporters,
+            node,
+            blackbox,
             redis,
+            replica,
         })
     }
 
@@ -160,16 +202,29 @@ impl<'a> Check<'a> {
             let log = std::fs::read_to_string(dir.join("loadtest.log")).unwrap_or_default();
             return Err(Failed::Wrong(format!("{log}\nthe load test ended with {status}")));
         }
-        for (file, url) in [
-            ("gateway.text", format!("{}/metrics", self.first.ops_url)),
-            ("relay.text", format!("http://{}/metrics", self.relay_metrics)),
-            ("redis.text", format!("http://{}/metrics", self.exporter.address)),
+        let [primary, replica] =
+            self.exporters.each_ref().map(|each| format!("http://{}/metrics", each.address));
+        let probe = format!(
+            "http://{}/probe?module=launchgate&target={}",
+            self.blackbox.address,
+            probed(&self.first)
+        );
+        for (file, urls) in [
+            ("gateway.text", vec![format!("{}/metrics", self.first.ops_url)]),
+            ("relay.text", vec![format!("http://{}/metrics", self.relay_metrics)]),
+            ("redis.text", vec![primary, replica]),
+            ("node.text", vec![format!("http://{}/metrics", self.node.address)]),
+            ("probe.text", vec![probe]),
+            ("prometheus.text", vec![format!("{}/metrics", self.prometheus.url)]),
+            ("alertmanager.text", vec![format!("http://{}/metrics", self.alertmanager.address)]),
         ] {
-            self.keep(
-                file,
-                &text_of(&url).ok_or_else(|| Failed::Outside(format!("{url} does not answer")))?,
-            )?;
+            let text =
+                |url: &String| text_of(url).ok_or_else(|| Failed::Outside(format!("{url} does not answer")));
+            self.keep(file, &urls.iter().map(text).collect::<Result<Vec<_>, _>>()?.concat())?;
         }
+        // A primary and a replica have some metrics each that the other does not have.
+        let of_redis: Vec<String> = self.exporters.iter().map(present_metrics).collect::<Result<_, _>>()?;
+        self.keep("redis.text", &of_redis.concat())?;
         self.keep("gateway.list", &gateway_command(&["metrics", "--json"]).out)
     }
 
@@ -207,10 +262,9 @@ impl<'a> Check<'a> {
         let dir = &self.common.dir;
         let mut command = self.python("main.py");
         command.arg("--gateway").arg(ours("gateway")).arg("--gateway-list").arg(dir.join("gateway.list"));
-        command.arg("--gateway-text").arg(dir.join("gateway.text"));
-        command.arg("--loadtest-text").arg(dir.join("loadtest.text"));
-        command.arg("--relay-text").arg(dir.join("relay.text"));
-        command.arg("--redis-text").arg(dir.join("redis.text"));
+        for text in ["gateway", "loadtest", "relay", "redis", "node", "probe", "prometheus", "alertmanager"] {
+            command.arg(format!("--{text}-text")).arg(dir.join(format!("{text}.text")));
+        }
         command.args(["--start", &began.as_second().to_string()]);
         command.args(["--end", &(Timestamp::now().as_second() + 1).to_string()]);
         let done = command.status().map_err(Failed::to("start Python"))?;
@@ -228,14 +282,6 @@ impl<'a> Check<'a> {
         command
     }
 
-    fn is_silent(&self) -> Result<(), Failed> {
-        print_line("--> silence where all is well");
-        // Redis was started a minute ago, and the second gateway's certificate is about to end.
-        let expected = "LaunchgateRedisRestarted|LaunchgateCertificateExpiring";
-        let silence = format!("absent(ALERTS{{alertstate=\"firing\", alertname!~\"{expected}\"}})");
-        wait_for("no other alert fires", || self.prometheus.finds(&silence))
-    }
-
     fn agrees_with_an_audit(&self) -> Result<(), Failed> {
         print_line("--> the ledger beside an audit");
         // Holds may end between an audit and a scrape: it is tried again.
@@ -249,69 +295,11 @@ impl<'a> Check<'a> {
         print_line(shown.trim_end());
         Ok(())
     }
+}
 
-    fn finds_a_drift(&self) -> Result<(), Failed> {
-        print_line("--> a drift that is put into Redis by hand");
-        self.does_not_fire("LaunchgateLedgerDrift")?;
-        let add = |by: &str| {
-            let key = format!("lg:{{{SALE}}}:stock");
-            self.redis.command::<i64>(&["HINCRBY", &key, "model:air-white", by]);
-        };
-        add("1");
-        self.is_paged("LaunchgateLedgerDrift")?;
-        add("-1");
-        let gone = "absent(ALERTS{alertname=\"LaunchgateLedgerDrift\", alertstate=\"firing\"})";
-        wait_for("LaunchgateLedgerDrift ends", || self.prometheus.finds(gone))
-    }
-
-    fn finds_a_killed_gateway(&mut self) -> Result<(), Failed> {
-        print_line("--> a gateway that is killed");
-        self.does_not_fire("LaunchgateGatewayGone")?;
-        self.first.kill();
-        self.is_paged("LaunchgateGatewayGone")?;
-        print_line("--> what follows from another alert keeps quiet");
-        for alert in ["LaunchgateFailingNow", "LaunchgateRedisUnreachable"] {
-            let labels = json!({"alertname": alert, "severity": "critical", "job": "launchgate"});
-            let url = format!("http://{}/api/v2/alerts", self.alertmanager.address);
-            let added = block_on(send(client().post(url).json(&json!([{"labels": labels}]))));
-            if added.status != 200 {
-                return Err(Failed::Outside(format!("Alertmanager takes no alert: {}", added.text)));
-            }
-        }
-        let is_suppressed = || {
-            self.alerts("LaunchgateFailingNow", "")
-                .iter()
-                .any(|alert| alert["status"]["state"] == "suppressed")
-        };
-        wait_for("what follows is suppressed", || is_suppressed().then_some(()))
-    }
-
-    fn fires(&self, alert: &str) -> Result<(), Failed> {
-        wait_for(&format!("{alert} fires"), || self.prometheus.fires(alert))
-    }
-
-    fn does_not_fire(&self, alert: &str) -> Result<(), Failed> {
-        match self.prometheus.fires(alert) {
-            None => Ok(()),
-            Some(()) => Err(Failed::Wrong(format!("{alert} fires before anything was broken"))),
-        }
-    }
-
-    /// Waits until an alert fires, and has reached the pager.
-    fn is_paged(&self, alert: &str) -> Result<(), Failed> {
-        let since = Instant::now();
-        self.fires(alert)?;
-        print_line(&format!("    {alert} fires after {} s", since.elapsed().as_secs()));
-        let is_active =
-            || self.alerts(alert, "&receiver=pager").iter().any(|alert| alert["status"]["state"] == "active");
-        wait_for(&format!("{alert} reaches the pager"), || is_active().then_some(()))
-    }
-
-    fn alerts(&self, name: &str, filter: &str) -> Vec<Value> {
-        let url =
-            format!("http://{}/api/v2/alerts?filter=alertname={name}{filter}", self.alertmanager.address);
-        block_on(send(client().get(url))).json.as_array().cloned().unwrap_or_default()
-    }
+/// What the probe asks: the public address of this gateway.
+fn probed(gateway: &Gateway) -> String {
+    format!("{}/v1/time", gateway.url)
 }
 
 /// The configuration of Alertmanager, whose receivers are at this address.
@@ -322,6 +310,14 @@ fn leading_to(text: &str, address: SocketAddr) -> String {
         let path = part.find('/').map_or("", |slash| &part[slash..]);
         format!("{led}http://{address}{path}")
     })
+}
+
+fn present(url: &str) -> Result<String, Failed> {
+    text_of(url).ok_or_else(|| Failed::Outside(format!("{url} does not answer")))
+}
+
+fn present_metrics(of: &Server) -> Result<String, Failed> {
+    present(&format!("http://{}/metrics", of.address))
 }
 
 fn text_of(url: &str) -> Option<String> {
