@@ -3,6 +3,7 @@
 mod background;
 mod files;
 mod ports;
+mod service_manager;
 mod signals;
 
 use std::net::SocketAddr;
@@ -31,17 +32,18 @@ use crate::ops::health::{Durable, Health};
 use crate::ops::live::Live;
 use crate::ops::report::Reporter;
 use crate::ops::self_checks::SelfChecks;
-use crate::ops::status::GatewayStatus;
+use crate::ops::status::{GatewayStatus, ServedOptions};
 use crate::projection::consumer::CaughtUp;
 use crate::projection::read_model::Sales;
 use crate::recovery::failover::Recovery;
-use crate::runtime;
+use crate::runtime::{self, Pulse};
 use crate::store::scripts::Scripts;
 use crate::telemetry::metrics::Metrics;
 use crate::terminal::CommandError;
 use background::thread;
 use files::ServedFiles;
 use ports::Ports;
+use service_manager::ServiceManager;
 use signals::Signals;
 
 /// Connections of the pool: admin calls, audits, readiness.
@@ -110,7 +112,11 @@ impl Gateway {
             membership: shared.membership.clone(),
             readiness: Arc::default(),
             checks: Arc::new(checks),
-            durability: config.redis.durability(),
+            options: ServedOptions {
+                durability: config.redis.durability(),
+                workers: config.workers,
+                token_keys: if files.keys.are_public() { "jwks" } else { "hs256" },
+            },
         };
         Ok(Self { config, files, ports, addresses, shared, status })
     }
@@ -118,17 +124,24 @@ impl Gateway {
     /// Serves until SIGTERM or SIGINT, then drains. Calls `ready` once signals are caught.
     pub fn run(mut self, ready: impl FnOnce(Addresses)) -> Result<(), CommandError> {
         let (phase, drain) = Drain::new();
-        self.start_ledger()?;
-        let workers = self.start_workers(&drain)?;
+        let mut manager = ServiceManager::from_environment();
+        self.start_ledger(manager.add_pulse())?;
+        let workers = self.start_workers(&drain, &mut manager)?;
         let Addresses { public, ops } = self.addresses;
-        tracing::info!(%public, %ops, workers = self.config.workers, "listening");
+        let ServedOptions { durability, workers: count, token_keys } = self.status.options;
+        let version = env!("CARGO_PKG_VERSION");
+        tracing::info!(%public, %ops, version, %durability, workers = count, token_keys, "listening");
         runtime::run(async move {
             let mut signals = Signals::listen()?;
             ready(self.addresses);
             let (drains, drain) = (drain, (self.config.drain_delay, self.config.drain_deadline));
             let membership = self.shared.membership.clone();
+            let (files, readiness) = (self.status.checks.files.clone(), self.status.readiness.clone());
             let ops = self.start_ops(&signals, drains)?;
-            signals.end().await;
+            let reports = tokio::task::spawn_local(manager.report(readiness));
+            signals.end(&files).await;
+            reports.abort();
+            service_manager::report_stopping();
             Self::drain(&ops, &phase, &membership, drain, workers).await;
             Ok(())
         })?
@@ -156,7 +169,7 @@ impl Gateway {
     }
 
     /// Starts the thread of the ledger tasks.
-    fn start_ledger(&self) -> Result<(), CommandError> {
+    fn start_ledger(&self, pulse: Pulse) -> Result<(), CommandError> {
         let reporter = Reporter::new(self.status.clone());
         let redis = &self.config.redis;
         let recovery = Recovery {
@@ -166,16 +179,21 @@ impl Gateway {
             acknowledged_survives: redis.acknowledged_survives(),
         };
         let (shared, clock) = (self.shared.clone(), self.status.checks.clock.clone());
-        thread("ledger", move || background::keep_ledger(shared, recovery, clock, reporter))
+        thread("ledger", move || background::keep_ledger(shared, recovery, clock, reporter, pulse))
     }
 
     /// Starts a thread for each worker; the receiver yields once all have ended.
-    fn start_workers(&mut self, drain: &Drain) -> Result<mpsc::Receiver<()>, CommandError> {
+    fn start_workers(
+        &mut self,
+        drain: &Drain,
+        manager: &mut ServiceManager,
+    ) -> Result<mpsc::Receiver<()>, CommandError> {
         let (worker_ended, ended) = mpsc::channel::<()>(1);
         for (n, listener) in std::mem::take(&mut self.ports.public).into_iter().enumerate() {
             let (shared, drain, ended) = (self.shared.clone(), drain.clone(), worker_ended.clone());
+            let pulse = manager.add_pulse();
             thread(&format!("worker-{n}"), move || {
-                let outcome = worker::run(shared, listener, drain);
+                let outcome = worker::run(shared, listener, drain, pulse);
                 drop(ended);
                 outcome
             })?;

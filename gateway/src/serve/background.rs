@@ -17,7 +17,7 @@ use crate::projection::read_model::Sales;
 use crate::recovery::failover::Recovery;
 use crate::recovery::sweeper::sweep_all;
 use crate::reserve::rounds::make_rounds;
-use crate::runtime;
+use crate::runtime::{self, Pulse};
 use crate::store::connections::RedisConnections;
 use crate::store::outage::Outage;
 use crate::store::scripts::Scripts;
@@ -56,8 +56,9 @@ pub(super) fn keep_ledger(
     recovery: Recovery,
     clock: Arc<ClockOffset>,
     mut reporter: Reporter,
+    pulse: Pulse,
 ) -> io::Result<()> {
-    runtime::run(async move {
+    runtime::run_observed(pulse, async move {
         let metrics = shared.metrics;
         tokio::task::spawn_local(shared.redis.clone().keep_map());
         let (redis, scripts) = (&shared.redis, &shared.scripts);
@@ -123,7 +124,7 @@ pub(super) async fn audit_all(admin: Admin, sales: Arc<Sales>, metrics: Arc<Metr
     loop {
         tokio::time::sleep(interval.mul_f32(0.9 + 0.2 * fastrand::f32())).await;
         let all = sales.all();
-        metrics.retain_audits(|id| all.iter().any(|sale| sale.id == id));
+        metrics.retain_sales(|id| all.iter().any(|sale| sale.id == id));
         for sale in all {
             match admin.audit(&sale.id).await {
                 Ok(report) => {

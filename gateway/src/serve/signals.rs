@@ -5,6 +5,9 @@ use std::io;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
+use crate::ops::files::WatchedFiles;
+use crate::serve::service_manager;
+
 /// Signals that would end the process by default. SIGXFSZ arrives when the log file has reached its size
 /// limit; SIGPIPE is ignored from the start.
 const IGNORED: [(&str, SignalKind); 4] = [
@@ -47,15 +50,23 @@ impl Signals {
         self.hangups.subscribe()
     }
 
-    /// Waits for SIGTERM or SIGINT.
-    pub(crate) async fn end(&mut self) {
+    /// Waits for SIGTERM or SIGINT. SIGHUP has these files read again, and systemd gets a report when that is done.
+    pub(crate) async fn end(&mut self, files: &WatchedFiles) {
+        let mut is_reloading = false;
         loop {
+            let asked = *self.hangups.borrow();
             tokio::select! {
                 _ = self.terminate.recv() => return,
                 _ = self.interrupt.recv() => return,
                 _ = self.hangup.recv() => {
                     tracing::info!("SIGHUP: keys, tokens and certificates are read again");
+                    service_manager::report_reloading();
+                    is_reloading = true;
                     self.hangups.send_modify(|count| *count += 1);
+                }
+                () = files.wait_until_read(asked), if is_reloading => {
+                    service_manager::report_reloaded();
+                    is_reloading = false;
                 }
             }
         }

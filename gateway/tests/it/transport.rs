@@ -1,5 +1,6 @@
 //! Connections: TLS, HTTP/2, the PROXY protocol, their ends, balancers.
 
+pub mod balancers;
 pub mod connections;
 pub mod lifetime;
 pub mod proxies;
