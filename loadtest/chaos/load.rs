@@ -66,7 +66,7 @@ impl Load {
     /// What every buyer was acknowledged.
     pub(crate) fn history(&self) -> Result<Vec<TapHistory>, Failed> {
         let run_record = RunRecord::read(&self.report);
-        run_record.map(|run_record| run_record.history).map_err(|error| {
+        run_record.and_then(|run_record| run_record.histories()).map_err(|error| {
             let output = std::fs::read_to_string(&self.output).unwrap_or_default();
             Failed::Outside(format!("loadtest left no run record ({error}):\n{output}"))
         })

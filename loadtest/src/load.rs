@@ -26,6 +26,7 @@ use crate::base::timer::Timer;
 use crate::client::Client;
 use crate::client::tokens::Tokens;
 use crate::figures::Figures;
+use crate::load::history::packed::{Packed, PackedHistories};
 use crate::load::history::{ExchangesKept, TapHistory};
 use crate::load::request_log::RequestLog;
 use crate::plan::Person;
@@ -54,7 +55,7 @@ pub(crate) struct Load {
     pub(crate) catalogue: Catalogue,
     pub(crate) queues: Vec<Queue>,
     /// Of all sessions that have ended.
-    pub(crate) histories: Mutex<Vec<TapHistory>>,
+    pub(crate) histories: Mutex<PackedHistories>,
     /// What `--replay` plays.
     pub(crate) recording: Option<Recording>,
     pub(crate) request_log: Option<RequestLog>,
@@ -138,7 +139,10 @@ impl Load {
             return;
         }
         histories.iter_mut().for_each(|history| history.shorten(self.kept));
-        self.histories.lock().unwrap_or_else(PoisonError::into_inner).append(&mut histories);
+        // Before the lock is taken: other sessions end meanwhile.
+        let packed: Vec<Packed> = histories.iter().map(Packed::new).collect();
+        let mut all = self.histories.lock().unwrap_or_else(PoisonError::into_inner);
+        packed.into_iter().for_each(|packed| all.push(packed));
     }
 
     /// Counts the starts that were not made.
@@ -149,7 +153,7 @@ impl Load {
     }
 
     /// What all sessions were shown.
-    pub(crate) fn take_histories(&self) -> Vec<TapHistory> {
+    pub(crate) fn take_histories(&self) -> PackedHistories {
         std::mem::take(&mut *self.histories.lock().unwrap_or_else(PoisonError::into_inner))
     }
 

@@ -12,8 +12,6 @@ use crate::launch::{self, capacity, judge};
 use crate::load::scenarios::Scenarios;
 use crate::plan::profile;
 
-/// What a shell reports for a command that SIGPIPE ended.
-const EXIT_READER_GONE: u8 = 128 + 13;
 /// A command's name must fit on a line of `--help`.
 const NAME_BYTES_MAX: usize = 32;
 /// Other commands of the program.
@@ -83,7 +81,10 @@ async fn execute(task: Task, scenarios: &Scenarios) -> Result<u8, Failure> {
             run.await.map(|verdict| verdict.exit_code())
         }
         Task::Other(command) => match *command {
-            Command::Profile => Ok(if console::text(profile::BUILT_IN) { 0 } else { EXIT_READER_GONE }),
+            Command::Profile => {
+                console::text(profile::BUILT_IN);
+                Ok(0)
+            }
             Command::Merge(options) => judge::merge(&options).await.map(|verdict| verdict.exit_code()),
             Command::Capacity(options) => capacity::run(&options, scenarios).await,
         },

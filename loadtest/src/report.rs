@@ -22,7 +22,7 @@ use crate::base::span::words_of_ms as ms;
 use crate::figures::Figures;
 use crate::load::history::Exchange;
 use crate::proof::admin::AuditItem;
-use crate::proof::rules::{Violation, at_most_of_each};
+use crate::proof::rules::{Violation, at_most_of_each_kind};
 use crate::threshold::{Fault, Judged};
 use crate::verdict::baseline::Direction;
 use crate::verdict::{StoreFigures, Verdict, ViolationReport};
@@ -36,7 +36,7 @@ pub(crate) fn write_figures(dir: &Path, figures: &Figures) -> Result<(), Failure
 }
 
 /// The others are in verdict.json, up to a bound.
-const PRINTED_PER_RULE_MAX: usize = 3;
+const PRINTED_PER_KIND_MAX: usize = 2;
 
 impl Verdict {
     /// Prints the verdict for people.
@@ -107,7 +107,7 @@ impl Verdict {
 
     fn print_violations(&self) {
         let printed = to_be_printed(&self.violations);
-        printed.iter().for_each(|text| _ = console::text(text));
+        printed.iter().for_each(|text| console::text(text));
         let printed = printed.len();
         if self.violations_total > printed {
             let more = self.violations_total - printed;
@@ -134,7 +134,7 @@ fn met(judged: &Judged) -> &'static str {
     }
 }
 
-/// The first violations of each rule. A buyer's history comes with the first printed violation,
+/// The first violations of each kind. A buyer's history comes with the first printed violation,
 /// even if an unprinted one precedes it.
 fn to_be_printed(violations: &[ViolationReport]) -> Vec<String> {
     let mut buyer_histories: HashMap<&str, &ViolationReport> = HashMap::new();
@@ -143,8 +143,8 @@ fn to_be_printed(violations: &[ViolationReport]) -> Vec<String> {
     {
         buyer_histories.insert(history.violation.buyer.as_deref().unwrap_or_default(), history);
     }
-    let mut is_printed = at_most_of_each(PRINTED_PER_RULE_MAX);
-    let first_ones = violations.iter().filter(|history| is_printed(history.violation.rule));
+    let mut is_printed = at_most_of_each_kind(PRINTED_PER_KIND_MAX);
+    let first_ones = violations.iter().filter(|history| is_printed(&history.violation));
     first_ones
         .map(|history| {
             let buyer_history =

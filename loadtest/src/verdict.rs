@@ -13,15 +13,17 @@ use crate::base::outcome::Outcome;
 use crate::base::scenario::Scenario;
 use crate::base::{files, span};
 use crate::figures::{Figures, Latency};
-use crate::load::history::{Exchange, TapHistory};
+use crate::load::history::Exchange;
+use crate::load::history::packed::PackedHistories;
 use crate::proof::admin::{Audit, AuditItem};
 use crate::proof::ledger::Change;
-use crate::proof::rules::{Violation, at_most_of_each};
+use crate::proof::rules::{Violation, at_most_of_each_kind};
 use crate::proof::run_record::{Run, RunRecord, TargetInfo};
 use crate::self_monitoring::Health;
 use crate::threshold::Judged;
 use baseline::Difference;
 pub(crate) use gateways::GatewaySummary;
+pub use quantiles::Quantiles;
 pub use requests::{RequestLatency, RequestSummary};
 pub use summary::VerdictSummary;
 
@@ -88,23 +90,6 @@ pub(crate) struct Verdict {
     pub(crate) baseline: Vec<Difference>,
 }
 
-/// Quantiles in milliseconds.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
-pub struct Quantiles {
-    /// How many samples.
-    pub count: u64,
-    /// Their mean.
-    pub mean: f64,
-    /// The median.
-    pub p50: f64,
-    /// The 90th percentile.
-    pub p90: f64,
-    pub(crate) p99: f64,
-    pub(crate) p999: f64,
-    /// The longest.
-    pub max: f64,
-}
-
 /// How many arrivals started in time, late or not at all.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct Arrived {
@@ -165,9 +150,9 @@ pub(crate) struct Findings {
 }
 
 const VERDICT: &str = "verdict.json";
-/// More violations of one rule add nothing, and would hide those of another.
-const PER_RULE_MAX: usize = 10;
-/// How many buyers' histories the report shows.
+/// More violations of one kind add nothing.
+const PER_KIND_MAX: usize = 10;
+/// How many buyers' histories the report shows, beside those of each kind's first violation.
 const HISTORIES_MAX: usize = 20;
 
 impl Verdict {
@@ -177,12 +162,12 @@ impl Verdict {
         audit: &Audit,
         changes: &[Change],
         findings: Findings,
-    ) -> Verdict {
+    ) -> Result<Verdict, Failure> {
         let (stores, items): (Vec<_>, Vec<_>) =
             audit.items.iter().cloned().partition(|item| item.item.starts_with("store:"));
         let RunRecord { run, figures, health, history, .. } = run_record;
         let judged = decision::decide(run, figures, &findings);
-        Verdict {
+        Ok(Verdict {
             notes: [run.notes.clone(), findings.notes].concat(),
             unknown_held: findings.unknown_held,
             thresholds: findings.thresholds,
@@ -191,10 +176,10 @@ impl Verdict {
             items,
             stores: sum(&stores),
             violations_total: findings.violations.len(),
-            violations: with_histories(findings.violations, history, changes),
+            violations: with_histories(findings.violations, history, changes)?,
             baseline: findings.baseline,
             ..Verdict::of(run, figures, Some(health), judged)
-        }
+        })
     }
 
     /// The verdict on a run that did not start.
@@ -203,13 +188,14 @@ impl Verdict {
     }
 
     /// The verdict when the ledger has lost the sale since the start of the run.
-    pub(crate) fn ledger_lost(run_record: &RunRecord, why: String) -> Verdict {
-        let acknowledged = run_record.history.iter().filter(|history| !history.holds.is_empty()).count();
+    pub(crate) fn ledger_lost(run_record: &RunRecord, why: String) -> Result<Verdict, Failure> {
+        let mut acknowledged = 0;
+        run_record.history.each(|history| acknowledged += usize::from(!history.holds.is_empty()))?;
         let reason = format!(
             "the ledger has lost the sale, and {acknowledged} acknowledged reservations with it ({why})"
         );
         let RunRecord { run, figures, health, .. } = run_record;
-        Verdict::of(run, figures, Some(health), (Word::Fail, vec![reason]))
+        Ok(Verdict::of(run, figures, Some(health), (Word::Fail, vec![reason])))
     }
 
     fn of(
@@ -308,31 +294,6 @@ impl Word {
     }
 }
 
-impl Quantiles {
-    pub(crate) fn of(latency: &Latency) -> Quantiles {
-        let ms =
-            |span: Option<std::time::Duration>| span.map_or(0.0, |span| span.as_micros() as f64 / 1000.0);
-        Quantiles {
-            count: latency.count(),
-            mean: ms(latency.mean()),
-            p50: ms(latency.at(0.5)),
-            p90: ms(latency.at(0.9)),
-            p99: ms(latency.at(0.99)),
-            p999: ms(latency.at(0.999)),
-            max: ms(latency.max()),
-        }
-    }
-
-    /// For the terminal.
-    pub(crate) fn words(&self) -> String {
-        if self.count == 0 {
-            return "none".to_owned();
-        }
-        let [p50, p99, p999, max] = [self.p50, self.p99, self.p999, self.max].map(span::words_of_ms);
-        format!("p50 {p50}, p99 {p99}, p99.9 {p999}, max {max}")
-    }
-}
-
 fn sum(stores: &[AuditItem]) -> Option<StoreFigures> {
     let mut sum = StoreFigures::default();
     for store in stores {
@@ -358,39 +319,44 @@ fn sum(stores: &[AuditItem]) -> Option<StoreFigures> {
 /// Adds the histories of the buyers in question, with all their keys.
 fn with_histories(
     violations: Vec<Violation>,
-    history: &[TapHistory],
+    history: &PackedHistories,
     changes: &[Change],
-) -> Vec<ViolationReport> {
-    let mut is_shown = at_most_of_each(PER_RULE_MAX);
-    let listed: Vec<Violation> =
-        violations.into_iter().filter(|violation| is_shown(violation.rule)).collect();
+) -> Result<Vec<ViolationReport>, Failure> {
+    let mut is_shown = at_most_of_each_kind(PER_KIND_MAX);
+    let listed: Vec<Violation> = violations.into_iter().filter(|violation| is_shown(violation)).collect();
     let named: HashSet<&str> = listed.iter().filter_map(|violation| violation.buyer.as_deref()).collect();
-    let mut by_buyer: HashMap<&str, Vec<Exchange>> = HashMap::new();
-    for history in history.iter().filter(|history| named.contains(history.buyer.as_str())) {
-        by_buyer.entry(&history.buyer).or_default().extend(history.log.exchanges.iter().cloned());
+    let mut by_buyer: HashMap<String, Vec<Exchange>> = HashMap::new();
+    // A clean run has none, and its histories stay packed.
+    if !named.is_empty() {
+        history.each(|history| {
+            if named.contains(history.buyer.as_str()) {
+                by_buyer.entry(history.buyer).or_default().extend(history.log.exchanges);
+            }
+        })?;
     }
-    let mut shown = HashSet::new();
+    let (mut shown, mut is_first_of_kind) = (HashSet::new(), at_most_of_each_kind(1));
     let report = |violation: &Violation| {
         let mut report =
             ViolationReport { violation: violation.clone(), history: Vec::new(), ledger: Vec::new() };
         // A buyer's history is shown once, with the first of its violations.
         if let Some(buyer) = &violation.buyer
-            && shown.len() < HISTORIES_MAX
+            && (is_first_of_kind(violation) || shown.len() < HISTORIES_MAX)
             && shown.insert(buyer.clone())
         {
             report.history = by_buyer.remove(buyer.as_str()).unwrap_or_default();
             report.history.sort_by_key(|exchange| exchange.at);
-            let own = changes.iter().filter(|change| change.buyer == *buyer);
+            let own = changes.iter().filter(|change| change.buyer() == buyer);
             report.ledger = own.map(Change::describe).collect();
         }
         report
     };
-    listed.iter().map(report).collect()
+    Ok(listed.iter().map(report).collect())
 }
 
 pub(crate) mod baseline;
 mod decision;
 mod gateways;
+mod quantiles;
 mod requests;
 mod summary;
 #[cfg(test)]

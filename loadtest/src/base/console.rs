@@ -1,7 +1,7 @@
 //! Prints the report to stdout, problems to stderr.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::sync::OnceLock;
 
@@ -38,13 +38,12 @@ pub(crate) fn stdout() -> io::Result<File> {
 
 /// Prints a line of the report. A reader that has gone away (`| head`) does not end the load.
 pub(crate) fn line(text: &str) {
-    let _ = self::text(&format!("{text}\n"));
+    self::text(&format!("{text}\n"));
 }
 
-/// Prints what has its line ends already. `false`: its reader has gone away.
-pub(crate) fn text(text: &str) -> bool {
-    let printed = stdout().and_then(|mut out| out.write_all(text.as_bytes()));
-    printed.map_or_else(|error| error.kind() != ErrorKind::BrokenPipe, |()| true)
+/// Prints what has its line ends already, likewise.
+pub(crate) fn text(text: &str) {
+    let _ = stdout().and_then(|mut out| out.write_all(text.as_bytes()));
 }
 
 /// Writes a summary to the stdout that was kept for it.

@@ -11,8 +11,9 @@ use crate::base::failure::Failure;
 /// Reads a file that the user names; an error says what to fix.
 pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, Failure> {
     let wrong = |error: &dyn Display| Failure::Usage(format!("{}: {error}", path.display()));
-    let bytes = std::fs::read(path).map_err(|error| wrong(&error))?;
-    serde_json::from_slice(&bytes).map_err(|error| wrong(&error))
+    let file = std::fs::File::open(path).map_err(|error| wrong(&error))?;
+    // As it is read: the run record of a soak of a day has 15 GB.
+    serde_json::from_reader(std::io::BufReader::new(file)).map_err(|error| wrong(&error))
 }
 
 /// Writes JSON that people read, too.

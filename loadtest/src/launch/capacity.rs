@@ -23,6 +23,7 @@ use crate::proof::admin::Admin;
 use crate::proof::run_record::TargetInfo;
 use crate::threshold::{Fault, Judged};
 use crate::verdict::Quantiles;
+use search::Search;
 
 /// The knee is known when the lowest rate that broke is at most this much above the highest that held.
 const WITHIN: f64 = 1.05;
@@ -220,49 +221,6 @@ fn a_second(figures: &Figures, step: Duration, count: fn(&Second) -> u64) -> f64
     counted as f64 / (held.end * seconds) as f64
 }
 
-/// Which rate to try next: doubled while it holds, halved while it does not, then between the two.
-#[derive(Clone, Debug)]
-struct Search {
-    next: f64,
-    up_to: f64,
-    held: Option<f64>,
-    not: Option<(f64, End)>,
-}
-
-impl Search {
-    fn new(from: f64, up_to: f64) -> Search {
-        Search { next: from, up_to, held: None, not: None }
-    }
-
-    fn next(&self) -> Option<f64> {
-        let is_known = match (self.held, self.not) {
-            // Whole taps a second are fine enough.
-            (Some(held), Some((not, _))) => not <= held * WITHIN || not - held <= 1.0,
-            (Some(held), None) => held >= self.up_to,
-            (None, Some((not, _))) => not <= LEAST,
-            (None, None) => false,
-        };
-        (!is_known).then_some(self.next)
-    }
-
-    fn record(&mut self, rate: f64, end: End) {
-        match end {
-            End::Held => self.held = Some(self.held.map_or(rate, |held| held.max(rate))),
-            end => {
-                if self.not.is_none_or(|(not, _)| rate < not) {
-                    self.not = Some((rate, end));
-                }
-            }
-        }
-        self.next = match (self.held, self.not) {
-            (Some(held), Some((not, _))) => (held * not).sqrt().round(),
-            (Some(held), None) => (held * 2.0).min(self.up_to),
-            (None, Some((not, _))) => (not / 2.0).max(LEAST),
-            (None, None) => rate,
-        };
-    }
-}
-
 impl Capacity {
     fn of(options: &CapacityOptions, search: &Search, steps: Vec<CapacityStep>, is_ended: bool) -> Capacity {
         let gateways = options.target.gateway.len();
@@ -398,5 +356,6 @@ impl CapacityStep {
     }
 }
 
+mod search;
 #[cfg(test)]
 mod tests;

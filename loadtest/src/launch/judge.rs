@@ -1,23 +1,24 @@
 //! Compares the histories with the ledger and the figures with thresholds and an earlier run, then
 //! writes the verdict.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+mod survey;
+
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::time::Duration;
 
+use survey::Survey;
+
 use crate::base::console;
 use crate::base::failure::Failure;
-use crate::base::outcome::Outcome;
 use crate::cli::MergeOptions;
 use crate::figures::Figures;
 use crate::launch::comparison::Baseline;
 use crate::launch::identity;
-use crate::load::history::{Step, TapHistory};
 use crate::load::output::{Output, is_same};
 use crate::plan::profile::Profile;
 use crate::plan::profile::difference::{ProfileDifference, differences};
 use crate::proof::admin::Admin;
-use crate::proof::ledger::Change;
 use crate::proof::reconcile::chart::stock_over_time;
 use crate::proof::reconcile::{ReconcileInput, reconcile};
 use crate::proof::run_record::RunRecord;
@@ -53,7 +54,7 @@ pub(crate) async fn judge(
     let audit = match admin.audit().await {
         // It was there before the run.
         Err(Failure::NotFound(gone)) => {
-            let mut verdict = Verdict::ledger_lost(run_record, gone);
+            let mut verdict = Verdict::ledger_lost(run_record, gone)?;
             verdict.notes.extend(notes.into_iter().chain(lost_note(&run_record.figures)));
             verdict.thresholds = thresholds;
             if let Some(dir) = report {
@@ -67,11 +68,10 @@ pub(crate) async fn judge(
     let changes = &journal.changes;
     let sale = admin.sale().await?;
     let history = &run_record.history;
-    let unknown: Vec<&TapHistory> =
-        history.iter().filter(|history| history.outcome == Some(Outcome::Unknown)).collect();
+    let survey = Survey::of(history, changes, run.started_after)?;
     let mut support = HashMap::new();
-    for history in unknown.iter().take(SUPPORT_LOOKUPS_MAX) {
-        support.insert(history.buyer.clone(), admin.look_up_support(&history.buyer).await?);
+    for buyer in survey.unknown.iter().take(SUPPORT_LOOKUPS_MAX) {
+        support.insert(buyer.clone(), admin.look_up_support(buyer).await?);
     }
     let found = reconcile(&ReconcileInput {
         terms: &sale.definition.sale,
@@ -84,15 +84,11 @@ pub(crate) async fn judge(
         operator_actions: &journal.operator_actions,
         history,
         support: &support,
-    });
-    let holders: HashSet<&str> = changes
-        .iter()
-        .filter(|change| change.sequence() > run.started_after)
-        .map(|change| change.buyer.as_str())
-        .collect();
-    let unknown_held = unknown.iter().filter(|history| holders.contains(history.buyer.as_str())).count();
-    if !unknown.is_empty() {
-        notes.push(format!("of {} unknown outcomes the ledger shows {unknown_held} as won", unknown.len()));
+    })?;
+    let unknown_held = survey.unknown_held(changes, run.started_after);
+    if !survey.unknown.is_empty() {
+        let count = survey.unknown.len();
+        notes.push(format!("of {count} unknown outcomes the ledger shows {unknown_held} as won"));
     }
     if found.foreign_reservations > 0 && run.shards.is_empty() {
         notes.push(format!(
@@ -100,9 +96,9 @@ pub(crate) async fn judge(
             found.foreign_reservations
         ));
     }
-    notes.extend(older_note(changes, run.started_after, history));
+    notes.extend(survey.older_note());
     notes.extend(lost_note(&run_record.figures));
-    notes.extend(refused_notes(history));
+    notes.extend(survey.refused_notes());
     notes.extend(stock_note(run_record, profile, &sale.definition));
     let baseline: Vec<Difference> =
         baseline.map(|before| baseline::compare(&before.figures, &run_record.figures)).unwrap_or_default();
@@ -116,7 +112,7 @@ pub(crate) async fn judge(
         baseline,
         notes,
     };
-    let verdict = Verdict::on(run_record, &audit, changes, findings);
+    let verdict = Verdict::on(run_record, &audit, changes, findings)?;
     if let Some(dir) = report {
         let stock = stock_over_time(
             &journal,
@@ -232,43 +228,11 @@ fn changed_terms(recorded: &toml::Table, profile: &Profile) -> Result<Option<Str
     }))
 }
 
-/// Counts the keys that were shown reservations which the journal has from before the run.
-fn older_note(changes: &[Change], started_after: u64, history: &[TapHistory]) -> Option<String> {
-    let older = changes.iter().take_while(|change| change.sequence() <= started_after);
-    let older: HashSet<&str> = older.map(|change| change.reservation.as_str()).collect();
-    let is_older = |history: &&TapHistory| history.holds.iter().any(|hold| older.contains(hold.id.as_str()));
-    let count = history.iter().filter(is_older).count();
-    (count > 0).then(|| {
-        format!("{count} keys were shown reservations that are older than this run: the seed was used before")
-    })
-}
-
 /// Requests without an answer, by why.
 fn lost_note(figures: &Figures) -> Option<String> {
     let lost: Vec<String> = figures.errors.iter().map(|(why, count)| format!("{why} {count}")).collect();
     let count: u64 = figures.errors.values().sum();
     (count > 0).then(|| format!("{count} requests got no answer: {}", lost.join(", ")))
-}
-
-/// Counts refused confirms, whose buyers are due a refund, refused cancels and refused amendments, by why.
-fn refused_notes(history: &[TapHistory]) -> Vec<String> {
-    let count = |name: &str, steps: &dyn Fn(&TapHistory) -> Vec<&Step>| {
-        let mut refused = BTreeMap::<&str, usize>::new();
-        for step in history.iter().flat_map(steps) {
-            if let Step::Refused(why) = step {
-                *refused.entry(why).or_default() += 1;
-            }
-        }
-        let count: usize = refused.values().sum();
-        let whys: Vec<String> = refused.iter().map(|(why, count)| format!("{why} {count}")).collect();
-        (count > 0).then(|| format!("{count} {name} were refused: {}", whys.join(", ")))
-    };
-    let notes = [
-        count("confirms", &|history| vec![&history.confirm]),
-        count("cancels", &|history| vec![&history.cancel]),
-        count("amendments", &|history| history.amends.iter().map(|amend| &amend.step).collect()),
-    ];
-    notes.into_iter().flatten().collect()
 }
 
 /// Notes a run whose taps for each car differ much from the profile.

@@ -231,12 +231,11 @@ fn plan_it(
         tries: target.tries,
     };
     // First without a bound before the opening, which depends on how many come.
-    let read = |lead| wanted.replay.map(|path| Recording::read(path, lead)).transpose();
+    let mut recording = wanted.replay.map(Recording::read).transpose()?;
     let planned = |recording: &Option<Recording>, request: &plan::PlanRequest<'_>| match recording {
         Some(recording) => Plan::of_recording(recording, request.shard),
         None => request.plan(),
     };
-    let recording = read(Duration::MAX)?;
     if let Some(recording) = &recording {
         recording.check(&sight.sale.definition, &sight.catalogue)?;
     }
@@ -256,7 +255,9 @@ fn plan_it(
         )));
     }
     request.lead_max = moments.map_or(Duration::ZERO, |moments| moments.lead_max(users));
-    let recording = read(request.lead_max)?;
+    if let Some(recording) = &mut recording {
+        recording.leave_out_before(request.lead_max);
+    }
     Ok(RunCourse { plan: planned(&recording, &request)?, recording, moments, deadline, opens })
 }
 

@@ -1,5 +1,7 @@
 //! Records what each buyer was acknowledged; the proof compares it with the ledger.
 
+pub(crate) mod packed;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -172,7 +174,7 @@ pub struct ExchangeLog {
     pub lost: usize,
 }
 
-/// How much of their exchanges histories keep: those of a soak of hours must fit in RAM.
+/// How much of their exchanges histories keep: those of a soak of hours must fit in RAM and in run-record.json.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ExchangesKept {
     All,
@@ -228,7 +230,6 @@ impl ExchangeLog {
             self.exchanges.drain(ends..len - ends);
             self.left_out += len - 2 * ends;
         }
-        self.exchanges.shrink_to_fit();
     }
 
     fn keep(&mut self, exchange: Exchange) {
@@ -337,13 +338,6 @@ impl TapHistory {
         let is_in_trouble = self.log.lost > 0
             || !self.findings.is_empty()
             || matches!(self.outcome, Some(Outcome::Unknown | Outcome::Wrong));
-        if kept != ExchangesKept::All {
-            // Made by `extend`, they have room for four.
-            self.holds.shrink_to_fit();
-            self.settled.shrink_to_fit();
-            self.amends.shrink_to_fit();
-            self.sold_out.shrink_to_fit();
-        }
         match kept {
             ExchangesKept::All => {}
             ExchangesKept::OfTroubles if !is_in_trouble => self.log.keep_ends(0),

@@ -65,8 +65,8 @@ struct Recorded {
 const BYTES_MAX: u64 = 512 << 20;
 
 impl Recording {
-    /// Reads a file of either format; what came earlier than `lead` before the opening is left out.
-    pub(crate) fn read(path: &Path, lead: Duration) -> Result<Recording, Failure> {
+    /// Reads a file of either format.
+    pub(crate) fn read(path: &Path) -> Result<Recording, Failure> {
         let wrong = |error: String| Failure::Usage(format!("--replay {}: {error}", path.display()));
         let size = std::fs::metadata(path).map_err(|error| wrong(error.to_string()))?.len();
         if size > BYTES_MAX {
@@ -76,7 +76,7 @@ impl Recording {
         }
         let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
         let recorded = if request_log::is_one(&text) { request_log::read(&text) } else { har::read(&text) };
-        let recording = Recording::of(recorded.map_err(wrong)?, lead);
+        let recording = Recording::of(recorded.map_err(wrong)?);
         if recording.buyers.is_empty() {
             return Err(wrong(
                 "found no request of the public API (/v1/sales/…), expected a HAR file, or requests.ndjson of a run with \
@@ -87,11 +87,10 @@ impl Recording {
         Ok(recording)
     }
 
-    fn of(mut all: Vec<Recorded>, lead: Duration) -> Recording {
+    fn of(mut all: Vec<Recorded>) -> Recording {
         all.sort_by_key(|recorded| recorded.at_us);
         let opening =
             all.iter().find(|recorded| recorded.is_tap()).or(all.first()).map_or(0, |first| first.at_us);
-        let earliest = -i64::try_from(lead.as_micros()).unwrap_or(i64::MAX);
         let mut recording = Recording::default();
         let mut owners: HashMap<String, String> = HashMap::new();
         // Of each owner: the keys of taps, what was asked of each path last, and whether it was paid.
@@ -105,11 +104,6 @@ impl Recording {
                 *recording.left_out.entry(recorded.kind()).or_default() += 1;
                 continue;
             };
-            if at_us < earliest {
-                *recording.left_out.entry("requests too long before the opening".to_owned()).or_default() +=
-                    1;
-                continue;
-            }
             // Services act on the reservations of buyers: these are their owners' deeds.
             let owner =
                 recorded.of_reservation().and_then(|id| owners.get(id)).unwrap_or(&recorded.client).clone();
@@ -143,6 +137,22 @@ impl Recording {
             buyers[place].push(Deed { at_us, what });
         }
         recording
+    }
+
+    /// Leaves out what came earlier than `lead` before the opening.
+    pub(crate) fn leave_out_before(&mut self, lead: Duration) {
+        let earliest = -i64::try_from(lead.as_micros()).unwrap_or(i64::MAX);
+        let mut too_early = 0;
+        for deeds in &mut self.buyers {
+            let all = deeds.len();
+            deeds.retain(|deed| deed.at_us >= earliest);
+            too_early += all - deeds.len();
+        }
+        if too_early > 0 {
+            self.left_out.insert("requests too long before the opening".to_owned(), too_early);
+        }
+        self.buyers.retain(|deeds| !deeds.is_empty());
+        self.buyers.sort_by_key(|deeds| deeds[0].at_us);
     }
 
     /// The intended start of each buyer, in order.

@@ -12,7 +12,7 @@ use crate::base::failure::Failure;
 use crate::client::options::Ledger;
 use crate::client::{USER_AGENT, causes, tls, tokens};
 use crate::plan::selection::Definition;
-use crate::proof::ledger::Journal;
+use crate::proof::ledger::{Journal, JournalReader};
 
 /// A sale as operators see it, as far as a load test needs it.
 #[derive(Clone, Debug, Deserialize)]
@@ -157,7 +157,7 @@ impl Admin {
     /// The complete journal, in order.
     pub(crate) async fn journal(&self) -> Result<Journal, Failure> {
         let limit = JOURNAL_PAGE.to_string();
-        let mut journal = Journal::default();
+        let mut journal = JournalReader::default();
         let mut cursor: Option<String> = None;
         for _ in 0..JOURNAL_PAGES_MAX {
             let mut query = vec![("limit", limit.as_str())];
@@ -171,7 +171,7 @@ impl Admin {
                 last = Some(at);
             }
             match last {
-                None => return Ok(journal),
+                None => return Ok(journal.finish()),
                 Some(last) if cursor.as_ref() == Some(&last) => {
                     return Err(Failure::Outside(format!("the journal does not get past {last}")));
                 }

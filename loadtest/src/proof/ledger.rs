@@ -5,7 +5,10 @@ mod book;
 #[cfg(test)]
 pub(crate) mod tests;
 
+use std::collections::{HashMap, HashSet};
 use std::fmt;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -25,26 +28,35 @@ pub(crate) enum Kind {
     Refuse,
 }
 
-/// A journal line about a reservation, which it shows as it is afterwards.
-#[derive(Clone, Debug, Deserialize)]
+/// A journal line about a reservation, which it shows as it is afterwards. Small: of a soak of a day there are 26 million.
+#[derive(Clone, Debug)]
 pub(crate) struct Change {
-    /// `<sequence>-0`.
-    pub(crate) id: String,
-    pub(crate) kind: Kind,
+    pub(crate) sequence: u64,
     /// Redis's `TIME`, made monotonic.
     pub(crate) at: Timestamp,
-    /// When the reservation was taken.
-    pub(crate) held_at: Timestamp,
-    pub(crate) reservation: String,
-    pub(crate) buyer: String,
-    pub(crate) number: u64,
-    pub(crate) version: u64,
-    #[serde(default)]
+    subject: Arc<Subject>,
+    pub(crate) selected: Arc<Selected>,
+    pub(crate) payment: Option<Box<str>>,
+    pub(crate) version: u32,
+    pub(crate) kind: Kind,
+}
+
+/// What all lines about a reservation show of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Subject {
+    reservation: Box<str>,
+    buyer: Box<str>,
+    number: u64,
+    /// When it was taken.
+    held_at: Timestamp,
+}
+
+/// What a reservation consists of.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Selected {
     pub(crate) model: String,
-    #[serde(default)]
     pub(crate) packages: Vec<String>,
     pub(crate) store: Option<String>,
-    pub(crate) payment: Option<String>,
 }
 
 /// A journal line about the sale: a definition, a restock, an operator action.
@@ -61,10 +73,20 @@ pub(crate) struct OperatorAction {
 }
 
 /// A complete journal, its two kinds of lines apart, each in order.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Journal {
     pub(crate) changes: Vec<Change>,
     pub(crate) operator_actions: Vec<OperatorAction>,
+}
+
+/// Reads a journal line by line; what lines have in common is kept once.
+#[derive(Debug, Default)]
+pub(crate) struct JournalReader {
+    journal: Journal,
+    /// By the hash of the reservation's id: of two with one hash, the latest.
+    subjects: HashMap<u64, Arc<Subject>>,
+    selected: HashSet<Arc<Selected>>,
+    hasher: RandomState,
 }
 
 /// Something with a counted stock, without the text that its name would cost.
@@ -93,30 +115,45 @@ impl fmt::Display for Item<'_> {
 }
 
 impl Change {
-    pub(crate) fn sequence(&self) -> u64 {
-        sequence(&self.id)
+    pub(crate) fn reservation(&self) -> &str {
+        &self.subject.reservation
+    }
+
+    pub(crate) fn buyer(&self) -> &str {
+        &self.subject.buyer
+    }
+
+    pub(crate) fn number(&self) -> u64 {
+        self.subject.number
+    }
+
+    pub(crate) fn held_at(&self) -> Timestamp {
+        self.subject.held_at
+    }
+
+    pub(crate) fn version(&self) -> u64 {
+        u64::from(self.version)
     }
 
     /// What the reservation takes, as long as it is alive.
     pub(crate) fn items(&self) -> impl Iterator<Item = Item<'_>> {
-        std::iter::once(Item { kind: "model", id: &self.model })
-            .chain(self.packages.iter().map(|id| Item { kind: "package", id }))
-            .chain(self.store.iter().map(|id| Item { kind: "store", id }))
+        let Selected { model, packages, store } = &*self.selected;
+        std::iter::once(Item { kind: "model", id: model })
+            .chain(packages.iter().map(|id| Item { kind: "package", id }))
+            .chain(store.iter().map(|id| Item { kind: "store", id }))
     }
 
     /// For a violation's history.
     pub(crate) fn describe(&self) -> String {
+        let Selected { model, packages, store } = &*self.selected;
         format!(
-            "{} {} {:?} {} number {} version {} model {} packages {:?} store {:?} payment {:?}",
+            "{} {}-0 {:?} {} number {} version {} model {model} packages {packages:?} store {store:?} payment {:?}",
             self.at,
-            self.id,
+            self.sequence,
             self.kind,
-            self.reservation,
-            self.number,
+            self.reservation(),
+            self.number(),
             self.version,
-            self.model,
-            self.packages,
-            self.store,
             self.payment
         )
     }
@@ -137,7 +174,7 @@ fn sequence(id: &str) -> u64 {
     id.split('-').next().and_then(|sequence| sequence.parse().ok()).unwrap_or(0)
 }
 
-impl Journal {
+impl JournalReader {
     /// Adds one line; returns the cursor behind it.
     pub(crate) fn read_line(&mut self, line: &str) -> Result<String, serde_json::Error> {
         #[derive(Deserialize)]
@@ -148,7 +185,8 @@ impl Journal {
         let head: Head = serde_json::from_str(line)?;
         match head.kind.as_str() {
             "reserve" | "amend" | "confirm" | "cancel" | "expire" | "refuse" => {
-                self.changes.push(serde_json::from_str(line)?)
+                let change = self.change(serde_json::from_str(line)?);
+                self.journal.changes.push(change);
             }
             kind => {
                 let mut line: serde_json::Map<_, _> = serde_json::from_str(line)?;
@@ -157,9 +195,54 @@ impl Journal {
                 if kind != "restock" {
                     line.retain(|name, _| !matches!(name.as_str(), "item" | "total" | "was"));
                 }
-                self.operator_actions.push(serde_json::from_value(line.into())?);
+                self.journal.operator_actions.push(serde_json::from_value(line.into())?);
             }
         }
         Ok(head.cursor)
     }
+
+    pub(crate) fn finish(self) -> Journal {
+        self.journal
+    }
+
+    fn change(&mut self, line: Line) -> Change {
+        let Line { id, kind, at, held_at, reservation, buyer, number, version, .. } = line;
+        let Line { model, packages, store, payment, .. } = line;
+        let hash = self.hasher.hash_one(&reservation);
+        let subject = Subject { reservation, buyer, number, held_at };
+        let known = self.subjects.get(&hash).filter(|known| ***known == subject).cloned();
+        let subject = known.unwrap_or_else(|| {
+            let new = Arc::new(subject);
+            self.subjects.insert(hash, Arc::clone(&new));
+            new
+        });
+        let selected = Selected { model, packages, store };
+        let known = self.selected.get(&selected).cloned();
+        let selected = known.unwrap_or_else(|| {
+            let new = Arc::new(selected);
+            self.selected.insert(Arc::clone(&new));
+            new
+        });
+        Change { sequence: sequence(&id), at, subject, selected, payment, version, kind }
+    }
+}
+
+/// A line about a reservation, as the journal has it.
+#[derive(Deserialize)]
+struct Line {
+    /// `<sequence>-0`.
+    id: String,
+    kind: Kind,
+    at: Timestamp,
+    held_at: Timestamp,
+    reservation: Box<str>,
+    buyer: Box<str>,
+    number: u64,
+    version: u32,
+    #[serde(default)]
+    model: String,
+    #[serde(default)]
+    packages: Vec<String>,
+    store: Option<String>,
+    payment: Option<Box<str>>,
 }

@@ -4,10 +4,12 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use owner::Owners;
+use amends::Amends;
+use owner::SharedReservations;
 use stock::Times;
 
-use crate::load::history::TapHistory;
+use crate::base::failure::Failure;
+use crate::load::history::packed::PackedHistories;
 use crate::plan::price_list::PriceList;
 use crate::plan::selection::SaleTerms;
 use crate::proof::admin::Audit;
@@ -16,6 +18,7 @@ use crate::proof::rules::{Rule, Violation};
 
 pub(crate) mod chart;
 
+mod amends;
 mod changes;
 mod item_stock;
 mod keys;
@@ -40,7 +43,7 @@ pub(crate) struct ReconcileInput<'a> {
     pub(crate) audit: &'a Audit,
     pub(crate) changes: &'a [Change],
     pub(crate) operator_actions: &'a [OperatorAction],
-    pub(crate) history: &'a [TapHistory],
+    pub(crate) history: &'a PackedHistories,
     /// Reservation ids that the support lookup shows for buyers with an unknown outcome.
     pub(crate) support: &'a HashMap<String, Vec<String>>,
 }
@@ -73,7 +76,7 @@ impl<'a> ReconcileInput<'a> {
 
     /// Whether the terms may have been others for some reservations: once there is one they are locked.
     fn terms_may_have_changed(&self) -> bool {
-        let first = self.changes.first().map_or(u64::MAX, Change::sequence);
+        let first = self.changes.first().map_or(u64::MAX, |change| change.sequence);
         self.actions_of_the_run().any(|action| action.defines() && action.sequence() < first)
     }
 }
@@ -83,33 +86,64 @@ struct Facts<'a> {
     input: &'a ReconcileInput<'a>,
     book: Book<'a>,
     times: Times<'a>,
-    owners: Owners<'a>,
 }
 
-/// Finds every broken rule. A clean run has none.
-pub(crate) fn reconcile(input: &ReconcileInput<'_>) -> Found {
+/// What the histories of all partitions break, by the order in which it is reported.
+#[derive(Default)]
+struct FoundByOrder {
+    /// With the place of the history.
+    of_keys: Vec<(u64, Violation)>,
+    of_owners: Vec<Violation>,
+    of_shared: Vec<Violation>,
+    of_amends: Vec<Violation>,
+    of_unacknowledged_amends: Vec<Violation>,
+}
+
+/// Finds every broken rule. A clean run has none. Histories are unpacked one partition at a time.
+pub(crate) fn reconcile(input: &ReconcileInput<'_>) -> Result<Found, Failure> {
     let mut found = Vec::new();
     stock::check_audit(input, &mut found);
     let (times, book) = Times::replay(input, &mut found);
     check_journal(input, &book, &mut found);
-    let facts = Facts { input, book, times, owners: owner::by_buyer(input.history) };
-    for history in input.history {
-        keys::check(&facts, history, &mut found);
-        refusals::check(&facts, history, &mut found);
-        changes::check(&facts, history, &mut found);
-        phases::check(input, history, &mut found);
+    let facts = Facts { input, book, times };
+    let is_of_the_run = |change: &Change| change.sequence > input.started_after;
+    let mut foreign_reservations =
+        facts.book.entries.values().filter(|entry| is_of_the_run(entry.reserve())).count();
+    let mut by_order = FoundByOrder::default();
+    let (mut shared, mut amends) = (SharedReservations::default(), Amends::default());
+    for partition in 0..input.history.partitions() {
+        let histories = input.history.partition(partition)?;
+        for (place, history) in &histories {
+            let mut own = Vec::new();
+            keys::check(&facts, history, &mut own);
+            refusals::check(&facts, history, &mut own);
+            changes::check(&facts, history, &mut own);
+            phases::check(input, history, &mut own);
+            by_order.of_keys.extend(own.into_iter().map(|violation| (*place, violation)));
+        }
+        let owners = owner::by_buyer(histories.iter().map(|(_, history)| history));
+        for (buyer, history) in &owners {
+            owner::check(&facts, buyer, history, &mut by_order.of_owners);
+            let own = facts.book.reservations_of(buyer);
+            foreign_reservations -= own.filter(|entry| is_of_the_run(entry.reserve())).count();
+        }
+        shared.note(&facts.book, &owners);
+        amends.check(&facts, &owners, &mut by_order.of_amends);
     }
-    for (buyer, history) in &facts.owners {
-        owner::check(&facts, buyer, history, &mut found);
+    shared.check(input.history, &mut by_order.of_shared)?;
+    amends.check_unacknowledged(&mut by_order.of_unacknowledged_amends);
+    found.extend(by_order.in_order());
+    Ok(Found { violations: found, foreign_reservations })
+}
+
+impl FoundByOrder {
+    /// As if there were one partition: of keys by place, of buyers by their names.
+    fn in_order(mut self) -> impl Iterator<Item = Violation> {
+        self.of_keys.sort_by_key(|(place, _)| *place);
+        let mut by_buyer = [self.of_owners, self.of_shared, self.of_amends, self.of_unacknowledged_amends];
+        by_buyer.iter_mut().for_each(|list| list.sort_by(|one, other| one.buyer.cmp(&other.buyer)));
+        self.of_keys.into_iter().map(|(_, violation)| violation).chain(by_buyer.into_iter().flatten())
     }
-    owner::check_shown_to_one_key(&facts.owners, &mut found);
-    owner::check_amends(&facts, &mut found);
-    let of_the_run = facts.book.entries.values().map(|entry| entry.reserve());
-    let foreign_reservations = of_the_run
-        .filter(|reserve| reserve.sequence() > input.started_after)
-        .filter(|reserve| !facts.owners.contains_key(reserve.buyer.as_str()))
-        .count();
-    Found { violations: found, foreign_reservations }
 }
 
 fn check_journal(input: &ReconcileInput<'_>, book: &Book<'_>, found: &mut Vec<Violation>) {

@@ -11,6 +11,7 @@ use crate::base::files;
 use crate::base::identity::Identity;
 use crate::figures::Figures;
 use crate::load::history::TapHistory;
+use crate::load::history::packed::PackedHistories;
 use crate::load::output::RUN_RECORD;
 use crate::plan::profile::difference::differences;
 use crate::self_monitoring::Health;
@@ -24,7 +25,7 @@ pub struct RunRecord {
     pub(crate) health: Health,
     pub(crate) figures: Figures,
     /// One entry for each idempotency key.
-    pub history: Vec<TapHistory>,
+    pub(crate) history: PackedHistories,
 }
 
 /// What the run was, apart from how it went.
@@ -89,7 +90,7 @@ pub(crate) enum Listener {
 const VERSION: u32 = 3;
 
 impl RunRecord {
-    pub(crate) fn new(run: Run, health: Health, figures: Figures, history: Vec<TapHistory>) -> RunRecord {
+    pub(crate) fn new(run: Run, health: Health, figures: Figures, history: PackedHistories) -> RunRecord {
         RunRecord { version: VERSION, run, health, figures, history }
     }
 
@@ -113,6 +114,13 @@ impl RunRecord {
             )));
         }
         Ok(run_record)
+    }
+
+    /// All histories, unpacked: 4 KB and more a buyer.
+    pub fn histories(&self) -> Result<Vec<TapHistory>, Failure> {
+        let mut histories = Vec::new();
+        self.history.each(|history| histories.push(history))?;
+        Ok(histories)
     }
 
     /// Joins the parts of one run. The proof then starts where the earliest of them started.
@@ -169,7 +177,7 @@ impl RunRecord {
             run.ended_early = run.ended_early.take().or(part.run.ended_early);
             run.notes.extend(part.run.notes);
             whole.figures.add(&part.figures);
-            whole.history.extend(part.history);
+            whole.history.append(part.history);
             health.push(part.health);
             identities.push(part.run.identity);
         }

@@ -161,13 +161,21 @@ fn a_run_that_only_looks_has_no_winners() {
 }
 
 #[test]
-fn many_violations_of_one_rule_do_not_hide_another() {
-    let mut many: Vec<_> = (0..500).map(|_| violation()).collect();
-    let other = Violation { rule: Rule::AcknowledgedIsInLedger, ..violation() };
-    many.push(other);
-    let shown = with_histories(many, &[], &[]);
-    assert_eq!(shown.len(), PER_RULE_MAX + 1);
-    assert!(shown.iter().any(|shown| shown.violation.rule == Rule::AcknowledgedIsInLedger));
+fn many_violations_of_one_kind_do_not_hide_another() {
+    let of = |rule, what: String| Violation { rule, what, ..violation() };
+    let steps = |what| of(Rule::StepsAsAcknowledged, what);
+    let mut many: Vec<_> =
+        (0..500).map(|n| steps(format!("version {n}: the cancel was acknowledged"))).collect();
+    many.push(of(Rule::AcknowledgedIsInLedger, "version 1: the cancel was acknowledged".to_owned()));
+    many.push(steps("version 1: the confirm was acknowledged".to_owned()));
+    let shown = with_histories(many, &PackedHistories::default(), &[]).unwrap();
+    assert_eq!(shown.len(), PER_KIND_MAX + 2);
+    assert_eq!(shown.last().unwrap().violation.what, "version 1: the confirm was acknowledged");
+
+    // Names without digits make no end of kinds.
+    let letters = (0..26_u8).map(|n| char::from(b'a' + n));
+    let stores: Vec<_> = letters.map(|name| steps(format!("store:{name} has the slot"))).collect();
+    assert_eq!(with_histories(stores, &PackedHistories::default(), &[]).unwrap().len(), 10);
 }
 
 #[test]
@@ -183,10 +191,10 @@ fn a_verdict_has_the_documented_members() {
     let unlimited = AuditItem { total: None, free: None, ..audited("store:z") };
     let items = vec![audited("model:a"), audited("store:x"), audited("store:y"), unlimited];
     let audit = Audit { sequence: 1, verdict: "balanced".to_owned(), items, problems: vec![] };
-    let run_record = RunRecord::new(run(), Health::default(), figures(WON), Vec::new());
+    let run_record = RunRecord::new(run(), Health::default(), figures(WON), PackedHistories::default());
     let findings =
         Findings { violations: vec![violation()], thresholds: vec![judged(Some(true))], ..findings() };
-    let verdict = Verdict::on(&run_record, &audit, &[], findings);
+    let verdict = Verdict::on(&run_record, &audit, &[], findings).unwrap();
     let json = serde_json::to_value(&verdict).unwrap();
     assert_eq!(json["verdict"], "FAIL");
     assert_eq!(json["items"].as_array().map(Vec::len), Some(1));

@@ -173,7 +173,7 @@ impl Stage {
 
     /// Closes the sale, by an operator action.
     pub(crate) fn close(&self) {
-        let done = run(&["sale", "--redis", &self.redis_url(), "close", "small"]);
+        let done = run(&["sale", "--redis", &self.redis_url(), "close", "small", "--confirm", "small"]);
         assert_eq!(done.code, 0, "{done:?}");
     }
 

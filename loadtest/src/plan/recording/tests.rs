@@ -32,7 +32,9 @@ fn har(entries: &[Value]) -> String {
 
 fn of(text: &str, lead: Duration) -> Recording {
     let read = if request_log::is_one(text) { request_log::read(text) } else { har::read(text) };
-    Recording::of(read.unwrap(), lead)
+    let mut recording = Recording::of(read.unwrap());
+    recording.leave_out_before(lead);
+    recording
 }
 
 fn tap() -> Value {
@@ -180,9 +182,9 @@ fn what_is_no_recording_is_refused_with_a_reason() {
         ("{\"at_us\": 1, \"buyer\": 1, \"method\": \"GET\", \"path\": \"/v1/time\"}\nrubbish", "line 2: "),
     ] {
         std::fs::write(&file, text).unwrap();
-        let error = Recording::read(&file, LEAD).unwrap_err().to_string();
+        let error = Recording::read(&file).unwrap_err().to_string();
         assert!(error.contains(words), "{error}");
     }
-    let error = Recording::read(&dir.path().join("none"), LEAD).unwrap_err().to_string();
+    let error = Recording::read(&dir.path().join("none")).unwrap_err().to_string();
     assert!(error.contains("--replay") && error.contains("No such file"), "{error}");
 }

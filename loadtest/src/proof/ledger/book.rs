@@ -37,6 +37,7 @@ pub(crate) struct Entry<'a> {
 impl<'a> Entry<'a> {
     fn new(reserve: &'a Change) -> Entry<'a> {
         Entry {
+            // Exactly one: `vec!` makes no room for more, and few are amended.
             versions: vec![reserve],
             state: State::Held,
             confirmed: None,
@@ -52,7 +53,7 @@ impl<'a> Entry<'a> {
 
     /// What it asked for at this version.
     pub(crate) fn at_version(&self, version: u64) -> Option<&'a Change> {
-        self.versions.iter().copied().find(|change| change.version == version)
+        self.versions.iter().copied().find(|change| change.version() == version)
     }
 
     fn latest(&self) -> &'a Change {
@@ -118,12 +119,12 @@ impl<'a> Book<'a> {
         let mut book = Book::default();
         let mut touched: Vec<Item<'a>> = Vec::new();
         for (i, change) in changes.iter().enumerate() {
-            let sequence = change.sequence();
+            let sequence = change.sequence;
             if sequence > up_to {
                 break;
             }
             book.apply(change, terms, &mut touched);
-            if changes.get(i + 1).is_none_or(|next| next.sequence() != sequence) {
+            if changes.get(i + 1).is_none_or(|next| next.sequence != sequence) {
                 for item in &touched {
                     if let Some(taken) = book.taken.get_mut(item) {
                         taken.peak = taken.peak.max(taken.all());
@@ -136,6 +137,12 @@ impl<'a> Book<'a> {
         book
     }
 
+    /// A buyer's reservations, in the order in which they were taken.
+    pub(crate) fn reservations_of(&self, buyer: &str) -> impl Iterator<Item = &Entry<'a>> {
+        let owner = self.owners.get(buyer);
+        owner.into_iter().flat_map(|owner| &owner.reservations).filter_map(|id| self.entries.get(id))
+    }
+
     pub(crate) fn taken(&self, item: &str) -> Taken {
         self.taken.get(&Item::named(item)).copied().unwrap_or_default()
     }
@@ -144,7 +151,7 @@ impl<'a> Book<'a> {
         if change.kind == Kind::Reserve {
             return self.reserve(change, terms, touched);
         }
-        let Some(entry) = self.entries.get_mut(change.reservation.as_str()) else {
+        let Some(entry) = self.entries.get_mut(change.reservation()) else {
             return self.misstep(change, Rule::StepsAllowed, "changed before it was reserved".to_owned());
         };
         let (before, was) = (entry.state, entry.latest());
@@ -167,7 +174,7 @@ impl<'a> Book<'a> {
         entry.state = after;
         match change.kind {
             Kind::Amend => {
-                if change.version != was.version + 1 {
+                if change.version() != was.version() + 1 {
                     let what = format!("version {} follows version {}", change.version, was.version);
                     misstep = Some((Rule::StepsAllowed, what));
                 }
@@ -211,27 +218,32 @@ impl<'a> Book<'a> {
     }
 
     fn reserve(&mut self, change: &'a Change, terms: &SaleTerms, touched: &mut Vec<Item<'a>>) {
-        if self.entries.contains_key(change.reservation.as_str()) {
+        if self.entries.contains_key(change.reservation()) {
             return self.misstep(change, Rule::StepsAllowed, "reserved twice".to_owned());
         }
-        if change.number != self.last_number + 1 {
-            let what = format!("number {} follows number {}", change.number, self.last_number);
+        if change.number() != self.last_number + 1 {
+            let what = format!("number {} follows number {}", change.number(), self.last_number);
             self.misstep(change, Rule::NumbersInOrder, what);
         }
-        self.last_number = change.number;
+        self.last_number = change.number();
         self.held += 1;
         for item in change.items() {
             self.count(item, State::Held, true);
             touched.push(item);
         }
-        self.entries.insert(&change.reservation, Entry::new(change));
-        self.owners.entry(&change.buyer).or_default().reservations.push(&change.reservation);
+        self.entries.insert(change.reservation(), Entry::new(change));
+        let own = &mut self.owners.entry(change.buyer()).or_default().reservations;
+        // Most buyers take one; `push` makes room for four.
+        if own.is_empty() {
+            own.reserve_exact(1);
+        }
+        own.push(change.reservation());
         self.count_alive(change, terms);
     }
 
     /// What its buyer has after a change that may add to it.
     fn count_alive(&mut self, change: &'a Change, terms: &SaleTerms) {
-        let owner = self.owners.entry(&change.buyer).or_default();
+        let owner = self.owners.entry(change.buyer()).or_default();
         let alive: Vec<&Entry<'a>> = owner
             .reservations
             .iter()
@@ -262,7 +274,7 @@ impl<'a> Book<'a> {
     }
 
     fn misstep(&mut self, change: &Change, rule: Rule, what: String) {
-        let what = format!("{what} (journal {})", change.id);
-        self.missteps.push(of(&change.buyer, rule, Some(&change.reservation), what));
+        let what = format!("{what} (journal {}-0)", change.sequence);
+        self.missteps.push(of(change.buyer(), rule, Some(change.reservation()), what));
     }
 }

@@ -14,19 +14,30 @@ pub(crate) fn at(sequence: u64) -> Timestamp {
 
 /// A change to a reservation of model `a`, package `p` and store `s`, in its first version.
 pub(crate) fn change(sequence: u64, kind: Kind, reservation: &str, buyer: &str, number: u64) -> Change {
+    let (reservation, buyer) = (reservation.into(), buyer.into());
     Change {
-        id: format!("{sequence}-0"),
+        sequence,
         kind,
         at: at(sequence),
-        held_at: at(sequence),
-        reservation: reservation.to_owned(),
-        buyer: buyer.to_owned(),
-        number,
+        subject: Arc::new(Subject { reservation, buyer, number, held_at: at(sequence) }),
         version: 1,
-        model: "a".to_owned(),
-        packages: vec!["p".to_owned()],
-        store: Some("s".to_owned()),
+        selected: selected("a", &["p"], Some("s")),
         payment: None,
+    }
+}
+
+pub(crate) fn selected(model: &str, packages: &[&str], store: Option<&str>) -> Arc<Selected> {
+    let packages = packages.iter().map(|id| (*id).to_owned()).collect();
+    Arc::new(Selected { model: model.to_owned(), packages, store: store.map(str::to_owned) })
+}
+
+impl Change {
+    pub(crate) fn set_number(&mut self, number: u64) {
+        Arc::make_mut(&mut self.subject).number = number;
+    }
+
+    pub(crate) fn set_held_at(&mut self, held_at: Timestamp) {
+        Arc::make_mut(&mut self.subject).held_at = held_at;
     }
 }
 
@@ -99,11 +110,10 @@ fn a_late_payment_takes_it_again() {
 fn an_amendment_moves_what_is_taken() {
     let mut amend = change(2, Kind::Amend, "r1", "b1", 1);
     amend.version = 2;
-    amend.model = "b".to_owned();
-    amend.packages.clear();
+    amend.selected = selected("b", &[], Some("s"));
     let changes = [change(1, Kind::Reserve, "r1", "b1", 1), amend];
     let book = Book::replay(&changes, &terms(), u64::MAX);
-    assert_eq!(book.entries["r1"].at_version(2).map(|change| change.model.as_str()), Some("b"));
+    assert_eq!(book.entries["r1"].at_version(2).map(|change| change.selected.model.as_str()), Some("b"));
     assert_eq!(taken(&book, "model:a"), (0, 0, 1));
     assert_eq!(taken(&book, "model:b"), (1, 0, 1));
     assert_eq!(taken(&book, "package:p"), (0, 0, 1));
@@ -183,23 +193,42 @@ fn an_overdue_hold_does_not_count_before_its_sweep() {
 
 #[test]
 fn journal_lines_are_read() {
-    let mut journal = Journal::default();
+    let mut journal = JournalReader::default();
     let line = r#"{"cursor": "4711-0/3", "id": "4711-0", "change": 3, "changes": 64, "kind": "reserve",
         "at": "2026-11-09T12:00:00.250Z", "held_at": "2026-11-09T12:00:00.250Z", "sale": "s", "reservation": "r", "buyer": "b", "number": 17, "version": 1,
         "state": "held", "model": "m", "packages": [], "store": null, "unavailable": ["store:x"], "payment": null}"#;
     assert_eq!(journal.read_line(line).unwrap(), "4711-0/3");
-    assert_eq!((journal.changes[0].sequence(), journal.changes[0].kind), (4711, Kind::Reserve));
+    assert_eq!((journal.journal.changes[0].sequence, journal.journal.changes[0].kind), (4711, Kind::Reserve));
     let restock = r#"{"cursor":"9-0/1","id":"9-0","change":1,"changes":1,"kind":"restock","at":"2026-11-09T12:00:01.000Z",
         "sale":"s","item":"model:m","total":35,"was":30,"who":"ann"}"#;
     assert_eq!(journal.read_line(restock).unwrap(), "9-0/1");
-    let action = &journal.operator_actions[0];
+    let action = &journal.journal.operator_actions[0];
     assert_eq!((action.sequence(), action.total, action.was), (9, Some(35), Some(30)));
     let define =
         r#"{"cursor":"8-0/1","id":"8-0","kind":"define","at":"2026-11-09T12:00:01.000Z","revision":2}"#;
     assert_eq!(journal.read_line(define).unwrap(), "8-0/1");
-    assert!(journal.operator_actions[1].defines() && journal.changes.len() == 1);
+    assert!(journal.journal.operator_actions[1].defines() && journal.journal.changes.len() == 1);
     let adopt = r#"{"cursor":"10-0/1","id":"10-0","change":1,"changes":1,"kind":"adopt","at":"2026-11-09T12:00:02.000Z",
         "epoch":"d3db","was":"e326","who":"gateway"}"#;
     assert_eq!(journal.read_line(adopt).unwrap(), "10-0/1");
     assert!(journal.read_line(r#"{"cursor":"9-0/1","kind":"reserve"}"#).is_err());
+}
+
+#[test]
+fn lines_of_a_reservation_share_what_they_have_in_common() {
+    let mut reader = JournalReader::default();
+    for (sequence, kind, buyer) in [(1, "reserve", "b"), (2, "confirm", "b"), (3, "cancel", "another")] {
+        let line = serde_json::json!({
+            "cursor": "c", "id": format!("{sequence}-0"), "kind": kind, "at": at(sequence), "held_at": at(1),
+            "reservation": "r", "buyer": buyer, "number": 1, "version": 1, "model": "m", "packages": ["p"],
+            "store": "s", "payment": null
+        });
+        reader.read_line(&line.to_string()).unwrap();
+    }
+    let changes = reader.finish().changes;
+    assert!(Arc::ptr_eq(&changes[0].subject, &changes[1].subject), "known once");
+    assert!(changes.iter().all(|change| Arc::ptr_eq(&change.selected, &changes[0].selected)));
+    let buyers: Vec<&str> = changes.iter().map(Change::buyer).collect();
+    assert_eq!(buyers, ["b", "b", "another"], "each line is as the ledger has it");
+    assert!(size_of::<Change>() <= 64, "of a soak of a day there are 26 million");
 }

@@ -76,7 +76,7 @@ fn surely_held(
     // It was taken after the first request for it had left.
     let began = refused.began?.as_millisecond();
     let age = refused.answer.answered.as_millisecond() - began + TICK_MS;
-    let is_of_the_run = entry.reserve().sequence() > facts.input.started_after;
+    let is_of_the_run = entry.reserve().sequence > facts.input.started_after;
     let has_ended = entry.cancelled.is_some() && (refused.after_settling || history.cancel == Step::NotTried);
     // A service cancels what is held and what is paid, and what is paid has never expired.
     let is_by_service = refused.as_service && refused.request == CANCEL;

@@ -10,6 +10,8 @@ use crate::proof::reconcile::item_stock::StockByItem;
 
 /// Of each item in a chart; more than it has pixels.
 const POINTS_MAX: usize = 2_000;
+/// While it is made: of a soak of a day there are 20 million changes of one model.
+const POINTS_KEPT_MAX: usize = 1 << 20;
 
 /// Ms after the opening, and what was free from then on.
 pub(crate) type Course = Vec<(i64, i64)>;
@@ -38,10 +40,13 @@ pub(crate) fn stock_over_time(
             if course.last().is_none_or(|(_, last)| *last != free) {
                 course.push((at_ms.saturating_sub(opening), free));
             }
+            if course.len() == POINTS_KEPT_MAX {
+                *course = thin(std::mem::take(course), POINTS_KEPT_MAX / 8);
+            }
         },
     );
     Book::follow(&journal.changes, terms, u64::MAX, |book, change, touched| {
-        stock_by_item.entry(book, change.sequence(), change.at.as_millisecond(), touched);
+        stock_by_item.entry(book, change.sequence, change.at.as_millisecond(), touched);
     });
     stock_by_item.end();
     courses
@@ -52,20 +57,20 @@ pub(crate) fn stock_over_time(
             if let Some(first) = course.first_mut() {
                 first.0 = begins;
             }
-            (item.to_string(), thin(course))
+            (item.to_string(), thin(course, POINTS_MAX))
         })
         .collect()
 }
 
 /// Keeps of each stretch its lowest and its highest point, and the ends.
-fn thin(course: Course) -> Course {
-    if course.len() <= POINTS_MAX {
+fn thin(course: Course, points_max: usize) -> Course {
+    if course.len() <= points_max {
         return course;
     }
     let (Some(first), Some(last)) = (course.first().copied(), course.last().copied()) else {
         return course;
     };
-    let stretches = POINTS_MAX / 2 - 1;
+    let stretches = points_max / 2 - 1;
     let mut points = vec![first];
     let inner = &course[1..course.len() - 1];
     for stretch in inner.chunks(inner.len().div_ceil(stretches)) {

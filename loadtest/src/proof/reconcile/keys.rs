@@ -64,7 +64,7 @@ fn check_steps(
     mut console: impl FnMut(String),
 ) {
     // A run with a seed of old meets its old reservations: what happened to them before does not count.
-    let since = |step: Option<&Change>| step.is_some_and(|step| step.sequence() > input.started_after);
+    let since = |step: Option<&Change>| step.is_some_and(|step| step.sequence > input.started_after);
     let steps =
         [("confirm", &history.confirm, entry.confirmed), ("cancel", &history.cancel, entry.cancelled)];
     for (name, step, there) in steps {
@@ -105,11 +105,11 @@ pub(crate) fn differs(hold: &Hold, facts: &Facts<'_>, buyer: &str) -> Option<Str
     };
     let history = (buyer, hold.number, &hold.model, sorted(&hold.packages), &hold.store);
     let there = (
-        ledger.buyer.as_str(),
-        entry.reserve().number,
-        &ledger.model,
-        sorted(&ledger.packages),
-        &ledger.store,
+        ledger.buyer(),
+        entry.reserve().number(),
+        &ledger.selected.model,
+        sorted(&ledger.selected.packages),
+        &ledger.selected.store,
     );
     if history != there {
         return Some(format!("version {}: acknowledged {history:?}, the ledger has {there:?}", hold.version));

@@ -3,17 +3,19 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
+use crate::base::failure::Failure;
 use crate::base::outcome::Outcome;
-use crate::load::history::{Amend, Step, TapHistory};
-use crate::proof::ledger::Entry;
+use crate::load::history::TapHistory;
+use crate::load::history::packed::PackedHistories;
+use crate::proof::ledger::{Book, Entry};
 use crate::proof::reconcile::refusals::was_surely_known;
-use crate::proof::reconcile::{Facts, ReconcileInput, keys};
+use crate::proof::reconcile::{Facts, ReconcileInput};
 use crate::proof::rules::{Rule, Violation, of};
 
 /// Each buyer's histories, by key.
 pub(crate) type Owners<'a> = BTreeMap<&'a str, Vec<&'a TapHistory>>;
 
-pub(crate) fn by_buyer(history: &[TapHistory]) -> Owners<'_> {
+pub(crate) fn by_buyer<'a>(history: impl Iterator<Item = &'a TapHistory>) -> Owners<'a> {
     let mut owners = Owners::new();
     for history in history {
         owners.entry(&history.buyer).or_default().push(history);
@@ -24,12 +26,10 @@ pub(crate) fn by_buyer(history: &[TapHistory]) -> Owners<'_> {
 pub(crate) fn check(facts: &Facts<'_>, buyer: &str, history: &[&TapHistory], found: &mut Vec<Violation>) {
     let mut console = |rule, reservation: Option<&str>, what| found.push(of(buyer, rule, reservation, what));
     let Facts { input, book, .. } = facts;
-    let Some(owner) = book.owners.get(buyer) else { return };
-    let own: Vec<(&str, &Entry<'_>)> = owner
-        .reservations
-        .iter()
-        .filter_map(|id| book.entries.get(id).map(|entry| (*id, entry)))
-        .filter(|(_, entry)| entry.reserve().sequence() > input.started_after)
+    let own: Vec<(&str, &Entry<'_>)> = book
+        .reservations_of(buyer)
+        .map(|entry| (entry.reserve().reservation(), entry))
+        .filter(|(_, entry)| entry.reserve().sequence > input.started_after)
         .collect();
 
     if own.len() > history.len() {
@@ -90,70 +90,64 @@ fn keys_in_words(history: &[&TapHistory]) -> String {
     keys.join(", ")
 }
 
-/// A reservation belongs to one key.
-pub(crate) fn check_shown_to_one_key(owners: &Owners<'_>, found: &mut Vec<Violation>) {
-    let mut first: HashMap<&str, &TapHistory> = HashMap::new();
-    for history in owners.values().flatten() {
-        let shown: BTreeSet<&str> = history.holds.iter().map(|hold| hold.id.as_str()).collect();
-        for id in shown {
-            let other = *first.entry(id).or_insert(history);
-            if (&other.key, &other.buyer) != (&history.key, &history.buyer) {
-                let what = format!(
-                    "shown to the key {} of {} and to the key {} of {}",
-                    other.key, other.buyer, history.key, history.buyer
-                );
-                found.push(of(&history.buyer, Rule::BoughtOnce, Some(id), what));
-            }
-        }
-    }
+/// Reservations that may have been shown to more than one key: a reservation belongs to one.
+#[derive(Default)]
+pub(crate) struct SharedReservations {
+    suspects: HashSet<String>,
 }
 
-/// The ledger has the acknowledged amendments as shown, and no others but those with a lost answer.
-pub(crate) fn check_amends(facts: &Facts<'_>, found: &mut Vec<Violation>) {
-    let Facts { input, book, owners, .. } = facts;
-    let mut of_reservation: HashMap<&str, Vec<(&TapHistory, &Amend)>> = HashMap::new();
-    for history in owners.values().flatten() {
-        for amend in &history.amends {
-            of_reservation.entry(&amend.reservation).or_default().push((history, amend));
-            if let (Step::Done, Some(shown)) = (&amend.step, &amend.shown) {
-                let other = (shown.id != amend.reservation)
-                    .then(|| format!("{} was to be amended, {} was shown", amend.reservation, shown.id));
-                let what = other
-                    .or_else(|| keys::differs(shown, facts, &history.buyer))
-                    .or_else(|| keys::lacks(shown, &amend.wanted));
-                if let Some(what) = what {
-                    found.push(of(&history.buyer, Rule::AmendAsAcknowledged, Some(&amend.reservation), what));
+/// A key that was shown some of the suspects.
+struct Showing {
+    buyer: String,
+    key: String,
+    ids: BTreeSet<String>,
+}
+
+impl SharedReservations {
+    /// Of two buyers that are shown one reservation, at most one is its owner in the ledger. Two keys of one buyer are in one
+    /// partition.
+    pub(crate) fn note<'a>(&mut self, book: &Book<'_>, owners: &Owners<'a>) {
+        for (buyer, history) in owners {
+            let is_own =
+                |id: &str| book.entries.get(id).is_some_and(|entry| entry.reserve().buyer() == *buyer);
+            let mut first: HashMap<&str, &str> = HashMap::new();
+            let shown = |history: &&'a TapHistory| {
+                let TapHistory { key, holds, .. } = *history;
+                holds.iter().map(|hold| (key.as_str(), hold.id.as_str()))
+            };
+            for (key, id) in history.iter().flat_map(shown) {
+                if *first.entry(id).or_insert(key) != key || !is_own(id) {
+                    self.suspects.insert(id.to_owned());
                 }
             }
         }
     }
-    for (buyer, history) in owners {
-        let ids = book.owners.get(buyer).map(|owner| owner.reservations.as_slice()).unwrap_or_default();
-        for id in ids {
-            let asked = of_reservation.get(id).map(Vec::as_slice).unwrap_or_default();
-            let shown: HashSet<u64> =
-                asked.iter().filter_map(|(_, amend)| Some(amend.shown.as_ref()?.version)).collect();
-            let made = book.entries.get(id).map(|entry| entry.versions.get(1..).unwrap_or_default());
-            let unacknowledged: Vec<u64> = made
-                .unwrap_or_default()
-                .iter()
-                .filter(|change| change.sequence() > input.started_after && !shown.contains(&change.version))
-                .map(|change| change.version)
-                .collect();
-            let count = |which: fn(&Amend) -> bool| asked.iter().filter(|(_, amend)| which(amend)).count();
-            let unknown = count(|amend| amend.step == Step::Unknown);
-            // Done, but the answer could not be read: that is another rule's matter.
-            let unread = count(|amend| amend.step == Step::Done && amend.shown.is_none());
-            // An unacknowledged amendment must come from a request with a lost answer.
-            let lost: usize = history.iter().map(|history| history.log.lost).sum();
-            if unacknowledged.len() > lost.max(unknown) + unread {
-                let what = format!(
-                    "amended to version {unacknowledged:?}, which no answer showed; {} amendments were asked for, of {unknown} \
-                     the outcome is unknown",
-                    asked.len()
-                );
-                found.push(of(buyer, Rule::AmendAsAcknowledged, Some(id), what));
+
+    /// Reads all histories again only where there is a suspect.
+    pub(crate) fn check(self, all: &PackedHistories, found: &mut Vec<Violation>) -> Result<(), Failure> {
+        if self.suspects.is_empty() {
+            return Ok(());
+        }
+        let mut showings = Vec::new();
+        all.each(|TapHistory { buyer, key, holds, .. }| {
+            let ids = holds.into_iter().map(|hold| hold.id).filter(|id| self.suspects.contains(id));
+            let ids: BTreeSet<String> = ids.collect();
+            showings.extend((!ids.is_empty()).then_some(Showing { buyer, key, ids }));
+        })?;
+        showings.sort_by(|one, other| one.buyer.cmp(&other.buyer));
+        let mut first: HashMap<&str, &Showing> = HashMap::new();
+        for showing in &showings {
+            for id in &showing.ids {
+                let other = *first.entry(id).or_insert(showing);
+                if (&other.key, &other.buyer) != (&showing.key, &showing.buyer) {
+                    let what = format!(
+                        "shown to the key {} of {} and to the key {} of {}",
+                        other.key, other.buyer, showing.key, showing.buyer
+                    );
+                    found.push(of(&showing.buyer, Rule::BoughtOnce, Some(id), what));
+                }
             }
         }
+        Ok(())
     }
 }

@@ -47,8 +47,8 @@ fn wrong_times(hold: &Hold, entry: &Entry<'_>, input: &ReconcileInput<'_>) -> Op
     let (Some(held_at), Some(answered)) = (hold.held_at, hold.server_time) else {
         return wrong("no held_at or no server_time was shown".to_owned());
     };
-    if held_at != entry.reserve().held_at {
-        return wrong(format!("held_at {held_at} was shown, the ledger has {}", entry.reserve().held_at));
+    if held_at != entry.reserve().held_at() {
+        return wrong(format!("held_at {held_at} was shown, the ledger has {}", entry.reserve().held_at()));
     }
     let expires_at = match (hold.expires_at, hold.state.as_str()) {
         (Some(at), "held") => at,

@@ -53,7 +53,7 @@ impl<'a> Times<'a> {
         let holds = &mut times.holds;
         let book = Book::follow(input.changes, input.terms, u64::MAX, |book, change: &'a Change, touched| {
             let at_ms = change.at.as_millisecond();
-            stock_by_item.entry(book, change.sequence(), at_ms, touched);
+            stock_by_item.entry(book, change.sequence, at_ms, touched);
             holds.note(at_ms, book.held > 0);
         });
         stock_by_item.end();

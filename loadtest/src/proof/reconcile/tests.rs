@@ -13,11 +13,12 @@ use jiff::{SignedDuration, Timestamp};
 use super::*;
 use crate::base::outcome::Outcome;
 use crate::base::scenario::Scenario;
-use crate::load::history::{Hold, SoldOut, Step};
+use crate::load::history::packed::Packed;
+use crate::load::history::{Hold, SoldOut, Step, TapHistory};
 use crate::plan::selection::Selection;
 use crate::proof::admin::AuditItem;
 use crate::proof::ledger::Kind;
-use crate::proof::ledger::tests::{at, change, restock, terms};
+use crate::proof::ledger::tests::{at, change, restock, selected, terms};
 
 /// A good run: b1 paid, b2 cancelled, b3 abandoned, b4 was refused as sold out, b5's answer was
 /// lost and b6 had bought before.
@@ -96,7 +97,7 @@ fn audited(item: &str, total: i64, held: i64, confirmed: i64) -> AuditItem {
 
 fn clean() -> Case {
     let mut paid = change(15, Kind::Confirm, "r1", "b1", 2);
-    paid.payment = Some("pay-b1".to_owned());
+    paid.payment = Some("pay-b1".into());
     let changes = vec![
         change(5, Kind::Reserve, "old", "b6", 1),
         change(11, Kind::Reserve, "r1", "b1", 2),
@@ -142,7 +143,13 @@ pub(super) fn broken_by_hold(change: impl FnOnce(&mut Hold)) -> Vec<Rule> {
 
 impl Case {
     fn found(&self) -> Found {
-        reconcile(&ReconcileInput {
+        self.found_in(3)
+    }
+
+    fn found_in(&self, partitions: usize) -> Found {
+        let mut history = PackedHistories::in_partitions(partitions);
+        self.history.iter().for_each(|of| history.push(Packed::new(of)));
+        let input = ReconcileInput {
             terms: &self.terms,
             prices: &prices(),
             started_after: 10,
@@ -151,9 +158,10 @@ impl Case {
             audit: &self.audit,
             changes: &self.changes,
             operator_actions: &self.operator_actions,
-            history: &self.history,
+            history: &history,
             support: &self.support,
-        })
+        };
+        reconcile(&input).unwrap()
     }
 
     fn broken(&self) -> Vec<Rule> {
@@ -242,7 +250,7 @@ fn what_the_sale_does_not_have_was_sold() {
 #[test]
 fn numbers_with_a_gap_or_a_repeat() {
     let gap = after(|case| {
-        case.changes[4].number = 6;
+        case.changes[4].set_number(6);
     });
     assert_eq!(gap, [Rule::NumbersInOrder]);
 }

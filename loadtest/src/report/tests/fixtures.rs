@@ -9,6 +9,7 @@ use crate::base::identity::{Identity, Machine, ProfileIdentity};
 use crate::base::outcome::Outcome;
 use crate::base::scenario::Scenario;
 use crate::figures::{AnswerClass, Figures};
+use crate::load::history::packed::PackedHistories;
 use crate::proof::admin::{Audit, AuditItem};
 use crate::proof::rules::{Rule, Violation};
 use crate::proof::run_record::{Listener, Run, RunRecord, TargetInfo};
@@ -170,7 +171,8 @@ pub(crate) fn verdict(figures: &Figures, text: &str) -> Verdict {
     figures.errors.insert(format!("timeout{text}"), 3);
     figures.answered(&format!("pay{text}"), 0, Duration::from_millis(3), (200, AnswerClass::Decided));
     let health = Health { processes: 1, cores: 2, cpu_percent_mean: 41.0, ..Health::default() };
-    let mut verdict = Verdict::on(&RunRecord::new(run, health, figures, Vec::new()), &audit, &[], findings);
+    let run_record = RunRecord::new(run, health, figures, PackedHistories::default());
+    let mut verdict = Verdict::on(&run_record, &audit, &[], findings).unwrap();
     verdict.reasons = vec![format!("acknowledged-is-in-ledger 12×{text}")];
     verdict
 }

@@ -1,7 +1,7 @@
 //! Unit tests of `chart.rs`.
 
 use super::*;
-use crate::proof::ledger::tests::{change, restock};
+use crate::proof::ledger::tests::{change, restock, selected};
 use crate::proof::ledger::{Change, Kind};
 
 fn courses(
@@ -18,7 +18,7 @@ fn courses(
 #[test]
 fn a_course_has_a_point_for_each_change() {
     let mut amend = change(14, Kind::Amend, "r2", "b2", 2);
-    (amend.model, amend.version) = ("b".to_owned(), 2);
+    (amend.selected, amend.version) = (selected("b", &["p"], Some("s")), 2);
     let changes = vec![
         change(1, Kind::Reserve, "r1", "b1", 1),
         change(11, Kind::Reserve, "r2", "b2", 2),
@@ -42,7 +42,7 @@ fn a_long_course_keeps_its_ends_and_extremes() {
     let mut course: Course = (0..100_000).map(|n| (n, 50 + n % 7)).collect();
     course[31_234].1 = -3;
     course[77_777].1 = 999;
-    let thinned = thin(course.clone());
+    let thinned = thin(course.clone(), POINTS_MAX);
     assert!(thinned.len() <= POINTS_MAX && thinned.len() > POINTS_MAX / 2);
     assert!(thinned.is_sorted());
     assert_eq!((thinned.first(), thinned.last()), (course.first(), course.last()));

@@ -43,8 +43,8 @@ fn an_amendment_refused_as_sold_out() {
     assert_eq!(sold_out("package:p", "package:p"), [Rule::SoldOutWasTrue], "it has one");
     let gone = after(|case| {
         // r3 has no store, and none was left from 14 on.
-        for change in case.changes.iter_mut().filter(|change| change.reservation == "r3") {
-            change.store = None;
+        for change in case.changes.iter_mut().filter(|change| change.reservation() == "r3") {
+            change.selected = selected("a", &["p"], None);
         }
         for hold in &mut case.history[2].holds {
             hold.store = None;

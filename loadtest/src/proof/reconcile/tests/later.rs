@@ -84,9 +84,10 @@ fn final_while_a_hold_was_outstanding() {
     let paid = after(|case| {
         case.changes.retain(|change| change.kind == Kind::Reserve);
         for n in 0..5 {
-            let Change { reservation, buyer, number, .. } = case.changes[n].clone();
-            let sequence = 15 + n as u64;
-            case.changes.push(change(sequence, Kind::Confirm, &reservation, &buyer, number));
+            let taken = &case.changes[n];
+            let (sequence, number) = (15 + n as u64, taken.number());
+            let confirm = change(sequence, Kind::Confirm, taken.reservation(), taken.buyer(), number);
+            case.changes.push(confirm);
         }
         for history in &mut case.history {
             (history.confirm, history.cancel) = (Step::Unknown, Step::NotTried);
@@ -185,7 +186,7 @@ fn a_hold_that_expired_early() {
     let changed = after(|case| {
         case.changes.remove(0);
         case.history.remove(5);
-        case.changes.iter_mut().for_each(|change| change.number -= 1);
+        case.changes.iter_mut().for_each(|change| change.set_number(change.number() - 1));
         case.history.iter_mut().flat_map(|history| &mut history.holds).for_each(|hold| hold.number -= 1);
         for item in &mut case.audit.items {
             *item = audited(&item.item, 5, 2, 1);
@@ -193,7 +194,7 @@ fn a_hold_that_expired_early() {
         case.history[3].sold_out.clear();
         case.changes[6].at = at(18);
         case.operator_actions.push(define(11));
-        case.changes[0].id = "12-0".to_owned();
+        case.changes[0].sequence = 12;
     });
     assert_eq!(changed, []);
 }
@@ -210,12 +211,13 @@ fn wanted(model: Option<&str>, packages: Option<&[&str]>, store: Option<&str>) -
 fn amended(plant: impl FnOnce(&mut Case)) -> Vec<Rule> {
     after(|case| {
         let mut amend = change(14, Kind::Amend, "r1", "b1", 2);
-        (amend.version, amend.packages, amend.at) = (2, vec!["q".to_owned()], at(14) + ms(500));
+        (amend.version, amend.at) = (2, at(14) + ms(500));
+        amend.selected = selected("a", &["q"], Some("s"));
         case.changes.insert(5, amend);
         case.changes[6].version = 2;
-        case.changes[5].id = "15-0".to_owned();
-        case.changes[6].id = "16-0".to_owned();
-        case.changes[7].id = "17-0".to_owned();
+        case.changes[5].sequence = 15;
+        case.changes[6].sequence = 16;
+        case.changes[7].sequence = 17;
         case.totals_before.insert("package:q".to_owned(), None);
         case.audit.items[1] = audited("package:p", 5, 3, 0);
         let q = AuditItem { total: None, free: None, drift: None, ..audited("package:q", 5, 0, 1) };

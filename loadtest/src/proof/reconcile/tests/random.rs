@@ -10,6 +10,20 @@ const HISTORIES: u64 = 400;
 /// Makes a history wrong, if it has what that takes.
 type Plant = fn(&mut Case, &mut Rng) -> Option<()>;
 
+const PLANTS: [(Rule, Plant); 11] = [
+    (Rule::AcknowledgedIsInLedger, lose_a_reservation),
+    (Rule::AcknowledgedIsInLedger, show_another_number),
+    (Rule::NotExpiredEarly, expire_early),
+    (Rule::RefusedHoldsNothing, reserve_for_a_refused_key),
+    (Rule::SoldOutWasTrue, report_free_stock_as_sold_out),
+    (Rule::WinnerNeverLost, report_sold_out_to_a_winner),
+    (Rule::FinalIsFinal, report_final_too_early),
+    (Rule::AmendAsAcknowledged, show_another_amendment),
+    (Rule::AmendAsAcknowledged, make_a_refused_amendment),
+    (Rule::StepsAsAcknowledged, forget_a_step),
+    (Rule::NumbersInOrder, skip_a_number),
+];
+
 #[test]
 fn correct_histories_are_never_reported() {
     let mut seen = BTreeSet::new();
@@ -25,6 +39,18 @@ fn correct_histories_are_never_reported() {
 }
 
 #[test]
+fn they_are_unpacked_to_the_letter() {
+    for seed in 0..HISTORIES {
+        let case = history(seed, NONE);
+        let packed: PackedHistories = case.history.iter().collect();
+        let all = (0..packed.partitions()).flat_map(|partition| packed.partition(partition).unwrap());
+        let all: BTreeMap<u64, TapHistory> = all.collect();
+        let all = all.into_values().map(|history| format!("{history:?}"));
+        assert!(all.eq(case.history.iter().map(|history| format!("{history:?}"))), "seed {seed}");
+    }
+}
+
+#[test]
 fn a_gateway_with_a_fault_is_found_out() {
     let rules =
         |faults| (0..HISTORIES).flat_map(|seed| history(seed, faults).broken()).collect::<BTreeSet<_>>();
@@ -36,21 +62,29 @@ fn a_gateway_with_a_fault_is_found_out() {
 }
 
 #[test]
+fn partitions_change_nothing() {
+    let mut violations = 0;
+    for seed in 0..50 {
+        let mut case = history(seed, Faults { read_model_ms: 3_000, forgets_buyers: true });
+        for (_, plant) in PLANTS {
+            plant(&mut case, &mut Rng::with_seed(seed));
+        }
+        // One buyer is shown, and amends, what belongs to another.
+        if let [one, other, ..] = &mut won(&mut case).collect::<Vec<_>>()[..] {
+            one.holds.push(other.holds[0].clone());
+            one.amends.extend(other.amends.iter().cloned());
+        }
+        let [one, three] = [1, 3].map(|partitions| case.found_in(partitions));
+        violations += one.violations.len();
+        let [all, again] = [&one, &three].map(|found| format!("{:#?}", found.violations));
+        assert_eq!((one.foreign_reservations, all), (three.foreign_reservations, again), "seed {seed}");
+    }
+    assert!(violations > 500, "{violations} are hardly any");
+}
+
+#[test]
 fn what_is_planted_is_reported() {
-    let plants: [(Rule, Plant); 11] = [
-        (Rule::AcknowledgedIsInLedger, lose_a_reservation),
-        (Rule::AcknowledgedIsInLedger, show_another_number),
-        (Rule::NotExpiredEarly, expire_early),
-        (Rule::RefusedHoldsNothing, reserve_for_a_refused_key),
-        (Rule::SoldOutWasTrue, report_free_stock_as_sold_out),
-        (Rule::WinnerNeverLost, report_sold_out_to_a_winner),
-        (Rule::FinalIsFinal, report_final_too_early),
-        (Rule::AmendAsAcknowledged, show_another_amendment),
-        (Rule::AmendAsAcknowledged, make_a_refused_amendment),
-        (Rule::StepsAsAcknowledged, forget_a_step),
-        (Rule::NumbersInOrder, skip_a_number),
-    ];
-    for (rule, plant) in plants {
+    for (rule, plant) in PLANTS {
         let mut planted = 0;
         for seed in 0..HISTORIES {
             let mut case = history(seed, NONE);
@@ -76,7 +110,7 @@ fn won(case: &mut Case) -> impl Iterator<Item = &mut TapHistory> {
 
 fn lose_a_reservation(case: &mut Case, rng: &mut Rng) -> Option<()> {
     let lost = any(rng, won(case))?.holds[0].id.clone();
-    case.changes.retain(|change| change.reservation != lost);
+    case.changes.retain(|change| change.reservation() != lost);
     Some(())
 }
 
@@ -88,13 +122,13 @@ fn show_another_number(case: &mut Case, rng: &mut Rng) -> Option<()> {
 fn expire_early(case: &mut Case, rng: &mut Rng) -> Option<()> {
     let least = SignedDuration::from_millis(case.terms.lapses_after_ms());
     let early = any(rng, case.changes.iter_mut().filter(|change| change.kind == Kind::Expire))?;
-    let (id, at) = (early.reservation.clone(), early.at);
-    let taken = case.changes.iter().find(|change| change.reservation == id)?.at;
+    let (id, at) = (early.reservation().to_owned(), early.at);
+    let taken = case.changes.iter().find(|change| change.reservation() == id)?.at;
     // As if it had been taken later.
     let late = at - least + SignedDuration::from_millis(1);
     case.changes
         .iter_mut()
-        .filter(|change| change.reservation == id && change.at == taken)
+        .filter(|change| change.reservation() == id && change.at == taken)
         .for_each(|change| change.at = late);
     Some(())
 }
@@ -102,15 +136,15 @@ fn expire_early(case: &mut Case, rng: &mut Rng) -> Option<()> {
 fn reserve_for_a_refused_key(case: &mut Case, rng: &mut Rng) -> Option<()> {
     let history = any(rng, won(case))?.clone();
     let last = case.changes.last()?.clone();
-    let number = case.changes.iter().map(|change| change.number).max()? + 1;
+    let number = case.changes.iter().map(Change::number).max()? + 1;
     // None of this buyer's answers was lost, so none of the keys can have won.
     let mut own = case.history.iter().filter(|other| other.buyer == history.buyer);
     if own.any(|history| history.log.lost > 0) {
         return None;
     }
-    let sequence = last.sequence() + 1_000;
-    case.changes
-        .push(Change { at: last.at, ..change(sequence, Kind::Reserve, "planted", &history.buyer, number) });
+    let mut planted = change(last.sequence + 1_000, Kind::Reserve, "planted", &history.buyer, number);
+    planted.at = last.at;
+    case.changes.push(planted);
     Some(())
 }
 
@@ -131,7 +165,7 @@ fn report_free_stock_as_sold_out(case: &mut Case, _: &mut Rng) -> Option<()> {
 fn report_sold_out_to_a_winner(case: &mut Case, rng: &mut Rng) -> Option<()> {
     let id = any(rng, won(case))?.holds[0].id.clone();
     let n = case.history.iter().position(|history| history.holds.iter().any(|hold| hold.id == id))?;
-    let taken = case.changes.iter().find(|change| change.reservation == id)?.at;
+    let taken = case.changes.iter().find(|change| change.reservation() == id)?.at;
     report_sold_out(case, n, "model:a", taken + SignedDuration::from_millis(1_100), false);
     Some(())
 }
@@ -165,7 +199,7 @@ fn make_a_refused_amendment(case: &mut Case, rng: &mut Rng) -> Option<()> {
         .changes
         .iter()
         .filter(|change| change.kind == Kind::Amend)
-        .map(|change| ((change.reservation.clone(), change.version), ()))
+        .map(|change| ((change.reservation().to_owned(), change.version()), ()))
         .collect();
     let amends = case
         .history
@@ -193,12 +227,13 @@ fn forget_a_step(case: &mut Case, rng: &mut Rng) -> Option<()> {
     let done = |history: &&mut TapHistory| history.confirm == Step::Done || history.cancel == Step::Done;
     let id = any(rng, case.history.iter_mut().filter(done))?.holds[0].id.clone();
     case.changes
-        .retain(|change| change.reservation != id || !matches!(change.kind, Kind::Confirm | Kind::Cancel));
+        .retain(|change| change.reservation() != id || !matches!(change.kind, Kind::Confirm | Kind::Cancel));
     Some(())
 }
 
 fn skip_a_number(case: &mut Case, rng: &mut Rng) -> Option<()> {
     let reserves = case.changes.iter_mut().filter(|change| change.kind == Kind::Reserve);
-    any(rng, reserves)?.number += 1;
+    let reserve = any(rng, reserves)?;
+    reserve.set_number(reserve.number() + 1);
     Some(())
 }
