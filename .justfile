@@ -7,7 +7,7 @@ _default:
 demo *args:
     scripts/demo {{args}}
 
-# Every check
+# Every check, or those that are named
 test *args:
     scripts/test {{args}}
 
@@ -18,28 +18,16 @@ one crate word:
 # Formatting and lints
 lint:
     cargo fmt --check
-    cargo clippy --workspace --all-targets --features gateway-fuzz/libfuzzer --locked -- -D warnings
+    cargo clippy --workspace --all-targets --locked -- -D warnings
 
 # Commands, links and bounds of all pages; the table of options is written anew
 docs:
     UPDATE_DOCS=1 cargo test -p gateway --lib configuration_page
     scripts/check-docs
 
-# Every panel and alert
-dashboards *args:
-    scripts/check-dashboards {{args}}
-
-# The live page in a browser
-live *args:
-    scripts/check-live {{args}}
-
-# The gateway against its OpenAPI document
-api *args:
-    scripts/check-api {{args}}
-
-# The OpenAPI documents in linters, and generated clients
-openapi *args:
-    scripts/check-openapi {{args}}
+# Debian packages, and the root of a container
+package *args:
+    scripts/package {{args}}
 
 # Fuzz the parsers
 fuzz *args:

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 /// The page's own files. `index.html` is `/`, the others are below `/live/`.
-const FILES: [&str; 13] = [
+const FILES: [&str; 16] = [
     "index.html",
     "style.css",
     "icon.svg",
@@ -16,11 +16,14 @@ const FILES: [&str; 13] = [
     "js/charts.js",
     "js/clock.js",
     "js/dom.js",
+    "js/meanings.js",
     "js/operator-actions.js",
     "js/numbers.js",
     "js/panels.js",
     "js/rings.js",
     "js/stream.js",
+    "js/tone.js",
+    "js/wall.js",
 ];
 /// Files of uPlot's package, and their embedded names.
 const CHARTS: [(&str, &str); 2] = [("uPlot.esm.js", "uplot.js"), ("uPlot.min.css", "uplot.css")];

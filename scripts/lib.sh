@@ -197,6 +197,18 @@ need_programs() {
     [ "$#" -gt 0 ] || run cargo build --locked --workspace --bins || die 3 "the build failed"
 }
 
+# need_counted: the gateway whose instructions scripts/bench counts, in instructions/ under the target directory. What is not
+# optimised for that is shared with the dev profile, and so is the place where cargo leaves the program until its next build.
+need_counted() {
+    local target
+    target=$(target_dir)
+    # By rustc: scripts/test builds all else with Clippy's driver.
+    run env -u RUSTC_WORKSPACE_WRAPPER cargo build --locked --quiet --workspace --bin gateway --config loadtest/bench/optimised.toml ||
+        die 3 "the build failed"
+    mkdir -p "$target/instructions"
+    cp "$target/debug/gateway" "$target/instructions"
+}
+
 # need_python NAME REQUIREMENTS: a Python of its own under the target directory, rebuilt when the pinned versions change; it is in $venv.
 need_python() {
     need python3=python3

@@ -4,11 +4,12 @@
 mod archive;
 mod args;
 mod confirm;
+mod items;
 mod journal;
 mod limits;
 mod sale;
+mod show;
 
-use std::io::{self, Write};
 use std::sync::Arc;
 
 use clap::{CommandFactory, FromArgMatches};
@@ -26,7 +27,8 @@ use crate::runtime;
 use crate::store::compatibility;
 use crate::store::scripts::{REAL_CLOCK, Scripts};
 use crate::telemetry::list;
-use crate::terminal::{CommandError, print, print_json};
+use crate::terminal::{CommandError, print, print_all, print_json};
+use items::{ItemRow, is_store};
 
 /// The files that define the options of other programs.
 const OTHERS: &[&str] = &[
@@ -67,12 +69,10 @@ pub fn run(command: Command) -> Result<(), CommandError> {
                 let (secret, is_service, ttl_s) = (secret.as_bytes(), scope.is_some(), ttl.as_secs());
                 let (issuer, audience) = (auth_issuer.as_deref(), auth_audience.as_deref());
                 let now_s = jiff::Timestamp::now().as_second().unsigned_abs();
-                let mut out = io::BufWriter::new(io::stdout().lock());
-                for sub in subs {
+                print_all(subs.map(|sub| {
                     let token = mint(secret, &sub, is_service, ttl_s, now_s, issuer, audience);
-                    writeln!(out, "{}", token.map_err(CommandError::Usage)?)?;
-                }
-                Ok(out.flush()?)
+                    token.map(|token| token + "\n").map_err(CommandError::Usage)
+                }))
             }
             Command::Limits { common, action } => limits::run(&admin(&common).await?, action).await,
             Command::Metrics { json: true } => print_json(&list::document()),
@@ -108,43 +108,19 @@ async fn audit(admin: &Admin, sale: &str, json: bool) -> Result<(), CommandError
 
 /// The balance of every model and package; stores as one line, and by id only where they drift.
 fn table(report: &AuditReport) -> String {
-    let mut lines = vec![format!(
-        "{:<40} {:>9} {:>9} {:>9} {:>9} {:>7}",
-        "item", "total", "free", "held", "confirmed", "drift"
-    )];
-    let dash = |n: Option<i64>| n.map_or("-".to_owned(), |n| n.to_string());
-    let row = |name: &str, total, free, held: i64, confirmed: i64| {
-        format!("{name:<40} {:>9} {:>9} {held:>9} {confirmed:>9}", dash(total), dash(free))
-    };
-    let is_store = |i: &&ItemReport| i.item.starts_with("store:");
-    for i in report.items.iter().filter(|i| !is_store(i) || i.drift != 0) {
-        lines.push(format!("{} {:>7}", row(&i.item, i.total, i.free, i.held, i.confirmed), i.drift));
-    }
-    // A store without a limit has no total, so it can't be part of the sum.
-    let limits = |i: &ItemReport| i.total.zip(i.free);
-    let (limited, unlimited): (Vec<_>, Vec<_>) =
-        report.items.iter().filter(is_store).partition(|i| limits(i).is_some());
-    for (stores, what) in [(limited, "stores together"), (unlimited, "stores without a limit")] {
-        if !stores.is_empty() {
-            let sum = |of: fn(&ItemReport) -> i64| stores.iter().map(|i| of(i)).sum();
-            let (total, free) = stores
-                .iter()
-                .try_fold((0, 0), |(total, free), i| {
-                    limits(i).map(|limits| (total + limits.0, free + limits.1))
-                })
-                .unzip();
-            let name = format!("{} {what}", stores.len());
-            lines.push(row(&name, total, free, sum(|i| i.held), sum(|i| i.confirmed)));
-        }
-    }
-    let r = &report.reservations;
-    lines.push(format!(
-        "reservations: {} held, {} confirmed, {} cancelled, {} expired",
-        r.held, r.confirmed, r.cancelled, r.expired
-    ));
+    let is_shown = |item: &&ItemReport| !is_store(&item.item) || item.drift != 0;
+    let mut lines = vec![format!("{} {:>7}", items::header(), "drift")];
+    let shown = report.items.iter().filter(is_shown);
+    lines.extend(shown.map(|item| format!("{} {:>7}", ItemRow::of(item).line(), item.drift)));
+    lines.extend(items::stores(&report.items.iter().map(ItemRow::of).collect::<Vec<_>>()));
+    lines.push(format!("reservations: {}", items::reservations(&report.reservations)));
     lines.extend(report.problems.iter().map(|problem| format!("problem: {problem}")));
     let verdict = if report.verdict == AuditVerdict::Balanced { "balanced" } else { "DRIFT" };
     lines.extend((1..).zip(report.plan()).map(|(step, text)| format!("plan {step}: {text}")));
     lines.push(format!("{}: {verdict} at sequence {}\n", report.sale, report.sequence));
     lines.join("\n")
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may fail this way")]
+mod tests;

@@ -56,6 +56,8 @@ pub struct ServeConfig {
     pub auth: AuthSettings,
     /// The file of ops tokens.
     pub ops_token_file: PathBuf,
+    /// Other files with secrets, with what they are: keys and passwords for Redis, the config file if it has one.
+    pub secret_files: Vec<(&'static str, PathBuf)>,
     /// Worker threads.
     pub workers: usize,
     /// The caps of a listener's connections.
@@ -80,6 +82,8 @@ pub struct ServeConfig {
 /// any valid one, so that all problems are reported.
 pub struct Settings {
     values: BTreeMap<String, String>,
+    /// The file, if it has a password.
+    secret_file: Option<PathBuf>,
     problems: Vec<String>,
 }
 
@@ -89,9 +93,11 @@ impl Settings {
         let defaults = OPTIONS.iter().map(|option| (option.key.to_owned(), option.default.to_owned()));
         let mut values = BTreeMap::from_iter(defaults);
         let mut problems = Vec::new();
+        let mut secret_file = None;
         if let Some(file) = &common.config {
             match read_file(file) {
                 Ok(found) => {
+                    secret_file = has_password(&found).then(|| file.clone());
                     for (key, value) in found {
                         match values.get_mut(&key) {
                             Some(known) => *known = plain(value),
@@ -104,7 +110,7 @@ impl Settings {
         }
         let given = common.given.0.iter().chain(serve.iter().flat_map(|serve| &serve.0));
         values.extend(given.map(|(key, value)| ((*key).to_owned(), value.clone())));
-        Self { values, problems }
+        Self { values, secret_file, problems }
     }
 
     fn text(&self, key: &str) -> &str {
@@ -262,6 +268,13 @@ impl Settings {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             n => usize::try_from(n).unwrap_or(usize::MAX),
         };
+        let secret_files = [
+            ("config file", self.secret_file.clone()),
+            ("key file for Redis", self.path("redis-key-file")),
+            ("sentinel password file", self.path("sentinel-password-file")),
+        ];
+        let secret_files: Vec<_> =
+            secret_files.into_iter().filter_map(|(what, file)| Some((what, file?))).collect();
         let read_others = |redis| ServeConfig {
             listen,
             ops_listen,
@@ -274,6 +287,7 @@ impl Settings {
             redis,
             auth,
             ops_token_file,
+            secret_files,
             workers,
             caps: self.caps(),
             connections: self.connections(),
@@ -330,6 +344,13 @@ fn read_file(file: &Path) -> Result<Table, String> {
         let what = if is_too_large { "a number is too large" } else { error.message() };
         format!("{}:{line}: {what}", file.display())
     })
+}
+
+/// Whether a file has a password: its readers can call Redis.
+fn has_password(file: &Table) -> bool {
+    let is_given = |key: &str| file.get(key).and_then(Value::as_str).is_some_and(|text| !text.is_empty());
+    let url = file.get("redis").and_then(Value::as_str).unwrap_or_default();
+    is_given("sentinel-password") || without_password(url) != url
 }
 
 /// A value of the file as the text that a flag would have.

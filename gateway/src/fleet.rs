@@ -105,6 +105,17 @@ impl LimitChange {
         Ok(())
     }
 
+    /// Each change in words.
+    pub fn meanings(&self) -> impl Iterator<Item = String> {
+        let meaning = |policy: Policy| {
+            let rate = self.0.get(policy.name())?;
+            let default = || "as each gateway is configured".to_owned();
+            let meaning = rate.map_or_else(default, |rate| policy.meaning(rate));
+            Some(format!("{}: {meaning}", policy.name()))
+        };
+        Policy::ALL.into_iter().filter_map(meaning)
+    }
+
     /// Whether it contains no change.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -212,7 +223,11 @@ fn apply_fleet_state(
     let is_new = last_logged.as_ref() != Some(&set);
     match &set {
         Ok(SetLimits { revision, changed: Some((_, who, reason)), .. }) if is_new => {
-            tracing::info!(revision, who, reason, "the rates that ops have set are in force");
+            let rates = set.iter().flat_map(|set| &set.rates);
+            let rates: Vec<String> =
+                rates.map(|(policy, rate)| format!("{policy}={}", rate_text(*rate))).collect();
+            let rates = rates.join(" ");
+            tracing::info!(revision, who, reason, rates, "the rates that ops have set are in force");
         }
         Err(why) if is_new => tracing::error!("the rates stay as they are: {why}"),
         _ => {}

@@ -17,8 +17,6 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// How long a server waits at its end for its log lines to be read.
 const FLUSH_MAX: Duration = Duration::from_secs(2);
-/// The shell's exit code for a command that SIGPIPE ended: 128 and the signal's number.
-const EXIT_READER_GONE: u8 = 128 + 13;
 
 fn main() -> ExitCode {
     let command = cli::parse().command;
@@ -43,11 +41,10 @@ fn main() -> ExitCode {
         }
     };
     let (code, text) = match outcome {
-        Ok(()) => (0, String::new()),
+        Ok(()) | Err(CommandError::ReaderGone) => (0, String::new()),
         Err(CommandError::No(text)) => (1, text),
         Err(CommandError::Usage(text)) => (2, text),
         Err(CommandError::Outside(text)) => (3, text),
-        Err(CommandError::ReaderGone) => (EXIT_READER_GONE, String::new()),
     };
     log::write_notice(&text);
     ExitCode::from(code)

@@ -6,4 +6,5 @@ pub mod log;
 pub mod metrics;
 pub mod record;
 pub mod request_id;
+pub mod taps;
 pub mod uses;

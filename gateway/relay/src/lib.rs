@@ -33,6 +33,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use backoff::Backoff;
+use clap::CommandFactory;
 use cli::{Cli, DeliverOptions};
 use delivery::Delivery;
 use failure::Failure;
@@ -45,6 +46,11 @@ use sink::Sink;
 use status::Status;
 use stop::Stop;
 use webhook::{Webhooks, commands};
+
+/// The command line, for man pages and completions.
+pub fn command() -> clap::Command {
+    Cli::command()
+}
 
 /// Parses the command line, runs the command and returns its exit code.
 pub async fn run() -> ExitCode {

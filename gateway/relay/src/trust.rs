@@ -18,7 +18,10 @@ pub(crate) enum TrustError {
     Unread { file: PathBuf, error: PemError },
     #[error("--ca-file {}: has no certificate: PEM is expected", .0.display())]
     Empty(PathBuf),
-    #[error("TLS can't be set up: {0}")]
+    #[error(
+        "TLS can't be set up: {0}; where this system has no certificates of authorities, install ca-certificates or name \
+         yours with --ca-file"
+    )]
     Outside(#[from] rustls::Error),
 }
 

@@ -122,11 +122,11 @@ impl Limits {
         changed
     }
 
-    /// Counts a new reservation of a buyer.
+    /// Counts a new reservation of a buyer. The ceiling of a sale counts reservations, whatever they cost.
     pub fn reservation(&self, buyer: &str, sale: &str, now: Instant) -> Result<(), Exceeded> {
         let (call, cost) = (self.call_at(now), self.settings.costs.reserve);
         call.take(Policy::Buyer, self.buyers.at(call.now), buyer, cost)?;
-        call.take(Policy::Sale, self.ceilings.at(call.now), &(Policy::Sale, sale), cost)?;
+        call.take(Policy::Sale, self.ceilings.at(call.now), &(Policy::Sale, sale), NonZeroU32::MIN)?;
         call.take_from_gateway(cost)
     }
 

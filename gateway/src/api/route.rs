@@ -19,6 +19,7 @@ use crate::http::request;
 use crate::http::request::query;
 use crate::http::respond::{self, Answer, Refused};
 use crate::telemetry::labels::{Route, Stage};
+use crate::telemetry::record::CountedAs;
 
 /// The methods of a resource, each with its route; other methods are counted under the first one.
 type Calls = &'static [(&'static str, Route)];
@@ -94,13 +95,16 @@ impl Path<'_> {
     }
 }
 
-/// The route that a request is counted under.
-pub fn route(parts: &Parts) -> Route {
-    counted_route(path(parts.uri.path()), &parts.method)
+/// What a request is counted under.
+pub fn counted_as(worker: &Worker, parts: &Parts) -> CountedAs {
+    path_counted_as(worker, path(parts.uri.path()), &parts.method)
 }
 
-fn counted_route(path: Option<Path<'_>>, method: &Method) -> Route {
-    path.map_or(Route::None, |path| path.call(method).unwrap_or(path.calls[0].1))
+fn path_counted_as(worker: &Worker, path: Option<Path<'_>>, method: &Method) -> CountedAs {
+    let Some(path) = path else { return CountedAs { route: Route::None, taps: None } };
+    let route = path.call(method).unwrap_or(path.calls[0].1);
+    let taps = (route == Route::Reserve).then(|| worker.taps(path.name)).flatten();
+    CountedAs { route, taps }
 }
 
 /// Answers one request on the public listener; `arrived` is when its head arrived.
@@ -125,7 +129,7 @@ pub async fn answer(worker: &Worker, peer: &Peer, parts: &Parts, body: Incoming,
         }
     };
     cors.mark(&mut answer, origin);
-    answer.body_mut().route = Some(counted_route(path, &parts.method));
+    answer.body_mut().counted = Some(path_counted_as(worker, path, &parts.method));
     answer
 }
 

@@ -168,13 +168,9 @@ impl ListPage {
     }
 }
 
-/// The phase that buyers see: a sale whose ledger can't be asked shows as paused, since its reservations would only
-/// wait.
+/// The phase that buyers see.
 fn shown_phase(sale: &Sale, read_model: &ReadModel, time: i64) -> Phase {
-    match read_model.phase(time) {
-        Phase::Open | Phase::SoldOut if sale.is_unavailable() => Phase::Paused,
-        phase => phase,
-    }
+    read_model.phase(time).shown_to_buyers(sale.ledger_stop())
 }
 
 /// A tag of these bytes, for pages that are also sent compressed.

@@ -31,14 +31,15 @@ use crate::projection::consumer::CaughtUp;
 use crate::projection::read_model::{Sale, Sales};
 use crate::reserve::batch::{Deadlines, QueueHandle, QueueLimits};
 use crate::reserve::round_waiters::RoundWaiters;
-use crate::runtime;
+use crate::runtime::{self, Pulse};
 use crate::store::connection::RedisConnection;
 use crate::store::connections::RedisConnections;
 use crate::store::dial::Redis;
 use crate::store::scripts::Scripts;
 use crate::telemetry::labels::User;
 use crate::telemetry::metrics::Metrics;
-use crate::telemetry::record::{AnswerClass, Connections, Count, Recorder};
+use crate::telemetry::record::{AnswerClass, Connections, Count, CountedAs, Recorder};
+use crate::telemetry::taps::SaleTaps;
 
 /// How long a starting gateway holds back connections until it has read the ledger. A balancer without a
 /// readiness check would otherwise get 503 for every tap.
@@ -117,8 +118,13 @@ pub struct Worker {
 }
 
 /// Runs a worker on this thread until it has drained and its connections have ended.
-pub fn run(shared: WorkerContext, listener: std::net::TcpListener, drain: Drain) -> std::io::Result<()> {
-    runtime::run(async move {
+pub fn run(
+    shared: WorkerContext,
+    listener: std::net::TcpListener,
+    drain: Drain,
+    pulse: Pulse,
+) -> std::io::Result<()> {
+    runtime::run_observed(pulse, async move {
         let uses = shared.metrics.redis(User::Batches);
         // Peers must wait for this gateway in a recovery before it acknowledges anything.
         let membership = shared.membership.clone();
@@ -170,9 +176,19 @@ impl Handler for Worker {
 
     fn answered(&self, parts: &Parts, answer: &Answer, took: Duration) {
         let body = answer.body();
-        // The handler sets the route; one that panicked has not.
-        let route = body.route.unwrap_or_else(|| route::route(parts));
-        self.recorder.answered(route, body.class, took);
+        let of_panic;
+        let CountedAs { route, taps } = match &body.counted {
+            Some(counted) => counted,
+            // Its handler panicked.
+            None => {
+                of_panic = route::counted_as(self, parts);
+                &of_panic
+            }
+        };
+        self.recorder.answered(*route, body.class, took);
+        if let Some(taps) = taps {
+            taps.answered(body.class.outcome, took);
+        }
     }
 
     fn refused(&self, class: Result<AnswerClass, Shed>) {
@@ -187,6 +203,11 @@ impl Worker {
     /// The connection to the Redis that has this sale.
     pub fn redis_connection(&self, sale: &Sale) -> Rc<RedisConnection<Redis>> {
         self.redis_connections.of(&sale.keys)
+    }
+
+    /// Where taps on a sale that this gateway follows are counted.
+    pub(super) fn taps(&self, sale: &str) -> Option<Arc<SaleTaps>> {
+        self.recorder.taps_by_sale.of_followed(sale, || self.shared.sales.get(sale).is_some())
     }
 
     /// Whether every sale is read and its Redis can be asked.

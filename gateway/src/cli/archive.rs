@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::cli::args::ConfirmArgs;
 use crate::cli::confirm::{ConfirmPrompt, confirm};
-use crate::cli::sale::state;
+use crate::cli::show::summary;
 use crate::manage::admin::Admin;
 use crate::manage::archive::{self, ArchiveError, ArchiveHead, PURGE_EFFECT};
 use crate::manage::audit::AuditVerdict;
@@ -34,7 +34,7 @@ pub(super) async fn write(admin: &Admin, sale: &str, file: &Path) -> Result<(), 
     match head.audit.verdict {
         AuditVerdict::Balanced => printed,
         AuditVerdict::Drift => Err(CommandError::No(format!(
-            "it is exported as it is, and its ledger drifts: {}. See dashboards/RUNBOOK.md#launchgateledgerdrift",
+            "it is exported as it is, and its ledger drifts: {}. See dashboards/runbook/sales.md#launchgateledgerdrift",
             head.audit.first_problem().unwrap_or_default()
         ))),
     }
@@ -51,8 +51,14 @@ pub(super) async fn purge(
     export: &Path,
     confirm_args: ConfirmArgs,
 ) -> Result<(), CommandError> {
-    let prompt = ConfirmPrompt { what: format!("purge {sale}"), effect: PURGE_EFFECT, word: sale };
-    let by = confirm(&prompt, confirm_args, state(admin, sale)).await?;
+    let prompt = ConfirmPrompt {
+        what: format!("purge {sale}"),
+        meaning: Vec::new(),
+        effect: PURGE_EFFECT,
+        word: sale,
+        is_final: false,
+    };
+    let by = confirm(&prompt, confirm_args, summary(admin, sale)).await?;
     archive::purge(admin, sale, export, &by).await?;
     print(&format!("{sale}: purged; {} has it\n", export.display()))
 }

@@ -13,8 +13,7 @@ use crate::openapi::{Api, Spec};
 
 /// Sells limited stock at a launch: decides each reservation exactly once
 ///
-/// Exit codes: 0 done, 1 the answer is no, 2 wrong usage or bad input, 3 something outside failed, 141
-/// the reader of its output has gone.
+/// Exit codes: 0 done, 1 the answer is no, 2 wrong usage or bad input, 3 something outside failed.
 #[derive(Debug, Parser)]
 #[command(name = "gateway", version)]
 pub struct Cli {
@@ -154,12 +153,17 @@ pub enum SaleAction {
         #[arg(long, env = "LAUNCHGATE_REASON")]
         reason: Option<String>,
     },
-    /// Shows a sale with live numbers
+    /// Shows a sale with live numbers as a table: state, times, items, stores in one line, gateways
     Show {
         /// The sale's id.
         sale: String,
+        /// As JSON, with every store and the definition
+        #[arg(long, env = "LAUNCHGATE_JSON")]
+        json: bool,
     },
-    /// Lists all sales
+    /// Lists all sales, a line each: id, state, opening, name, separated by tabs; states are upcoming, open,
+    /// paused, sold_out, closed, fenced (until recovery is over) and halted (a damaged ledger); (frozen)
+    /// follows while the sale clock is stopped
     List,
     /// Stops new reservations
     Pause(OperatorActionArgs),
@@ -169,7 +173,7 @@ pub enum SaleAction {
     Freeze(OperatorActionArgs),
     /// Resumes the sale clock
     Unfreeze(OperatorActionArgs),
-    /// Stops new reservations for good
+    /// Stops new reservations for good; without a terminal it needs --confirm
     Close(OperatorActionArgs),
     /// Writes a sale into a file: definition, reservations, journal, at one sequence, with a checksum;
     /// the file has ids of buyers
@@ -196,8 +200,15 @@ pub enum SaleAction {
         /// Reason and confirmation.
         confirm_args: ConfirmArgs,
     },
+    /// Removes a released or expired reader of the journal that is not needed any more
+    ForgetReader {
+        /// The sale's id.
+        sale: String,
+        /// The reader's name, as `gateway doctor` shows it.
+        reader: String,
+    },
     /// After a failover: recovery no longer waits for a gateway that is gone for good, as named in the
-    /// sale's alarm. Reservations that only it acknowledged may be lost
+    /// sale's alarm. Reservations that only it acknowledged may be lost. Without a terminal it needs --confirm
     Release {
         /// The sale's id.
         sale: String,
@@ -206,7 +217,7 @@ pub enum SaleAction {
         gateway: Option<String>,
         /// Instead: recovery continues with the ledger as it is, without any gateway's report; restart
         /// each gateway that holds more changes
-        #[arg(long, env = "LAUNCHGATE_ALL", conflicts_with = "gateway")]
+        #[arg(long, conflicts_with = "gateway")]
         all: bool,
         #[command(flatten)]
         /// Reason and confirmation.
@@ -241,8 +252,8 @@ pub enum LimitsAction {
     },
     /// Sets rates, all or none of them; gateways apply them within a second or so, and keep them over restarts
     Set {
-        /// POLICY=RATE:BURST (units a second, units at once), POLICY=off, or POLICY=default (as each gateway is
-        /// configured); policies: buyer, address, unverified, sale, gateway
+        /// POLICY=RATE:BURST (units a second, units at once; of sale: reservations), POLICY=off, or
+        /// POLICY=default (as each gateway is configured); policies: buyer, address, unverified, sale, gateway
         #[arg(required = true, value_name = "POLICY=RATE")]
         rates: Vec<String>,
         #[command(flatten)]
@@ -275,8 +286,8 @@ pub struct ConfirmArgs {
     #[arg(long, env = "LAUNCHGATE_REASON")]
     pub(super) reason: Option<String>,
     /// Confirms without a prompt: the sale's id once more, for rate limits the word `limits`. Another
-    /// word is refused
-    #[arg(long, env = "LAUNCHGATE_CONFIRM", value_name = "SALE")]
+    /// word is refused. Never by a variable, which other commands would inherit
+    #[arg(long, value_name = "SALE")]
     pub(super) confirm: Option<String>,
 }
 

@@ -15,15 +15,19 @@ const LINE_BYTES_MAX: u64 = 4096;
 pub(super) struct ConfirmPrompt<'a> {
     /// The action and its target: `close national-good-car`.
     pub(super) what: String,
+    /// What its numbers mean, a line each.
+    pub(super) meaning: Vec<String>,
     /// Its effect on buyers.
     pub(super) effect: &'a str,
     /// The word to type.
     pub(super) word: &'a str,
+    /// It can't be undone: without a terminal it needs the word, too.
+    pub(super) is_final: bool,
 }
 
 /// Asks for confirmation, and returns the actor with the reason. At a terminal the word must be typed
-/// unless `--confirm` has it; without a terminal the script has named the sale already. `state` is read
-/// only for a terminal.
+/// unless `--confirm` has it; without a terminal the script has named the sale already, and has to name it
+/// twice only for what is final. `state` is read only for a terminal.
 pub(super) async fn confirm(
     prompt: &ConfirmPrompt<'_>,
     given: ConfirmArgs,
@@ -44,8 +48,13 @@ fn ask(
     input: Option<impl BufRead>,
     out: &mut impl Write,
 ) -> Result<Option<String>, CommandError> {
-    let ConfirmPrompt { what, effect, word } = prompt;
+    let ConfirmPrompt { what, meaning, effect, word, is_final } = prompt;
     let reason = check_reason(given.reason).map_err(|e| CommandError::Usage(format!("--reason: {e}")))?;
+    if *is_final && input.is_none() && given.confirm.is_none() {
+        return Err(CommandError::Usage(format!(
+            "{what}: it can't be undone, so it needs --confirm {word} where standard input is not a terminal: nothing was done"
+        )));
+    }
     if let Some(other) = given.confirm.filter(|typed| typed != word) {
         return Err(CommandError::Usage(format!(
             "--confirm: expected {word:?} for {what}, found {other:?}: nothing was done"
@@ -53,19 +62,23 @@ fn ask(
     }
     let Some(mut input) = input else {
         // Standard error may be closed; the action is done nevertheless.
-        let _ = writeln!(out, "{what}: {effect}");
+        let _ = writeln!(
+            out,
+            "{what}: {}{effect}",
+            meaning.iter().map(|line| format!("{line} ")).collect::<String>()
+        );
         return Ok(reason);
     };
     writeln!(out, "{what}")?;
     state.iter().try_for_each(|line| writeln!(out, "  {line}"))?;
+    meaning.iter().try_for_each(|line| writeln!(out, "{line}"))?;
     writeln!(out, "{effect}")?;
     let reason = match reason {
         Some(reason) => Some(reason),
         None => {
             write!(out, "Why? It is written down with your name, {}: ", user_name())?;
             out.flush()?;
-            let typed = line(&mut input)?;
-            check_reason(typed.filter(|typed| !typed.is_empty())).map_err(CommandError::Usage)?
+            check_reason(line(&mut input)?).map_err(CommandError::Usage)?
         }
     };
     write!(out, "Type {word} to confirm, anything else to cancel: ")?;

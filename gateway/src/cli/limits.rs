@@ -8,6 +8,7 @@ use crate::cli::args::{ConfirmArgs, LimitsAction};
 use crate::cli::confirm::{ConfirmPrompt, confirm};
 use crate::domain::operator_action::LIMITS_EFFECT;
 use crate::domain::policy::{Policy, rate_text};
+use crate::domain::text::plain;
 use crate::fleet::report::GatewayReport;
 use crate::fleet::{self, LimitChange, SetLimits, limits_log};
 use crate::manage::admin::Admin;
@@ -15,7 +16,7 @@ use crate::ops::rate_limits::ChangedView;
 use crate::store::checkout;
 use crate::store::keys::{FLEET, LIMITS, LIMITS_LOG};
 use crate::store::scripts::Failure;
-use crate::terminal::{CommandError, print, print_json};
+use crate::terminal::{CommandError, print, print_all, print_json, time_text};
 
 /// The word to type: rate limits belong to no sale.
 const WORD: &str = "limits";
@@ -51,8 +52,13 @@ async fn set(admin: &Admin, rates: &[String], confirm_args: ConfirmArgs) -> Resu
         let rates = if rates.is_empty() { "none".to_owned() } else { rates.join(" ") };
         Ok(vec![format!("set by operators so far: {rates}")])
     };
-    let prompt =
-        ConfirmPrompt { what: format!("limits set {}", rates.join(" ")), effect: LIMITS_EFFECT, word: WORD };
+    let prompt = ConfirmPrompt {
+        what: format!("limits set {}", rates.join(" ")),
+        meaning: change.meanings().map(|meaning| format!("{meaning}.")).collect(),
+        effect: LIMITS_EFFECT,
+        word: WORD,
+        is_final: false,
+    };
     let by = confirm(&prompt, confirm_args, state).await?;
     let mut conn = checkout(admin.pool(), LIMITS).await?;
     fleet::set_limits(&mut conn, &change, &by).await.map_err(Failure::from)?.map_err(CommandError::Outside)
@@ -78,19 +84,20 @@ fn document(set: &SetLimits) -> Value {
 
 /// The rates, the last change and the live gateways, as text.
 fn table<'a>(set: &SetLimits, gateways: impl Iterator<Item = &'a GatewayReport>) -> String {
-    let row = |policy: Policy| {
-        let rate = set.rates.get(policy.name()).map(|rate| rate_text(*rate));
-        format!("{:<12} {}", policy.name(), rate.as_deref().unwrap_or("as each gateway is configured"))
+    let row = |policy: Policy| match set.rates.get(policy.name()) {
+        Some(rate) => format!("{:<12} {:<12} {}", policy.name(), rate_text(*rate), policy.meaning(*rate)),
+        None => format!("{:<12} as each gateway is configured", policy.name()),
     };
     let mut lines = Vec::from(Policy::ALL.map(row));
-    if let Some(ChangedView { at, who, reason }) = ChangedView::of(set) {
-        let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
-        lines.push(format!("last changed by {who} at {at}{reason}"));
+    if let Some((at, who, reason)) = &set.changed {
+        let reason = reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+        lines.push(plain(&format!("last changed by {who} at {}{reason}", time_text(*at))));
     }
     let gateway = |report: &GatewayReport| {
         let state =
             if report.ready { "ready".into() } else { format!("not ready: {}", report.reasons.join("; ")) };
-        format!("gateway {} {}, {state}", report.listen, report.version)
+        let options = report.options().map(|options| format!("; {options}")).unwrap_or_default();
+        format!("gateway {} {}, {state}{options}", report.listen, report.version)
     };
     let live: Vec<String> = gateways.map(gateway).collect();
     lines.extend(if live.is_empty() { vec!["no live gateway".to_owned()] } else { live });
@@ -101,9 +108,6 @@ async fn log(admin: &Admin, limit: usize) -> Result<(), CommandError> {
     let mut conn = checkout(admin.pool(), LIMITS_LOG).await?;
     let entries =
         limits_log::read(&mut conn, limit).await.map_err(Failure::from)?.map_err(CommandError::Outside)?;
-    for entry in entries {
-        let line = serde_json::to_string(&entry).map_err(|e| CommandError::Outside(e.to_string()))?;
-        print(&format!("{line}\n"))?;
-    }
-    Ok(())
+    let line = |entry| serde_json::to_string(entry).map(|line| line + "\n");
+    print_all(entries.iter().map(|entry| line(entry).map_err(|e| CommandError::Outside(e.to_string()))))
 }

@@ -5,31 +5,28 @@ use std::path::Path;
 
 use serde_json::json;
 
-use crate::cli::archive;
 use crate::cli::args::{ConfirmArgs, OperatorActionArgs, SaleAction};
 use crate::cli::confirm::{ConfirmPrompt, confirm, user_name};
+use crate::cli::{archive, show};
 use crate::domain::definition::{Definition, Mistake};
-use crate::domain::operator_action::{OperatorAction, RESTOCK_EFFECT, check_reason};
-use crate::manage::admin::{Actor, Admin, ApplyOutcome, RestockOutcome};
-use crate::ops::view::{SaleDetail, SaleState};
+use crate::domain::operator_action::{OperatorAction, RESTOCK_EFFECT, check_reason, restock_meaning};
+use crate::manage::admin::{Actor, Admin, ApplyOutcome, ForgetOutcome, Performed, RestockOutcome};
+use crate::ops::view::SaleState;
 use crate::recovery::release::{self, RELEASE_ALL_EFFECT, RELEASE_EFFECT};
-use crate::store::scripts::Failure;
 use crate::terminal::{CommandError, print, print_json};
 
 /// Runs an action on a sale.
 pub(super) async fn run(admin: &Admin, action: SaleAction) -> Result<(), CommandError> {
     match action {
         SaleAction::Apply { file, reason } => apply(admin, &file, reason).await,
-        SaleAction::Show { sale } => {
-            let (snapshot, definition) = admin.show(&sale).await?;
-            print_json(&SaleDetail::new(&snapshot, definition))
-        }
-        SaleAction::List => list(admin).await,
+        SaleAction::Show { sale, json } => show::sale(admin, &sale, json).await,
+        SaleAction::List => show::list(admin).await,
         SaleAction::Export { sale, file } => archive::write(admin, &sale, &file).await,
         SaleAction::Import { file } => archive::read(admin, &file).await,
         SaleAction::Purge { sale, export, confirm_args } => {
             archive::purge(admin, &sale, &export, confirm_args).await
         }
+        SaleAction::ForgetReader { sale, reader } => forget_reader(admin, &sale, &reader).await,
         SaleAction::Release { sale, gateway, confirm_args, .. } => {
             release(admin, &sale, gateway, confirm_args).await
         }
@@ -44,57 +41,32 @@ pub(super) async fn run(admin: &Admin, action: SaleAction) -> Result<(), Command
     }
 }
 
-async fn list(admin: &Admin) -> Result<(), CommandError> {
-    for id in admin.list().await? {
-        let (snapshot, definition) = match admin.show(&id).await {
-            // A damaged sale must not hide the others.
-            Err(Failure::Refused(refusal)) => {
-                print(&format!("{id}\tunreadable\t-\t{refusal}\n"))?;
-                continue;
-            }
-            other => other?,
-        };
-        let state = SaleState::new(&snapshot, &definition);
-        print(&format!("{id}\t{}\t{}\t{}\n", phase(&state), state.opens_at, state.name))?;
-    }
-    Ok(())
-}
-
-fn phase(state: &SaleState) -> String {
-    serde_json::to_string(&state.phase).unwrap_or_default().trim_matches('"').to_owned()
-}
-
-/// The state that an operator should see before an action.
-pub(super) async fn state(admin: &Admin, sale: &str) -> Result<Vec<String>, CommandError> {
-    let (snapshot, definition) = admin.show(sale).await?;
-    let state = SaleState::new(&snapshot, &definition);
-    let (phase, frozen) = (phase(&state), if state.frozen { ", frozen" } else { "" });
-    let SaleState { name, opens_at, closes_at, reservations, .. } = &state;
-    Ok(vec![
-        format!("{name}, {phase}{frozen}; opens {opens_at}, closes {closes_at}"),
-        format!("{} reservations are held, {} confirmed", reservations.held, reservations.confirmed),
-    ])
-}
-
 async fn perform(
     admin: &Admin,
     action: OperatorAction,
     args: OperatorActionArgs,
 ) -> Result<(), CommandError> {
     let OperatorActionArgs { sale, confirm_args } = args;
-    let prompt =
-        ConfirmPrompt { what: format!("{} {sale}", action.name()), effect: action.effect(), word: &sale };
-    let by = confirm(&prompt, confirm_args, state(admin, &sale)).await?;
-    if !admin.perform(&sale, action, &by).await? {
+    let prompt = ConfirmPrompt {
+        what: format!("{} {sale}", action.name()),
+        meaning: Vec::new(),
+        effect: action.effect(),
+        word: &sale,
+        is_final: action == OperatorAction::Close,
+    };
+    let by = confirm(&prompt, confirm_args, show::summary(admin, &sale)).await?;
+    let note = match admin.perform(&sale, action, &by).await? {
+        Performed::Done => None,
+        Performed::Unchanged => Some("already in this state; neither the action nor the reason was recorded"),
+        Performed::NotReplicated => Some(
+            "done, and no replica has it yet: after a failover of Redis, check the sale and repeat it if needed",
+        ),
+    };
+    if let Some(note) = note {
         // The note must not become part of the output that a script reads.
-        let _ = writeln!(
-            io::stderr(),
-            "{} {sale}: already in this state; neither the action nor the reason was recorded",
-            action.name()
-        );
+        let _ = writeln!(io::stderr(), "{} {sale}: {note}", action.name());
     }
-    let (snapshot, definition) = admin.show(&sale).await?;
-    print_json(&SaleState::new(&snapshot, &definition))
+    print_json(&SaleState::new(&admin.show(&sale).await?))
 }
 
 async fn restock(
@@ -105,8 +77,9 @@ async fn restock(
     confirm_args: ConfirmArgs,
 ) -> Result<(), CommandError> {
     let what = format!("restock {sale}: {item} from {was} to {total}");
-    let prompt = ConfirmPrompt { what, effect: RESTOCK_EFFECT, word: sale };
-    let by = confirm(&prompt, confirm_args, state(admin, sale)).await?;
+    let meaning = vec![restock_meaning(was, total)];
+    let prompt = ConfirmPrompt { what, meaning, effect: RESTOCK_EFFECT, word: sale, is_final: false };
+    let by = confirm(&prompt, confirm_args, show::summary(admin, sale)).await?;
     match admin.restock(sale, item, total, was, &by).await? {
         RestockOutcome::Done { total, free } => {
             print_json(&json!({"item": item, "total": total, "free": free}))
@@ -138,10 +111,28 @@ async fn release(
 ) -> Result<(), CommandError> {
     let released = gateway.as_deref().unwrap_or("all gateways");
     let effect = if gateway.is_some() { RELEASE_EFFECT } else { RELEASE_ALL_EFFECT };
-    let prompt = ConfirmPrompt { what: format!("release {sale} from {released}"), effect, word: sale };
-    let by = confirm(&prompt, confirm_args, state(admin, sale)).await?;
+    let prompt = ConfirmPrompt {
+        what: format!("release {sale} from {released}"),
+        meaning: Vec::new(),
+        effect,
+        word: sale,
+        is_final: true,
+    };
+    let by = confirm(&prompt, confirm_args, show::summary(admin, sale)).await?;
     release::release(admin.pool(), sale, gateway.as_deref(), &by).await?.map_err(CommandError::No)?;
     print(&format!("{sale}: recovery no longer waits for {released}\n"))
+}
+
+async fn forget_reader(admin: &Admin, sale: &str, reader: &str) -> Result<(), CommandError> {
+    match admin.forget_reader(sale, reader).await? {
+        ForgetOutcome::Forgotten => print(&format!("{sale}: the reader {reader} is removed\n")),
+        ForgetOutcome::Unknown => Err(CommandError::Usage(format!(
+            "the sale has no reader {reader:?}: `gateway doctor` lists the readers of its journal"
+        ))),
+        ForgetOutcome::Running(holder) => Err(CommandError::No(format!(
+            "{holder} reads as {reader}: nothing was done. Stop that program first"
+        ))),
+    }
 }
 
 async fn apply(admin: &Admin, file: &Path, reason: Option<String>) -> Result<(), CommandError> {

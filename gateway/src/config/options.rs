@@ -135,13 +135,14 @@ pub const OPTIONS: &[ConfigOption] = options![
     /// Rate limit for invalid tokens per client address; beyond it, tokens that were never valid before
     /// share one limit for all addresses together (HS256: no limit)
     Serve("limit-unverified", "LAUNCHGATE_LIMIT_UNVERIFIED", "RATE:BURST", "1000:10000"),
-    /// Rate limit for new reservations of one sale, all live gateways together
+    /// Rate limit for new reservations of one sale, all live gateways together: reservations a second,
+    /// reservations at once, whatever they cost; or off
     Serve("limit-sale", "LAUNCHGATE_LIMIT_SALE", "RATE:BURST", "off"),
     /// Rate limit for all calls but those of services, all live gateways together
     Serve("limit-gateway", "LAUNCHGATE_LIMIT_GATEWAY", "RATE:BURST", "off"),
     /// Buyers, and addresses, with a bucket of their own at the same time. Three tables of 18.3 bytes for each
     Serve("limit-keys-max", "LAUNCHGATE_LIMIT_KEYS_MAX", "N", "1000000"),
-    /// Units of a new reservation
+    /// Units of a new reservation; the limit of a sale counts reservations instead
     Serve("cost-reserve", "LAUNCHGATE_COST_RESERVE", "N", "5"),
     /// Units of an amendment or a cancellation
     Serve("cost-change", "LAUNCHGATE_COST_CHANGE", "N", "5"),

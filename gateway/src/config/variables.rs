@@ -14,6 +14,10 @@ use super::nearest::distance;
 /// The prefix of all variables.
 const PREFIX: &str = "LAUNCHGATE_";
 
+/// Options of our programs that destroy or confirm something, as the rest of a variable: flags only, so that no command
+/// inherits them.
+const FLAGS_ONLY: [&str; 3] = ["ALL", "CONFIRM", "I_MEAN_IT"];
+
 /// Variables that no option of this program has, by name; a value may be a secret.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Unknown {
@@ -71,6 +75,12 @@ fn unknown_among(
         if rest.is_some_and(|rest| foreign.contains(&rest)) || is_of_kubernetes(&upper) {
             continue;
         }
+        if rest.is_some_and(|rest| FLAGS_ONLY.contains(&rest)) {
+            unknown.others.push(format!(
+                "the variable {name} has no effect: it is a flag only, which each call has to give"
+            ));
+            continue;
+        }
         match intended(&upper, expected) {
             Some(intended) if !set.contains(intended) => {
                 unknown.mistyped.push(format!("the variable {name} is unknown: expected {intended}, or unset it"));
@@ -94,7 +104,10 @@ fn intended<'k>(name: &str, expected: &'k BTreeSet<String>) -> Option<&'k String
             4..6 => 1,
             _ => 2,
         };
-        distance(name, expected) <= slips_max || extends(name, expected)
+        // The length first: each command compares all variables of its environment, and hardly any is near.
+        let is_near =
+            name.len().abs_diff(expected.len()) <= slips_max && distance(name, expected) <= slips_max;
+        is_near || extends(name, expected)
     };
     // Of several, the longest is the nearest.
     expected

@@ -6,6 +6,7 @@ use crate::doctor::memory::total;
 use crate::doctor::report::{Findings, age, any, some};
 use crate::domain::definition::{Definition, Model};
 use crate::domain::text::search_key;
+use crate::terminal::time_text;
 
 /// An opening that is further away is mostly a mistyped year.
 const AWAY_MAX_S: i64 = 90 * 86_400;
@@ -47,6 +48,7 @@ fn dates(definition: &Definition, now_ms: i64, lines: &mut Findings) {
     let away = |at: jiff::Timestamp| at.as_millisecond().saturating_sub(now_ms) / 1_000;
     let listed = |seconds: i64| age(seconds.unsigned_abs());
     let (until, left) = (away(opens), away(closes));
+    let [opens, closes] = [opens, closes].map(|at| time_text(at.as_millisecond()));
     if left <= 0 {
         let found = format!("it was over {} ago, at {closes}", listed(left));
         let todo = "the sale accepts no more reservations: apply a definition with a later closes_at";

@@ -1,13 +1,15 @@
 //! Checks the live gateways, their versions and scripts, and the rate limits in force.
 
+use std::collections::BTreeMap;
+
 use crate::doctor::gateway::RunningGateway;
-use crate::doctor::report::{Finding, Findings, any, some};
+use crate::doctor::report::{Finding, Findings, Severity, any, some};
 use crate::domain::policy::{Policy, Rates, rate_text};
-use crate::domain::rfc3339::rfc3339;
 use crate::fleet::SetLimits;
-use crate::fleet::alarm::Level;
+use crate::fleet::alarm::{Alarm, Level};
 use crate::fleet::report::GatewayReport;
 use crate::ops::alarms::is_proxy_unlisted;
+use crate::terminal::time_text;
 
 /// A gateway with a shorter uptime may not be ready yet.
 const STARTING_MS: u64 = 5_000;
@@ -36,6 +38,7 @@ pub(super) fn check(facts: &FleetFacts) -> Vec<Finding> {
     let mut lines = Findings::of("fleet");
     gateways(facts, &mut lines);
     health(facts, &mut lines);
+    options(facts, &mut lines);
     here(facts, &mut lines);
     scripts(facts, &mut lines);
     limits(facts, &mut lines);
@@ -94,13 +97,80 @@ fn health(facts: &FleetFacts, lines: &mut Findings) {
     let mut alarms: Vec<_> = live.iter().flat_map(|report| &report.alarms).collect();
     alarms.sort_by_key(|alarm| (alarm.level, &alarm.name, &alarm.sale));
     alarms.dedup_by_key(|alarm| (alarm.level, &alarm.name, &alarm.sale));
-    let listed: Vec<&str> = alarms.iter().map(|alarm| alarm.text.as_str()).collect();
-    let todo = "see the live page and dashboards/RUNBOOK.md";
-    match alarms.first().map(|alarm| alarm.level) {
-        Some(Level::Fault) => lines.fail("alarms", some(&listed), todo),
-        Some(Level::Warning) => lines.warn("alarms", some(&listed), todo),
-        None if !live.is_empty() => lines.ok("alarms", "none"),
-        None => {}
+    if alarms.is_empty() && !live.is_empty() {
+        lines.ok("alarms", "none");
+    }
+    for Alarm { level, name, sale, text, .. } in alarms {
+        let found = sale.as_ref().map_or(text.clone(), |sale| format!("{sale}: {text}"));
+        let severity = Severity::worst(*level == Level::Fault, *level == Level::Warning);
+        let todo = match sale {
+            Some(sale) if name == "sale-paused" => format!("gateway sale resume {sale}"),
+            _ => action_in(text, sale.as_deref()),
+        };
+        lines.add(severity, "alarms", found, todo);
+    }
+}
+
+/// The command that a text names, which an operator has to give; without one, where to look.
+fn action_in(text: &str, sale: Option<&str>) -> String {
+    let quoted = text.split('`').skip(1).step_by(2);
+    // Of several, the last one is what is left to do.
+    match (quoted.filter(|quoted| quoted.starts_with("gateway ")).last(), sale) {
+        (Some("gateway audit"), Some(sale)) => format!("gateway audit {sale}"),
+        (Some(command), _) => command.to_owned(),
+        (None, _) => "see the live page and dashboards/RUNBOOK.md".to_owned(),
+    }
+}
+
+/// Options that all gateways of a fleet should share.
+fn options(facts: &FleetFacts, lines: &mut Findings) {
+    // Older versions report neither workers nor keys.
+    let live = facts.live.as_deref().unwrap_or_default().iter().filter(|report| report.workers > 0);
+    let live: Vec<&GatewayReport> = live.collect();
+    let compare = |of: &dyn Fn(&GatewayReport) -> String| {
+        let mut by: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+        live.iter().for_each(|report| by.entry(of(report)).or_default().push(&report.listen));
+        by
+    };
+    let describe = |by: &BTreeMap<String, Vec<&str>>| {
+        let parts = by.iter().map(|(value, gateways)| match by.len() {
+            1 => format!("{value} at all {}", gateways.len()),
+            _ => format!("{value} at {}", some(gateways)),
+        });
+        parts.collect::<Vec<_>>().join("; ")
+    };
+    let durability = compare(&|report| report.durability.clone());
+    let found = describe(&durability);
+    if durability.len() > 1 {
+        let todo =
+            "give all gateways the same --durability: what a failover loses depends on the weakest one";
+        lines.warn("durability", format!("gateways differ: {found}"), todo);
+    } else if durability.contains_key("none") {
+        let todo = "give --durability fsync or replicas=N: a restart or failover of Redis can lose what buyers were acknowledged";
+        lines.warn("durability", found, todo);
+    } else if !durability.is_empty() {
+        lines.ok("durability", found);
+    }
+    let keys = compare(&|report| report.token_keys.clone());
+    let found = describe(&keys);
+    match keys.len() {
+        0 => {}
+        1 => lines.ok("token-keys", found),
+        _ => {
+            let todo = "give all gateways the same --auth-secret-file or --auth-jwks-file: one refuses the tokens that another accepts";
+            lines.fail("token-keys", format!("gateways differ: {found}"), todo);
+        }
+    }
+    let workers = compare(&|report| report.workers.to_string());
+    let found = describe(&workers);
+    match workers.len() {
+        0 => {}
+        1 => lines.ok("workers", found),
+        _ => {
+            let todo =
+                "give gateways on equal machines the same --workers: a balancer sends each the same share";
+            lines.warn("workers", format!("gateways differ: {found}"), todo);
+        }
     }
 }
 
@@ -170,7 +240,7 @@ fn limits(facts: &FleetFacts, lines: &mut Findings) {
         let (at, who, reason) = set.changed.clone().unwrap_or_default();
         let why = reason.map(|why| format!(", {why}")).unwrap_or_default();
         let names: Vec<&str> = set.rates.keys().copied().collect();
-        let found = format!("{in_force}; {} set by {who} at {}{why}", names.join(", "), rfc3339(at));
+        let found = format!("{in_force}; {} set by {who} at {}{why}", names.join(", "), time_text(at));
         let back: Vec<String> = names.iter().map(|name| format!("{name}=default")).collect();
         lines.warn("limits", found, format!("left from a rehearsal? gateway limits set {}", back.join(" ")));
     } else if let Some(off) = any(off) {

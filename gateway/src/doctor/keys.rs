@@ -22,7 +22,9 @@ pub(super) fn check(facts: &KeyFacts) -> Vec<Finding> {
     for (what, path, mode) in &facts.shared {
         let found =
             format!("{what} {} is readable by other users of this host (mode {mode:03o})", path.display());
-        lines.warn("files", found, format!("chmod 600 {}", path.display()));
+        let fix =
+            format!("chmod 600 {}, or 640 if it is root's and its group is the gateway's", path.display());
+        lines.warn("files", found, fix);
     }
     if let Some(host) = &facts.host
         && !facts.certificates.iter().any(|(listener, _)| listener.is_empty())

@@ -7,6 +7,8 @@ use std::fmt::Write as _;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::domain::text::plain;
+
 /// The severity of a finding, in ascending order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -130,7 +132,7 @@ impl DoctorReport {
         }
     }
 
-    /// Aligned text, the fix under each finding, in colours for a terminal.
+    /// Aligned text, a line for each finding with its fix at the end, in colours for a terminal.
     pub(super) fn text(&self, has_colours: bool) -> String {
         let width =
             |of: fn(&Finding) -> &str| self.lines.iter().map(|l| of(l).chars().count()).max().unwrap_or(0);
@@ -145,19 +147,12 @@ impl DoctorReport {
             let word = if has_colours { format!("\u{1b}[{colour}m{word}\u{1b}[0m") } else { word.to_owned() };
             let found = plain(&line.found);
             // Writing into a String can't fail.
-            let _ = writeln!(text, "{word}  {:<area$}  {:<check$}  {found}", line.area, line.check);
-            if let Some(todo) = &line.todo {
-                let _ = writeln!(text, "{:1$}→ {2}", "", 6 + area + 2 + check + 2, plain(todo));
-            }
+            let todo = line.todo.as_ref().map(|todo| format!(" → {}", plain(todo))).unwrap_or_default();
+            let _ = writeln!(text, "{word}  {:<area$}  {:<check$}  {found}{todo}", line.area, line.check);
         }
         let _ = writeln!(text, "{} ok, {} warn, {} fail", self.ok, self.warn, self.fail);
         text
     }
-}
-
-/// On one line and without control characters: some of the text comes from other systems.
-fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 /// A size.

@@ -7,9 +7,9 @@ use std::collections::HashMap;
 pub(super) use facts::{AppliedSale, SaleFacts};
 
 use crate::doctor::definition;
-use crate::doctor::report::{Finding, Findings, age, any, differing, some};
+use crate::doctor::report::{Finding, Findings, age, differing, some};
 use crate::domain::definition::Mistake;
-use crate::domain::sale::SaleControls;
+use crate::domain::sale::{LedgerStop, SaleControls};
 use crate::manage::admin::{LeaseStatus, ReaderLease};
 use crate::manage::audit::AuditVerdict as Audited;
 
@@ -40,7 +40,8 @@ pub(super) fn check(facts: &SaleFacts) -> Vec<Finding> {
             lines.fail("ledger", "there is no such sale in Redis", todo);
         }
         Err(why) => {
-            lines.fail("ledger", why, "run `gateway audit`; a restored copy of Redis's files may be needed");
+            let todo = format!("gateway audit {}; a restored copy of Redis's files may be needed", facts.id);
+            lines.fail("ledger", why, todo);
         }
     }
     if let (Ok(None) | Err(_), Some((_, of_file))) = (&facts.applied, &facts.file) {
@@ -68,11 +69,9 @@ fn check_reader(lease: &ReaderLease, facts: &SaleFacts, lines: &mut Findings) {
                 "{reader}: the lease of {holder} expired {} ago without a release{lag}",
                 since(*until)
             );
-            lines.warn(
-                "readers",
-                found,
-                "nothing is delivered: check the log of that program, and start it again",
-            );
+            let todo =
+                format!("nothing is delivered: start that program again, or {}", forget(facts, reader));
+            lines.warn("readers", found, todo);
         }
         LeaseStatus::Released => {
             let found = format!("{reader}: released by {holder} {} ago{lag}", since(*renewed));
@@ -80,7 +79,7 @@ fn check_reader(lease: &ReaderLease, facts: &SaleFacts, lines: &mut Findings) {
             let do_changes_wait = has_missed || lease.number("lag_ms").is_some_and(|ms| ms > 0);
             if do_changes_wait && now_ms.saturating_sub(*renewed) > RELEASED_MAX_MS {
                 let found = format!("{found}, and changes have been waiting since then");
-                let todo = "start that program again; if it is not needed any more, ignore this";
+                let todo = format!("start that program again, or {}", forget(facts, reader));
                 lines.warn("readers", found, todo);
             } else {
                 lines.ok("readers", found);
@@ -96,6 +95,10 @@ fn check_reader(lease: &ReaderLease, facts: &SaleFacts, lines: &mut Findings) {
     }
 }
 
+fn forget(facts: &SaleFacts, reader: &str) -> String {
+    format!("if it is not needed any more: gateway sale forget-reader {} {reader}", facts.id)
+}
+
 fn check_applied(facts: &SaleFacts, applied: &AppliedSale, lines: &mut Findings) {
     let AppliedSale { revision, sequence, .. } = applied;
     lines.ok("ledger", format!("at revision {revision}, sequence {sequence}"));
@@ -109,11 +112,10 @@ fn check_applied(facts: &SaleFacts, applied: &AppliedSale, lines: &mut Findings)
             lines.fail("file", found, todo);
         }
     }
-    if !applied.is_same_redis {
+    if applied.stop == Some(LedgerStop::Fenced) {
         let found = "Redis was restarted since this sale was last served: the sale is fenced until recovery has audited its ledger";
         if facts.is_served {
-            let todo =
-                "live gateways recover it within seconds: if this persists, check their logs and /readyz";
+            let todo = "live gateways recover it within seconds: if this persists, the alarms of the fleet say what it waits for";
             lines.fail("epoch", found, todo);
         } else {
             lines.warn("epoch", found, "start a gateway: the first one recovers it");
@@ -143,11 +145,15 @@ fn check_restocks(facts: &SaleFacts, applied: &AppliedSale, lines: &mut Findings
         applied.definition.items().map(|(item, stock, _)| (item, stock)).collect();
     let changed = report.items.iter().filter_map(|item| {
         let (was, now) = ((*defined.get(&item.item)?)?, item.total?);
-        (i64::try_from(was) != Ok(now)).then(|| format!("{} from {was} to {now}", item.item))
+        (i64::try_from(was) != Ok(now)).then_some((&item.item, was, now))
     });
-    if let Some(changed) = any(changed) {
-        let found = format!("restocked since it was applied: {changed}");
-        let todo = "if this is left from a rehearsal: `gateway sale restock` sets it back";
+    let changed: Vec<_> = changed.collect();
+    if let Some((item, was, now)) = changed.first() {
+        let listed: Vec<_> =
+            changed.iter().map(|(item, was, now)| format!("{item} from {was} to {now}")).collect();
+        let found = format!("restocked since it was applied: {}", some(&listed));
+        let todo =
+            format!("if left from a rehearsal: gateway sale restock {} {item} {was} --was {now}", facts.id);
         lines.warn("restocks", found, todo);
     }
 }
@@ -183,7 +189,10 @@ fn check_reservations(facts: &SaleFacts, applied: &AppliedSale, lines: &mut Find
 fn check_audit(facts: &SaleFacts, lines: &mut Findings) {
     match &facts.audit {
         None => {}
-        Some(Err(why)) => lines.fail("audit", why, "run the checks again; `gateway audit` has the details"),
+        Some(Err(why)) => {
+            let todo = format!("run the checks again; gateway audit {} has the details", facts.id);
+            lines.fail("audit", why, todo);
+        }
         Some(Ok(report)) => match report.verdict {
             Audited::Balanced => lines.ok("audit", format!("balanced at sequence {}", report.sequence)),
             Audited::Drift => {
@@ -191,7 +200,10 @@ fn check_audit(facts: &SaleFacts, lines: &mut Findings) {
                 let listed: Vec<String> = (report.problems.iter().cloned())
                     .chain(drifting.map(|item| format!("{} drifts by {}", item.item, item.drift)))
                     .collect();
-                let todo = "pause it, and find the program that wrote into Redis; see dashboards/RUNBOOK.md";
+                let id = &facts.id;
+                let todo = format!(
+                    "gateway sale pause {id}; gateway audit {id} ends with the steps; see dashboards/RUNBOOK.md"
+                );
                 lines.fail("audit", some(&listed), todo);
             }
         },

@@ -2,7 +2,10 @@
 //!
 //! The command line prints an effect before it asks for confirmation; the OpenAPI document and the live page show it.
 
+use std::cmp::Ordering;
+
 use crate::domain::label::label;
+use crate::domain::text::grouped;
 
 /// The most characters of a reason.
 const REASON_MAX: usize = 500;
@@ -23,6 +26,11 @@ label! {
 }
 
 impl OperatorAction {
+    /// Whether it stops something: then it must work while replicas are missing.
+    pub fn stops(self) -> bool {
+        matches!(self, Self::Pause | Self::Freeze | Self::Close)
+    }
+
     /// The effect on buyers.
     pub fn effect(self) -> &'static str {
         match self {
@@ -56,6 +64,23 @@ pub const RESTOCK_EFFECT: &str = "The item gets the new total. Additional stock 
     buyers who saw it as sold out are not notified. A lower total removes only free stock: every \
     reservation stays, and a total below what is taken is refused.";
 
+/// What a new total changes, in words.
+///
+/// ```
+/// use gateway::domain::operator_action::restock_meaning;
+/// assert_eq!(restock_meaning(60, 5), "This takes 55 away: the total goes from 60 to 5.");
+/// assert_eq!(restock_meaning(5, 1005), "This adds 1,000: the total goes from 5 to 1,005.");
+/// assert_eq!(restock_meaning(5, 5), "This changes nothing: the total is 5 already.");
+/// ```
+pub fn restock_meaning(was: u64, total: u64) -> String {
+    let [from, to, by] = [was, total, was.abs_diff(total)].map(grouped);
+    match total.cmp(&was) {
+        Ordering::Less => format!("This takes {by} away: the total goes from {from} to {to}."),
+        Ordering::Greater => format!("This adds {by}: the total goes from {from} to {to}."),
+        Ordering::Equal => format!("This changes nothing: the total is {from} already."),
+    }
+}
+
 /// The effect of rate limits on buyers.
 pub const LIMITS_EFFECT: &str = "Within about a second every gateway refuses requests above these rates, \
     in all sales, with a time to retry. The rates survive restarts until they are reset. Every \
@@ -68,13 +93,13 @@ pub fn effects() -> [(&'static str, &'static str); 7] {
     [pause, resume, freeze, unfreeze, close, ("restock", RESTOCK_EFFECT), ("limits", LIMITS_EFFECT)]
 }
 
-/// Checks a reason: its length, and that it is not the ledger's word for "no reason".
+/// Checks a reason: its length, and that it is not the ledger's word for "no reason". A blank one counts as none.
 ///
 /// # Errors
 ///
 /// What is wrong, as a sentence.
 pub fn check_reason(reason: Option<String>) -> Result<Option<String>, String> {
-    match reason {
+    match reason.filter(|reason| !reason.trim().is_empty()) {
         Some(reason) if reason.chars().count() > REASON_MAX => {
             Err(format!("A reason has at most {REASON_MAX} characters."))
         }

@@ -7,6 +7,7 @@ use std::str::FromStr;
 use governor::Quota;
 
 use crate::domain::label::label;
+use crate::domain::text::grouped;
 
 /// The highest rate or burst.
 const UNITS_MAX: u32 = 100_000_000;
@@ -21,7 +22,7 @@ label! {
     Address "address",
     /// Wrong signatures of public keys from one client address.
     Unverified "unverified",
-    /// The new reservations of one sale, over all gateways.
+    /// The new reservations of one sale, over all gateways: each counts 1, whatever it costs.
     Sale "sale",
     /// All calls except those of services, over all gateways.
     Gateway "gateway",
@@ -32,9 +33,42 @@ impl Policy {
     pub fn is_ceiling(self) -> bool {
         matches!(self, Self::Sale | Self::Gateway)
     }
+
+    /// What its rate counts.
+    pub fn unit(self) -> &'static str {
+        if self == Self::Sale { "reservations" } else { "units" }
+    }
+
+    /// Whose calls one bucket counts, and where.
+    pub fn scope(self) -> &'static str {
+        match self {
+            Self::Buyer => "of each buyer at each gateway",
+            Self::Address => "of calls without a token from each address at each gateway",
+            Self::Unverified => "of invalid signatures from each address at each gateway",
+            Self::Sale => "of each sale at all gateways together",
+            Self::Gateway => "of all calls but those of services at all gateways together",
+        }
+    }
+
+    /// A rate of it in words.
+    ///
+    /// ```
+    /// use gateway::domain::policy::{Policy, parse_rate};
+    /// let rate = parse_rate("2000:500")?;
+    /// let text = "at most 2,000 reservations a second, 500 at once, of each sale at all gateways together";
+    /// assert_eq!(Policy::Sale.meaning(rate), text);
+    /// assert_eq!(Policy::Sale.meaning(None), "no limit");
+    /// # Ok::<(), String>(())
+    /// ```
+    pub fn meaning(self, rate: Option<Rate>) -> String {
+        let (unit, scope) = (self.unit(), self.scope());
+        let Some(Rate { per_second, burst }) = rate else { return "no limit".to_owned() };
+        let [per_second, burst] = [per_second, burst].map(|n| grouped(u64::from(n.get())));
+        format!("at most {per_second} {unit} a second, {burst} at once, {scope}")
+    }
 }
 
-/// A rate with a burst, written `20:100`: 20 units a second, 100 at once.
+/// A rate with a burst, written `20:100`: 20 units a second, 100 at once; of the policy `sale` reservations.
 ///
 /// ```
 /// use gateway::domain::policy::Rate;
@@ -79,7 +113,7 @@ impl FromStr for Rate {
             .ok_or_else(|| {
                 format!(
                     "is not a valid rate: write RATE:BURST, two numbers from 1 to \
-                {UNITS_MAX}, as in 20:100 (20 units a second, 100 at once), or off"
+                {UNITS_MAX}, as in 20:100 (20 a second, 100 at once), or off"
                 )
             })
     }

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::domain::label::label;
+
 /// Closed > upcoming > paused > sold out > open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -17,6 +19,63 @@ pub enum Phase {
     SoldOut,
     /// Closed permanently.
     Closed,
+}
+
+/// What keeps the ledger from serving a sale.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LedgerStop {
+    /// Redis was restarted or replaced: recovery has not adopted its epoch yet.
+    Fenced,
+    /// The ledger is damaged, has lost changes, or takes no writes.
+    Halted,
+}
+
+label! {
+    /// What a sale does now, as operators see it: a phase, or why the ledger serves none of it.
+    #[derive(Serialize, ToSchema)]
+    #[serde(rename_all = "snake_case")]
+    Condition:
+    /// Before `opens_at`.
+    Upcoming "upcoming",
+    /// Accepts reservations.
+    Open "open",
+    /// An operator action stopped new reservations.
+    Paused "paused",
+    /// No model has stock left; an outstanding hold may still return some.
+    SoldOut "sold_out",
+    /// Closed permanently.
+    Closed "closed",
+    /// Redis was restarted or replaced, and recovery has not adopted its epoch yet: every call waits.
+    Fenced "fenced",
+    /// The ledger is damaged, has lost changes, or takes no writes: every call waits.
+    Halted "halted",
+}
+
+impl Condition {
+    /// The only decision of a sale's condition: metrics, the live page, `/readyz`, admin calls and the command line show
+    /// it. A ledger that does not serve counts for more than any phase: payments fail, too.
+    pub fn of(phase: Phase, stop: Option<LedgerStop>) -> Self {
+        match (stop, phase) {
+            (Some(LedgerStop::Fenced), _) => Self::Fenced,
+            (Some(LedgerStop::Halted), _) => Self::Halted,
+            (None, Phase::Upcoming) => Self::Upcoming,
+            (None, Phase::Open) => Self::Open,
+            (None, Phase::Paused) => Self::Paused,
+            (None, Phase::SoldOut) => Self::SoldOut,
+            (None, Phase::Closed) => Self::Closed,
+        }
+    }
+}
+
+impl Phase {
+    /// The phase that buyers see: a sale that the ledger does not serve shows as paused, since its reservations would only
+    /// wait.
+    pub fn shown_to_buyers(self, stop: Option<LedgerStop>) -> Self {
+        match self {
+            Self::Open | Self::SoldOut if stop.is_some() => Self::Paused,
+            phase => phase,
+        }
+    }
 }
 
 /// Whether the time of holds goes on.

@@ -72,5 +72,29 @@ pub(crate) fn search_key(text: &str) -> String {
     normalised(&visible).into_owned()
 }
 
+/// A text on one line, without what changes the rest of a screen: control characters become blanks, and those that turn
+/// the direction of text become �. Operators, buyers and other systems write such texts.
+pub(crate) fn plain(text: &str) -> String {
+    let shown = |char| match char {
+        '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => '\u{fffd}',
+        char if is_control(char) => ' ',
+        char => char,
+    };
+    text.chars().map(shown).collect()
+}
+
+/// A number with a comma before each group of three digits.
+pub(crate) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() * 4 / 3);
+    for (at, digit) in digits.char_indices() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests;

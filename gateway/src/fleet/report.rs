@@ -18,6 +18,10 @@ pub struct GatewayReport {
     pub version: String,
     /// The durability that its acknowledgements have: `none`, `aof`, `fsync` or `replicas=N`.
     pub durability: String,
+    /// Number of worker threads; 0: an older version.
+    pub workers: usize,
+    /// What verifies tokens: `hs256` or `jwks`; empty: an older version.
+    pub token_keys: String,
     /// Number of the report, from 1: the same number twice means that the gateway has stopped
     /// reporting.
     pub beats: u64,
@@ -43,6 +47,14 @@ pub struct GatewayReport {
     pub losers: Vec<u64>,
     /// Responses to all other calls, by the same latencies.
     pub others: Vec<u64>,
+}
+
+impl GatewayReport {
+    /// The options that an operator compares, in words; `None`: an older version.
+    pub fn options(&self) -> Option<String> {
+        let Self { durability, workers, token_keys, .. } = self;
+        (*workers > 0).then(|| format!("durability {durability}, {workers} workers, token keys {token_keys}"))
+    }
 }
 
 /// A gateway's responses to taps since its start. The difference of two reads is exact for any

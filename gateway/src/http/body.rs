@@ -1,4 +1,4 @@
-//! The body of a response, with the outcome and route that metrics count it under.
+//! The body of a response, with what metrics count it under.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -8,16 +8,15 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::{Frame, SizeHint};
 
-use crate::telemetry::labels::Route;
-use crate::telemetry::record::AnswerClass;
+use crate::telemetry::record::{AnswerClass, CountedAs};
 
 /// The body of a response.
 pub struct Body {
     bytes: BodySource,
     /// The outcome.
     pub class: AnswerClass,
-    /// The route, once it is determined.
-    pub route: Option<Route>,
+    /// Its route and its sale, once they are determined.
+    pub counted: Option<CountedAs>,
 }
 
 /// The source of the bytes.
@@ -31,7 +30,7 @@ enum BodySource {
 impl Body {
     /// A body of these bytes.
     pub fn new(bytes: impl Into<Bytes>, class: AnswerClass) -> Self {
-        Self { bytes: BodySource::All(Full::new(bytes.into())), class, route: None }
+        Self { bytes: BodySource::All(Full::new(bytes.into())), class, counted: None }
     }
 
     /// A body whose bytes arrive one chunk after the other.
@@ -39,7 +38,7 @@ impl Body {
         bytes: impl hyper::body::Body<Data = Bytes, Error = Infallible> + 'static,
         class: AnswerClass,
     ) -> Self {
-        Self { bytes: BodySource::Stream(Box::pin(bytes)), class, route: None }
+        Self { bytes: BodySource::Stream(Box::pin(bytes)), class, counted: None }
     }
 
     /// The same body without bytes, for the response to a HEAD.

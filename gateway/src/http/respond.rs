@@ -122,8 +122,9 @@ impl Refused {
 
     /// 403 on the ops listener: the call needs another role.
     pub fn forbidden_role(needed: &str) -> Self {
-        let detail =
-            format!("The role of this ops token does not allow this call; it needs `{needed}` or `operate`.");
+        let roles =
+            if needed == "operate" { "`operate`".to_owned() } else { format!("`{needed}` or `operate`") };
+        let detail = format!("The role of this ops token does not allow this call; it needs {roles}.");
         Self::new(problem::FORBIDDEN, detail)
     }
 

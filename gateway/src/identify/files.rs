@@ -3,7 +3,7 @@
 use std::fmt;
 use std::fs::{File, Metadata};
 use std::io::Read;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 /// RFC 7518 (3.2) requires this of a key for HS256.
@@ -80,14 +80,21 @@ pub(crate) fn warn_if_shared(path: &Path, what: &str, metadata: &Metadata) {
         tracing::warn!(
             path = %path.display(),
             mode = format_args!("{mode:03o}"),
-            "{what} is open to other users of this machine; `chmod 600` it"
+            "{what} is open to other users of this machine; `chmod 600` it, or 640 if it is root's and its group is this user's"
         );
     }
 }
 
 /// The mode of a file that other users of this host can access.
 pub(crate) fn shared_mode(metadata: &Metadata) -> Option<u32> {
-    Some(metadata.permissions().mode() & 0o777).filter(|mode| mode & 0o077 != 0)
+    open_to_others(metadata.mode() & 0o777, metadata.uid(), metadata.gid())
+}
+
+/// A group other than root's may read what is root's: in this way Kubernetes and the drop-ins for systemd give a file to
+/// a service that does not own it.
+fn open_to_others(mode: u32, owner: u32, group: u32) -> Option<u32> {
+    let others = if owner == 0 && group != 0 { 0o037 } else { 0o077 };
+    Some(mode).filter(|mode| mode & others != 0)
 }
 
 #[cfg(test)]

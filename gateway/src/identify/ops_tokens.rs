@@ -50,6 +50,11 @@ pub struct Operator {
 }
 
 impl Operator {
+    /// The role of its token.
+    pub fn role(&self) -> Role {
+        self.role
+    }
+
     /// Whether this role includes the needed one.
     pub fn may(&self, needed: Role) -> bool {
         self.role == Role::Operate || self.role == needed
@@ -91,17 +96,22 @@ impl OpsTokens {
 
     /// Waits until this token no longer has the needed role: it was withdrawn, or its role changed.
     pub async fn ended(self: Arc<Self>, operator: Operator, needed: Role) {
+        self.wait_while(&operator, |entry| entry.may(needed)).await;
+    }
+
+    /// Waits until this token has another role, or none: a page that shows its role is outdated then.
+    pub async fn changed(self: Arc<Self>, operator: Operator) {
+        self.wait_while(&operator, |entry| entry.role == operator.role).await;
+    }
+
+    async fn wait_while(&self, operator: &Operator, holds: impl Fn(&Operator) -> bool) {
         let mut changes = self.changes.subscribe();
-        while self.still_allows(&operator, needed) {
+        while self.current.load().find(&operator.digest).is_some_and(&holds) {
             // `self` owns the sender, so this can't fail.
             if changes.changed().await.is_err() {
                 return;
             }
         }
-    }
-
-    fn still_allows(&self, operator: &Operator, needed: Role) -> bool {
-        self.current.load().find(&operator.digest).is_some_and(|entry| entry.may(needed))
     }
 }
 

@@ -13,8 +13,8 @@ use differences::{locked_differences, stock_differences};
 use feed::PricedBy;
 pub use feed::{Fence, JournalPage, JournalRead};
 use history::JournalSearch;
-pub use outcomes::{ApplyOutcome, RestockOutcome};
-pub use readers::{LeaseCall, LeaseOutcome, LeaseStatus, ReaderLease};
+pub use outcomes::{ApplyOutcome, Performed, RestockOutcome};
+pub use readers::{ForgetOutcome, LeaseCall, LeaseOutcome, LeaseStatus, ReaderLease};
 use redis::{Cmd, FromRedisValue, Value};
 
 use crate::domain::decision::Header;
@@ -22,6 +22,7 @@ use crate::domain::definition::Definition;
 use crate::domain::identity::buyer_part;
 pub use crate::domain::operator_action::OperatorAction;
 use crate::domain::reservation::Reservation;
+use crate::domain::sale::LedgerStop;
 use crate::manage::archive;
 use crate::manage::audit::{self, AuditReport};
 use crate::projection::acknowledged::Acknowledged;
@@ -52,6 +53,17 @@ impl Actor {
     pub(crate) fn args(&self) -> [String; 2] {
         [self.who.clone(), self.reason.clone().filter(|r| !r.is_empty()).unwrap_or_else(|| "-".into())]
     }
+}
+
+/// A sale with its definition, at one sequence.
+#[derive(Debug)]
+pub struct ShownSale {
+    /// Its state and stock.
+    pub snapshot: Snapshot,
+    /// The definition as last applied.
+    pub definition: Definition,
+    /// What keeps the ledger from serving it.
+    pub stop: Option<LedgerStop>,
 }
 
 /// The ledger's data about one buyer, at one sequence.
@@ -149,7 +161,16 @@ impl Admin {
         let epoch = read_run_id(&mut conn).await.map_err(|e| Failure::NotDone(e.to_string()))?;
         let args: Vec<String> =
             [ledger_identity(&epoch, incarnation), known].into_iter().chain(args).collect();
-        let reply = self.scripts.call(&mut conn, script, &keys, &args).await;
+        let stops = change
+            .as_ref()
+            .and_then(|change| OperatorAction::parse(change.kind))
+            .is_some_and(OperatorAction::stops);
+        let reply = match self.scripts.call(&mut conn, script, &keys, &args).await {
+            Err(Failure::NotDone(why)) if stops && why.contains("NOREPLICAS") => {
+                self.scripts.call_without_replicas(&mut conn, script, &keys, &args).await
+            }
+            other => other,
+        };
         let reply =
             reply.inspect_err(|failure| followed.iter().for_each(|sale| sale.note_refusal(failure)))?;
         match (change, same) {
@@ -176,11 +197,18 @@ impl Admin {
     }
 
     /// A sale with its definition, at one sequence.
-    pub async fn show(&self, sale: &str) -> Result<(Snapshot, Definition), Failure> {
+    pub async fn show(&self, sale: &str) -> Result<ShownSale, Failure> {
         let (keys, mut conn) = self.open(sale).await?;
         let snapshot = snapshot::read(&mut conn, &self.scripts, &keys, true).await?;
         let definition = snapshot.parse_definition(&keys)?;
-        Ok((snapshot, definition))
+        // What the gateway that follows it has found, or what Redis alone shows.
+        let found = self.sales.get(sale).and_then(|sale| sale.ledger_stop());
+        let stop = match found {
+            None if !snapshot.damages.is_empty() => Some(LedgerStop::Halted),
+            None if read_run_id(&mut conn).await? != snapshot.epoch() => Some(LedgerStop::Fenced),
+            found => found,
+        };
+        Ok(ShownSale { snapshot, definition, stop })
     }
 
     /// Creates a sale or applies the differences. It is idempotent.
@@ -191,9 +219,9 @@ impl Admin {
         let mut incarnation = String::new();
         for _ in 0..APPLY_TRIES {
             let (before, revision) = match self.show(sale).await {
-                Ok((snapshot, before)) => {
+                Ok(ShownSale { snapshot, definition, .. }) => {
                     incarnation = snapshot.incarnation().to_owned();
-                    (Some(before), snapshot.number("revision").unsigned_abs())
+                    (Some(definition), snapshot.number("revision").unsigned_abs())
                 }
                 Err(Failure::Refused(Refusal::Missing)) => {
                     let (_, mut conn) = self.open(sale).await?;
@@ -304,13 +332,22 @@ impl Admin {
         })
     }
 
-    /// Performs an operator action; `true` if it changed something.
-    pub async fn perform(&self, sale: &str, action: OperatorAction, by: &Actor) -> Result<bool, Failure> {
+    /// Performs an operator action. One that stops something is done even while replicas are missing.
+    pub async fn perform(
+        &self,
+        sale: &str,
+        action: OperatorAction,
+        by: &Actor,
+    ) -> Result<Performed, Failure> {
         let args = [action.name().to_owned()].into_iter().chain(by.args()).collect();
         let has_changed = |reply: &[Value]| reply.get(2).and_then(text).as_deref() == Some("1");
         let change = AcknowledgedChange { kind: action.name(), fields: &[], by, has_changed };
-        let reply = self.call_latest(Script::OperatorAction, sale, args, change).await?;
-        Ok(has_changed(&reply))
+        match self.call_latest(Script::OperatorAction, sale, args, change).await {
+            Ok(reply) if has_changed(&reply) => Ok(Performed::Done),
+            Ok(_) => Ok(Performed::Unchanged),
+            Err(Failure::NotReplicated { .. }) if action.stops() => Ok(Performed::NotReplicated),
+            Err(failure) => Err(failure),
+        }
     }
 
     /// A buyer's reservations and the journal's lines about them, at one sequence.

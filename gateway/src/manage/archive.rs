@@ -94,6 +94,22 @@ fn disk(path: &Path) -> impl Fn(io::Error) -> ArchiveError {
     move |error| ArchiveError::Disk(format!("{}: {error}", path.display()))
 }
 
+/// A name that the caller gave wrongly is wrong input; the rest is the disk's.
+fn unopened(path: &Path) -> impl Fn(io::Error) -> ArchiveError {
+    move |error| match error.kind() {
+        io::ErrorKind::AlreadyExists => {
+            let name = path.display();
+            ArchiveError::File(format!(
+                "{name} exists, and an export overwrites no file: choose another name"
+            ))
+        }
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
+            ArchiveError::File(format!("{}: {error}", path.display()))
+        }
+        _ => disk(path)(error),
+    }
+}
+
 /// Writes lines, and at the end their digest.
 struct ArchiveWriter<'a> {
     out: BufWriter<&'a File>,
@@ -132,7 +148,7 @@ struct ArchiveReader<'a> {
 impl<'a> ArchiveReader<'a> {
     /// Opens a file and reads its first line.
     fn open(path: &'a Path) -> Result<(Self, ArchiveHead), ArchiveError> {
-        let file = File::open(path).map_err(disk(path))?;
+        let file = File::open(path).map_err(unopened(path))?;
         let mut reader = Self { path, lines: BufReader::new(file), number: 0, digest: Sha256::new() };
         match reader.next()? {
             Some(ArchiveLine::Head(head)) if head.format == FORMAT && head.version == VERSION => Ok((reader, *head)),

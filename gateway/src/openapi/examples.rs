@@ -137,7 +137,8 @@ pub(crate) fn limits() -> Value {
     json!({
         "revision": 3,
         "gateways": 4,
-        "policies": [{"policy": "buyer", "configured": "20:100", "set": "10:50", "in_force": "10:50"}],
+        "policies": [{"policy": "buyer", "unit": "units", "scope": "of each buyer at each gateway", "configured": "20:100",
+            "set": "10:50", "in_force": "10:50"}],
         "changed": {"at": SERVER_TIME, "who": "alice", "reason": "a broken client polls too often"},
     })
 }
@@ -152,6 +153,8 @@ pub(crate) fn fleet() -> Value {
         "listen": "10.0.0.4:8080",
         "version": "0.1.0",
         "durability": "fsync",
+        "workers": 4,
+        "token_keys": "jwks",
         "beats": 512,
         "uptime_ms": 512_000,
         "ready": true,
@@ -168,16 +171,18 @@ pub(crate) fn fleet() -> Value {
 }
 
 pub(crate) fn sale_state(action: &str) -> Value {
-    json!({
+    let phase = match action {
+        "pause" => "paused",
+        "close" => "closed",
+        _ => "open",
+    };
+    let mut state = json!({
         "sale": "national-good-car",
         "name": "National Good Car",
         "revision": 1,
         "sequence": 4_711,
-        "phase": match action {
-            "pause" => "paused",
-            "close" => "closed",
-            _ => "open",
-        },
+        "state": phase,
+        "phase": phase,
         "rehearsal": false,
         "opens_at": "2026-11-09T12:00:00.000Z",
         "closes_at": "2026-11-11T16:00:00.000Z",
@@ -186,7 +191,11 @@ pub(crate) fn sale_state(action: &str) -> Value {
         "frozen": action == "freeze",
         "closed": action == "close",
         "reservations": counts(),
-    })
+    });
+    if matches!(action, "pause" | "freeze" | "close") {
+        state[action] = json!({"by": "maja", "reason": "the payment provider is down", "at": SERVER_TIME});
+    }
+    state
 }
 
 fn counts() -> Value {

@@ -39,6 +39,7 @@ use crate::ops::view::{
     SaleStates, UnreadableSale,
 };
 use crate::store::scripts::Failure;
+use crate::telemetry::labels::OpsRefusal;
 use crate::telemetry::record::{AnswerClass, Connections};
 
 /// A definition with 50,000 stores has some MiB.
@@ -78,8 +79,8 @@ impl Handler for Ops {
     // A client whose definition is somewhat too large must get the refusal.
     const LINGER_BYTES_MAX: usize = 2 * DEFINITION_MAX;
 
-    async fn answer(&self, _: &Peer, parts: &Parts, body: Incoming, _: Instant) -> Answer {
-        let mut answer = self.dispatch(parts, body).await.unwrap_or_else(Refused::into_answer);
+    async fn answer(&self, peer: &Peer, parts: &Parts, body: Incoming, _: Instant) -> Answer {
+        let mut answer = self.dispatch(peer, parts, body).await.unwrap_or_else(Refused::into_answer);
         // Browsers must not guess another content type.
         answer.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         answer
@@ -115,7 +116,14 @@ impl OpsCall<'_> {
 }
 
 impl Ops {
-    async fn dispatch(&self, parts: &Parts, body: Incoming) -> Result<Answer, Refused> {
+    /// Counts and logs a call that is refused for its token, which is never shown.
+    fn refused_token(&self, peer: &Peer, reason: OpsRefusal, name: Option<&str>) {
+        self.status.metrics.ops_refused[reason as usize].add(1);
+        let reason = OpsRefusal::NAMES[reason as usize];
+        tracing::warn!(address = %peer.address(), reason, name, "an ops token is refused");
+    }
+
+    async fn dispatch(&self, peer: &Peer, parts: &Parts, body: Incoming) -> Result<Answer, Refused> {
         request::check_head(parts)?;
         let path = parts.uri.path();
         let method = if parts.method == Method::HEAD { Method::GET } else { parts.method.clone() };
@@ -140,7 +148,10 @@ impl Ops {
         let rest = path.strip_prefix("/admin/v1/").ok_or_else(nothing_here)?;
         // Before any response that reveals what exists.
         let actor = self.tokens.authenticate(parts.headers.get(AUTHORIZATION).map(|v| v.as_bytes()));
-        let operator = actor.ok_or_else(Refused::unknown_ops_token)?;
+        let Some(operator) = actor else {
+            self.refused_token(peer, OpsRefusal::Unknown, None);
+            return Err(Refused::unknown_ops_token());
+        };
         let steps: Vec<&str> = rest.split('/').collect();
         let known = admin_path(&steps);
         // Unknown paths need the role with all rights, and so do writes, but for a reader's own lease.
@@ -148,6 +159,7 @@ impl Ops {
         let known_role = known.filter(|_| method == Method::GET || is_lease);
         let needed = known_role.map_or(Role::Operate, |(_, role)| role);
         if !operator.may(needed) {
+            self.refused_token(peer, OpsRefusal::Role, Some(&operator.name));
             return Err(Refused::forbidden_role(needed.name()));
         }
         // Of the calls on sales only the journal has parameters.
@@ -173,14 +185,14 @@ impl Ops {
             ["live"] => {
                 let [sale, frames] = query(parts, ["sale", "frames"])?;
                 let frames = number_of("frames", frames, FRAMES_MAX)?;
-                let ended = self.tokens.clone().ended(operator.clone(), needed);
-                self.live.watch(call.who, sale.as_deref(), frames, ended)
+                let ended = self.tokens.clone().changed(operator.clone());
+                self.live.watch(&operator, sale.as_deref(), frames, ended)
             }
             ["sales"] => self.list().await,
             ["sales", sale] if method == Method::PUT => self.apply(sale, call).await,
             ["sales", sale] => {
-                let (snapshot, definition) = self.admin.show(sale).await.map_err(failed(sale))?;
-                Ok(respond::ok(&SaleDetail::new(&snapshot, definition)))
+                let sale = self.admin.show(sale).await.map_err(failed(sale))?;
+                Ok(respond::ok(&SaleDetail::new(sale)))
             }
             ["sales", sale, "audit"] => Ok(respond::ok(&self.admin.audit(sale).await.map_err(failed(sale))?)),
             ["sales", sale, "journal"] => self.journal(sale, parts, &operator).await,
@@ -200,11 +212,17 @@ impl Ops {
 
     async fn ready(&self) -> Answer {
         let reasons = self.health.reasons().await;
-        if reasons.is_empty() {
-            respond::text("text/plain; charset=utf-8", "ready\n")
-        } else {
-            respond::not_ready(&reasons.join("; "))
+        if !reasons.is_empty() {
+            return respond::not_ready(&reasons.join("; "));
         }
+        // A gateway is ready although the ledger does not serve one of its sales: the others go on.
+        let mut sales = self.status.sales.all();
+        sales.sort_by(|a, b| a.id.cmp(&b.id));
+        let mut text = "ready\n".to_owned();
+        for sale in sales {
+            text += &format!("{}: {}\n", sale.id, sale.condition().name());
+        }
+        respond::text("text/plain; charset=utf-8", text)
     }
 
     async fn list(&self) -> Result<Answer, Refused> {
@@ -212,7 +230,7 @@ impl Ops {
         let (mut sales, mut unreadable) = (Vec::with_capacity(ids.len()), Vec::new());
         for id in ids {
             match self.admin.show(&id).await {
-                Ok((snapshot, definition)) => sales.push(SaleState::new(&snapshot, &definition)),
+                Ok(sale) => sales.push(SaleState::new(&sale)),
                 // A damaged sale must not hide the others.
                 Err(Failure::Refused(refusal)) => {
                     unreadable.push(UnreadableSale { sale: id, problem: refusal.to_string() });
@@ -271,12 +289,12 @@ impl Ops {
         let (who, limits) = (call.who, call.limits(request::BODY_MAX));
         let body: OperatorActionRequest = request::optional_json(call.parts, call.body, limits).await?;
         let by = actor(who, body.reason)?;
-        let changed = self.admin.perform(sale, action, &by).await.map_err(failed(sale))?;
-        tracing::info!(sale, actor = who, action = action.name(), changed, "operator action done");
+        let done = self.admin.perform(sale, action, &by).await.map_err(failed(sale))?;
+        tracing::info!(sale, actor = who, action = action.name(), ?done, "operator action done");
         // It is in force even if this gateway does not show it yet.
         self.is_served(sale).await?;
-        let (snapshot, definition) = self.admin.show(sale).await.map_err(failed(sale))?;
-        Ok(respond::ok(&SaleState::new(&snapshot, &definition)))
+        let sale = self.admin.show(sale).await.map_err(failed(sale))?;
+        Ok(respond::ok(&SaleState::new(&sale)))
     }
 
     async fn restock(&self, sale: &str, call: OpsCall<'_>) -> Result<Answer, Refused> {

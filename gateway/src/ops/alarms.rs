@@ -3,11 +3,13 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use crate::domain::sale::Phase;
+use crate::domain::rfc3339::rfc3339;
+use crate::domain::sale::{Condition, LedgerStop, Phase};
 use crate::fleet::alarm::{Alarm, Level};
 use crate::ops::status::GatewayStatus;
 use crate::ops::thresholds::{HOLDS_OVERDUE, OPENING_AT_HAND, OPENING_NEAR, READ_MODEL_STALE};
 use crate::projection::read_model::Sale;
+use crate::telemetry::labels::User;
 use crate::telemetry::metrics::{AnswerCounts, AuditSummary};
 
 /// Alarms of one gateway, at most; the worst come first.
@@ -16,12 +18,17 @@ const ALARMS_MAX: usize = 16;
 const RECENT_LOOKS: usize = 10;
 /// With fewer requests, their headers are no evidence of an unlisted proxy.
 const UNLISTED_MIN: u64 = 20;
+/// Redis counts as away after this time without a reply on any connection for taps: longer than a failed attempt and
+/// the next one.
+const REDIS_SILENT: Duration = Duration::from_secs(1);
 /// Items that one alarm names.
 const NAMED_MAX: usize = 3;
 
 /// Failed responses to taps in the last seconds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Recent {
+    /// Won taps.
+    pub won: u64,
     /// Shed although valid: 503, nothing done.
     pub shed: u64,
     /// Outcome unknown: 503.
@@ -63,6 +70,7 @@ impl Recents {
             counts.map(|(_, _, count)| count).sum()
         };
         Recent {
+            won: of("won"),
             shed: of("temporary-reduced-capacity"),
             unknown: of("outcome-unknown"),
             internal: of("internal"),
@@ -84,8 +92,9 @@ const AUDIT_IT: &str = "Pause the sale and run `gateway audit`.";
 
 /// All alarms of this gateway, the worst first; `reasons`: why it is not ready.
 pub fn of_gateway(status: &GatewayStatus, reasons: &[String], recent: Recent, now: Instant) -> Vec<Alarm> {
-    let mut alarms = status.checks.alarms(now);
-    for id in status.sales.unread() {
+    let mut alarms = Vec::from_iter(redis_useless(status));
+    alarms.extend(status.checks.alarms(now));
+    for id in status.sales.unread(now) {
         let text = format!(
             "The sale {id} is in Redis and can't be read. Check the log and run `gateway audit {id}`."
         );
@@ -97,7 +106,9 @@ pub fn of_gateway(status: &GatewayStatus, reasons: &[String], recent: Recent, no
     if !reasons.is_empty() {
         alarms.push(Alarm::new(Level::Warning, "not-ready", format!("Not ready: {}.", reasons.join("; "))));
     }
-    let Recent { shed, unknown, internal, forwarded_ignored, all, seconds } = recent;
+    let Recent { won, shed, unknown, internal, forwarded_ignored, all, seconds } = recent;
+    // More taps than can be decided are no incident while the sale sells.
+    let shed = if won > 0 { 0 } else { shed };
     if is_proxy_unlisted(forwarded_ignored, all) {
         let text = format!(
             "Buyers who share an address share its limits (429): {forwarded_ignored} of {all} requests of the last {seconds} s \
@@ -110,7 +121,7 @@ pub fn of_gateway(status: &GatewayStatus, reasons: &[String], recent: Recent, no
     for (count, level, name, what) in [
         (internal, Level::Fault, "bug", bug),
         (unknown, Level::Warning, "outcome-unknown", "Taps got no outcome in time (503 outcome-unknown)"),
-        (shed, Level::Warning, "shedding", "Taps were shed undecided (503, nothing done)"),
+        (shed, Level::Warning, "shedding", "No tap won, and taps were shed undecided (503, nothing done)"),
     ] {
         if count > 0 {
             alarms.push(Alarm::new(level, name, format!("{what}, in the last {seconds} s")).times(count));
@@ -119,6 +130,26 @@ pub fn of_gateway(status: &GatewayStatus, reasons: &[String], recent: Recent, no
     alarms.sort_by_key(|alarm| alarm.level);
     alarms.truncate(ALARMS_MAX);
     alarms
+}
+
+/// All taps need these connections: without them nothing is sold, and most other alarms follow from it.
+fn redis_useless(status: &GatewayStatus) -> Option<Alarm> {
+    let uses = status.metrics.redis_uses();
+    let batches: Vec<_> = uses.iter().filter(|(user, _)| *user == User::Batches).map(|(_, of)| of).collect();
+    let reason = batches.iter().find_map(|of| of.stalled(REDIS_SILENT).filter(|_| !of.is_up())?.reason)?;
+    let is_gone = batches.iter().all(|of| !of.is_up() && of.stalled(REDIS_SILENT).is_some());
+    is_gone.then(|| {
+        // It answers (`min-replicas-to-write`).
+        if reason.contains("NOREPLICAS") {
+            let text = "Redis takes no writes, because too few replicas follow it: nothing is sold. Bring the replicas back. \
+                Pause, freeze and close work meanwhile; check them after a failover.";
+            return Alarm::new(Level::Fault, "redis-no-replicas", text);
+        }
+        let text = format!(
+            "Redis can't be reached: nothing is sold ({reason}). Check the Redis process, its host and the network."
+        );
+        Alarm::new(Level::Fault, "redis-unreachable", text)
+    })
 }
 
 fn of_sale(
@@ -130,8 +161,25 @@ fn of_sale(
 ) {
     let mut add = |level, name, text: String| alarms.push(Alarm::new(level, name, text).of(&sale.id));
     if let Some(fault) = sale.fault() {
-        let text = format!("The ledger is fenced or halted, buyers can't reserve: {fault}.");
-        add(Level::Fault, "ledger-fault", text);
+        let what = match sale.ledger_stop() {
+            Some(LedgerStop::Fenced) => "The sale is fenced, buyers can't reserve",
+            Some(LedgerStop::Halted) => "The sale is halted, buyers can't reserve",
+            None => "The journal can't be followed, refusals are late",
+        };
+        add(Level::Fault, "ledger-fault", format!("{what}: {}.", fault.trim_end_matches('.')));
+    }
+    if sale.condition() == Condition::Paused {
+        let (by, at, reason) = match &sale.read_model().actions.paused {
+            Some(pause) => {
+                let reason = pause.reason.as_deref().map_or("no reason given", |reason| reason);
+                (pause.by.clone(), format!(" at {}", rfc3339(pause.at)), format!(" ({reason})"))
+            }
+            None => ("an operator".to_owned(), String::new(), String::new()),
+        };
+        let text = format!(
+            "Every tap is refused: {by} paused the sale{at}{reason}. Resume it if the reason is over."
+        );
+        add(Level::Fault, "sale-paused", text);
     }
     if let Some(drift) = sale.drift() {
         add(Level::Fault, "ledger-drift", format!("The ledger drifts: {drift}. {AUDIT_IT}"));

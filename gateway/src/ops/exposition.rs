@@ -16,7 +16,7 @@ use crate::fleet::report::{Reports, versions};
 use crate::http::tls::Tls;
 use crate::identify::TokenKeys;
 use crate::ops::process;
-use crate::ops::status::GatewayStatus;
+use crate::ops::status::{GatewayStatus, ServedOptions};
 use crate::store::POOL_USE;
 use crate::store::reply::unreadable_replies;
 use crate::telemetry::labels::{Ended, Listener, Outcome, Route, Slo, User};
@@ -72,7 +72,7 @@ impl Collector for ExpositionSources {
         requests(&mut out, &workers)?;
         self.load(&mut out, &workers)?;
         self.redis(&mut out)?;
-        sales::write(&mut out, &self.status)?;
+        sales::write(&mut out, &self.status, &workers)?;
         self.process(&mut out, &workers)
     }
 }
@@ -128,6 +128,7 @@ impl ExpositionSources {
         out.one(&list::IN_FLIGHT_MAX, self.in_flight_max)?;
         out.each(&list::SHED, |reason| total(workers, |recorder| recorder.shed[reason].get()))?;
         out.each(&list::LIMITED, |policy| total(workers, |recorder| recorder.limited[policy].get()))?;
+        out.each(&list::OPS_REFUSED, |reason| self.status.metrics.ops_refused[reason].get())?;
         out.one(&list::FORWARDED_IGNORED, total(workers, |recorder| recorder.forwarded_ignored.get()))?;
         // By `Listener`.
         let at = |listener: usize, count: &dyn Fn(&Connections) -> u64| {
@@ -166,6 +167,10 @@ impl ExpositionSources {
     fn process(&self, out: &mut MetricWriter<'_>, workers: &[WorkerMetrics]) -> fmt::Result {
         let GatewayStatus { readiness, membership, checks, .. } = &self.status;
         out.family(&list::BUILD, |family| family.put(&[env!("CARGO_PKG_VERSION"), &self.scripts], 1))?;
+        out.family(&list::SERVE_INFO, |family| {
+            let ServedOptions { durability, workers, token_keys } = self.status.options;
+            family.put(&[&durability.to_string(), &workers.to_string(), token_keys], 1)
+        })?;
         out.one(&list::READY, u64::from(readiness.reasons().is_empty()))?;
         out.family(&list::BUSY, |family| {
             for (n, worker) in workers.iter().enumerate() {

@@ -17,6 +17,8 @@ const INTERVAL: Duration = Duration::from_secs(2);
 pub struct WatchedFiles {
     /// Empty: the file's content is in force.
     problems: Mutex<BTreeMap<&'static str, Vec<String>>>,
+    /// The number of hang-ups before the latest read of each file.
+    read: watch::Sender<BTreeMap<&'static str, u64>>,
 }
 
 impl WatchedFiles {
@@ -32,10 +34,12 @@ impl WatchedFiles {
     ) {
         let file = WatchedFile::NAMES[file as usize];
         self.set(file, Vec::new(), false);
+        self.read.send_modify(|read| _ = read.insert(file, 0));
         let (mut found, mut reads) = (Vec::new(), 0);
         loop {
             let asked = tokio::time::timeout(INTERVAL, hangups.changed()).await;
             let is_asked = asked.is_ok_and(|asked| asked.is_ok());
+            let hangups = *hangups.borrow_and_update();
             let target = target.clone();
             // A read that panicked is no statement about the file.
             let Ok(read) = tokio::task::spawn_blocking(move || reload(&target)).await else { continue };
@@ -47,8 +51,16 @@ impl WatchedFiles {
             if problems.is_empty() || reads >= reads_min || is_asked {
                 self.set(file, problems.clone(), is_asked);
             }
+            self.read.send_modify(|read| _ = read.insert(file, hangups));
             found = problems;
         }
+    }
+
+    /// Waits until every file was read after this many hang-ups.
+    pub async fn wait_until_read(&self, hangups: u64) {
+        let is_read = |read: &BTreeMap<_, u64>| read.values().all(|at| *at >= hangups);
+        // The sender is here, so the wait can't fail.
+        let _ = self.read.subscribe().wait_for(is_read).await;
     }
 
     /// Each file, and whether its present content is invalid.

@@ -30,6 +30,7 @@ use crate::domain::rfc3339::rfc3339;
 use crate::fleet::alarm::Alarm;
 use crate::fleet::membership::Heartbeat;
 use crate::http::respond::{self, Answer, Refused};
+use crate::identify::ops_tokens::Operator;
 use crate::ops::alarms::{self, Recents};
 use crate::ops::status::GatewayStatus;
 use crate::projection::read_model::Sale;
@@ -87,7 +88,7 @@ impl Live {
     /// many `now` lines (default: no end), until `ended`.
     pub fn watch(
         self: &Rc<Self>,
-        actor: &str,
+        operator: &Operator,
         sale: Option<&str>,
         lines: Option<usize>,
         ended: impl Future<Output = ()> + 'static,
@@ -112,7 +113,8 @@ impl Live {
             view
         });
         let hello = Hello {
-            who: actor,
+            who: &operator.name,
+            role: operator.role().name(),
             version: env!("CARGO_PKG_VERSION"),
             edition: page::EDITION,
             charts: page::HAS_CHARTS,

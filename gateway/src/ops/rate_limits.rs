@@ -33,7 +33,7 @@ pub struct LimitsRequest {
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<String>, pattern = r"^(off|([1-9][0-9]{0,7}|100000000):([1-9][0-9]{0,7}|100000000))$")]
     unverified: Option<Option<String>>,
-    /// New reservations of one sale, all gateways together.
+    /// New reservations of one sale, all gateways together: `RATE:BURST` in reservations a second and at once.
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<String>, pattern = r"^(off|([1-9][0-9]{0,7}|100000000):([1-9][0-9]{0,7}|100000000))$")]
     sale: Option<Option<String>>,
@@ -105,6 +105,10 @@ pub struct LimitView {
     /// Its name in responses.
     #[schema(schema_with = policy_schema)]
     pub policy: &'static str,
+    /// What a rate counts: `units`, of the policy `sale` `reservations`.
+    pub unit: &'static str,
+    /// Whose calls a rate limits, and where: `of each sale at all gateways together`.
+    pub scope: &'static str,
     /// The rate in this gateway's configuration.
     pub configured: String,
     /// The rate that an operator set for all gateways; null where there is none.
@@ -190,6 +194,8 @@ impl Ops {
         let (configured, in_force) = (self.rates.configured(), self.rates.in_force());
         let policy = |policy: Policy| LimitView {
             policy: policy.name(),
+            unit: policy.unit(),
+            scope: policy.scope(),
             configured: rate_text(configured.of(policy)),
             set: set.rates.get(policy.name()).map(|rate| rate_text(*rate)),
             in_force: rate_text(in_force.shares.of(policy)),

@@ -25,7 +25,7 @@ impl Reporter {
 
     /// The changes since the last report, as JSON.
     pub fn report(&mut self) -> String {
-        let GatewayStatus { metrics, readiness, membership, durability, .. } = &self.status;
+        let GatewayStatus { metrics, readiness, membership, options, .. } = &self.status;
         let answers = metrics.answers();
         let new = answers.since(&self.last_reported);
         let (since_start, reasons) = (Totals::of(&answers), readiness.reasons());
@@ -36,7 +36,9 @@ impl Reporter {
         let report = GatewayReport {
             listen: membership.listen.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            durability: durability.to_string(),
+            durability: options.durability.to_string(),
+            workers: options.workers,
+            token_keys: options.token_keys.to_owned(),
             beats: self.beats,
             uptime_ms: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
             ready: reasons.is_empty() && !membership.is_leaving(),

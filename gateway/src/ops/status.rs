@@ -22,8 +22,19 @@ pub struct GatewayStatus {
     pub readiness: Arc<Readiness>,
     /// The checks of files and clock.
     pub checks: Arc<SelfChecks>,
+    /// Options that all gateways of a fleet should share.
+    pub options: ServedOptions,
+}
+
+/// Options of this gateway that an operator compares with those of the others.
+#[derive(Debug, Clone, Copy)]
+pub struct ServedOptions {
     /// What its acknowledgements survive.
     pub durability: Durability,
+    /// Worker threads.
+    pub workers: usize,
+    /// What verifies tokens: `hs256` or `jwks`.
+    pub token_keys: &'static str,
 }
 
 impl GatewayStatus {

@@ -1,5 +1,7 @@
 //! The JSON of the admin calls as types; the OpenAPI document is generated from them.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
@@ -7,9 +9,10 @@ use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use crate::api::bodies::whole_number;
 use crate::domain::definition::Definition;
 use crate::domain::rfc3339::rfc3339;
-use crate::domain::sale::Phase;
+use crate::domain::sale::{Condition, Phase};
+use crate::manage::admin::ShownSale;
 use crate::manage::audit::Counts;
-use crate::projection::snapshot::Snapshot;
+use crate::projection::actions::ActionNote;
 
 /// The reason of an operator action.
 #[derive(Debug, Default, Deserialize, ToSchema)]
@@ -54,6 +57,26 @@ pub struct RestockView {
     pub free: i64,
 }
 
+/// An operator action that is in force.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = ActionInForce)]
+pub struct ActionView {
+    /// Name of the ops token, or of the user of the command line.
+    pub by: String,
+    /// The operator's reason; null without one.
+    #[schema(required)]
+    pub reason: Option<String>,
+    /// When, RFC 3339.
+    #[schema(format = DateTime)]
+    pub at: String,
+}
+
+impl ActionView {
+    pub(crate) fn of(note: &ActionNote) -> Self {
+        Self { by: note.by.clone(), reason: note.reason.clone(), at: rfc3339(note.at) }
+    }
+}
+
 /// A sale's live numbers.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct SaleState {
@@ -65,6 +88,8 @@ pub struct SaleState {
     pub revision: u64,
     /// The sequence of the ledger.
     pub sequence: u64,
+    /// What it does now: its phase, or why the ledger serves none of it.
+    pub state: Condition,
     /// closed > upcoming > paused > sold_out > open.
     pub phase: Phase,
     /// Load tests may send load to it.
@@ -84,6 +109,18 @@ pub struct SaleState {
     pub frozen: bool,
     /// Closed by an operator action.
     pub closed: bool,
+    /// Who paused it; left out while it is not paused, or if an earlier version of the gateway paused it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub pause: Option<ActionView>,
+    /// Who froze its clock; left out likewise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub freeze: Option<ActionView>,
+    /// Who closed it; left out likewise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub close: Option<ActionView>,
     /// Reservations by state.
     pub reservations: Counts,
 }
@@ -169,8 +206,9 @@ pub struct BuyerView<'a> {
 }
 
 impl SaleState {
-    /// From a snapshot of the ledger.
-    pub fn new(snapshot: &Snapshot, definition: &Definition) -> Self {
+    /// Of a sale as it was read.
+    pub fn new(sale: &ShownSale) -> Self {
+        let ShownSale { snapshot, definition, stop } = sale;
         let controls = snapshot.controls();
         let time = snapshot.header.time;
         let left = |id: &String| {
@@ -178,13 +216,15 @@ impl SaleState {
             let free = snapshot.stock.get(&item).and_then(|n| n.parse::<i64>().ok());
             !snapshot.totals.contains_key(&item) || free.is_some_and(|n| n > 0)
         };
-        let models_left = definition.models.iter().any(|model| left(&model.id));
+        let phase = controls.phase(time, definition.models.iter().any(|model| left(&model.id)));
+        let view = |note: &Option<Arc<ActionNote>>| note.as_deref().map(ActionView::of);
         Self {
             sale: definition.sale.id.clone(),
             name: definition.sale.name.clone(),
             revision: snapshot.number("revision").unsigned_abs(),
             sequence: snapshot.header.sequence,
-            phase: controls.phase(time, models_left),
+            state: Condition::of(phase, *stop),
+            phase,
             rehearsal: definition.sale.rehearsal,
             opens_at: rfc3339(controls.opens),
             closes_at: rfc3339(controls.closes),
@@ -192,20 +232,25 @@ impl SaleState {
             paused: controls.paused,
             frozen: controls.frozen,
             closed: controls.closed,
+            pause: view(&snapshot.actions.paused),
+            freeze: view(&snapshot.actions.frozen),
+            close: view(&snapshot.actions.closed),
             reservations: Counts::of(snapshot.counts()),
         }
     }
 }
 
 impl SaleDetail {
-    /// From a snapshot of the ledger.
-    pub fn new(snapshot: &Snapshot, definition: Definition) -> Self {
+    /// Of a sale as it was read.
+    pub fn new(sale: ShownSale) -> Self {
+        let state = SaleState::new(&sale);
+        let ShownSale { snapshot, definition, .. } = sale;
         let number =
             |map: &std::collections::HashMap<String, String>, item: &str| map.get(item)?.parse::<i64>().ok();
         let items = definition.items().map(|(item, ..)| {
             let total = number(&snapshot.totals, &item);
             ItemView { total, free: total.and(number(&snapshot.stock, &item)), item }
         });
-        Self { items: items.collect(), state: SaleState::new(snapshot, &definition), definition }
+        Self { items: items.collect(), state, definition }
     }
 }

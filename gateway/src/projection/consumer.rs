@@ -31,6 +31,7 @@ use streams::streams;
 
 use crate::domain::identity::buyer_mark;
 use crate::projection::read_model::{INCARNATION, ReadModel, Sales};
+use crate::projection::tail;
 use crate::store::connection::{PRIMARY_CHANGED, PROBE};
 use crate::store::dial::{Dial, LedgerConnection, Redis};
 use crate::store::journal;
@@ -356,7 +357,9 @@ impl JournalConsumer<'_> {
             ModelBuilder::from(ReadModel::clone(&sale.read_model()), self.position(id), prepared);
         let each = |entry: &Entry, read_model: &ReadModel| {
             sale.add_buyers(entry.buyers().filter_map(buyer_mark));
-            sale.lock_tail().note(entry);
+            if sale.lock_tail().note(entry) {
+                tail::log_action_of_cli(&sale.id, entry);
+            }
             sale.compare_counters_at(read_model);
         };
         let (scripts, keys, incarnation) = (&self.shared.scripts, &sale.keys, sale.incarnation());

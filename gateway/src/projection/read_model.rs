@@ -4,6 +4,7 @@
 mod buyers;
 mod completeness;
 mod drift;
+mod faults;
 #[cfg(test)]
 mod fixture;
 mod incarnation;
@@ -11,7 +12,7 @@ mod pending;
 mod sweep_status;
 mod totals;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -20,6 +21,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use buyers::Buyers;
 use completeness::Completeness;
 pub use drift::Counters;
+use faults::LedgerFault;
 pub(crate) use incarnation::{INCARNATION, ledger_identity, new_incarnation};
 use pending::Pending;
 pub(crate) use pending::PendingTap;
@@ -33,6 +35,7 @@ use crate::domain::decision::Header;
 use crate::domain::sale::{Availability, Phase, SaleControls};
 use crate::domain::stores::StoreLevels;
 use crate::projection::acknowledged::AcknowledgementBuffer;
+use crate::projection::actions::ActionsInForce;
 use crate::projection::tail::Tail;
 use crate::store::keys::Keys;
 use crate::store::scripts::Scripts;
@@ -40,18 +43,15 @@ use crate::store::scripts::Scripts;
 /// The journal consumer is late, and a reading of Redis's clock is outdated, past this age.
 pub const READ_MODEL_AGE_MAX: Duration = Duration::from_secs(1);
 
-/// A fault that keeps the read model from deciding: the ledger refuses the sale.
-const LEDGER_FAULT: u8 = 1;
-const CONSUMER_FAULT: u8 = 2;
-/// The ledger has a later incarnation of the sale.
-const REPLACED: u8 = 4;
+/// A new sale is read within this time, also one with many stores.
+const SALE_READ_MAX: Duration = Duration::from_secs(2);
 
 /// All sales that this process follows.
 #[derive(Default)]
 pub struct Sales {
     map: ArcSwap<FxHashMap<String, Arc<Sale>>>,
-    /// Listed sales that could not be read; `None` until the list of sales was read.
-    unread: ArcSwapOption<HashSet<String>>,
+    /// Listed sales that are not read, and since when; `None` until the list of sales was read.
+    unread: ArcSwapOption<HashMap<String, Instant>>,
     /// Wakes the consumers: a round waits for a change that they have not read.
     wake_consumers: Notify,
 }
@@ -69,7 +69,7 @@ impl Sales {
 
     /// Whether a sale that is not followed here may exist.
     pub fn may_exist(&self, id: &str) -> bool {
-        let is_unread = self.unread.load().as_ref().is_none_or(|unread| unread.contains(id));
+        let is_unread = self.unread.load().as_ref().is_none_or(|unread| unread.contains_key(id));
         is_unread || self.map.load().contains_key(id)
     }
 
@@ -78,14 +78,21 @@ impl Sales {
         self.unread.load().is_some()
     }
 
-    /// Listed sales that could not be read.
-    pub fn unread(&self) -> Vec<String> {
+    /// Listed sales that are not read for longer than a large definition takes.
+    pub fn unread(&self, now: Instant) -> Vec<String> {
         let unread = self.unread.load();
-        unread.iter().flat_map(|ids| ids.iter().cloned()).collect()
+        let is_late = |since: Instant| now.saturating_duration_since(since) >= SALE_READ_MAX;
+        let late = unread.iter().flat_map(|unread| unread.iter()).filter(|(_, since)| is_late(**since));
+        late.map(|(id, _)| id.clone()).collect()
     }
 
-    pub(crate) fn set_unread(&self, unread: HashSet<String>) {
-        self.unread.store(Some(Arc::new(unread)));
+    pub(crate) fn set_unread(&self, ids: HashSet<String>, now: Instant) {
+        let before = self.unread.load_full().unwrap_or_default();
+        let unread = ids.into_iter().map(|id| {
+            let since = before.get(&id).copied().unwrap_or(now);
+            (id, since)
+        });
+        self.unread.store(Some(Arc::new(unread.collect())));
     }
 
     /// Adds a sale.
@@ -119,10 +126,10 @@ pub struct Sale {
     since: Instant,
     clock: ArcSwapOption<Clock>,
     /// Why the ledger refuses this sale.
-    fault: ArcSwapOption<String>,
+    fault: ArcSwapOption<LedgerFault>,
     /// Why its journal can't be followed.
     consumer_fault: ArcSwapOption<String>,
-    /// Bits of [`LEDGER_FAULT`], [`CONSUMER_FAULT`] and [`REPLACED`]: read with every tap.
+    /// Bits of `faults.rs`: read with every tap.
     faults: AtomicU8,
     revision: watch::Sender<u64>,
     /// Live counters at a sequence that the consumer has not reached.
@@ -145,6 +152,8 @@ pub struct ReadModel {
     pub sequence: u64,
     /// Paused, frozen, closed; opening and closing.
     pub controls: SaleControls,
+    /// Who paused, froze or closed it.
+    pub actions: ActionsInForce,
     /// The grace in ms.
     pub grace_ms: i64,
     /// Free stock of every item, by index. Items without a limit count below 0.
@@ -357,45 +366,6 @@ impl Sale {
     pub fn tick_status(&self) -> &SweepStatus {
         &self.sweep_status
     }
-
-    /// Why the ledger refuses this sale, or why its journal can't be followed.
-    pub fn fault(&self) -> Option<Arc<String>> {
-        self.fault.load_full().or_else(|| self.consumer_fault.load_full())
-    }
-
-    /// Whether the ledger refuses this sale: reservations fail, whatever its phase.
-    pub fn is_unavailable(&self) -> bool {
-        self.faults.load(Ordering::Acquire) & LEDGER_FAULT != 0
-    }
-
-    /// Sets the fault of the consumer; until it is cleared the read model decides nothing.
-    pub(crate) fn set_consumer_fault(&self, why: Option<String>) {
-        let before = self.consumer_fault.swap(why.clone().map(Arc::new));
-        self.set_fault_bit(CONSUMER_FAULT, why.is_some());
-        if let Some(why) = why.filter(|why| before.as_deref() != Some(why)) {
-            tracing::error!(sale = self.id, "the journal can't be followed: {why}");
-        }
-    }
-
-    fn set_fault_bit(&self, fault: u8, is_there: bool) {
-        if is_there {
-            self.faults.fetch_or(fault, Ordering::Release);
-        } else {
-            self.faults.fetch_and(!fault, Ordering::Release);
-        }
-    }
-
-    pub(crate) fn set_fault(&self, fault: Option<String>) {
-        let before = self.fault.swap(fault.clone().map(Arc::new));
-        self.set_fault_bit(LEDGER_FAULT, fault.is_some());
-        match fault {
-            Some(fault) if before.as_deref() != Some(&fault) => {
-                tracing::error!(sale = self.id, "the ledger refuses the sale: {fault}");
-            }
-            None if before.is_some() => tracing::info!(sale = self.id, "the ledger accepts the sale again"),
-            _ => {}
-        }
-    }
 }
 
 /// A panic under one of these locks leaves plain data behind, which is still valid.
@@ -406,3 +376,6 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,6 +10,7 @@ use crate::domain::catalogue::{Catalogue, Item};
 use crate::domain::decision::Header;
 use crate::domain::definition::Definition;
 use crate::domain::sale::SaleControls;
+use crate::projection::actions::{self, ActionsInForce};
 use crate::projection::read_model::ReadModel;
 use crate::store::keys::Keys;
 use crate::store::reply::{pairs, text, texts};
@@ -30,6 +31,8 @@ pub struct Snapshot {
     pub damages: Vec<String>,
     /// Fields of the state.
     pub state: HashMap<String, String>,
+    /// Who paused, froze or closed it; empty where only the state was read.
+    pub actions: ActionsInForce,
     /// Live counter of every item.
     pub stock: HashMap<String, String>,
     /// Total of every limited item.
@@ -56,7 +59,13 @@ pub async fn read(
     definition: bool,
 ) -> Result<Snapshot, Failure> {
     let parts: &[&str] = if definition { &["stock", "totals", "definition"] } else { &["stock", "totals"] };
-    Snapshot::of(&scripts.call(conn, Script::Snapshot, keys, parts).await?, parts.len())
+    let snapshot = Snapshot::of(&scripts.call(conn, Script::Snapshot, keys, parts).await?, parts.len())?;
+    if !snapshot.damages.is_empty() {
+        return Ok(snapshot);
+    }
+    // Their entries stay in the journal, so that they can be read later.
+    let actions = actions::read(conn, keys, &snapshot.state).await?;
+    Ok(Snapshot { actions, ..snapshot })
 }
 
 impl Snapshot {
@@ -78,6 +87,7 @@ impl Snapshot {
             header,
             damages: texts(reply.get(2)?)?,
             state: map(3)?,
+            actions: ActionsInForce::default(),
             stock: map(4)?,
             totals: map(5)?,
             definition: reply.get(6).map_or(Some(String::new()), text)?,
@@ -162,6 +172,7 @@ impl Snapshot {
         Ok(ReadModel {
             sequence: self.header.sequence,
             controls: self.controls(),
+            actions: self.actions.clone(),
             grace_ms: self.number("grace"),
             stores: ReadModel::store_levels(&catalogue, &totals, &free),
             free,

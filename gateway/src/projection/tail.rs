@@ -55,10 +55,10 @@ impl Tail {
         self.acts.iter().map(Arc::as_ref)
     }
 
-    /// Adds an entry, unless it was added before.
-    pub(crate) fn note(&mut self, entry: &Entry) {
+    /// Adds an entry; `false`: it was added before.
+    pub(crate) fn note(&mut self, entry: &Entry) -> bool {
         if entry.sequence <= self.sequence {
-            return;
+            return false;
         }
         self.sequence = entry.sequence;
         let at = entry.at - entry.at.rem_euclid(1000);
@@ -73,13 +73,17 @@ impl Tail {
             "cancel" => second.cancelled += lines(),
             "expire" => second.expired += lines(),
             // The hold had ended before.
-            "refuse" => return,
-            _ => return push(&mut self.acts, Arc::new(entry.without_items())),
+            "refuse" => return true,
+            _ => {
+                push(&mut self.acts, Arc::new(entry.without_items()));
+                return true;
+            }
         }
         if before.is_some() {
             self.seconds.pop_back();
         }
         push(&mut self.seconds, second);
+        true
     }
 }
 
@@ -102,8 +106,31 @@ pub(crate) async fn read(
     let mut tail = Tail::default();
     // The consumer and the audit report unreadable entries.
     found.reverse();
-    found.iter().filter_map(Entry::parse).for_each(|entry| tail.note(&entry));
+    for entry in found.iter().filter_map(Entry::parse) {
+        tail.note(&entry);
+    }
     Ok((tail, found))
+}
+
+/// Logs an operator action that was made in Redis, past every gateway: one over the API is logged by its gateway.
+pub(crate) fn log_action_of_cli(sale: &str, entry: &Entry) {
+    // The name of an ops token has no colon.
+    if let Some(actor) = entry.operator().filter(|who| who.starts_with("cli:")) {
+        let [item, was, total, revision, reason] =
+            ["item", "was", "total", "revision", "reason"].map(|name| entry.field(name));
+        let action = entry.kind.as_str();
+        tracing::info!(
+            sale,
+            actor,
+            action,
+            item,
+            was,
+            total,
+            revision,
+            reason,
+            "operator action by the command line"
+        );
+    }
 }
 
 #[cfg(test)]

@@ -148,7 +148,16 @@ impl<D: Dial> Attempt<'_, D> {
             return Err(Blocked::ReportRemoved);
         }
         let (incarnation, sequence) = read_position(&mut conn, self.sale).await.map_err(report_io_error)?;
-        Ok(State::Replaying(reports.plan(&incarnation, sequence, awaits_peers)?))
+        let replay = reports.plan(&incarnation, sequence, awaits_peers)?;
+        for (gateway, by) in reports.released() {
+            tracing::warn!(
+                sale = self.sale.id,
+                gateway,
+                by,
+                "recovery goes on without what an operator has released"
+            );
+        }
+        Ok(State::Replaying(replay))
     }
 
     /// A replica that was promoted has other files than those that were synced before the answers.

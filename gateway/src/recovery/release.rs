@@ -4,7 +4,7 @@ use crate::manage::admin::Actor;
 use crate::recovery::collect::read_reports;
 use crate::recovery::report::ALL;
 use crate::store::keys::Keys;
-use crate::store::scripts::Failure;
+use crate::store::scripts::{Failure, Refusal};
 use crate::store::{Pool, checkout};
 
 /// What the release of one gateway does to buyers.
@@ -18,7 +18,7 @@ pub const RELEASE_ALL_EFFECT: &str = "the sale continues with the ledger as it i
 ///
 /// # Errors
 ///
-/// The inner one, in words, if recovery waits for no such gateway.
+/// The inner one, in words, if recovery does not wait for this gateway; the outer one if the sale does not exist.
 pub async fn release(
     pool: &Pool,
     sale: &str,
@@ -29,7 +29,9 @@ pub async fn release(
     let mut conn = checkout(pool, keys.recovery()).await?;
     let reports = read_reports(&mut conn, &keys, false).await?;
     if let Err(why) = reports.check_release(gateway) {
-        return Ok(Err(format!("{sale} {why}")));
+        let is_there: i64 =
+            redis::cmd("EXISTS").arg(keys.state()).arg(keys.journal()).query_async(&mut conn).await?;
+        return if is_there > 0 { Ok(Err(format!("{sale} {why}"))) } else { Err(Refusal::Missing.into()) };
     }
     let field = format!("x:{}", gateway.unwrap_or(ALL));
     let mut note = redis::cmd("HSET");

@@ -1,7 +1,7 @@
 //! The recovery reports of all gateways, and what follows from them: a wait, a replay, or a decision for an operator. Pure.
 
 use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
 
@@ -35,7 +35,8 @@ pub(crate) struct RecoveryReport {
 #[derive(Debug, Default)]
 pub(crate) struct RecoveryReports {
     by: BTreeMap<String, RecoveryReport>,
-    released: BTreeSet<String>,
+    /// Gateways, or all, that an operator has released, with name and reason.
+    released: BTreeMap<String, String>,
     read: BTreeMap<u64, MissingChange>,
     acknowledged: BTreeMap<u64, MissingChange>,
     conflict: Option<String>,
@@ -61,7 +62,7 @@ impl RecoveryReports {
                 self.by.insert(id.to_owned(), serde_json::from_str(value).ok()?);
             }
             Some(("x", id)) => {
-                self.released.insert(id.to_owned());
+                self.released.insert(id.to_owned(), value.to_owned());
             }
             Some(("r", _)) => {
                 let entry: MissingChange = serde_json::from_str(value).ok()?;
@@ -105,10 +106,15 @@ impl RecoveryReports {
     /// The live members without a report that no operator has released.
     pub(crate) fn awaited(&self) -> Vec<(String, String)> {
         let peers: BTreeMap<&String, &String> = self.by.values().flat_map(|one| &one.peers).collect();
-        let all = self.released.contains(ALL);
-        let is_open = |id: &String| !all && !self.by.contains_key(id) && !self.released.contains(id);
+        let all = self.released.contains_key(ALL);
+        let is_open = |id: &String| !all && !self.by.contains_key(id) && !self.released.contains_key(id);
         let open = peers.into_iter().filter(|(id, _)| is_open(id));
         open.map(|(id, listen)| (id.clone(), listen.clone())).collect()
+    }
+
+    /// What operators have released: a gateway's id, or `*`, with the operator's name and reason.
+    pub(crate) fn released(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.released.iter().map(|(id, by)| (id.as_str(), by.as_str()))
     }
 
     /// What is to be replayed on a ledger of this incarnation at this sequence. Reports of an earlier incarnation do not count; one of
@@ -118,7 +124,7 @@ impl RecoveryReports {
         if awaits_peers && !awaited.is_empty() {
             return Err(Blocked::Awaiting(awaited));
         }
-        if self.released.contains(ALL) {
+        if self.released.contains_key(ALL) {
             let late_at = Clocks::default();
             return Ok(Replay { missing: Vec::new(), lost: 0, known: at, late_at });
         }

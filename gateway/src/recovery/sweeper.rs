@@ -9,6 +9,7 @@ use redis::Value;
 use tokio::task::JoinHandle;
 
 use crate::domain::decision::Header;
+use crate::domain::sale::LedgerStop;
 use crate::manage::archive;
 use crate::projection::acknowledged::Acknowledged;
 use crate::projection::read_model::{Sale, Sales};
@@ -175,7 +176,7 @@ async fn handle_outcome<D: Dial>(
         Ok(()) => {
             *fence = None;
             sale.tick_status().note_success();
-            sale.set_fault(None);
+            sale.clear_fault();
         }
         // A ledger that went back to an earlier incarnation has not been adopted by its Redis: recovery decides.
         Err(Failure::Refused(Refusal::Incarnation { epoch: old, .. } | Refusal::Epoch(old)))
@@ -184,20 +185,20 @@ async fn handle_outcome<D: Dial>(
             let before = fence.take();
             let fence = fence.insert(Fence::renew(before, &old, &live.epoch, sale, &recovery.membership));
             if let Err(reason) = recovery.recover(connection, live, sale, fence).await {
-                sale.set_fault(Some(reason));
+                sale.set_fault(LedgerStop::Fenced, reason);
                 tokio::time::sleep(RECOVERY_RETRY.mul_f32(fastrand::f32())).await;
             }
         }
         Err(Failure::Refused(refusal @ (Refusal::Behind(_) | Refusal::Incarnation { .. }))) => {
-            sale.set_fault(Some(describe_behind(sale, &refusal)))
+            sale.set_fault(LedgerStop::Halted, describe_behind(sale, &refusal))
         }
         // A sale that was there and is not: all of it is lost.
         Err(Failure::Refused(Refusal::Missing)) => {
-            sale.set_fault(Some(describe_behind(sale, &Refusal::Behind(0))))
+            sale.set_fault(LedgerStop::Halted, describe_behind(sale, &Refusal::Behind(0)))
         }
-        Err(Failure::Refused(refusal)) => sale.set_fault(Some(refusal.to_string())),
+        Err(Failure::Refused(refusal)) => sale.set_fault(LedgerStop::Halted, refusal.to_string()),
         // Redis answers, and takes no writes: read-only, short of replicas, its disk full.
-        Err(Failure::NotDone(why)) => sale.set_fault(Some(why)),
+        Err(Failure::NotDone(why)) => sale.set_fault(LedgerStop::Halted, why),
         // The connection reports an outage of Redis itself.
         Err(failure) => tracing::debug!(sale = sale.id, %failure, "no tick"),
     }

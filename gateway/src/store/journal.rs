@@ -15,6 +15,7 @@ use redis::Value;
 use redis::aio::ConnectionLike;
 use siphasher::sip::SipHasher13;
 
+use crate::domain::operator_action::OperatorAction;
 use crate::domain::reservation::{Reservation, State};
 use crate::domain::subject::from_word;
 use crate::store::keys::Keys;
@@ -92,6 +93,13 @@ impl Entry {
     /// One of the other fields. A lone hyphen means "no reason" (`check_reason`).
     pub fn field(&self, name: &str) -> Option<&str> {
         self.fields.get(name).map(String::as_str).filter(|value| name != "reason" || *value != "-")
+    }
+
+    /// Who made it, if it is a definition, a restock or an operator action.
+    pub fn operator(&self) -> Option<&str> {
+        let is_made_by_operator =
+            matches!(self.kind.as_str(), "define" | "restock") || OperatorAction::parse(&self.kind).is_some();
+        self.field("who").filter(|_| is_made_by_operator)
     }
 
     /// The affected reservations after the change; `None` if the text is damaged.

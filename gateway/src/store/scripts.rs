@@ -1,16 +1,16 @@
 //! The Lua scripts of sales: how their text is composed, and how one is called.
 
-use std::time::Duration;
+mod replicas;
 
 use redis::aio::ConnectionLike;
 use redis::{Cmd, ErrorKind, ServerErrorKind, Value};
 
-use crate::domain::decision::Header;
-use crate::domain::decision::Shed;
+use crate::domain::decision::{Header, Shed};
 use crate::store::acl;
 use crate::store::keys::Keys;
-use crate::store::reply::{count_unreadable, list, note, shape, unreadable};
+use crate::store::reply::{count_unreadable, list, note};
 pub use crate::store::reply::{text, texts};
+pub use replicas::ReplicaAcks;
 
 /// The clock of the released binary. Tests replace it.
 pub const REAL_CLOCK: &str = include_str!("lua/now.lua");
@@ -21,12 +21,6 @@ const LEASE: &str = include_str!("lua/lease.lua");
 const DENY_OOM: &str = "#!lua\n";
 const ALLOW_OOM: &str = "#!lua flags=allow-oom\n";
 const READ_ONLY: &str = "#!lua flags=no-writes,allow-oom\n";
-
-/// A write to the definition without effect. In some versions (Valkey 9, not Redis 7.0) `WAIT`
-/// covers only writes of its own connection; after this write it covers earlier writes of others,
-/// too.
-const MARK: &str =
-    "#!lua flags=allow-oom\nif redis.call('EXISTS', KEYS[1]) == 1 then redis.call('APPEND', KEYS[1], '') end";
 
 macro_rules! scripts {
     ($($name:ident, $($file:literal)+, $flags:ident, $doc:literal;)*) => {
@@ -63,15 +57,6 @@ pub struct Scripts {
     /// The only one that is not about the ledger but goes by its clock.
     lease: redis::Script,
     replica_acks: Option<ReplicaAcks>,
-}
-
-/// The replica acknowledgements that a script's writes need before its reply counts.
-#[derive(Debug, Clone, Copy)]
-pub struct ReplicaAcks {
-    /// Number of replicas.
-    pub replicas: u16,
-    /// The time limit; shorter than that of Redis's reply.
-    pub wait: Duration,
 }
 
 impl Script {
@@ -166,55 +151,6 @@ impl Scripts {
         let mut command = redis::cmd("EVALSHA");
         command.arg(hash).arg(keys.len()).arg(keys).arg(args);
         (command, text)
-    }
-
-    /// Waits for replicas to have all earlier writes of any connection; `false`: they have not in time. Without required
-    /// replica acknowledgements it is done at once.
-    pub(crate) async fn wait_for_earlier_writes(
-        &self,
-        conn: &mut impl ConnectionLike,
-        keys: &Keys,
-    ) -> Result<bool, Failure> {
-        let Some(ReplicaAcks { replicas, wait }) = self.replica_acks else { return Ok(true) };
-        let mut all = redis::pipe();
-        all.cmd("EVAL").arg(MARK).arg(1).arg(keys.definition());
-        all.cmd("WAIT").arg(replicas).arg(wait.as_millis());
-        let (_, acknowledged): (Value, u16) = all.query_async(conn).await?;
-        Ok(acknowledged >= replicas)
-    }
-
-    /// Calls a script, and in the same write waits for replicas to have all earlier writes of any
-    /// connection. So a retry that finds its change already made waits for that as well.
-    async fn call_with_replica_acks(
-        &self,
-        conn: &mut impl ConnectionLike,
-        command: Cmd,
-        text: &str,
-        keys: &Keys,
-        ReplicaAcks { replicas, wait }: ReplicaAcks,
-    ) -> Result<Vec<Value>, Failure> {
-        let mut all = redis::pipe();
-        all.add_command(command).cmd("EVAL").arg(MARK).arg(1).arg(keys.definition());
-        all.cmd("WAIT").arg(replicas).arg(wait.as_millis());
-        let mut answers = conn.req_packed_commands(&all, 0, 3).await?;
-        let is_unknown_here = matches!(answers.first(), Some(Value::ServerError(e)) if e.kind() == Some(ServerErrorKind::NoScript));
-        if is_unknown_here {
-            load(conn, text).await.map_err(Failure::before)?;
-            answers = conn.req_packed_commands(&all, 0, 3).await?;
-        }
-        let (acknowledged, mark, reply) = (answers.pop(), answers.pop(), answers.pop());
-        // An error inside the reply is one of Redis itself, as above.
-        let reply = accept(list("a script", reply.unwrap_or(Value::Nil).extract_error()?)?)?;
-        if let Err(error) = mark.unwrap_or(Value::Nil).extract_error() {
-            return Err(Failure::Unknown(format!(
-                "it was done, but the replica acknowledgements are unknown: {error}"
-            )));
-        }
-        match acknowledged {
-            Some(Value::Int(acknowledged)) if acknowledged >= i64::from(replicas) => Ok(reply),
-            Some(Value::Int(acknowledged)) => Err(Failure::NotReplicated { acknowledged, wanted: replicas }),
-            other => Err(unreadable("WAIT", "a number", &shape(&other.unwrap_or(Value::Nil))).into()),
-        }
     }
 }
 

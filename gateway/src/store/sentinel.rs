@@ -107,7 +107,16 @@ impl Sentinels {
         }
         let mut asked = asked.build()?;
         let node_timeout = node_timeout.saturating_mul(u32::try_from(self.all.len()).unwrap_or(u32::MAX));
-        match tokio::time::timeout(node_timeout, asked.async_get_client()).await {
+        // The crate waits half a second for an answer, whatever is configured: a slower sentinel is asked again.
+        let found = async {
+            loop {
+                match asked.async_get_client().await {
+                    Err(error) if error.is_timeout() => {}
+                    found => return found,
+                }
+            }
+        };
+        match tokio::time::timeout(node_timeout, found).await {
             Ok(found) => found,
             Err(_) => Err(RedisError::from((ErrorKind::Io, "no sentinel answers in time"))),
         }

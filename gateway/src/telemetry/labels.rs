@@ -135,6 +135,15 @@ label! {
 }
 
 label! {
+    /// Why a call of the ops listener was refused for its token.
+    OpsRefusal:
+    /// It has no token, or one that is not in the file.
+    Unknown "unknown",
+    /// The role of its token does not allow it.
+    Role "role",
+}
+
+label! {
     /// The service level objectives.
     Slo:
     /// A valid request gets a definite outcome.
@@ -198,6 +207,17 @@ impl Outcome {
     /// Whether the buyer has the requested reservation.
     pub fn has_won(self) -> bool {
         self == Self::WON || self == Self::REPLAYED
+    }
+
+    /// Whether the client has to ask again to learn what became of its request.
+    pub fn is_undecided(self) -> bool {
+        const UNDECIDED: [problem::ProblemKind; 4] = [
+            problem::QUOTA_EXCEEDED,
+            problem::INTERNAL,
+            problem::TEMPORARY_REDUCED_CAPACITY,
+            problem::OUTCOME_UNKNOWN,
+        ];
+        UNDECIDED.iter().any(|kind| Self::of(kind) == self)
     }
 
     /// Whether the outcome is good for the service level objectives; `None` where it does not count:

@@ -6,7 +6,9 @@ pub use prometheus_client::metrics::MetricType as MetricKind;
 use serde::{Serialize, Serializer};
 
 use crate::domain::decision::Shed;
-use crate::telemetry::labels::{Ended, Listener, Outcome, Route, Slo, Stage, User, WatchedFile};
+use crate::domain::sale::Condition;
+use crate::telemetry::labels::{Ended, Listener, OpsRefusal, Outcome, Route, Slo, Stage, User, WatchedFile};
+use crate::telemetry::taps::TapResult;
 
 /// A label and its values: a list or a kind.
 #[derive(Debug, Clone, Copy, Serialize)]
@@ -65,8 +67,6 @@ pub const POLICIES: &[&str] = &["buyer", "address", "unverified", "sale", "gatew
 pub const REPLAYED_AS: &[&str] = &["appended", "lost"];
 /// The causes of missing log lines, in the order of [`crate::telemetry::log::missing_lines`].
 pub const LOG_MISSING_FOR: &[&str] = &["dropped", "limited"];
-/// The phases of a sale, in the order of [`crate::domain::sale::Phase`].
-pub const PHASES: &[&str] = &["upcoming", "open", "paused", "sold_out", "closed"];
 /// The availability of an item, in the order of [`crate::domain::sale::Availability`].
 pub const AVAILABILITIES: &[&str] = &["in_stock", "low", "sold_out"];
 /// The states of an item's units.
@@ -120,6 +120,10 @@ metrics! {
         "Responses on the public listener, by route and outcome: a problem's name, or ok, won, replayed."
     DURATIONS Histogram "request_duration_seconds" "seconds" [OUTCOME] buckets ANSWER_BUCKETS
         "From a request's head to its response, on the public listener."
+    TAPS Counter "taps_total" "taps" [SALE, OUTCOME]
+        "Responses to taps by sale and outcome; a tap of a sale that this gateway does not follow counts in requests_total only."
+    TAP_DURATIONS Histogram "tap_duration_seconds" "seconds" [SALE, fixed("result", TapResult::NAMES)] buckets ANSWER_BUCKETS
+        "From a tap's head to its response by sale: won or replayed, refused for good, or undecided (429, 500, 503)."
     STAGES Histogram "stage_duration_seconds" "seconds" [fixed("stage", Stage::NAMES)] buckets STAGE_BUCKETS
         "The stages of a new reservation: identify, read model, its completion before a refusal, queue, Redis, response."
     BATCHES Histogram "batch_taps" "taps" [] buckets BATCH_BUCKETS
@@ -134,6 +138,8 @@ metrics! {
         "Requests that were certainly not carried out (503), by reason; connections over a cap may be closed without a response."
     LIMITED Counter "limited_total" "requests" [fixed("policy", POLICIES)]
         "Requests over a rate limit (429), by policy."
+    OPS_REFUSED Counter "ops_tokens_refused_total" "requests" [fixed("reason", OpsRefusal::NAMES)]
+        "Admin calls that were refused for their token: it is missing or not in the file, or its role does not allow the call."
     FORWARDED_IGNORED Counter "forwarded_ignored_total" "requests" []
         "Requests with Forwarded or X-Forwarded-For from peers that are not in --trusted-proxies: the header was ignored."
     CONNECTIONS Gauge "connections_open" "connections" [LISTENER]
@@ -166,8 +172,11 @@ metrics! {
         "Pick-up slots of all stores with a limit together."
     RESERVATIONS Gauge "reservations" "reservations" [SALE, fixed("state", RESERVATION_STATES)]
         "Reservations by state."
-    PHASE Gauge "sale_phase" "1 or 0" [SALE, fixed("phase", PHASES)]
-        "1 for the sale's present phase."
+    PHASE Gauge "sale_phase" "1 or 0" [SALE, fixed("phase", Condition::NAMES)]
+        "1 for the sale's present phase; fenced or halted in place of it while the ledger does not serve the sale."
+    PAUSED Gauge "sale_paused_info" "1" [SALE, open("by", "an ops token or a user"), open("reason", "the operator's reason, cut")]
+        only "the sale is paused"
+        "Who paused the sale, and why."
     FROZEN Gauge "sale_frozen" "1 or 0" [SALE]
         "1 while the sale clock is frozen by an operator action."
     OPENS Gauge "sale_opens_timestamp_seconds" "seconds" [SALE]
@@ -198,6 +207,10 @@ metrics! {
         "Time since this gateway last ticked the sale clock and swept."
     BUILD Gauge "build_info" "1" [open("version", "the version of the program"), open("redis_scripts", "a digest of all scripts")]
         "The version of the gateway, and the digest of its Redis scripts."
+    SERVE_INFO Gauge "serve_info" "1" [
+        open("durability", "a level of --durability"), open("workers", "a number"), open("token_keys", "hs256 or jwks")
+    ]
+        "Options of the gateway that all gateways of a fleet should share."
     READY Gauge "ready" "1 or 0" []
         "1 while /readyz answers 200."
     BUSY Counter "worker_busy_seconds_total" "seconds" [open("worker", "the number of a worker, from 0")]

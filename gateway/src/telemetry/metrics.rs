@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::runtime::RuntimeMetrics;
 
-use crate::telemetry::labels::{Outcome, Route, User};
-use crate::telemetry::record::{Connections, Recorder, Sums};
+use crate::telemetry::labels::{OpsRefusal, Outcome, Route, User};
+use crate::telemetry::record::{Array, Connections, Count, Recorder, Sums};
 use crate::telemetry::uses::RedisUse;
 
 /// The counters of all threads of this process.
@@ -15,6 +15,8 @@ pub struct Metrics {
     workers: Mutex<Vec<WorkerMetrics>>,
     /// The connections of the ops listener, which runs on one thread.
     pub ops_connections: Connections,
+    /// Admin calls refused for their token, by [`OpsRefusal`], on the same thread.
+    pub ops_refused: Array<Count, { OpsRefusal::NAMES.len() }>,
     redis: Mutex<Vec<(User, Arc<RedisUse>)>>,
     audits: Mutex<HashMap<String, AuditSummary>>,
 }
@@ -108,9 +110,10 @@ impl Metrics {
         lock(&self.audits).insert(sale.to_owned(), found);
     }
 
-    /// Drops the audits of sales that are gone.
-    pub fn retain_audits(&self, is_there: impl Fn(&str) -> bool) {
+    /// Drops the audits and taps of sales that are gone.
+    pub fn retain_sales(&self, is_there: impl Fn(&str) -> bool) {
         lock(&self.audits).retain(|sale, _| is_there(sale));
+        self.workers().iter().for_each(|worker| worker.recorder.taps_by_sale.retain(&is_there));
     }
 
     /// The result of a sale's last audit.

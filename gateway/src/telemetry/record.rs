@@ -4,6 +4,7 @@
 //! Only its worker writes a set, so an addition is a load and a store. The exposition sums all sets.
 
 use std::ops::Deref;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use crate::domain::decision::Shed;
 use crate::domain::policy::Policy;
 use crate::telemetry::labels::{Ended, Outcome, Route, Stage};
 use crate::telemetry::list::{ANSWER_BUCKETS, BATCH_BUCKETS, POLICIES, STAGE_BUCKETS};
+use crate::telemetry::taps::{SaleTaps, TapsBySale};
 
 /// A number that one thread writes.
 #[derive(Debug, Default)]
@@ -121,6 +123,13 @@ const BATCH_TAPS: [u64; BATCH_BUCKETS.len()] = scaled(BATCH_BUCKETS, 1.0);
 
 /// Response times.
 pub type AnswerTimes = Histogram<{ ANSWER_BUCKETS.len() }>;
+impl AnswerTimes {
+    /// Counts one response.
+    pub fn observe(&self, took: Duration) {
+        self.count(&ANSWER_NS, whole_ns(took), 1);
+    }
+}
+
 /// Durations of stages.
 pub type Stages = Histogram<{ STAGE_BUCKETS.len() }>;
 /// Sizes of batches.
@@ -153,12 +162,23 @@ impl AnswerClass {
     }
 }
 
+/// What a response is counted under, besides its class.
+#[derive(Debug)]
+pub struct CountedAs {
+    /// The route.
+    pub route: Route,
+    /// The sale of a tap, if this gateway follows it.
+    pub taps: Option<Arc<SaleTaps>>,
+}
+
 /// The counters of one worker.
 #[derive(Debug, Default)]
 pub struct Recorder {
     requests: Array<Array<Count, { Outcome::COUNT }>, { Route::NAMES.len() }>,
     taps: Array<AnswerTimes, { Outcome::COUNT }>,
     others: Array<AnswerTimes, { Outcome::COUNT }>,
+    /// Taps by sale.
+    pub taps_by_sale: TapsBySale,
     /// Durations, by [`Stage`].
     pub stages: Array<Stages, { Stage::NAMES.len() }>,
     /// Sizes of batches.
@@ -183,7 +203,7 @@ impl Recorder {
         let outcome = class.outcome.index();
         self.requests[route as usize][outcome].add(1);
         let answers = if route == Route::Reserve { &self.taps } else { &self.others };
-        answers[outcome].count(&ANSWER_NS, whole_ns(took), 1);
+        answers[outcome].observe(took);
         self.reason(class.why);
     }
 

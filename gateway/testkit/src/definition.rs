@@ -39,7 +39,7 @@ pub fn with(mut definition: Value, pointer: &str, value: Value) -> Value {
     definition
 }
 
-/// Applies a definition over the admin API.
+/// Applies a definition over the admin API, once.
 pub async fn apply(gateway: &Client, definition: &Value) -> Reply {
     let id = definition["sale"]["id"].as_str().unwrap();
     gateway.ops(Method::PUT, &format!("/admin/v1/sales/{id}"), definition).await
@@ -47,8 +47,12 @@ pub async fn apply(gateway: &Client, definition: &Value) -> Reply {
 
 /// Applies a valid definition, and waits until this gateway serves that revision.
 pub async fn open(gateway: &Client, definition: &Value) {
-    let reply = apply(gateway, definition).await;
-    assert_eq!(reply.status, 200, "{}", reply.text);
+    eventually("the definition is applied", || async {
+        let reply = apply(gateway, definition).await;
+        assert!(matches!(reply.status, 200 | 503), "{}", reply.text);
+        (reply.status == 200).then_some(())
+    })
+    .await;
     let id = definition["sale"]["id"].as_str().unwrap();
     known(gateway, id).await;
 }

@@ -20,6 +20,7 @@ pub mod keys;
 pub mod link;
 pub mod metrics;
 pub mod options;
+pub mod pages;
 pub mod postgres;
 pub mod program;
 pub mod prometheus;

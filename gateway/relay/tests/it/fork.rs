@@ -39,7 +39,19 @@ pub(crate) async fn lose(stage: &mut Stage) {
     let body = json!({"model": "white", "packages": [], "store": "gz-1"});
     eventually("the sale sells again", || async {
         // The gateway that died is waited for.
-        gateway_command(&["sale", "release", "small", "--all", "--reason", "a test's", "--redis", &url]);
+        let release = [
+            "sale",
+            "release",
+            "small",
+            "--all",
+            "--confirm",
+            "small",
+            "--reason",
+            "a test's",
+            "--redis",
+            &url,
+        ];
+        gateway_command(&release);
         let reply = stage.gateway.reserve("after-the-loss", "k", &body).await;
         matches!(reply.status, 200 | 201).then_some(())
     })

@@ -1,11 +1,13 @@
 //! Wrong usage and missing counterparts: a clear error and its exit code, or patience.
 
+use std::process::Stdio;
+
 use serde_json::json;
 use testkit::postgres::Postgres;
 use testkit::{Method, Signal};
 
 use crate::ledger::is_copied;
-use crate::stage::{FEED_TOKEN, Stage, WATCH_TOKEN, load, run};
+use crate::stage::{FEED_TOKEN, Stage, WATCH_TOKEN, command, load, run};
 
 #[test]
 fn a_relay_needs_a_sale_a_gateway_a_token_and_a_sink() {
@@ -151,4 +153,16 @@ async fn a_sale_that_is_purged_is_waited_for() {
         relay.lines().len() / 2
     );
     relay.program.signal(Signal::TERM);
+}
+
+#[test]
+fn output_into_a_closed_pipe_is_quiet() {
+    for args in [["--help"], ["--print-schema"]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut relay = command();
+        let relay = relay.args(args).stdin(Stdio::null()).stdout(writer).stderr(Stdio::piped());
+        let done = relay.spawn().unwrap().wait_with_output().unwrap();
+        assert_eq!((done.status.code(), done.stderr), (Some(0), Vec::new()), "{args:?}");
+    }
 }

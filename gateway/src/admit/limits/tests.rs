@@ -111,11 +111,14 @@ fn wrong_signatures_spend_the_budget_of_their_address_and_then_the_shared_one() 
 
 #[test]
 fn a_ceiling_is_shared_by_the_live_gateways_and_what_was_spent_stays_spent() {
-    let limits = limits(&[(Policy::Sale, "10:100"), (Policy::Gateway, "1000:1000")]);
+    // The sale counts reservations; at the gateway each costs five units.
+    let limits = limits(&[(Policy::Sale, "10:20"), (Policy::Gateway, "1000:1000")]);
     let now = Instant::now();
     let reserve = |sale: &str| limits.reservation("buyer", sale, now);
     assert_eq!(allowed(|| reserve("a")), 20);
-    assert_eq!(reserve("a").unwrap_err().policy, Policy::Sale);
+    let exceeded = reserve("a").unwrap_err();
+    assert_eq!((exceeded.policy, exceeded.quota, exceeded.window_s), (Policy::Sale, 20, 2));
+    assert_eq!(exceeded.wait, Duration::from_millis(100), "ten reservations a second come back");
     assert_eq!(allowed(|| reserve("b")), 20, "a sale of its own");
     // Two gateways: each has half, and no tokens come back by that.
     assert!(limits.put_in_force(*limits.configured(), units(2)));

@@ -8,9 +8,21 @@ fn given(reason: Option<&str>, confirm: Option<&str>) -> ConfirmArgs {
 
 /// The result, and the output of the dialogue.
 fn asked(given: ConfirmArgs, typed: Option<&str>) -> (Result<Option<String>, CommandError>, String) {
-    let prompt = ConfirmPrompt { what: "close small".into(), effect: "It is over.", word: "small" };
+    asked_about(&prompt(false), given, typed)
+}
+
+fn prompt(is_final: bool) -> ConfirmPrompt<'static> {
+    let (what, meaning) = ("close small".into(), vec!["This takes 55 away.".into()]);
+    ConfirmPrompt { what, meaning, effect: "It is over.", word: "small", is_final }
+}
+
+fn asked_about(
+    prompt: &ConfirmPrompt<'_>,
+    given: ConfirmArgs,
+    typed: Option<&str>,
+) -> (Result<Option<String>, CommandError>, String) {
     let mut out = Vec::new();
-    let done = ask(&prompt, given, &["Small, open".into()], typed.map(str::as_bytes), &mut out);
+    let done = ask(prompt, given, &["Small, open".into()], typed.map(str::as_bytes), &mut out);
     (done, String::from_utf8(out).unwrap())
 }
 
@@ -19,7 +31,8 @@ fn only_the_typed_word_confirms() {
     for typed in ["", "\n\n", "why\n", "why\nSmall\n", "why\nyes\n", "why\nsmall small\n", "small\n"] {
         let (done, output) = asked(given(None, None), Some(typed));
         assert!(matches!(done, Err(CommandError::No(_))), "{typed:?}: {done:?}");
-        assert!(output.starts_with("close small\n  Small, open\nIt is over.\nWhy?"), "{output}");
+        let begin = "close small\n  Small, open\nThis takes 55 away.\nIt is over.\nWhy?";
+        assert!(output.starts_with(begin), "{output}");
     }
     let (done, output) = asked(given(None, None), Some("bots \n small\r\n"));
     assert_eq!(done.unwrap().as_deref(), Some("bots"));
@@ -45,13 +58,25 @@ fn without_a_terminal_the_action_runs_unless_another_word_is_given() {
     for confirm in [None, Some("small")] {
         let (done, output) = asked(given(Some("bots"), confirm), None);
         assert_eq!(done.unwrap().as_deref(), Some("bots"));
-        assert_eq!(output, "close small: It is over.\n");
+        assert_eq!(output, "close small: This takes 55 away. It is over.\n");
     }
     for typed in [None, Some("why\nsmall\n")] {
         let (done, output) = asked(given(None, Some("another")), typed);
         assert!(matches!(&done, Err(CommandError::Usage(why)) if why.contains("\"another\"")), "{done:?}");
         assert_eq!(output, "");
     }
+}
+
+#[test]
+fn without_a_terminal_what_is_final_needs_the_word() {
+    let (done, output) = asked_about(&prompt(true), given(Some("over"), None), None);
+    assert!(matches!(&done, Err(CommandError::Usage(why)) if why.contains("--confirm small")), "{done:?}");
+    assert_eq!(output, "");
+    let (done, _) = asked_about(&prompt(true), given(Some("over"), Some("small")), None);
+    assert_eq!(done.unwrap().as_deref(), Some("over"));
+    // At a terminal it is typed.
+    let (done, _) = asked_about(&prompt(true), given(Some("over"), None), Some("small\n"));
+    assert_eq!(done.unwrap().as_deref(), Some("over"));
 }
 
 #[test]

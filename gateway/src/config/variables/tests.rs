@@ -53,6 +53,17 @@ fn other_unknown_names_are_only_reported() {
 }
 
 #[test]
+fn flags_only_are_named_and_never_taken_for_another_option() {
+    for name in ["LAUNCHGATE_CONFIRM", "LAUNCHGATE_ALL", "LAUNCHGATE_I_MEAN_IT"] {
+        let (mistyped, others) = of(&[(name, "hunter2")]);
+        assert_eq!(mistyped, Vec::<String>::new());
+        let text =
+            format!("the variable {name} has no effect: it is a flag only, which each call has to give");
+        assert_eq!(others, [text]);
+    }
+}
+
+#[test]
 fn known_empty_foreign_and_other_variables_pass() {
     let expected = KNOWN.map(|name| (name, "x"));
     assert_eq!(of(&expected), (vec![], vec![]));

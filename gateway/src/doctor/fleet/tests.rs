@@ -1,11 +1,18 @@
 //! Unit tests of `fleet.rs`.
 
 use super::*;
-use crate::doctor::report::{Severity, without_passing};
-use crate::fleet::alarm::Alarm;
+use crate::doctor::report::without_passing;
 
 fn gateway(listen: &str, version: &str) -> GatewayReport {
-    GatewayReport { listen: listen.into(), version: version.into(), ready: true, ..GatewayReport::default() }
+    GatewayReport {
+        listen: listen.into(),
+        version: version.into(),
+        durability: "fsync".into(),
+        workers: 2,
+        token_keys: "jwks".into(),
+        ready: true,
+        ..GatewayReport::default()
+    }
 }
 
 fn good() -> FleetFacts {
@@ -108,9 +115,55 @@ fn alarms_of_gateways_are_reported_once_with_the_worst_severity() {
         ];
     };
     let faults = live(&fault);
-    assert_eq!(bad(&faults), [("alarms", Fail)]);
-    let line = check(&faults).into_iter().find(|line| line.check == "alarms").unwrap();
-    assert_eq!(line.found, "it drifts, lines are full");
+    assert_eq!(bad(&faults), [("alarms", Fail), ("alarms", Warn)]);
+    let found: Vec<_> = check(&faults).into_iter().filter(|line| line.check == "alarms").collect();
+    assert_eq!([&found[0].found, &found[1].found], ["small: it drifts", "lines are full"]);
+    assert_eq!(found[0].todo.as_deref(), Some("see the live page and dashboards/RUNBOOK.md"));
+}
+
+#[test]
+fn an_alarm_that_waits_for_a_person_points_at_the_action() {
+    let text = "It waits for g1 (10.0.0.3:80): if it is gone for good: `gateway sale release small g1`.";
+    let mut facts = good();
+    let alarm = Alarm::new(Level::Fault, "ledger-fault", text).of("small");
+    facts.live.as_mut().unwrap().iter_mut().for_each(|of| of.alarms = vec![alarm.clone()]);
+    let line = check(&facts).into_iter().find(|line| line.check == "alarms").unwrap();
+    assert_eq!(line.todo.as_deref(), Some("gateway sale release small g1"));
+    let paused = Alarm::new(Level::Fault, "sale-paused", "Every tap is refused").of("small");
+    facts.live.as_mut().unwrap().iter_mut().for_each(|of| of.alarms = vec![paused.clone()]);
+    let line = check(&facts).into_iter().find(|line| line.check == "alarms").unwrap();
+    assert_eq!(line.todo.as_deref(), Some("gateway sale resume small"));
+    assert_eq!(action_in("restore `appendonly.aof`", None), "see the live page and dashboards/RUNBOOK.md");
+    assert_eq!(action_in("Pause it and run `gateway audit`.", Some("small")), "gateway audit small");
+}
+
+#[test]
+fn options_of_all_gateways_are_compared() {
+    use Severity::{Fail, Warn};
+    let live = |change: &dyn Fn(&mut GatewayReport)| {
+        let mut facts = good();
+        facts.live.as_mut().unwrap().iter_mut().for_each(change);
+        facts
+    };
+    let second = |change: &dyn Fn(&mut GatewayReport)| {
+        let mut facts = good();
+        change(&mut facts.live.as_mut().unwrap()[1]);
+        facts
+    };
+    let none = live(&|of| of.durability = "none".into());
+    assert_eq!(bad(&none), [("durability", Warn)]);
+    let line = check(&none).into_iter().find(|line| line.check == "durability").unwrap();
+    assert_eq!(line.found, "none at all 2");
+    let differing = second(&|of| of.durability = "none".into());
+    assert_eq!(bad(&differing), [("durability", Warn)]);
+    let line = check(&differing).into_iter().find(|line| line.check == "durability").unwrap();
+    assert_eq!(line.found, "gateways differ: fsync at 10.0.0.1:80; none at 10.0.0.2:80");
+    assert_eq!(bad(&second(&|of| of.token_keys = "hs256".into())), [("token-keys", Fail)]);
+    assert_eq!(bad(&second(&|of| of.workers = 4)), [("workers", Warn)]);
+    // An older version reports neither: only its version is reported.
+    let older = second(&|of| (of.version, of.workers, of.token_keys) = ("0.0.9".into(), 0, String::new()));
+    assert_eq!(bad(&older), [("gateways", Warn)]);
+    assert!(check(&good()).iter().any(|line| line.check == "workers" && line.found == "2 at all 2"));
 }
 
 #[test]

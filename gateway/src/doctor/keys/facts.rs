@@ -141,12 +141,13 @@ fn shared(config: &ServeConfig) -> Vec<(&'static str, PathBuf, u32)> {
         ("TLS key file", key(&config.tls)),
         ("TLS key file of the ops listener", key(&config.ops_tls)),
     ];
+    let others = config.secret_files.iter().map(|(what, path)| (*what, Some(path.clone())));
     let open = |(what, path): (&'static str, Option<PathBuf>)| {
         let path = path?;
         let mode = shared_mode(&std::fs::metadata(&path).ok()?)?;
         Some((what, path, mode))
     };
-    secrets.into_iter().filter_map(open).collect()
+    secrets.into_iter().chain(others).filter_map(open).collect()
 }
 
 fn certificate(files: &TlsFiles, host: Option<&str>) -> Result<CertificateFacts, String> {

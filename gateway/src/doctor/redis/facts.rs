@@ -120,8 +120,6 @@ pub(in crate::doctor) struct RedisInstance {
     pub redis: Redis,
     conn: LedgerConnection,
     pub facts: RedisFacts,
-    /// The run id of the Redis process.
-    pub run_id: String,
     /// Its clock, in ms.
     pub now_ms: i64,
 }
@@ -166,8 +164,7 @@ async fn instance(config: &ServeConfig, redis: Redis) -> RedisResult<RedisInstan
         connections_needed: u64::try_from(2 * connections + 2 * POOL).unwrap_or(u64::MAX),
         info,
     };
-    let run_id = facts.info.get("run_id").cloned().unwrap_or_default();
-    Ok(RedisInstance { redis, conn: opened, facts, run_id, now_ms })
+    Ok(RedisInstance { redis, conn: opened, facts, now_ms })
 }
 
 /// Reads the shared state of gateways and the ids of all sales, and completes the facts. Fails on a Redis that

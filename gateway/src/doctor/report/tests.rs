@@ -16,8 +16,8 @@ fn lines_are_aligned_and_have_the_fix() {
     assert_eq!(
         report().text(false),
         "ok    redis       version  7.0.15\n\
-         warn  redis       fsync    everysec [2J forged\n                           → set it\n\
-         FAIL  sale small  dates    over\n                           → apply it anew\n\
+         warn  redis       fsync    everysec [2J forged → set it\n\
+         FAIL  sale small  dates    over → apply it anew\n\
          1 ok, 1 warn, 1 fail\n"
     );
     let coloured = report().text(true);

@@ -2,8 +2,8 @@
 
 use crate::doctor::redis::RedisInstance;
 use crate::domain::definition::Definition;
-use crate::domain::sale::SaleControls;
-use crate::manage::admin::{Admin, ReaderLease};
+use crate::domain::sale::{LedgerStop, SaleControls};
+use crate::manage::admin::{Admin, ReaderLease, ShownSale};
 use crate::manage::audit::AuditReport;
 use crate::store::keys::Keys;
 use crate::store::scripts::{Failure, Refusal};
@@ -44,8 +44,8 @@ pub(in crate::doctor) struct AppliedSale {
     pub controls: SaleControls,
     /// Reservations: held, confirmed, cancelled, expired.
     pub counts: [u64; 4],
-    /// Whether the epoch of the ledger is that of the running Redis process.
-    pub is_same_redis: bool,
+    /// What keeps the ledger from serving it.
+    pub stop: Option<LedgerStop>,
 }
 
 impl SaleFacts {
@@ -59,14 +59,14 @@ impl SaleFacts {
     ) -> Result<Self, Failure> {
         let keys = Keys::of(&id);
         let here = redis.iter().find(|instance| instance.redis.has_slot(keys.slot()));
-        let (run_id, now_ms) = here.map_or(("", 0), |instance| (instance.run_id.as_str(), instance.now_ms));
+        let now_ms = here.map_or(0, |instance| instance.now_ms);
         let applied = match admin.show(&id).await {
-            Ok((snapshot, definition)) => Ok(Some(AppliedSale {
+            Ok(ShownSale { snapshot, definition, stop }) => Ok(Some(AppliedSale {
                 revision: snapshot.number("revision").unsigned_abs(),
                 sequence: snapshot.header.sequence,
                 controls: snapshot.controls(),
                 counts: snapshot.counts(),
-                is_same_redis: snapshot.epoch() == run_id,
+                stop,
                 definition,
             })),
             Err(Failure::Refused(Refusal::Missing)) => Ok(None),

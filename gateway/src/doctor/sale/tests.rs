@@ -3,7 +3,7 @@
 use super::*;
 use crate::doctor::report::{Severity, without_passing};
 use crate::domain::definition::Definition;
-use crate::domain::sale::SaleControls;
+use crate::domain::sale::{LedgerStop, SaleControls};
 use crate::manage::admin::ReaderLease;
 use crate::manage::audit::{AuditReport, Counts, ItemReport};
 
@@ -22,7 +22,7 @@ fn applied() -> AppliedSale {
     let ms = jiff::Timestamp::as_millisecond;
     let (opens, closes) = (ms(definition.sale.opens_at), ms(definition.sale.closes_at));
     let controls = SaleControls { paused: false, frozen: false, closed: false, opens, closes };
-    AppliedSale { definition, revision: 1, sequence: 7, controls, counts: [0; 4], is_same_redis: true }
+    AppliedSale { definition, revision: 1, sequence: 7, controls, counts: [0; 4], stop: None }
 }
 
 fn report(verdict: Audited, drift: i64, problems: &[&str]) -> AuditReport {
@@ -91,8 +91,8 @@ fn every_obstacle_of_a_launch_is_reported() {
         (SaleFacts { applied: Ok(None), audit: None, file: None, ..good() }, "ledger", Fail),
         (SaleFacts { applied: Err("damaged".into()), audit: None, ..good() }, "ledger", Fail),
         (SaleFacts { file: Some(("f".into(), other)), ..good() }, "file", Fail),
-        (with(|of| of.is_same_redis = false), "epoch", Fail),
-        (SaleFacts { is_served: false, ..with(|of| of.is_same_redis = false) }, "epoch", Warn),
+        (with(|of| of.stop = Some(LedgerStop::Fenced)), "epoch", Fail),
+        (SaleFacts { is_served: false, ..with(|of| of.stop = Some(LedgerStop::Fenced)) }, "epoch", Warn),
         (SaleFacts { followed: Some(Some(6)), ..good() }, "read-model", Warn),
         (SaleFacts { followed: Some(None), ..good() }, "read-model", Fail),
         (with(|of| of.controls.closed = true), "controls", Fail),

@@ -16,8 +16,12 @@ fn every_operator_action_describes_its_effect_on_buyers_in_full_sentences() {
 }
 
 #[test]
-fn a_reason_has_a_maximum_length() {
+fn a_reason_is_a_text_of_bounded_length() {
     assert_eq!(check_reason(None), Ok(None));
+    for blank in ["", " ", "\t \n", "\u{3000}"] {
+        assert_eq!(check_reason(Some(blank.into())), Ok(None));
+    }
+    assert_eq!(check_reason(Some(" it burns\n".into())), Ok(Some(" it burns\n".into())));
     let longest = Some("车".repeat(REASON_MAX));
     assert_eq!(check_reason(longest.clone()), Ok(longest));
     assert!(check_reason(Some("x".repeat(REASON_MAX + 1))).unwrap_err().contains("500"));

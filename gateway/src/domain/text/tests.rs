@@ -84,3 +84,16 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_plain_text_has_one_line_and_changes_nothing_around_it() {
+    assert_eq!(plain("a\r\n\tb\u{1b}[31mc\u{85}d\u{2028}e"), "a   b [31mc d e");
+    assert_eq!(plain("\u{202e}dlos\u{202c} \u{2066}x\u{2069}"), "\u{fffd}dlos\u{fffd} \u{fffd}x\u{fffd}");
+    assert_eq!(plain("支付中断: \"é\""), "支付中断: \"é\"");
+}
+
+#[test]
+fn large_numbers_are_grouped() {
+    let texts = [0, 12, 999, 1_000, 55_000, 1_234_567].map(grouped);
+    assert_eq!(texts, ["0", "12", "999", "1,000", "55,000", "1,234,567"]);
+}

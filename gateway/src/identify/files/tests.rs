@@ -45,3 +45,20 @@ fn a_secret_does_not_print_itself() {
     let secret = read_secret(file.path()).unwrap();
     assert!(!format!("{secret:?}").contains("very"));
 }
+
+#[test]
+fn a_secret_may_be_open_to_its_owner_and_to_the_group_that_root_gave_it() {
+    for (mode, owner, group, is_open) in [
+        (0o600, 1000, 1000, false),
+        (0o400, 0, 0, false),
+        (0o640, 0, 995, false),
+        (0o440, 0, 65532, false),
+        (0o640, 0, 0, true),
+        (0o640, 1000, 1000, true),
+        (0o660, 0, 995, true),
+        (0o644, 0, 995, true),
+        (0o604, 1000, 1000, true),
+    ] {
+        assert_eq!(open_to_others(mode, owner, group).is_some(), is_open, "{mode:o} {owner} {group}");
+    }
+}

@@ -46,17 +46,23 @@ async fn a_changed_file_is_loaded_and_an_invalid_one_is_not() {
     let tokens = Arc::new(OpsTokens::load(file.path()).unwrap());
     let wall = tokens.authenticate(Some(b"Bearer 00000000wall0000")).unwrap();
     let watching = tokio::spawn(tokens.clone().ended(wall.clone(), Role::Watch));
+    let showing = tokio::spawn(tokens.clone().changed(wall.clone()));
     assert_eq!(tokens.reload_if_changed(), Ok(false));
     write("wall hunter2");
     let problems = tokens.reload_if_changed().unwrap_err();
     assert!(problems[0].contains(":1: TOKEN must be"), "{problems:?}");
     assert!(operator_of(&tokens, "Bearer 0123456789abcdef").is_some(), "the last good content counts");
     // Promoted, then another line; both roles still include `watch`.
-    for text in ["wall 00000000wall0000 operate\n", "new 1111111111111111\nwall 00000000wall0000 watch\n"] {
+    let load = |text: &str| {
         write(text);
         assert_eq!(tokens.reload_if_changed(), Ok(true));
-        assert!(tokens.still_allows(&wall, Role::Watch) && !watching.is_finished(), "{text}");
-    }
+        let now = tokens.authenticate(Some(b"Bearer 00000000wall0000")).unwrap();
+        assert!(now.may(Role::Watch) && !watching.is_finished(), "{text}");
+    };
+    load("wall 00000000wall0000 operate\n");
+    // The page shows another role now.
+    showing.await.unwrap();
+    load("new 1111111111111111\nwall 00000000wall0000 watch\n");
     assert_eq!(operator_of(&tokens, "Bearer 0123456789abcdef"), None, "withdrawn");
     assert_eq!(operator_of(&tokens, "Bearer 1111111111111111").as_deref(), Some("new"));
     write("new 1111111111111111\nwall 00000000wall0000 feed\n");

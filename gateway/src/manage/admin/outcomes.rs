@@ -1,5 +1,16 @@
 //! The outcomes of operator calls that change a definition or a total.
 
+/// What an operator action did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Performed {
+    /// It is in force.
+    Done,
+    /// It was in force already.
+    Unchanged,
+    /// It is in force, and too few replicas have it: a failover may undo it.
+    NotReplicated,
+}
+
 /// The outcome of applying a definition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ApplyOutcome {

@@ -48,6 +48,17 @@ pub enum LeaseOutcome {
     Full,
 }
 
+/// What came of forgetting a reader.
+#[derive(Debug, PartialEq, Eq)]
+pub enum ForgetOutcome {
+    /// It is removed.
+    Forgotten,
+    /// The sale has no such reader.
+    Unknown,
+    /// This program has its lease.
+    Running(String),
+}
+
 /// A reader as Redis has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReaderLease {
@@ -102,6 +113,10 @@ impl ReaderLease {
     }
 }
 
+fn unreadable() -> Failure {
+    Failure::unreadable("a reply of the lease script that can't be read")
+}
+
 impl Admin {
     /// Takes, renews or releases the lease of a reader.
     pub async fn lease(&self, sale: &str, call: &LeaseCall<'_>) -> Result<LeaseOutcome, Failure> {
@@ -111,7 +126,6 @@ impl Admin {
         let mut script = self.scripts.lease().prepare_invoke();
         script.key(keys.readers()).key(keys.state()).arg(reader).arg(holder).arg(ttl_ms).arg(state);
         let reply: Value = script.invoke_async(&mut conn).await?;
-        let unreadable = || Failure::unreadable("a reply of the lease script that can't be read");
         let words = texts(&reply).ok_or_else(unreadable)?;
         let number =
             |at: usize| words.get(at).and_then(|word| word.parse::<i64>().ok()).ok_or_else(unreadable);
@@ -131,6 +145,22 @@ impl Admin {
             }),
             Some("full") => Ok(LeaseOutcome::Full),
             Some("missing") => Err(Refusal::Missing.into()),
+            _ => Err(unreadable()),
+        }
+    }
+
+    /// Removes a reader whose lease does not run.
+    pub async fn forget_reader(&self, sale: &str, reader: &str) -> Result<ForgetOutcome, Failure> {
+        let keys = Keys::of(sale);
+        let mut conn = checkout(self.pool(), keys.readers()).await?;
+        let mut script = self.scripts.lease().prepare_invoke();
+        script.key(keys.readers()).key(keys.state()).arg(reader).arg("-").arg(-1).arg("{}");
+        let words = texts(&script.invoke_async(&mut conn).await?).ok_or_else(unreadable)?;
+        match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+            ["forgotten"] => Ok(ForgetOutcome::Forgotten),
+            ["unknown"] => Ok(ForgetOutcome::Unknown),
+            ["held", holder, ..] => Ok(ForgetOutcome::Running(holder.to_owned())),
+            ["missing"] => Err(Refusal::Missing.into()),
             _ => Err(unreadable()),
         }
     }

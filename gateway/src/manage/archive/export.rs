@@ -10,7 +10,9 @@ use redis::Value;
 
 use crate::domain::rfc3339::rfc3339;
 use crate::manage::admin::Admin;
-use crate::manage::archive::{ArchiveError, ArchiveHead, ArchiveLine, ArchiveWriter, FORMAT, VERSION, disk};
+use crate::manage::archive::{
+    ArchiveError, ArchiveHead, ArchiveLine, ArchiveWriter, FORMAT, VERSION, disk, unopened,
+};
 use crate::projection::consumer::scan;
 use crate::projection::snapshot;
 use crate::store::journal;
@@ -26,9 +28,11 @@ const ENTRIES: usize = 200;
 ///
 /// # Errors
 ///
-/// [`ArchiveError::Refused`] if the sale changed during every attempt; then there is no file.
+/// [`ArchiveError::File`] if the file exists, or its folder does not; [`ArchiveError::Refused`] if the sale changed during
+/// every attempt. Then this leaves no file.
 pub async fn export(admin: &Admin, sale: &str, path: &Path) -> Result<ArchiveHead, ArchiveError> {
-    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(disk(path))?;
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    let file = file.map_err(unopened(path))?;
     let outcome = tries(admin, sale, path, &file).await;
     if outcome.is_err() {
         // This process made the file, and it is incomplete.

@@ -96,7 +96,7 @@ pub(crate) fn ops_calls() -> Vec<Call> {
         ])
         .lines::<LiveLine<'_>>(
             "JSON objects, a line each.",
-            "{\"kind\":\"hello\",\"who\":\"alice\",\"version\":\"0.1.0\",\"edition\":\"5f2c81f0\",\"charts\":true,\"every_ms\":1000,\"server_time\":\"2026-11-09T12:00:00.050Z\"}\n",
+            "{\"kind\":\"hello\",\"who\":\"alice\",\"role\":\"operate\",\"version\":\"0.1.0\",\"edition\":\"5f2c81f0\",\"charts\":true,\"every_ms\":1000,\"server_time\":\"2026-11-09T12:00:00.050Z\"}\n",
         )
         .or(&[problem::SALE_NOT_FOUND]),
         admin(

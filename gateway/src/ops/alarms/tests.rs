@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::fleet::alarm::ALARM_CHARS_MAX;
 use crate::fleet::membership::Membership;
+use crate::ops::status::ServedOptions;
 use crate::store::durability::Durability;
 
 fn status() -> GatewayStatus {
@@ -14,13 +15,32 @@ fn status() -> GatewayStatus {
         membership: Arc::new(Membership::new(String::new())),
         readiness: Arc::default(),
         checks: Arc::default(),
-        durability: Durability::default(),
+        options: ServedOptions { durability: Durability::default(), workers: 1, token_keys: "hs256" },
     }
 }
 
 #[test]
 fn a_gateway_without_problems_raises_no_alarm() {
     assert_eq!(of_gateway(&status(), &[], Recent::default(), Instant::now()), []);
+}
+
+#[test]
+fn a_redis_that_lacks_replicas_is_not_reported_as_out_of_reach() {
+    let status = status();
+    let batches = status.metrics.redis(User::Batches);
+    let first = |reason: &str| {
+        batches.failed(reason);
+        let alarms = of_gateway(&status, &[], Recent::default(), Instant::now());
+        format!("{}: {}", alarms[0].name, alarms[0].text)
+    };
+    let gone = first("Connection refused (os error 111)");
+    assert!(
+        gone.starts_with("redis-unreachable: Redis can't be reached: nothing is sold (Connection"),
+        "{gone}"
+    );
+    let refusing = first("not done: \"NOREPLICAS\": Not enough good replicas to write.");
+    assert!(refusing.starts_with("redis-no-replicas: Redis takes no writes"), "{refusing}");
+    assert!(refusing.contains("replicas back") && !refusing.contains("network"), "{refusing}");
 }
 
 #[test]
@@ -42,6 +62,18 @@ fn failures_are_counted_over_the_last_seconds_only() {
 }
 
 #[test]
+fn taps_that_are_shed_while_others_win_are_no_alarm() {
+    let alarms = |won| {
+        let recent = Recent { won, shed: 9, all: 20, seconds: 10, ..Recent::default() };
+        of_gateway(&status(), &[], recent, Instant::now())
+            .iter()
+            .map(|alarm| alarm.name.clone())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!((alarms(0), alarms(1)), (vec!["shedding".to_owned()], Vec::new()));
+}
+
+#[test]
 fn a_proxy_is_missing_in_the_list_if_most_requests_name_a_client() {
     for (ignored, all, is_so) in
         [(19, 19, false), (20, 39, true), (20, 40, false), (60, 100, true), (5_000, 1_000_000, false)]
@@ -53,7 +85,8 @@ fn a_proxy_is_missing_in_the_list_if_most_requests_name_a_client() {
 #[test]
 fn the_worst_alarm_comes_first_and_texts_are_bounded() {
     let reasons = ["x".repeat(1_000)];
-    let recent = Recent { shed: 3, unknown: 2, internal: 1, forwarded_ignored: 60, all: 100, seconds: 10 };
+    let recent =
+        Recent { won: 0, shed: 3, unknown: 2, internal: 1, forwarded_ignored: 60, all: 100, seconds: 10 };
     let alarms = of_gateway(&status(), &reasons, recent, Instant::now());
     let names: Vec<_> = alarms.iter().map(|alarm| (alarm.level, alarm.name.as_str())).collect();
     assert_eq!(

@@ -4,11 +4,18 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::domain::sale::Condition;
 use crate::ops::exposition::family::{Family, MetricWriter, Value};
 use crate::ops::status::GatewayStatus;
 use crate::projection::read_model::{ReadModel, Sale, StoreTotals};
+use crate::telemetry::labels::Outcome;
 use crate::telemetry::list::{self, Metric};
-use crate::telemetry::metrics::AuditSummary;
+use crate::telemetry::metrics::{AuditSummary, WorkerMetrics};
+use crate::telemetry::record::Sums;
+use crate::telemetry::taps::{SaleTaps, TapResult};
+
+/// Characters of an operator's reason in a label.
+const REASON_CHARS_MAX: usize = 120;
 
 /// A sale at one moment: all its series have one sequence.
 struct SaleSample {
@@ -17,15 +24,18 @@ struct SaleSample {
     time: i64,
     stores: StoreTotals,
     audited: Option<AuditSummary>,
+    /// Of each worker that had any.
+    taps: Vec<Arc<SaleTaps>>,
 }
 
 impl SaleSample {
-    fn new(sale: Arc<Sale>, status: &GatewayStatus) -> Self {
+    fn new(sale: Arc<Sale>, status: &GatewayStatus, workers: &[WorkerMetrics]) -> Self {
         let read_model = sale.read_model();
         let mut stores = StoreTotals::default();
         let catalogue = &read_model.catalogue;
         (catalogue.first_store()..catalogue.items().len()).for_each(|index| stores.add(&read_model, index));
-        Self { time: sale.best_time(), read_model, stores, audited: status.audit_of(&sale), sale }
+        let taps = workers.iter().filter_map(|worker| worker.recorder.taps_by_sale.of(&sale.id)).collect();
+        Self { time: sale.best_time(), read_model, stores, audited: status.audit_of(&sale), taps, sale }
     }
 
     fn write_stock(&self, family: &mut Family<'_>) -> fmt::Result {
@@ -70,8 +80,12 @@ impl SalesWriter<'_, '_> {
 }
 
 /// Writes all metrics of sales.
-pub(super) fn write(out: &mut MetricWriter<'_>, status: &GatewayStatus) -> fmt::Result {
-    let sales = status.sales.all().into_iter().map(|sale| SaleSample::new(sale, status)).collect();
+pub(super) fn write(
+    out: &mut MetricWriter<'_>,
+    status: &GatewayStatus,
+    workers: &[WorkerMetrics],
+) -> fmt::Result {
+    let sales = status.sales.all().into_iter().map(|sale| SaleSample::new(sale, status, workers)).collect();
     let mut of = SalesWriter { out, sales };
     let now = Instant::now();
     let seconds = |ms: i64| ms as f64 / 1e3;
@@ -81,7 +95,31 @@ pub(super) fn write(out: &mut MetricWriter<'_>, status: &GatewayStatus) -> fmt::
     of.each(&list::STORES, |sample, n| sample.stores.by_availability[n])?;
     of.each(&list::STORE_SLOTS, |sample, n| [sample.stores.slots, sample.stores.free][n])?;
     of.each(&list::RESERVATIONS, |sample, n| sample.read_model.counts[n])?;
-    of.each(&list::PHASE, |sample, n| u64::from(sample.read_model.phase(sample.time) as usize == n))?;
+    let outcomes: Vec<Outcome> = Outcome::all().collect();
+    of.each(&list::TAPS, |sample, n| sample.taps.iter().map(|taps| taps.count(outcomes[n])).sum::<u64>())?;
+    of.each(&list::TAP_DURATIONS, |sample, n| {
+        let mut sums = Sums::default();
+        sample.taps.iter().for_each(|taps| taps.add_times_to(TapResult::ALL[n], &mut sums));
+        sums
+    })?;
+    of.out.family(&list::PHASE, |family| {
+        for SaleSample { sale, .. } in &of.sales {
+            let condition = sale.condition();
+            family.each(&[&sale.id], |n| u64::from(condition as usize == n))?;
+        }
+        unread(status, now)
+            .try_for_each(|id| family.each(&[&id], |n| u64::from(Condition::Halted as usize == n)))
+    })?;
+    of.out.family(&list::PAUSED, |family| {
+        for SaleSample { sale, read_model, .. } in &of.sales {
+            if let Some(pause) = &read_model.actions.paused {
+                let reason: String =
+                    pause.reason.iter().flat_map(|reason| reason.chars()).take(REASON_CHARS_MAX).collect();
+                family.put(&[&sale.id, &pause.by, &reason], 1)?;
+            }
+        }
+        Ok(())
+    })?;
     of.one(&list::FROZEN, |sample| u64::from(sample.read_model.controls.frozen))?;
     of.one(&list::OPENS, |sample| seconds(sample.read_model.controls.opens))?;
     of.one(&list::CLOSES, |sample| seconds(sample.read_model.controls.closes))?;
@@ -99,8 +137,11 @@ pub(super) fn write(out: &mut MetricWriter<'_>, status: &GatewayStatus) -> fmt::
         for SaleSample { sale, .. } in &of.sales {
             family.put(&[&sale.id], u64::from(sale.fault().is_some()))?;
         }
-        // Sales that were never read.
-        let mut unread = status.sales.unread().into_iter().filter(|id| status.sales.get(id).is_none());
-        unread.try_for_each(|id| family.put(&[&id], 1))
+        unread(status, now).try_for_each(|id| family.put(&[&id], 1))
     })
+}
+
+/// Sales that were never read.
+fn unread(status: &GatewayStatus, now: Instant) -> impl Iterator<Item = String> {
+    status.sales.unread(now).into_iter().filter(|id| status.sales.get(id).is_none())
 }

@@ -2,12 +2,15 @@
 
 use serde::Serialize;
 use utoipa::ToSchema;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 
-use crate::domain::sale::Phase;
+use crate::domain::sale::Condition;
 use crate::fleet::alarm::Level;
+use crate::identify::ops_tokens::Role;
 use crate::manage::audit::Counts;
 use crate::ops::live::taps::{Latency, Taps};
 use crate::ops::rate_limits::policy_schema;
+use crate::ops::view::ActionView;
 
 /// One line. `hello` comes first, then `sale` if there is one, and `history`; then `now` each second.
 /// When the definition changes, `sale` comes again.
@@ -29,6 +32,9 @@ pub enum LiveLine<'a> {
 pub struct Hello<'a> {
     /// The name of the ops token; operator actions are logged under it.
     pub who: &'a str,
+    /// The role of the token; with `watch` every operator action is refused.
+    #[schema(schema_with = role_schema)]
+    pub role: &'static str,
     /// The gateway's version.
     pub version: &'a str,
     /// The build of this gateway's page: a page of another edition is outdated.
@@ -40,6 +46,11 @@ pub struct Hello<'a> {
     /// The server's clock.
     #[schema(format = DateTime)]
     pub server_time: String,
+}
+
+fn role_schema() -> Schema {
+    let roles = [Role::Operate, Role::Watch].map(Role::name);
+    Schema::Object(ObjectBuilder::new().schema_type(Type::String).enum_values(Some(roles)).build())
 }
 
 /// The definition of a sale.
@@ -166,14 +177,17 @@ pub struct SaleName {
 /// A sale's numbers, all at one sequence.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct SaleNow {
-    /// closed > upcoming > paused > sold_out > open.
-    pub phase: Phase,
+    /// What it does now: its phase, or why the ledger serves none of it.
+    pub state: Condition,
     /// New reservations are stopped.
     pub paused: bool,
     /// The sale clock is frozen.
     pub frozen: bool,
     /// Closed by an operator action.
     pub closed: bool,
+    /// Who paused it; null while it is not paused.
+    #[schema(required)]
+    pub pause: Option<ActionView>,
     /// The sequence of the ledger.
     pub sequence: u64,
     /// The age of these numbers.

@@ -11,6 +11,7 @@ use crate::ops::live::frame::{
     ActionEffect, AuditNow, CityNow, ItemName, ItemNow, LedgerBalance, SaleLine, SaleNow, StoresNow,
 };
 use crate::ops::live::journal_text;
+use crate::ops::view::ActionView;
 use crate::projection::read_model::{READ_MODEL_AGE_MAX, ReadModel, Sale};
 use crate::telemetry::metrics::AuditSummary;
 
@@ -71,7 +72,6 @@ impl SaleMonitor {
     /// The numbers.
     pub(super) fn now(&mut self, audited: Option<AuditSummary>, now: Instant) -> SaleNow {
         let read_model = self.sale.read_model();
-        let time = self.sale.best_time();
         let is_known = self.stores.as_ref().is_some_and(|(of, _)| Arc::ptr_eq(of, &read_model));
         if !is_known && Arc::ptr_eq(&self.cities.of, &read_model.catalogue) {
             self.stores = Some((read_model.clone(), self.cities.add_up(&read_model)));
@@ -86,10 +86,11 @@ impl SaleMonitor {
             })
             .collect();
         SaleNow {
-            phase: read_model.phase(time),
+            state: self.sale.condition(),
             paused: read_model.controls.paused,
             frozen: read_model.controls.frozen,
             closed: read_model.controls.closed,
+            pause: read_model.actions.paused.as_deref().map(ActionView::of),
             sequence: read_model.sequence,
             age_ms: u64::try_from(self.sale.incomplete_for(now).as_millis()).unwrap_or(u64::MAX),
             reservations: Counts::of(read_model.counts),

@@ -7,6 +7,7 @@ use super::*;
 use crate::domain::problem;
 use crate::fleet::membership::Membership;
 use crate::ops::health::Readiness;
+use crate::ops::status::ServedOptions;
 use crate::store::durability::Durability;
 use crate::telemetry::labels::{Outcome, Route};
 use crate::telemetry::metrics::Metrics;
@@ -25,7 +26,7 @@ fn a_report_counts_from_the_one_before() {
         readiness,
         membership,
         checks,
-        durability: Durability::Fsync,
+        options: ServedOptions { durability: Durability::Fsync, workers: 3, token_keys: "jwks" },
     };
     let mut reporter = Reporter::new(status);
     let mut next = || serde_json::from_str::<GatewayReport>(&reporter.report()).unwrap();
@@ -49,6 +50,7 @@ fn a_report_counts_from_the_one_before() {
         ]
         .into()
     );
+    assert_eq!(first.options().unwrap(), "durability fsync, 3 workers, token keys jwks");
     assert_eq!(first.winners, [1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
     assert_eq!(first.losers, [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
     assert_eq!(first.others, [0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);

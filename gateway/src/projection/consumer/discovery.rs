@@ -62,7 +62,7 @@ impl JournalConsumer<'_> {
             // A known sale that can't be read again reports it as a fault.
             let unread = self.refused.keys().chain(self.preparing.keys());
             let unread = unread.filter(|id| self.shared.sales.get(id).is_none());
-            self.shared.sales.set_unread(unread.cloned().collect());
+            self.shared.sales.set_unread(unread.cloned().collect(), Instant::now());
             self.shared.sales.forget_replaced(|id| ids.iter().any(|listed| listed == id));
         }
         Ok(())

@@ -205,6 +205,7 @@ pub(crate) async fn load_sale(
 fn apply(read_model: &mut ReadModel, entry: &Entry) {
     read_model.sequence = entry.sequence;
     read_model.counts = entry.counts;
+    read_model.actions.note(entry);
     for (item, left) in entry.stock() {
         if let Some(place) = read_model.catalogue.index_of(item) {
             read_model.set_free(place, left);

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::task::JoinHandle;
 
@@ -42,7 +42,7 @@ impl ConsumerContext {
                         goes_on
                     });
                     let unread = ids.iter().filter(|id| self.sales.get(id).is_none());
-                    self.sales.set_unread(unread.cloned().collect());
+                    self.sales.set_unread(unread.cloned().collect(), Instant::now());
                     self.sales.forget_replaced(|id| ids.contains(id));
                     *listed.borrow_mut() = ids;
                     self.caught_up.set_listed();

@@ -5,7 +5,8 @@ use std::time::Instant;
 
 use crate::domain::catalogue::Catalogue;
 use crate::domain::definition::Definition;
-use crate::domain::sale::SaleControls;
+use crate::domain::sale::{LedgerStop, SaleControls};
+use crate::projection::actions::ActionsInForce;
 use crate::projection::read_model::{Clock, ReadModel, Sale};
 
 impl Sale {
@@ -27,6 +28,7 @@ impl Sale {
         let read_model = ReadModel {
             sequence: 1,
             controls,
+            actions: ActionsInForce::default(),
             grace_ms: 0,
             free: free.to_vec(),
             stores: ReadModel::store_levels(&catalogue, &totals, free),
@@ -43,8 +45,8 @@ impl Sale {
 
     /// Sets or clears a fault.
     pub(crate) fn set_fault_for_test(&self, is_fault: bool) {
-        let why = Some("a test".to_owned());
-        if is_fault { self.set_fault(why) } else { self.set_consumer_fault(why) }
+        let why = "a test".to_owned();
+        if is_fault { self.set_fault(LedgerStop::Halted, why) } else { self.set_consumer_fault(Some(why)) }
     }
 
     /// Records a round that found the model complete.

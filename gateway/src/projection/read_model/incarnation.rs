@@ -6,7 +6,8 @@ use redis::RedisResult;
 use redis::aio::ConnectionLike;
 use rustc_hash::FxHashMap;
 
-use crate::projection::read_model::{REPLACED, Sale, Sales};
+use crate::projection::read_model::faults::REPLACED;
+use crate::projection::read_model::{Sale, Sales};
 use crate::store::scripts::{Failure, Refusal};
 
 /// Its field in the state.

@@ -20,10 +20,10 @@ fn buyers_changes_are_summed_by_second_and_operator_actions_are_kept() {
         "define",
         &[("revision", "1"), ("who", "maja"), ("reason", "-"), ("totals", "m 1")],
     ));
-    tail.note(&entry(2, 1_000, "reserve", &[("buyers", "a b c")]));
+    assert!(tail.note(&entry(2, 1_000, "reserve", &[("buyers", "a b c")])));
     tail.note(&entry(3, 1_999, "confirm", &[("data", "a …")]));
     // Entries come again after a lost connection.
-    tail.note(&entry(3, 1_999, "confirm", &[("data", "a …")]));
+    assert!(!tail.note(&entry(3, 1_999, "confirm", &[("data", "a …")])));
     tail.note(&entry(4, 2_000, "expire", &[("data", "b …\nc …")]));
     tail.note(&entry(5, 2_000, "refuse", &[("data", "b …")]));
     let first = Second { at: 1_000, sequence: 3, reserved: 3, confirmed: 1, ..Second::default() };
@@ -36,4 +36,16 @@ fn buyers_changes_are_summed_by_second_and_operator_actions_are_kept() {
         tail.note(&entry(n, i64::try_from(n).unwrap() * 1_000, "reserve", &[("buyers", "a")]));
     }
     assert_eq!((tail.seconds().count(), tail.acts().count()), (KEPT, 1));
+}
+
+#[test]
+fn operators_are_found_in_their_entries_only() {
+    let who = [("who", "cli:maja")];
+    for kind in ["define", "restock", "pause", "resume", "freeze", "unfreeze", "close"] {
+        assert_eq!(entry(1, 1, kind, &who).operator(), Some("cli:maja"), "{kind}");
+    }
+    // There it has the buyers' names, which buyers choose.
+    for kind in ["reserve", "adopt", "expire"] {
+        assert_eq!(entry(1, 1, kind, &who).operator(), None, "{kind}");
+    }
 }

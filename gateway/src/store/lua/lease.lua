@@ -1,13 +1,16 @@
--- Takes, renews or releases the lease of a reader of the journal, so that one program at a time reads under a name.
+-- Takes, renews or releases the lease of a reader of the journal, so that one program at a time reads under a name; or
+-- removes a reader.
 --
 -- KEYS  1 readers  hash  reader -> "fence until since renewed holder state": `until` is the end of the lease, 0 once it
 --                        was released; `since` when this holder took it; all in TIME in ms
 --       2 state    hash  see ledger.lua; only whether it exists
--- ARGV  1 reader  2 holder, without blanks  3 how long, in ms; 0 releases it  4 state of the holder, JSON
+-- ARGV  1 reader  2 holder, without blanks  3 how long, in ms; 0 releases it, -1 removes the reader  4 state of the
+--       holder, JSON
 -- Reply {'ok', fence, until, now, 1 if the holder is new, else 0}: the holder keeps its fence; a new one gets the last
 --         fence + 1 or TIME in µs, whichever is more, so that it grows also when Redis has forgotten the last one
 --       {'held', holder, until, now}: another one has it
 --       {'full', now}: this many readers have a lease that runs
+--       {'forgotten'} or {'unknown'}: the reader is removed, or there was none
 --       {'missing'}: there is no such sale
 -- Example  orders host-1:4711:3f9a 15000 {"lag_ms":0} -> ok, "1700000000000000", "1700000015000", "1700000000000", 1
 
@@ -26,8 +29,11 @@ end
 local function runs(lease) return lease and lease.ends > time and lease.ends - time <= TTL_MAX_MS end
 
 local last = read(redis.call('HGET', KEYS[1], reader))
-if runs(last) and last.holder ~= holder then
+if runs(last) and (last.holder ~= holder or ttl < 0) then
   return {'held', last.holder, integer(last.ends), integer(time)}
+end
+if ttl < 0 then
+  return {redis.call('HDEL', KEYS[1], reader) == 1 and 'forgotten' or 'unknown'}
 end
 local is_his = last and last.holder == holder
 if ttl == 0 then

@@ -2,7 +2,7 @@
 --
 -- KEYS of every script, in this order, all with the sale's hash tag (see keys.rs):
 --   1 state       hash     incarnation, sequence, revision, clocks, terms, controls, counts of reservations and limits,
---                          and `gap` (see replay.lua)
+--                          `gap` (see replay.lua), and the sequences of the latest operator actions
 --   2 stock       hash     item -> total - taken; an item without a limit counts down from 0
 --   3 records     hash     buyer's part of the id -> "sub " and one row for each reservation
 --   4 journal     stream   one entry for each change, id <sequence>-0
@@ -140,6 +140,11 @@ end
 local function control_of(action)
   local field = ({pause = 'paused', resume = 'paused', freeze = 'frozen', unfreeze = 'frozen', close = 'closed'})[action]
   return field, (action == 'resume' or action == 'unfreeze') and 0 or 1
+end
+
+-- What an operator action stores in the state: also in which entry, so that who did it and why is found there.
+local function control_state(s, field, value)
+  return {[field] = value, [field .. '_in'] = s.sequence + 1}
 end
 
 -- The fields list[from] to list[to] of a hash, as a list in their order; absent ones are false.

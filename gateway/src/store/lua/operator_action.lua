@@ -9,5 +9,5 @@ local field, value = control_of(action)
 if s[field] == value then return {'ok', header(s), 0} end
 
 -- The sale clock stops or continues at this instant: commit stores it as it was until now.
-commit(s, action, {'who', ARGV[4], 'reason', ARGV[5]}, {}, {}, {[field] = value})
+commit(s, action, {'who', ARGV[4], 'reason', ARGV[5]}, {}, {}, control_state(s, field, value))
 return {'ok', header(s), 1}

@@ -114,10 +114,9 @@ local function append(e)
       was = before.model .. ' ' .. before.packages
     end
   end
-  local state, totals = {number = s.number}, {}
-  s.number = number
-  local action, value = control_of(e.kind)
-  if action then state[action] = value end
+  local field, value = control_of(e.kind)
+  local state, totals = field and control_state(s, field, value) or {}, {}
+  state.number, s.number = s.number, number
   if e.kind == 'restock' then
     if redis.call('HGET', TOTALS, named.item) ~= named.was then return named.item .. ' had another total' end
     delta[named.item] = tonumber(named.total) - tonumber(named.was)

@@ -50,7 +50,12 @@ async fn ceilings_are_divided_by_the_gateways_that_live() {
     }
     let fleet = second.ops_get("/admin/v1/fleet").await.json;
     let reports: Vec<&Value> = fleet["gateways"].as_object().unwrap().values().collect();
-    assert!(reports.iter().all(|report| report["durability"] == "none"), "{fleet}");
+    let shared = json!(["none", env!("CARGO_PKG_VERSION"), 2, "hs256"]);
+    let options =
+        |report: &Value| ["durability", "version", "workers", "token_keys"].map(|name| report[name].clone());
+    assert!(reports.iter().all(|report| json!(options(report)) == shared), "{fleet}");
+    let metrics = second.metrics().await;
+    assert_eq!(metrics.of("serve_info{durability=\"none\",workers=\"2\",token_keys=\"hs256\"}"), 1.0);
     let listening: Vec<&Value> = reports.iter().map(|report| &report["listen"]).collect();
     for gateway in [&first, &second, &third] {
         assert!(listening.contains(&&json!(gateway.url.strip_prefix("http://"))), "{fleet}");
@@ -134,7 +139,15 @@ async fn ops_set_rates_for_all_gateways_and_they_outlive_a_restart() {
     let set = patch(&first, json!({"buyer": "1:2", "address": "off", "reason": "bots"})).await;
     assert_eq!(set.status, 200, "{}", set.text);
     let shown = policy(&set.json, "buyer");
-    assert_eq!(shown, &json!({"policy": "buyer", "configured": "20:100", "set": "1:2", "in_force": "1:2"}));
+    let scope = "of each buyer at each gateway";
+    let rates = json!({"policy": "buyer", "unit": "units", "scope": scope, "configured": "20:100", "set": "1:2",
+        "in_force": "1:2"});
+    assert_eq!(shown, &rates);
+    let of_sale = policy(&set.json, "sale");
+    assert_eq!(
+        (&of_sale["unit"], &of_sale["scope"]),
+        (&json!("reservations"), &json!("of each sale at all gateways together"))
+    );
     assert_eq!(
         (&set.json["changed"]["who"], &set.json["changed"]["reason"]),
         (&json!("ops"), &json!("bots"))

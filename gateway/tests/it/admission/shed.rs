@@ -14,14 +14,13 @@ use testkit::redis::Redis;
 
 use crate::faults::callers::{far, stock};
 use crate::faults::link::{PATIENT, still_waits};
-use crate::launch::spike::{balanced, reserve_until_answered};
+use crate::launch::spike::{balanced, wins};
 
 /// A gateway of one worker behind a link, with a sale of so many white cars, one of which alice holds.
 async fn behind(proxy: &Link, options: &[&str], white: u64) -> (Gateway, String) {
     let gateway = Gateway::start_at(proxy.url(), &[PATIENT, options].concat()).await;
     open(&gateway, &stock(white)).await;
-    let held = reserve_until_answered(&gateway, "alice", "k", &far()).await;
-    assert_eq!(held.status, 201, "{}", held.text);
+    let held = wins(&gateway, "alice", "k", &far()).await;
     (gateway, held.id())
 }
 
@@ -77,7 +76,7 @@ async fn a_tap_that_waits_too_long_is_not_sent_and_the_one_before_it_is_not_lost
     // They were certainly not taken.
     let audit = balanced(&gateway).await;
     assert_eq!(audit["reservations"]["held"], 2, "{audit}");
-    assert_eq!(reserve_until_answered(&gateway, "late-0", "k", &far()).await.status, 201);
+    wins(&gateway, "late-0", "k", &far()).await;
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use testkit::check::{balanced, settled};
 use testkit::cli::{Ended, Running, end, run};
 use testkit::definition::{known, white};
+use testkit::eventually;
 use testkit::gateway::{Gateway, binary};
 use testkit::redis::Redis;
 
@@ -78,7 +79,7 @@ async fn a_sale_is_defined_and_steered_from_the_command_line() {
         command.args(["sale", "list"]).args(flags).env("LAUNCHGATE_REDIS", variable);
         ended(&end(command), 0, "small\topen", "");
     }
-    let shown = sale(&["show", "small"]);
+    let shown = sale(&["show", "small", "--json"]);
     ended(&shown, 0, "", "");
     assert_eq!(shown.json()["reservations"]["held"], 1);
     assert_eq!(shown.json(), gateway.ops_get("/admin/v1/sales/small").await.json.with_time_of(&shown.json()));
@@ -134,7 +135,10 @@ async fn a_sale_is_defined_and_steered_from_the_command_line() {
         assert_eq!(sale(wrong).code, 2, "{wrong:?}");
     }
     assert_eq!(balanced(&gateway).await, before + 1);
-    ended(&sale(&["close", "small"]), 0, "\"phase\": \"closed\"", "");
+    // It can't be undone: a script names the sale twice.
+    ended(&sale(&["close", "small"]), 2, "", "--confirm small");
+    assert_eq!(balanced(&gateway).await, before + 1);
+    ended(&sale(&["close", "small", "--confirm", "small"]), 0, "\"phase\": \"closed\"", "");
     settled(&gateway).await;
     assert_eq!(gateway.reserve("bob", "k", &white()).await.problem(), "sale-closed");
 }
@@ -227,4 +231,86 @@ async fn the_journal_can_be_read_on_from_any_place() {
     let news = tokio::task::spawn_blocking(move || follower.line()).await.unwrap();
     assert_eq!(news["buyer"], "late");
     assert_eq!(journal(&["--from", last]).lines(), [news]);
+}
+
+#[tokio::test]
+async fn a_sale_is_shown_as_a_table_that_fits_a_screen() {
+    let mut redis = Redis::start();
+    let mut gateway = Gateway::start(&redis).await;
+    let url = redis.url();
+    let sale = |args: &[&str]| run(&[&["sale"], args, &["--redis", &url]].concat());
+    let show = |args: &[&str]| -> Vec<String> {
+        let mut command = binary();
+        command.args(["sale", "show", "small", "--redis", &url]).args(args).env("TZ", "Asia/Shanghai");
+        let done = end(command);
+        ended(&done, 0, "", "");
+        assert!(done.out.lines().count() < 24, "{}", done.out);
+        done.out.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
+    };
+    let dir = files(TOML);
+    ended(&sale(&["apply", &text(dir.path(), "sale.toml")]), 0, "", "");
+    known(&gateway, "small").await;
+    let won = gateway
+        .reserve("alice", "k", &json!({"model": "white", "packages": ["cover"], "store": "gz-1"}))
+        .await;
+    assert_eq!(won.status, 201, "{}", won.text);
+    assert_eq!(gateway.reserve("bob", "k", &white()).await.status, 201);
+    assert_eq!(gateway.confirm(&won.id(), "pay", 1).await.status, 200);
+    settled(&gateway).await;
+    let has =
+        |lines: &[String], line: &str| assert!(lines.iter().any(|shown| shown == line), "{line}: {lines:#?}");
+    // Its first report to the fleet is from before it was ready.
+    eventually("the gateway is shown as ready", || async {
+        show(&[]).iter().any(|line| line.ends_with("all ready")).then_some(())
+    })
+    .await;
+    let lines = show(&[]);
+    for line in [
+        "Small (small, a rehearsal)",
+        "state open",
+        // The time of the user's zone stands beside UTC.
+        "opens 2026-01-01T00:00:00.000Z (2026-01-01 08:00:00 +08:00)",
+        "reservations 1 held, 1 confirmed, 0 cancelled, 0 expired",
+        "ledger revision 1, sequence 4; balanced",
+        "gateways 1 live, all ready",
+        "item total free held confirmed",
+        "model:white 60 58 1 1",
+        "package:cover 20 19 0 1",
+        "1 stores together 80 78 1 1",
+        "1 stores without a limit - - 0 0",
+    ] {
+        has(&lines, line);
+    }
+    // Who stopped what, and why.
+    for action in ["pause", "freeze"] {
+        ended(&sale(&[action, "small", "--reason", "a fire"]), 0, "", "");
+    }
+    let lines = show(&[]);
+    has(&lines, "state paused");
+    for what in ["paused by cli:", "the sale clock is frozen by cli:"] {
+        let line =
+            lines.iter().find(|line| line.starts_with(what)).unwrap_or_else(|| panic!("{what}: {lines:#?}"));
+        assert!(line.contains(" since 20") && line.ends_with("+08:00): a fire"), "{line}");
+    }
+    ended(&sale(&["list"]), 0, "small\tpaused (frozen)\t2026-01-01T00:00:00.000Z", "");
+    ended(&sale(&["unfreeze", "small"]), 0, "", "");
+    let done = sale(&["close", "small", "--confirm", "small", "--reason", "all sold\n\u{1b}[2Jstate open"]);
+    ended(&done, 0, "", "");
+    assert!(done.json()["close"]["by"].as_str().unwrap().starts_with("cli:"), "{}", done.out);
+    let lines = show(&[]);
+    has(&lines, "state closed");
+    // A reason adds no line, and nothing to a terminal.
+    let closed = lines.iter().find(|line| line.starts_with("closed by cli:"));
+    assert!(closed.is_some_and(|line| line.ends_with("): all sold [2Jstate open")), "{lines:#?}");
+    // After a restart of Redis it is fenced, until a gateway adopts the new epoch.
+    gateway.kill();
+    redis.kill();
+    redis.start_again().unwrap();
+    let lines = show(&[]);
+    has(&lines, "state fenced: buyers can't reserve until recovery has adopted the new epoch of Redis");
+    assert!(lines.iter().any(|line| line.starts_with("paused by cli:")), "{lines:#?}");
+    ended(&sale(&["list"]), 0, "small\tfenced\t", "");
+    // A damaged sale is halted, and hides no other.
+    redis.run::<i64>("DEL lg:{small}:definition");
+    ended(&sale(&["list"]), 0, "small\thalted\t-\t", "");
 }

@@ -9,7 +9,7 @@ use testkit::redis::Redis;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-use crate::launch::spike::{Spike, balanced, ready, reserve_until_answered};
+use crate::launch::spike::{Spike, balanced, ready, reserve_until_answered, wins};
 
 /// A white car at a store without a limit.
 pub fn far() -> Value {
@@ -98,8 +98,7 @@ async fn expired_holds_give_their_stock_back_though_a_gateway_dies() {
     // The former holder gets the present state, and another buyer can have the car.
     let late = two.reserve("b-0", "k", &far()).await;
     assert_eq!((late.status, &late.json["state"]), (200, &json!("expired")));
-    let next = reserve_until_answered(&two, "next", "k", &far()).await;
-    assert_eq!(next.status, 201, "{}", next.text);
+    wins(&two, "next", "k", &far()).await;
     balanced(&two).await;
 }
 
@@ -123,7 +122,6 @@ async fn a_gateway_starts_without_redis_and_is_ready_when_it_comes() {
 
     redis.start_again().unwrap();
     ready(&gateway, true).await;
-    let won = reserve_until_answered(&gateway, "alice", "k", &white()).await;
-    assert_eq!(won.status, 201, "{}", won.text);
+    wins(&gateway, "alice", "k", &white()).await;
     balanced(&gateway).await;
 }

@@ -149,7 +149,7 @@ async fn a_slot_that_moves_in_mid_spike_sheds_and_loses_nothing() {
     // Key by key, each seen to be missed.
     while cluster.move_keys(slot, from, to, 1) > 0 {
         spike.put_off(20).await;
-        assert_eq!(tap(&one, other, "alice").await.status / 100, 2, "its neighbour goes on");
+        assert_eq!(decided(&one, other, "alice").await.status / 100, 2, "its neighbour goes on");
     }
     spike.put_off(20).await;
     cluster.end_move(slot, from, to);

@@ -43,7 +43,11 @@ async fn a_change_is_acknowledged_only_once_a_replica_has_it() {
         assert_eq!(gateway.get_as("bob", "/v1/sales/small/reservations").await.status, 503);
     }
     unknown(&one.confirm(&alice.id(), "pay-1", 1).await);
-    unknown(&one.action("pause", &json!({})).await);
+    // What stops the sale must work meanwhile; what lets it go on waits for the replicas.
+    let paused = one.action("pause", &json!({"reason": "no replica"})).await;
+    assert_eq!((paused.status, &paused.json["state"]), (200, &json!("paused")), "{}", paused.text);
+    unknown(&two.action("resume", &json!({})).await);
+    assert_eq!(two.action("pause", &json!({})).await.status, 200);
 
     replica.signal(Signal::CONT);
     let bob = eventually("bob's tap is acknowledged", || async {
@@ -59,7 +63,7 @@ async fn a_change_is_acknowledged_only_once_a_replica_has_it() {
     })
     .await;
     let audit = one.audit().await;
-    assert_eq!((&audit["verdict"], &audit["sequence"]), (&json!("balanced"), &json!(5)), "{audit}");
+    assert_eq!((&audit["verdict"], &audit["sequence"]), (&json!("balanced"), &json!(7)), "{audit}");
 }
 
 #[tokio::test]

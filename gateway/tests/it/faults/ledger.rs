@@ -8,7 +8,7 @@ use testkit::gateway::{Gateway, Reply, send, token};
 use testkit::redis::Redis;
 
 use crate::faults::callers::{brief, far, stock};
-use crate::launch::spike::{balanced, changes, fault, ready, reserve_until_answered};
+use crate::launch::spike::{balanced, changes, fault, ready, reserve_until_answered, wins};
 use crate::recovery::failover::{RedisWithLoss, alarm, release};
 
 #[tokio::test]
@@ -106,15 +106,13 @@ async fn what_cannot_be_appended_again_keeps_the_sale_still_until_ops_take_the_l
 
     // The gateway that was not restarted sees the ledger grow past its read model. Its entries of
     // the lost part, such as sold-out items and holders, decide nothing.
-    let new = reserve_until_answered(&restarted, "new", "k", &far()).await;
-    assert_eq!(new.status, 201, "{}", new.text);
+    let new = wins(&restarted, "new", "k", &far()).await;
     for n in 0..24 {
         let action = if n % 2 == 0 { "freeze" } else { "unfreeze" };
         assert_eq!(restarted.action(action, &json!({})).await.status, 200);
     }
     eventually("the fault is over", || async { (!fault(&gateway).await).then_some(()) }).await;
-    let won = reserve_until_answered(&gateway, "late", "k", &far()).await;
-    assert_eq!(won.status, 201, "{}", won.text);
+    wins(&gateway, "late", "k", &far()).await;
     let again = reserve_until_answered(&gateway, "new", "k", &far()).await;
     assert_eq!((again.status, again.id()), (200, new.id()));
     eventually("the page shows the remaining stock", || async {
@@ -159,12 +157,11 @@ async fn a_key_of_another_type_stops_its_sale_alone_and_can_be_put_back() {
             let started = Gateway::start(&redis).await;
             known(&started, "other").await;
             put_off(&started.reserve("first", "k", &far()).await);
-            assert!(fault(&started).await);
+            eventually("the fault is visible there", || async { fault(&started).await.then_some(()) }).await;
         }
 
         redis.run::<()>(&format!("RENAME {key}:aside {key}"));
-        let won = reserve_until_answered(&gateway, &format!("b-{part}"), "k", &far()).await;
-        assert_eq!(won.status, 201, "{}", won.text);
+        wins(&gateway, &format!("b-{part}"), "k", &far()).await;
         eventually("the fault is over", || async { (!fault(&gateway).await).then_some(()) }).await;
         balanced(&gateway).await;
     }
@@ -219,8 +216,7 @@ async fn a_ledger_of_a_later_version_is_refused_in_words_and_the_other_sales_go_
     known(&started, "other").await;
     put_off(&started.reserve("alice", "k", &far()).await);
     redis.run::<()>("HSET lg:{small}:state format 2");
-    let won = reserve_until_answered(&gateway, "alice", "k", &far()).await;
-    assert_eq!(won.status, 201, "{}", won.text);
+    wins(&gateway, "alice", "k", &far()).await;
 }
 
 /// 503, by a connection that did not outlive the Redis before, too.

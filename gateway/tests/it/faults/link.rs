@@ -11,7 +11,7 @@ use testkit::link::{Fault, Link};
 use testkit::redis::Redis;
 
 use crate::faults::callers::{far, stock};
-use crate::launch::spike::{Answer, Spike, balanced, changes, ready, reserve_until_answered};
+use crate::launch::spike::{Answer, Spike, balanced, changes, ready, reserve_until_answered, wins};
 
 /// One worker that gives nothing up while a test holds the link.
 pub const PATIENT: &[&str] =
@@ -34,11 +34,8 @@ async fn a_tap_that_was_sent_and_not_answered_is_unknown_and_a_retry_finds_it() 
     let gateway = Gateway::start_at(proxy.url(), &["--redis-answer-timeout-ms", "500"]).await;
     open(&gateway, &stock(5)).await;
     // Both workers' links are known to work, so that the next tap is sent.
-    let (first, second) = (
-        reserve_until_answered(&gateway, "a", "k", &far()).await,
-        reserve_until_answered(&gateway, "b", "k", &far()).await,
-    );
-    assert_eq!((first.status, second.status), (201, 201));
+    wins(&gateway, "a", "k", &far()).await;
+    wins(&gateway, "b", "k", &far()).await;
 
     proxy.set(Fault::StallAnswers);
     let tap = gateway.reserve("alice", "k", &far()).await;
@@ -98,7 +95,7 @@ async fn an_answer_that_has_come_does_not_wait_for_the_next_batch() {
     let proxy = Link::to(&redis);
     let gateway = Gateway::start_at(proxy.url(), PATIENT).await;
     open(&gateway, &stock(5)).await;
-    assert_eq!(reserve_until_answered(&gateway, "a", "k", &far()).await.status, 201);
+    wins(&gateway, "a", "k", &far()).await;
 
     proxy.set(Fault::StallAnswers);
     let body = far();

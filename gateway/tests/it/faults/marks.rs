@@ -62,7 +62,7 @@ async fn one_damaged_sale_does_not_hide_the_others() {
     assert!(problem.contains("lg:{alpha}:definition"), "{problem}");
     let listed = run(&["sale", "list", "--redis", &redis.url()]);
     assert_eq!(listed.code, 0, "{listed:?}");
-    for word in ["omega\topen", "small\topen", "alpha\tunreadable\t-\t", "zero\tunreadable"] {
+    for word in ["omega\topen", "small\topen", "alpha\thalted\t-\t", "zero\thalted"] {
         assert!(listed.out.contains(word), "{word}: {listed:?}");
     }
     // Mended it is as before.

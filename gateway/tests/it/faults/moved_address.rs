@@ -8,7 +8,7 @@ use testkit::link::Link;
 use testkit::redis::Redis;
 
 use crate::faults::callers::{far, stock};
-use crate::launch::spike::{Spike, changes, ready};
+use crate::launch::spike::{Spike, changes, ready, wins};
 use crate::recovery::failover::alarm;
 
 /// A primary and a replica in step with it, each with its port.
@@ -81,11 +81,7 @@ async fn a_former_primary_that_still_takes_writes_is_left_as_well() {
         (owner == Some(next.info("run_id"))).then_some(())
     })
     .await;
-    let bob = eventually("bob has an answer", || async {
-        let reply = gateway.reserve("bob", "k1", &white()).await;
-        (reply.status < 300).then_some(reply)
-    })
-    .await;
+    let bob = wins(&gateway, "bob", "k1", &white()).await;
     assert_eq!(bob.json["number"].as_u64(), Some(2), "{}", bob.text);
     let again = gateway.reserve("alice", "k1", &white()).await;
     assert_eq!((again.status, again.id()), (200, alice.id()));
@@ -121,11 +117,7 @@ async fn a_replica_is_left_until_the_name_leads_to_a_primary() {
     assert_eq!(tap.status, 503, "{}", tap.text);
     name.lead_to(&replica);
     ready(&gateway, true).await;
-    let bob = eventually("bob has an answer", || async {
-        let reply = gateway.reserve("bob", "k1", &white()).await;
-        (reply.status < 300).then_some(reply)
-    })
-    .await;
+    let bob = wins(&gateway, "bob", "k1", &white()).await;
     // The first answer may have been lost with a connection: 200 then.
     assert_eq!(bob.json["number"].as_u64(), Some(2), "{}", bob.text);
     // Operators' calls, too, go to the new one.
@@ -181,10 +173,5 @@ async fn with_fsync_a_promoted_replica_is_not_taken_for_the_redis_that_synced() 
         "small",
     ]);
     assert_eq!(released.code, 0, "{released:?}");
-    let tap = eventually("the sale goes on", || async {
-        let reply = stays.reserve("alice", "k1", &white()).await;
-        (reply.status < 300).then_some(reply)
-    })
-    .await;
-    assert_eq!(tap.status, 201, "{}", tap.text);
+    wins(&stays, "alice", "k1", &white()).await;
 }

@@ -10,7 +10,7 @@ use testkit::eventually;
 use testkit::gateway::Gateway;
 use testkit::redis::Redis;
 
-use crate::launch::spike::{ready, reserve_until_answered};
+use crate::launch::spike::{ready, reserve_until_answered, wins};
 use crate::operations::doctor::DoctorFixture;
 
 /// The permissions that the gateway asks for, as words of `ACL SETUSER`.
@@ -133,5 +133,5 @@ async fn a_permission_that_is_taken_away_makes_a_gateway_not_ready_until_it_is_b
         redis.run::<()>(&format!("ACL SETUSER gate +{missing}"));
         ready(&gateway, true).await;
     }
-    assert_eq!(reserve_until_answered(&gateway, "alice", "k1", &white()).await.status, 201);
+    wins(&gateway, "alice", "k1", &white()).await;
 }

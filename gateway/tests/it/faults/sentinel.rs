@@ -9,7 +9,7 @@ use testkit::sentinel::Sentinels;
 use testkit::tls::Certificate;
 
 use crate::faults::callers::{far, stock};
-use crate::launch::spike::{Spike, changes, ready, reserve_until_answered};
+use crate::launch::spike::{Spike, changes, ready, wins};
 
 /// Asks for a failover; once the sentinels can do one.
 fn fails_over(sentinels: &Sentinels) -> Option<()> {
@@ -94,14 +94,10 @@ async fn a_failover_by_hand_is_followed_although_the_former_primary_still_answer
     let sentinels = Sentinels::of(port);
     let gateway = Gateway::start_at(&sentinels.url, &["--durability", "replicas=1"]).await;
     open(&gateway, &small()).await;
-    assert!(reserve_until_answered(&gateway, "alice", "k1", &white()).await.status < 300);
+    wins(&gateway, "alice", "k1", &white()).await;
     eventually("it begins", || async { fails_over(&sentinels) }).await;
     eventually("it follows", || async { is_replica(&primary).then_some(()) }).await;
-    let bob = eventually("bob's tap is answered", || async {
-        let reply = gateway.reserve("bob", "k1", &white()).await;
-        (reply.status < 300).then_some(reply)
-    })
-    .await;
+    let bob = wins(&gateway, "bob", "k1", &white()).await;
     assert_eq!(bob.json["state"], "held");
     let again = gateway.reserve("alice", "k1", &white()).await;
     assert_eq!((again.status, again.header("idempotency-replayed")), (200, "true"));
@@ -128,12 +124,8 @@ async fn a_former_primary_that_is_never_demoted_is_left_all_the_same() {
         (owner == Some(new.info("run_id"))).then_some(new)
     })
     .await;
-    let bob = eventually("bob's tap is answered", || async {
-        let reply = gateway.reserve("bob", "k1", &white()).await;
-        (reply.status < 300).then_some(reply)
-    })
-    .await;
-    assert_eq!((bob.status, bob.json["number"].as_u64()), (201, Some(2)));
+    let bob = wins(&gateway, "bob", "k1", &white()).await;
+    assert_eq!(bob.json["number"].as_u64(), Some(2), "{}", bob.text);
     assert!(!is_replica(&former));
     // A try of bob's may have reached the former primary, whose answer does not count.
     assert_eq!(new.run::<usize>("HLEN lg:{small}:records"), 2);
@@ -154,7 +146,7 @@ async fn user_password_and_database_are_for_the_primary_and_not_for_the_sentinel
     let url = sentinels.url.replace("//", "//gate:p%40ss@") + "?db=1";
     let gateway = Gateway::start_at(&url, &["--durability", "replicas=2"]).await;
     open(&gateway, &small()).await;
-    assert!(reserve_until_answered(&gateway, "alice", "k1", &white()).await.status < 300);
+    wins(&gateway, "alice", "k1", &white()).await;
     let whoami = primary.run::<String>("CLIENT LIST");
     assert!(whoami.contains("user=gate"), "{whoami}");
     let keyspace: String = primary.run("INFO keyspace");
@@ -199,7 +191,7 @@ async fn in_tls_sentinels_and_primary_are_trusted_by_their_issuer() {
     let file = certificate.cert().display().to_string();
     let gateway = Gateway::start_at(&url, &["--redis-ca-file", &file, "--durability", "replicas=1"]).await;
     open(&gateway, &small()).await;
-    assert!(reserve_until_answered(&gateway, "alice", "k1", &white()).await.status < 300);
+    wins(&gateway, "alice", "k1", &white()).await;
     let clients: String = primary.run("CLIENT LIST");
     assert!(clients.contains("user=gate"), "{clients}");
     let audit = run(&["audit", "small", "--redis", &url, "--redis-ca-file", &file]);
@@ -235,7 +227,7 @@ async fn client_certificates_and_a_user_are_shown_to_a_redis_and_to_sentinels_th
     let all = [&shown[..], &user[..], &["--durability", "replicas=1"]].concat();
     let gateway = Gateway::start_at(&sentinels.url, &all).await;
     open(&gateway, &small()).await;
-    assert!(reserve_until_answered(&gateway, "alice", "k1", &white()).await.status < 300);
+    wins(&gateway, "alice", "k1", &white()).await;
     let list = |options: &[&str], variable: &str| {
         let mut command = testkit::gateway::binary();
         // A busy machine is not what is looked for.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gateway::domain::definition::Definition;
-use gateway::manage::admin::{Actor, Admin, ApplyOutcome, OperatorAction};
+use gateway::manage::admin::{Actor, Admin, ApplyOutcome, OperatorAction, Performed};
 use gateway::manage::audit::{AuditReport, audit};
 use gateway::projection::consumer::{CaughtUp, consume, load};
 use gateway::projection::read_model::{Sale, Sales};
@@ -145,7 +145,7 @@ impl Ledger {
     }
 
     pub async fn perform(&self, sale: &str, action: OperatorAction) -> bool {
-        self.admin.perform(sale, action, &ops()).await.unwrap()
+        self.admin.perform(sale, action, &ops()).await.unwrap() == Performed::Done
     }
 
     pub async fn audit(&self, sale: &str) -> AuditReport {

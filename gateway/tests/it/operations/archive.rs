@@ -55,7 +55,11 @@ async fn an_export_is_imported_with_an_identical_audit_and_goes_on_from_there() 
     check_ended(&sale(&first, &["export", "small", path]), 0, "small at sequence 9, 4 reservations");
     let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&file).unwrap().permissions());
     assert_eq!(mode & 0o777, 0o600, "ids of buyers are in it");
-    check_ended(&sale(&first, &["export", "small", path]), 3, "exists");
+    check_ended(&sale(&first, &["export", "small", path]), 2, "exists, and an export overwrites no file");
+    for missing in [format!("{path}/in-a-file"), format!("{path}.d/in-no-folder")] {
+        check_ended(&sale(&first, &["export", "small", &missing]), 2, &missing);
+        check_ended(&sale(&first, &["import", &missing]), 2, &missing);
+    }
     check_ended(&sale(&first, &["export", "none", &format!("{path}.2")]), 2, "no such sale");
     assert!(!Path::new(&format!("{path}.2")).exists());
     check_ended(&sale(&first, &["import", path]), 1, "has a sale small already");
@@ -111,7 +115,7 @@ async fn an_incomplete_file_imports_nothing() {
         changed[at] = if changed[at] == b'0' { b'1' } else { b'0' };
         refused(&changed, bad.to_str().unwrap());
     }
-    check_ended(&sale(&second, &["import", "/nowhere/x"]), 3, "/nowhere/x");
+    check_ended(&sale(&second, &["import", "/nowhere/x"]), 2, "/nowhere/x");
 }
 
 #[tokio::test]
@@ -126,7 +130,7 @@ async fn a_sale_is_purged_once_it_is_over_and_exported_and_nothing_of_a_buyer_is
         |name: &str| check_ended(&sale(&redis, &["export", "small", &path(name)]), 0, "small at sequence");
     let before = audit(&redis);
 
-    check_ended(&purge(&path("none"), &[]), 3, "none");
+    check_ended(&purge(&path("none"), &[]), 2, "none");
     export("open");
     check_ended(&purge(&path("open"), &[]), 1, "gateway sale close small");
     assert_eq!(gateway.action("close", &json!({})).await.status, 200);

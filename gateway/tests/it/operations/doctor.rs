@@ -194,10 +194,15 @@ fn passing_checks_are_printed_in_aligned_lines_and_as_json() {
     command.args(args.iter().enumerate().filter(|(at, _)| *at != json).map(|(_, arg)| arg));
     let text = end(command);
     assert_eq!(text.code, 0, "{text:?}");
-    let columns = |line: &str| line.find("redis  ").or(line.find("→ ").map(|at| at + 6));
+    let columns = |line: &str| line.find("redis  ");
     let columns_of_redis: Vec<_> =
         text.out.lines().filter(|line| line.contains("redis  ")).map(columns).collect();
     assert!(columns_of_redis.len() > 10 && columns_of_redis.iter().all(|at| *at == Some(6)), "{}", text.out);
+    // A line each, with what to do at its end.
+    let warnings: Vec<&str> = text.out.lines().filter(|line| line.starts_with("warn  ")).collect();
+    assert!(!warnings.is_empty() && warnings.iter().all(|line| line.contains(" → ")), "{}", text.out);
+    let findings = text.out.lines().filter(|line| line.starts_with("ok    ") || line.starts_with("warn  "));
+    assert_eq!(findings.count() + 1, text.out.lines().count(), "{}", text.out);
     // Not a terminal: no colours.
     assert!(!text.out.contains('\u{1b}'), "{}", text.out);
     let last = text.out.lines().last().unwrap();

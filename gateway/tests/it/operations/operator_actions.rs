@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use testkit::check::{balanced, refused};
 use testkit::cli::run;
 use testkit::definition::{open, small, white, with};
+use testkit::eventually;
 use testkit::gateway::{Gateway, binary};
 use testkit::redis::Redis;
 use testkit::terminal::Terminal;
@@ -66,6 +67,14 @@ async fn at_a_terminal_every_operator_action_shows_its_effect_and_needs_a_reason
             terminal.expect("Small, ");
             terminal.expect("0 reservations are held, 0 confirmed");
         }
+        match action {
+            "restock" => terminal.expect("This adds 10: the total goes from 60 to 70."),
+            "limits" => {
+                let meaning = "buyer: at most 7 units a second, 7 at once, of each buyer at each gateway.";
+                terminal.expect(meaning);
+            }
+            _ => {}
+        }
         terminal.expect(effect(action));
         terminal.expect("Why?");
         terminal.enter(&format!("because of {action}"));
@@ -122,7 +131,7 @@ async fn at_a_terminal_given_values_are_not_asked_for_and_a_slip_is_reported_fir
 }
 
 #[tokio::test]
-async fn a_script_needs_no_word_and_one_for_another_sale_stops_it() {
+async fn a_script_needs_a_word_for_what_is_final_only_and_one_for_another_sale_stops_it() {
     let redis = Redis::start();
     let gateway = Gateway::start(&redis).await;
     open(&gateway, &small()).await;
@@ -131,18 +140,42 @@ async fn a_script_needs_no_word_and_one_for_another_sale_stops_it() {
         let perform = |more: &[&str]| run(&[args, more, &["--redis", &url]].concat());
         let before = written(&gateway).await;
         ended(&perform(&["--confirm", "another"]), 2, "", "nothing was done");
-        ended(&perform(&["--reason", &"x".repeat(501)]), 2, "", "500");
+        ended(&perform(&["--confirm", word, "--reason", &"x".repeat(501)]), 2, "", "500");
+        if action == "close" {
+            ended(
+                &perform(&["--reason", "a script"]),
+                2,
+                "",
+                "--confirm small where standard input is not a terminal",
+            );
+        }
         assert_eq!(written(&gateway).await, before, "{action}");
         let done = perform(&["--confirm", word, "--reason", "a script"]);
         ended(&done, 0, "", effect(action));
         // Standard output has only the result.
         assert!(done.json().is_object());
-        ended(&perform(&[]), 0, "", effect(action));
+        if action != "close" {
+            ended(&perform(&[]), 0, "", effect(action));
+        }
     }
-    // Also from the environment, as all there is.
+    // An environment confirms nothing: other commands inherit it.
+    let closes = ["sale", "close", "small", "--redis", &url];
+    let before = written(&gateway).await;
     let mut command = binary();
-    command.args(["sale", "pause", "small", "--redis", &url]).env("LAUNCHGATE_CONFIRM", "another");
-    ended(&testkit::cli::end(command), 2, "", "another");
+    command.args(closes).env("LAUNCHGATE_CONFIRM", "small");
+    let done = testkit::cli::end(command);
+    ended(&done, 2, "", "LAUNCHGATE_CONFIRM has no effect: it is a flag only");
+    ended(&done, 2, "", "--confirm small");
+    let mut command = binary();
+    command
+        .args(["sale", "release", "small", "--confirm", "small", "--redis", &url])
+        .env("LAUNCHGATE_ALL", "true");
+    ended(&testkit::cli::end(command), 2, "", "<GATEWAY");
+    let none = run(&["sale", "release", "none", "--all", "--confirm", "none", "--redis", &url]);
+    ended(&none, 2, "", "there is no such sale");
+    let idle = run(&["sale", "release", "small", "--all", "--confirm", "small", "--redis", &url]);
+    ended(&idle, 1, "", "small is not in recovery");
+    assert_eq!(written(&gateway).await, before);
     assert_eq!(gateway.reserve("alice", "k", &white()).await.problem(), "sale-closed");
 }
 
@@ -262,4 +295,55 @@ async fn the_log_of_the_limits_does_not_grow_and_nothing_is_set_without_it() {
     assert_eq!(redis.run::<i64>("XLEN {lg:limits}:log"), 0);
     redis.run::<i64>("DEL lg:limits");
     ended(&run(&set), 0, "\"revision\": 1", "");
+}
+
+#[tokio::test]
+async fn what_the_command_line_does_is_in_the_log_of_each_gateway_once() {
+    let redis = Redis::start();
+    let dir = tempfile::tempdir().unwrap();
+    let logs = ["one", "two", "late"].map(|name| dir.path().join(name));
+    let start = async |log| {
+        let gateway = Gateway::spawn_logging(&redis.url(), &["--log-format", "json"], log);
+        gateway.ready().await;
+        gateway
+    };
+    let (one, two) = (start(&logs[0]).await, start(&logs[1]).await);
+    for gateway in [&one, &two] {
+        open(gateway, &small()).await;
+    }
+    let url = redis.url();
+    let sale = |args: &[&str]| ended(&run(&[&["sale"], args, &["--redis", &url]].concat()), 0, "", "");
+    sale(&["pause", "small", "--reason", "a fire"]);
+    // Repeated, it does nothing.
+    sale(&["pause", "small", "--reason", "a fire"]);
+    sale(&["restock", "small", "model:white", "70", "--was", "60"]);
+    // Over the API: its gateway logs it, with the id of the request.
+    assert_eq!(one.action("resume", &json!({"reason": "out"})).await.status, 200);
+    let logged = |log: &std::path::Path| -> Vec<Value> {
+        let text = std::fs::read_to_string(log).unwrap();
+        let lines = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
+        let lines = lines.map(|line| serde_json::from_str::<Value>(line).unwrap()["fields"].clone());
+        lines.filter(|line| line["message"] == "operator action by the command line").collect()
+    };
+    for log in &logs[..2] {
+        let lines =
+            eventually("both are logged", || async { Some(logged(log)).filter(|lines| lines.len() >= 2) })
+                .await;
+        assert_eq!(lines.len(), 2, "{lines:?}");
+        for line in &lines {
+            assert!(line["actor"].as_str().unwrap().starts_with("cli:"), "{line}");
+        }
+        assert_eq!((&lines[0]["action"], &lines[0]["reason"]), (&json!("pause"), &json!("a fire")));
+        let restock = ["action", "item", "was", "total"].map(|name| lines[1][name].clone());
+        assert_eq!(json!(restock), json!(["restock", "model:white", "60", "70"]));
+    }
+    // A gateway that starts later reads them, and logs none: they are not new.
+    let late = start(&logs[2]).await;
+    sale(&["freeze", "small"]);
+    let lines = eventually("the next one is logged", || async {
+        Some(logged(&logs[2])).filter(|lines| !lines.is_empty())
+    })
+    .await;
+    assert_eq!((lines.len(), &lines[0]["action"]), (1, &json!("freeze")), "{lines:?}");
+    drop((one, two, late));
 }

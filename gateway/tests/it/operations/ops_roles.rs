@@ -75,9 +75,19 @@ async fn each_role_may_what_it_is_for_and_a_refusal_does_nothing() {
         assert_eq!(status(&gateway, method.clone(), &path, RELAY).await, of_relay, "{method} {path}");
     }
     assert_eq!(balanced(&gateway).await, before);
-    let refusal = send(gateway.ops_request(Method::POST, &format!("{sale}/close"), WALL)).await;
-    let detail = refusal.json["detail"].as_str().unwrap().to_owned();
-    assert!(detail.contains("`operate`"), "{detail}");
+    // The page shows a role, and hides what it may not do.
+    for (token, role) in [(OPS_TOKEN, "operate"), (WALL, "watch")] {
+        let reply = send(gateway.ops_request(Method::GET, "/admin/v1/live?frames=1", token)).await;
+        let hello: Value = serde_json::from_str(reply.text.lines().next().unwrap()).unwrap();
+        assert_eq!((&hello["kind"], &hello["role"]), (&json!("hello"), &json!(role)));
+    }
+    for (path, roles) in
+        [("close", "it needs `operate`."), ("journal/lease", "it needs `feed` or `operate`.")]
+    {
+        let refusal = send(gateway.ops_request(Method::POST, &format!("{sale}/{path}"), WALL)).await;
+        let detail = refusal.json["detail"].as_str().unwrap();
+        assert!(detail.ends_with(roles), "{detail}");
+    }
     let bad = dir.path().join("bad");
     write(&bad, &format!("maja {OPS_TOKEN} admin\n"));
     let ended = run(&["serve", "--ops-token-file", bad.to_str().unwrap()]);
@@ -134,4 +144,57 @@ async fn a_withdrawn_token_stops_at_once_and_its_open_streams_end() {
     assert!(of_new.text().await.is_ok(), "it ends in order");
     assert_eq!(status(&gateway, Method::GET, "/admin/v1/sales", new).await, 403);
     assert_eq!(status(&gateway, Method::GET, "/admin/v1/sales/small/journal", new).await, 200);
+}
+
+#[tokio::test]
+async fn refused_tokens_are_counted_and_logged_without_the_token() {
+    let redis = Redis::start();
+    let dir = tempfile::tempdir().unwrap();
+    let (file, log) = (dir.path().join("ops"), dir.path().join("log"));
+    write(&file, &format!("maja {OPS_TOKEN}\nwall {WALL} watch\n"));
+    let options = ["--ops-token-file", file.to_str().unwrap()];
+    let gateway = Gateway::spawn_logging(&redis.url(), &options, &log);
+    gateway.ready().await;
+    let refused = async || {
+        let metrics = gateway.metrics().await;
+        ["unknown", "role"]
+            .map(|reason| metrics.of(&format!("ops_tokens_refused_total{{reason=\"{reason}\"}}")))
+    };
+    assert_eq!(refused().await, [0.0, 0.0]);
+    let guess = "hunter2-hunter2-hunter2";
+    assert_eq!(status(&gateway, Method::GET, "/admin/v1/sales", guess).await, 401);
+    assert_eq!(status(&gateway, Method::GET, "/admin/v1/sales/small/buyers/alice", WALL).await, 403);
+    assert_eq!(status(&gateway, Method::POST, "/admin/v1/sales/small/close", WALL).await, 403);
+    assert_eq!(status(&gateway, Method::GET, "/admin/v1/sales", WALL).await, 200);
+    // Without any token, too.
+    assert_eq!(reqwest::get(format!("{}/admin/v1/fleet", gateway.ops_url)).await.unwrap().status(), 401);
+    assert_eq!(refused().await, [2.0, 2.0]);
+    let text = eventually("each is logged", || async {
+        let text = std::fs::read_to_string(&log).unwrap();
+        (text.matches("an ops token is refused").count() == 4).then_some(text)
+    })
+    .await;
+    let lines: Vec<&str> = text.lines().filter(|line| line.contains("an ops token is refused")).collect();
+    assert!(lines[0].contains("address=127.0.0.1") && lines[0].contains("reason=\"unknown\""), "{lines:#?}");
+    assert!(lines[1].contains("reason=\"role\"") && lines[1].contains("name=\"wall\""), "{lines:#?}");
+    assert!(!text.contains(guess) && !text.contains(WALL) && !text.contains("alice"), "{text}");
+}
+
+#[tokio::test]
+async fn a_stream_ends_when_the_role_that_it_shows_changes() {
+    let redis = Redis::start();
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("ops");
+    write(&file, &format!("maja {OPS_TOKEN}\nwall {WALL} watch\n"));
+    let gateway = Gateway::start_with(&redis, &["--ops-token-file", file.to_str().unwrap()]).await;
+    let live = || gateway.ops_request(Method::GET, "/admin/v1/live", WALL).send();
+    let stream = live().await.unwrap();
+    write(&file, &format!("maja {OPS_TOKEN}\nwall {WALL} operate\n"));
+    assert!(stream.text().await.unwrap().contains("\"role\":\"watch\""), "it ends in order");
+    let mut stream = live().await.unwrap();
+    let mut text = String::new();
+    while !text.contains('\n') {
+        text += &String::from_utf8_lossy(&stream.chunk().await.unwrap().unwrap());
+    }
+    assert!(text.contains("\"role\":\"operate\""), "{text}");
 }

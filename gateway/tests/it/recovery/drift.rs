@@ -7,7 +7,7 @@ use testkit::eventually;
 use testkit::gateway::Gateway;
 use testkit::redis::Redis;
 
-use crate::launch::spike::reserve_until_answered;
+use crate::launch::spike::wins;
 
 async fn metric(gateway: &Gateway, line: &str) -> Option<()> {
     let metrics = gateway.ops_get("/metrics").await.text;
@@ -46,7 +46,7 @@ async fn what_is_oversold_is_named_by_the_audit_although_every_equation_balances
     // Two are sold of one, after a wrong counter.
     redis.run::<i64>("HINCRBY lg:{small}:stock model:white 1");
     for buyer in ["alice", "bob"] {
-        assert_eq!(reserve_until_answered(&gateway, buyer, "k", &white()).await.status, 201);
+        wins(&gateway, buyer, "k", &white()).await;
     }
     redis.run::<i64>("HINCRBY lg:{small}:stock model:white -1");
 

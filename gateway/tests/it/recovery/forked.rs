@@ -2,7 +2,7 @@
 
 use gateway::domain::decision::Decision;
 use gateway::domain::identity::reservation_id;
-use gateway::manage::admin::{Actor, Fence, JournalRead, OperatorAction};
+use gateway::manage::admin::{Actor, Fence, JournalRead, OperatorAction, Performed};
 use gateway::reserve::changes::{self, Change, Requester};
 use gateway::store::journal::Cursor;
 use serde_json::{Value, json};
@@ -213,7 +213,8 @@ async fn lose_a_batch(ledger: &Ledger, sale: &str, had_answer: bool) -> Vec<(Cur
     let (redis, at, ada) = (&here.redis_connection, &here.sale, reservation_id(sale, "ada", "k"));
     assert!(matches!(changes::confirm(redis, at, &ada, paid(1)).await, Change::Done(..)));
     let who = Actor { who: "ops".into(), reason: Some("a NUL \0, and\na line".into()) };
-    assert!(ledger.admin_of(&here).perform(sale, OperatorAction::Pause, &who).await.unwrap());
+    let paused = ledger.admin_of(&here).perform(sale, OperatorAction::Pause, &who).await;
+    assert_eq!(paused, Ok(Performed::Done));
     assert!(matches!(changes::cancel(redis, at, &ada, Requester::Service).await, Change::Done(..)));
     let read = read_on(ledger, sale, Cursor::START).await.unwrap();
     let kinds: Vec<&str> = read.iter().map(|(_, line)| line["kind"].as_str().unwrap()).collect();

@@ -12,7 +12,7 @@ use testkit::inside::Inside;
 use testkit::redis::Redis;
 
 use crate::faults::callers::{far, stock};
-use crate::launch::spike::reserve_until_answered;
+use crate::launch::spike::{reserve_until_answered, wins};
 use crate::recovery::failover::{RedisWithLoss, wait_until_recovered};
 
 /// A gateway whose scripts all differ from the shipped ones.
@@ -88,7 +88,7 @@ async fn gateways_of_two_versions_recover_one_ledger_together() {
     let old = of_another_version(&redis.0).await;
     redis.save_files();
     eventually("the new epoch is adopted", || async { (old.phase().await == "open").then_some(()) }).await;
-    let by_new = reserve_until_answered(&new, "by-new", "k", &far()).await;
+    let by_new = wins(&new, "by-new", "k", &far()).await;
     // The connections that the crash has cut are found out by taps.
     let by_old = eventually("the other version sells, too", || async {
         Some(old.reserve("by-old", "k", &far()).await).filter(|reply| matches!(reply.status, 200 | 201))
@@ -96,7 +96,7 @@ async fn gateways_of_two_versions_recover_one_ledger_together() {
     .await;
     redis.restart_from_saved();
     assert_eq!(wait_until_recovered(&new).await["lost"], 0);
-    same(&new.reserve("by-old", "k", &far()).await, &by_old);
+    same(&reserve_until_answered(&new, "by-old", "k", &far()).await, &by_old);
     same(&reserve_until_answered(&new, "by-new", "k", &far()).await, &by_new);
     balanced(&new).await;
 }

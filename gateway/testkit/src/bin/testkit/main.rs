@@ -1,5 +1,5 @@
-//! Runs `scripts/demo`, `scripts/cluster`, `scripts/check-api`, `scripts/check-openapi` and
-//! `scripts/check-dashboards` once all that they need is installed and built.
+//! Runs `scripts/demo`, `scripts/cluster`, `scripts/check-api`, `scripts/check-openapi`, `scripts/check-dashboards` and parts of
+//! `scripts/package` once all that they need is installed and built.
 
 #![allow(clippy::unwrap_used, reason = "the scripts show where it was")]
 #![allow(missing_docs, reason = "a program exports nothing")]
@@ -9,6 +9,7 @@ mod cluster;
 mod dashboards;
 mod demo;
 mod launch;
+mod pages;
 mod walk;
 
 use std::path::PathBuf;
@@ -36,6 +37,8 @@ enum Command {
     Dashboards(Common),
     /// A fleet over several hosts, which are network namespaces
     Cluster(cluster::ClusterOptions),
+    /// Writes the gateway's man pages and shell completions
+    Pages(pages::PagesOptions),
 }
 
 /// Where things are.
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
         Command::Walk(options) => walk::run(&options).map(|()| 0),
         Command::Dashboards(common) => dashboards::run(&common).map(|()| 0),
         Command::Cluster(options) => cluster::run(&options),
+        Command::Pages(options) => pages::run(&options),
     };
     exit("", ended)
 }

@@ -137,6 +137,18 @@ fn secrets_that_are_none_are_reported_and_never_shown() {
     doctor.write("none", "# no token\n", 0o600);
     doctor.write("short", "hunter2", 0o600);
     doctor.write("simple", &"ab".repeat(20), 0o600);
+    // Passwords and keys for Redis; --redis goes before the file.
+    doctor.write("config", "redis = \"redis://:hunter2@127.0.0.1:1\"\n", 0o640);
+    doctor.write("harmless", "workers = 1\n", 0o644);
+    let files_of =
+        |file: &str| doctor.examine(&["--config", &doctor.arg(file)]).verdicts("keys", "files").len();
+    assert_eq!((files_of("config"), files_of("harmless")), (1, 0));
+    doctor.examine(&["--config", &doctor.arg("config")]).has("keys", "files", "warn", "config file");
+    issue(&doctor, "localhost", (-1, 90), true);
+    let [cert, key] = ["cert", "key"].map(|name| doctor.arg(name));
+    doctor.write("key", &std::fs::read_to_string(doctor.path("key")).unwrap(), 0o604);
+    let options = ["--redis", "rediss://127.0.0.1:1", "--redis-cert-file", &cert, "--redis-key-file", &key];
+    doctor.examine(&options).has("keys", "files", "warn", "key file for Redis");
     for (option, file, check, verdict, found) in [
         ("--ops-token-file", "bad", "ops", "warn", "those of li"),
         ("--ops-token-file", "open", "files", "warn", "mode 604"),
