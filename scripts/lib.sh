@@ -197,16 +197,18 @@ need_programs() {
     [ "$#" -gt 0 ] || run cargo build --locked --workspace --bins || die 3 "the build failed"
 }
 
-# need_counted: the gateway whose instructions scripts/bench counts, in instructions/ under the target directory. What is not
-# optimised for that is shared with the dev profile, and so is the place where cargo leaves the program until its next build.
-need_counted() {
-    local target
+# need_optimised: the gateway, optimised as in what ships but for its link-time optimisation and with checks of overflows, in
+# optimised/ under the target directory. All that it depends on is shared with the dev profile, and so is the place where cargo
+# leaves the program until its next build.
+need_optimised() {
+    local target gateway=profile.dev.package.gateway
     target=$(target_dir)
     # By rustc: scripts/test builds all else with Clippy's driver.
-    run env -u RUSTC_WORKSPACE_WRAPPER cargo build --locked --quiet --workspace --bin gateway --config loadtest/bench/optimised.toml ||
+    run env -u RUSTC_WORKSPACE_WRAPPER cargo build --locked --quiet --workspace --bin gateway \
+        --config $gateway.opt-level=3 --config $gateway.debug-assertions=false --config $gateway.incremental=false ||
         die 3 "the build failed"
-    mkdir -p "$target/instructions"
-    cp "$target/debug/gateway" "$target/instructions"
+    mkdir -p "$target/optimised"
+    cp "$target/debug/gateway" "$target/optimised"
 }
 
 # need_python NAME REQUIREMENTS: a Python of its own under the target directory, rebuilt when the pinned versions change; it is in $venv.

@@ -242,10 +242,14 @@ pub fn under(wrapper: &[&str], program: impl AsRef<OsStr>) -> Command {
     command
 }
 
-/// One of our programs: cargo puts it beside the one that runs, and beside the folder of tests.
+/// One of our programs, from the folder of `TEST_PROGRAMS`. Without it, from where cargo puts them: beside the program that runs,
+/// and beside the folder of tests.
 pub fn ours(name: &str) -> PathBuf {
     let own = std::env::current_exe().unwrap();
-    let folder = own.ancestors().skip(1).find(|folder| !folder.ends_with("deps")).unwrap();
+    let folder = std::env::var_os("TEST_PROGRAMS").map_or_else(
+        || own.ancestors().skip(1).find(|folder| !folder.ends_with("deps")).unwrap().to_owned(),
+        PathBuf::from,
+    );
     let path = folder.join(name);
     assert!(
         path.exists(),
