@@ -17,6 +17,7 @@ pub mod problem;
 pub mod reservation;
 pub mod rfc3339;
 pub mod sale;
+pub mod signup;
 pub mod stores;
 pub mod subject;
 pub(crate) mod text;

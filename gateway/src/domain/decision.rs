@@ -39,6 +39,8 @@ pub enum Decision {
     NotOpen(i64),
     /// An operator action stopped new reservations.
     Paused,
+    /// The sale requires a sign-up, and this buyer has none.
+    NotSignedUp,
     /// These items do not exist or do not fit the model.
     UnknownItem(Vec<String>),
     /// These reservations of the buyer reach a limit of the sale.

@@ -58,6 +58,20 @@ pub struct Definition {
     pub packages: Vec<Package>,
     /// The pick-up stores.
     pub stores: Vec<Store>,
+    /// The `[signup]` table; `None`: the sale takes no sign-ups.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signup: Option<SignupTerms>,
+}
+
+/// When buyers can sign up, and what for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SignupTerms {
+    /// Sign-up starts at this instant; whole milliseconds, not before 1970.
+    pub opens_at: Timestamp,
+    /// Sign-up ends at this instant; always after `opens_at`.
+    pub closes_at: Timestamp,
+    /// Whether only buyers who signed up can reserve.
+    pub required: bool,
 }
 
 /// The terms of a sale.
@@ -182,7 +196,7 @@ impl Definition {
 
     /// Names and places that this version would refuse or normalise, each with its item.
     pub fn odd_texts(&self) -> impl Iterator<Item = (String, &str)> {
-        let Self { sale, models, packages, stores } = self;
+        let Self { sale, models, packages, stores, signup: _ } = self;
         let names = std::iter::once(("the sale's name".to_owned(), sale.name.as_str()))
             .chain(models.iter().map(|m| (format!("the name of model:{}", m.id), m.name.as_str())))
             .chain(packages.iter().map(|p| (format!("the name of package:{}", p.id), p.name.as_str())))

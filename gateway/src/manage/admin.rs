@@ -18,11 +18,13 @@ pub use readers::{ForgetOutcome, LeaseCall, LeaseOutcome, LeaseStatus, ReaderLea
 use redis::{Cmd, FromRedisValue, Value};
 
 use crate::domain::decision::Header;
-use crate::domain::definition::Definition;
+use crate::domain::definition::{Definition, SignupTerms};
 use crate::domain::identity::buyer_part;
 pub use crate::domain::operator_action::OperatorAction;
 use crate::domain::reservation::Reservation;
 use crate::domain::sale::LedgerStop;
+use crate::domain::signup::SignUp;
+use crate::domain::subject::push_word;
 use crate::manage::archive;
 use crate::manage::audit::{self, AuditReport};
 use crate::projection::acknowledged::Acknowledged;
@@ -31,7 +33,7 @@ use crate::projection::snapshot::{self, Snapshot};
 use crate::store::connection::PRIMARY_CHANGED;
 use crate::store::dial::read_run_id;
 use crate::store::keys::{Keys, SALES};
-use crate::store::record::read_record;
+use crate::store::record::{read_record, read_sign_up};
 use crate::store::reply::{list_of_texts, text};
 use crate::store::scripts::{Failure, Refusal, Script, Scripts};
 use crate::store::{Connection, Pool, checkout};
@@ -75,6 +77,8 @@ pub struct BuyerHistory {
     pub reservations: Vec<Reservation>,
     /// Sequence and clocks of the read.
     pub header: Header,
+    /// The buyer's sign-up, read afterwards.
+    pub sign_up: Option<SignUp>,
     /// Journal lines about these reservations.
     pub lines: Vec<serde_json::Value>,
 }
@@ -269,6 +273,14 @@ impl Admin {
             if locked.is_empty() { "-".into() } else { locked.join(",") },
         ];
         args.extend(by.args());
+        args.extend(match &after.signup {
+            Some(SignupTerms { opens_at, closes_at, required }) => {
+                let instants = [opens_at, closes_at].map(|at| at.as_millisecond().to_string());
+                let [opens_at, closes_at] = instants;
+                [opens_at, closes_at, u8::from(*required).to_string()]
+            }
+            None => ["-", "0", "0"].map(str::to_owned),
+        });
         args.extend(stock_differences(before, after));
         let change = AcknowledgedChange {
             kind: "define",
@@ -366,7 +378,12 @@ impl Admin {
         for reservation in &mut reservations {
             reservation.state = reservation.state_at(header.sale_clock, grace);
         }
-        Ok(BuyerHistory { incarnation, reservations, header, lines })
+        let mut word = String::new();
+        push_word(&mut word, sub);
+        let reply = self.scripts.call(&mut conn, Script::ReadSignup, &keys, &[&part, &word]).await?;
+        let (stored, _) = read_sign_up(&reply)?;
+        let sign_up = stored.and_then(|(sign_up, _)| sign_up);
+        Ok(BuyerHistory { incarnation, reservations, header, sign_up, lines })
     }
 }
 

@@ -24,6 +24,8 @@ use crate::store::scripts::Failure;
 
 const FORMAT: &str = "launchgate-sale";
 const VERSION: u32 = 1;
+/// That of a sale with sign-ups, which earlier programs can't read.
+const VERSION_WITH_SIGN_UPS: u32 = 2;
 /// A line has some hundred buyers or journal entries, or one definition.
 const LINE_BYTES_MAX: u64 = 64 << 20;
 
@@ -60,6 +62,8 @@ enum ArchiveLine {
     Taken(Vec<String>),
     /// Buyers' parts of ids with their records.
     Records(Vec<(String, String)>),
+    /// Buyers' parts of ids with their rows.
+    Signups(Vec<(String, String)>),
     /// Entry ids, each with its fields and values in turn.
     Journal(Vec<(String, Vec<String>)>),
     End {
@@ -151,9 +155,9 @@ impl<'a> ArchiveReader<'a> {
         let file = File::open(path).map_err(unopened(path))?;
         let mut reader = Self { path, lines: BufReader::new(file), number: 0, digest: Sha256::new() };
         match reader.next()? {
-            Some(ArchiveLine::Head(head)) if head.format == FORMAT && head.version == VERSION => Ok((reader, *head)),
+            Some(ArchiveLine::Head(head)) if head.format == FORMAT && (VERSION..=VERSION_WITH_SIGN_UPS).contains(&head.version) => Ok((reader, *head)),
             Some(ArchiveLine::Head(head)) if head.format == FORMAT => Err(reader.bad(&format!(
-                "is of version {} of the format, and this program reads version {VERSION}: use the one that wrote it, {}",
+                "is of version {} of the format, and this program reads versions {VERSION} to {VERSION_WITH_SIGN_UPS}: use the one that wrote it, {}",
                 head.version, head.program
             ))),
             _ => Err(reader.bad("is not an export of a sale")),

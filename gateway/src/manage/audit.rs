@@ -4,6 +4,7 @@
 //! total at N; the records must match, except those that changed after N. So an audit of a live sale is exact.
 
 mod report;
+mod sign_ups;
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -11,6 +12,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use indexmap::IndexSet;
 use redis::aio::ConnectionLike;
 pub use report::{AuditReport, AuditVerdict, Counts, ItemReport};
+use sign_ups::ReplayedSignUps;
 
 use crate::domain::reservation::{Reservation, State, parse_record};
 use crate::projection::consumer::scan;
@@ -52,12 +54,23 @@ pub(crate) async fn audit_over(
     if !damaged(&snapshot, keys.records()) && !damaged(&snapshot, keys.journal()) {
         compare_records(conn, &keys, snapshot.header.sequence, &journal, &mut problems).await?;
     }
+    let takes_sign_ups = snapshot.state.contains_key("signed_up");
+    let counted = snapshot.number("signed_up").unsigned_abs();
+    let signed_up = journal.sign_ups.signed_up;
+    if counted != signed_up && snapshot.damages.is_empty() {
+        problems.add(format!("the state counts {counted} sign-ups, the journal {signed_up}"));
+    }
+    if takes_sign_ups && !damaged(&snapshot, keys.signups()) && !damaged(&snapshot, keys.journal()) {
+        let sign_ups = std::mem::take(&mut journal.sign_ups);
+        sign_ups.compare(conn, &keys, snapshot.header.sequence, &mut problems).await?;
+    }
     // Journal and records are read after the state: an unchanged incarnation at the end proves one
     // sale.
     if snapshot::look(conn, scripts, &keys).await?.0 != snapshot.incarnation() {
         return Err(Failure::NotDone("the sale was replaced by another of its name meanwhile".into()));
     }
-    Ok(compile_report(sale, &snapshot, &journal, problems))
+    let signed_up = takes_sign_ups.then_some(signed_up);
+    Ok(AuditReport { signed_up, ..compile_report(sale, &snapshot, &journal, problems) })
 }
 
 fn damaged(snapshot: &Snapshot, key: &str) -> bool {
@@ -84,6 +97,7 @@ struct ReplayedJournal {
     bundles: IndexSet<Vec<String>>,
     /// Items by name; `None`: no limit.
     totals: HashMap<String, Option<i64>>,
+    sign_ups: ReplayedSignUps,
 }
 
 #[derive(Clone, Copy)]
@@ -110,6 +124,8 @@ fn digest(r: &Reservation) -> u64 {
 struct Numbers {
     last: u64,
     may_jump: bool,
+    /// Whether any entry before was lost.
+    has_lost: bool,
 }
 
 /// Replays the journal up to `until`, and checks that it is complete.
@@ -160,6 +176,8 @@ fn apply_entry(
     // some were (see `recovery/missing.rs`).
     let is_in_part = entry.kind == "reserve" && entry.fields.contains_key("data");
     numbers.may_jump |= entry.kind == "lost" || is_in_part;
+    numbers.has_lost |= entry.kind == "lost";
+    journal.sign_ups.apply(entry, numbers.has_lost, keys, problems);
     for (item, total) in entry.totals() {
         match total {
             Total::Of(n) => journal.totals.insert(item, Some(n)),
@@ -188,7 +206,7 @@ fn apply_entry(
                     r.id, r.number
                 ));
             }
-            *numbers = Numbers { last: r.number, may_jump: is_in_part };
+            *numbers = Numbers { last: r.number, may_jump: is_in_part, ..*numbers };
         } else if before.is_none() {
             problems.add(format!("reservation {} was changed in {sequence}-0 and never created", r.id));
         }
@@ -318,6 +336,7 @@ fn compile_report(
         verdict: if balanced { AuditVerdict::Balanced } else { AuditVerdict::Drift },
         items,
         reservations,
+        signed_up: None,
         problems: problems.list,
     }
 }
@@ -338,6 +357,7 @@ fn unreadable(sale: &str, damage: String) -> AuditReport {
         verdict: AuditVerdict::Drift,
         items: Vec::new(),
         reservations: Counts::default(),
+        signed_up: None,
         problems: vec![damage],
     }
 }

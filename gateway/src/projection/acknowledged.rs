@@ -26,9 +26,9 @@ pub struct Acknowledged {
     pub at: i64,
     /// Its sale clock, in ms.
     pub clock: i64,
-    /// Other fields of its entry, names and values in turn, if it is not about reservations.
+    /// Other fields of its entry, names and values in turn, that its rows do not show.
     pub fields: Vec<String>,
-    /// A line for each reservation, `buyer sub row`, as it was after the change. The sub is `-` if
+    /// A line for each reservation, `buyer sub row`, as it was after the change, or for each sign-up. The sub is `-` if
     /// an earlier change made the reservation, so that the sub is not needed.
     pub rows: String,
     /// Whether this is all of the change: the winners of a whole batch, or a sweep by its own clock. A reservation that is
@@ -53,9 +53,13 @@ impl Acknowledged {
     }
 
     /// Adds the missing reservations of the same change; returns the added bytes.
-    fn merge(&mut self, other: Self) -> usize {
+    fn merge(&mut self, mut other: Self) -> usize {
+        let size = self.byte_size();
+        if self.fields.is_empty() && !other.fields.is_empty() {
+            // The own batch of sign-ups, of which one was shown before, has the rows in their order.
+            std::mem::swap(self, &mut other);
+        }
         let known: Vec<String> = self.rows.lines().map(reservation_of).collect();
-        let before = self.rows.len();
         for line in other.rows.lines().filter(|line| !known.contains(&reservation_of(line))) {
             if !self.rows.is_empty() && !self.rows.ends_with('\n') {
                 self.rows.push('\n');
@@ -64,7 +68,7 @@ impl Acknowledged {
         }
         (self.at, self.clock) = (self.at.min(other.at), self.clock.min(other.clock));
         self.is_whole |= other.is_whole;
-        self.rows.len() - before
+        self.byte_size() - size
     }
 }
 

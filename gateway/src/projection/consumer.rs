@@ -30,7 +30,7 @@ use redis::aio::ConnectionLike as _;
 use streams::streams;
 
 use crate::domain::identity::buyer_mark;
-use crate::projection::read_model::{INCARNATION, ReadModel, Sales};
+use crate::projection::read_model::{INCARNATION, ReadModel, Sales, marks_of};
 use crate::projection::tail;
 use crate::store::connection::{PRIMARY_CHANGED, PROBE};
 use crate::store::dial::{Dial, LedgerConnection, Redis};
@@ -357,6 +357,7 @@ impl JournalConsumer<'_> {
             ModelBuilder::from(ReadModel::clone(&sale.read_model()), self.position(id), prepared);
         let each = |entry: &Entry, read_model: &ReadModel| {
             sale.add_buyers(entry.buyers().filter_map(buyer_mark));
+            sale.add_sign_ups(marks_of(&sale.id, entry));
             if sale.lock_tail().note(entry) {
                 tail::log_action_of_cli(&sale.id, entry);
             }

@@ -9,6 +9,7 @@ mod faults;
 mod fixture;
 mod incarnation;
 mod pending;
+mod signed_up;
 mod sweep_status;
 mod totals;
 
@@ -26,6 +27,9 @@ pub(crate) use incarnation::{INCARNATION, ledger_identity, new_incarnation};
 use pending::Pending;
 pub(crate) use pending::PendingTap;
 use rustc_hash::FxHashMap;
+pub use signed_up::SignUpStatus;
+use signed_up::SignedUpBuyers;
+pub(crate) use signed_up::{SignUpMark, marks_of};
 pub use sweep_status::SweepStatus;
 use tokio::sync::{Notify, watch};
 pub use totals::StoreTotals;
@@ -33,6 +37,7 @@ pub use totals::StoreTotals;
 use crate::domain::catalogue::Catalogue;
 use crate::domain::decision::Header;
 use crate::domain::sale::{Availability, Phase, SaleControls};
+use crate::domain::signup::SignUpCount;
 use crate::domain::stores::StoreLevels;
 use crate::projection::acknowledged::AcknowledgementBuffer;
 use crate::projection::actions::ActionsInForce;
@@ -116,6 +121,7 @@ pub struct Sale {
     read_model: ArcSwap<ReadModel>,
     /// Buyers with any reservation.
     buyers: Buyers,
+    signed_up: SignedUpBuyers,
     pending: Pending,
     /// The highest sequence that this process may have acknowledged.
     known_sequence: AtomicU64,
@@ -164,6 +170,8 @@ pub struct ReadModel {
     pub stores: Arc<StoreLevels>,
     /// Reservations by state: held, confirmed, cancelled, expired.
     pub counts: [u64; 4],
+    /// How many buyers are signed up.
+    pub sign_ups: SignUpCount,
     /// Confirmed count of each model and package, by index.
     pub confirmed: Vec<i64>,
     /// Whether any model is left: every tap needs it, and there may be many models.
@@ -234,6 +242,7 @@ impl Sale {
         incarnation: &str,
         read_model: ReadModel,
         buyers: impl IntoIterator<Item = u64>,
+        sign_ups: impl IntoIterator<Item = SignUpMark>,
     ) -> Self {
         let revision = watch::Sender::new(read_model.catalogue.revision);
         Self {
@@ -243,6 +252,7 @@ impl Sale {
             known_sequence: AtomicU64::new(0),
             read_model: ArcSwap::from_pointee(read_model.with_derived_fields()),
             buyers: Buyers::of(buyers),
+            signed_up: SignedUpBuyers::of(sign_ups),
             pending: Pending::default(),
             complete_at: Mutex::default(),
             completeness: Completeness::default(),
@@ -329,6 +339,15 @@ impl Sale {
 
     pub(crate) fn add_buyers(&self, buyers: impl IntoIterator<Item = u64>) {
         buyers.into_iter().for_each(|buyer| self.buyers.add(buyer));
+    }
+
+    /// Whether this buyer is signed up.
+    pub fn sign_up_status(&self, buyer: u64) -> SignUpStatus {
+        self.signed_up.status(buyer)
+    }
+
+    pub(crate) fn add_sign_ups(&self, marks: impl IntoIterator<Item = SignUpMark>) {
+        self.signed_up.add(marks);
     }
 
     /// Redis's current `TIME` and its uncertainty, in ms; `None` without a reading younger than

@@ -10,6 +10,7 @@ use crate::domain::catalogue::{Catalogue, Item};
 use crate::domain::decision::Header;
 use crate::domain::definition::Definition;
 use crate::domain::sale::SaleControls;
+use crate::domain::signup::SignUpCount;
 use crate::projection::actions::{self, ActionsInForce};
 use crate::projection::read_model::ReadModel;
 use crate::store::keys::Keys;
@@ -178,6 +179,7 @@ impl Snapshot {
             free,
             totals,
             counts: self.counts(),
+            sign_ups: SignUpCount::of(self.number("signed_up").unsigned_abs()),
             confirmed: vec![0; catalogue.counted().len()],
             models_left: false,
             catalogue: catalogue.into(),

@@ -33,6 +33,10 @@ pub struct Second {
     pub cancelled: u64,
     /// Ended by their deadline.
     pub expired: u64,
+    /// Sign-ups, and changes of their choices.
+    pub signed_up: u64,
+    /// Sign-ups that were withdrawn.
+    pub withdrawn: u64,
 }
 
 /// The end of a journal: the latest seconds and actions, oldest first.
@@ -65,13 +69,16 @@ impl Tail {
         let before = self.seconds.back().filter(|last| last.at == at).copied();
         let mut second = Second { at, sequence: entry.sequence, ..before.unwrap_or_default() };
         // Entries about buyers list the reservations: winners in a column, others one on each line.
-        let lines = || entry.fields.get("data").map_or(0, |data| data.lines().count()) as u64;
+        let lines_of = |field: &str| entry.fields.get(field).map_or(0, |text| text.lines().count()) as u64;
+        let lines = || lines_of("data");
         match entry.kind.as_str() {
             "reserve" => second.reserved += entry.buyers().count() as u64,
             "amend" => second.amended += lines(),
             "confirm" => second.confirmed += lines(),
             "cancel" => second.cancelled += lines(),
             "expire" => second.expired += lines(),
+            "signup" => second.signed_up += lines_of("signups"),
+            "withdraw" => second.withdrawn += lines_of("signups"),
             // The hold had ended before.
             "refuse" => return true,
             _ => {

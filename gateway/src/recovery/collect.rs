@@ -57,7 +57,8 @@ pub(super) async fn submit_report(
     }
     // An entry that can't be read goes in as an empty one: the plan must not take it for a change that no gateway acknowledged.
     let json = |change: Option<MissingChange>| change.map(|change| to_json(&change)).unwrap_or_default();
-    let read = read.iter().map(|(at, entry)| (format!("r:{at}"), json(MissingChange::from_entry(entry))));
+    let read =
+        read.iter().map(|(at, entry)| (format!("r:{at}"), json(MissingChange::from_entry(&sale.id, entry))));
     let acknowledged = acknowledged
         .iter()
         .map(|one| (format!("t:{}:{gateway}", one.sequence), json(MissingChange::from_acknowledged(one))));

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::identity::BUYER_CHARS;
 use crate::domain::reservation::Reservation;
+use crate::domain::signup::SignUpChange;
 use crate::domain::subject::{from_word, push_word};
 use crate::projection::acknowledged::Acknowledged;
 use crate::store::journal::{Entry, entry_fields};
@@ -38,7 +39,7 @@ fn is_false(flag: &bool) -> bool {
     !flag
 }
 
-/// A reservation as it was after the change.
+/// A reservation as it was after the change, or a sign-up.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Row {
     buyer: String,
@@ -54,6 +55,10 @@ impl Row {
         Some(Self { buyer: buyer.to_owned(), sub: sub.to_owned(), row: row.to_owned() })
     }
 
+    fn sign_up(&self) -> Option<SignUpChange> {
+        SignUpChange::from_line(&format!("{} {}", self.sub, self.row), || None)
+    }
+
     fn reservation(&self) -> Option<Reservation> {
         Reservation::from_row(&self.buyer, &from_word(&self.sub)?, &self.row)
     }
@@ -66,13 +71,17 @@ impl Row {
 
 impl MissingChange {
     /// As its entry was read; `None` if that can't be read.
-    pub(crate) fn from_entry(value: &Value) -> Option<Self> {
+    pub(crate) fn from_entry(sale: &str, value: &Value) -> Option<Self> {
         let entry = Entry::parse(value)?;
         let fields = entry_fields(value)?;
         let named =
             |name: &str| fields.iter().find(|(field, _)| field == name).map(|(_, value)| value.clone());
         let (items, left) = entry.stock().map(|(item, left)| (item.to_owned(), left)).unzip();
-        let rows = entry.reservations()?.iter().map(|r| Row::of(&line(r))).collect::<Option<_>>()?;
+        let reservations = entry.reservations()?;
+        let sign_ups = entry.sign_ups()?;
+        let sign_ups = sign_ups.iter().map(|change| change.to_line(sale));
+        let lines = reservations.iter().map(|r| Some(line(r))).chain(sign_ups);
+        let rows = lines.map(|line| Row::of(&line?)).collect::<Option<_>>()?;
         Some(Self {
             sequence: entry.sequence,
             kind: entry.kind.clone(),
@@ -95,14 +104,21 @@ impl MissingChange {
     pub(crate) fn from_acknowledged(acknowledged: &Acknowledged) -> Option<Self> {
         let Acknowledged { sequence, kind, at, clock, ref fields, ref rows, is_whole } = *acknowledged;
         let rows: Vec<Row> = rows.lines().map(Row::of).collect::<Option<_>>()?;
-        let is_valid =
-            rows.iter().all(|row| row.reservation().is_some()) && (kind != "reserve" || !rows.is_empty());
+        let is_row = |row: &Row| match is_about_sign_ups(kind) {
+            true => row.sign_up().is_some(),
+            false => row.reservation().is_some(),
+        };
+        let is_valid = rows.iter().all(is_row) && (kind != "reserve" || !rows.is_empty());
         let (kind, fields) = (kind.to_owned(), fields.clone());
         is_valid.then(|| Self { sequence, kind, at, clock, fields, rows, is_whole, ..Self::default() })
     }
 
     /// Adds the reservations of this change that another gateway acknowledged: each has only its own.
-    pub(crate) fn merge(&mut self, other: Self) {
+    pub(crate) fn merge(&mut self, mut other: Self) {
+        if self.fields.is_empty() && !other.fields.is_empty() {
+            // The gateway whose batch of sign-ups it was has the rows in their order.
+            std::mem::swap(self, &mut other);
+        }
         for row in other.rows {
             if self.rows.iter().all(|known| known.reservation_key() != row.reservation_key()) {
                 self.rows.push(row);
@@ -114,6 +130,9 @@ impl MissingChange {
 
     /// Adds the fields of its entry to a change that was only acknowledged.
     pub(crate) fn with_entry_fields(mut self) -> Self {
+        if is_about_sign_ups(&self.kind) && self.left.is_none() {
+            self.add_sign_ups();
+        }
         if self.kind == "reserve" && self.left.is_none() {
             let mut winners: Vec<Reservation> = self.rows.iter().filter_map(Row::reservation).collect();
             winners.sort_by_key(|r| r.number);
@@ -127,6 +146,32 @@ impl MissingChange {
             }
         }
         self
+    }
+
+    /// Adds the lines of acknowledged sign-ups, as `lua/sign_up.lua` writes them: what is new in a whole batch names no number.
+    fn add_sign_ups(&mut self) {
+        let mut next = match &self.fields[..] {
+            [name, first] if name == "first" => first.parse::<u64>().ok(),
+            _ => {
+                // Only shown, in any order: later numbers follow earlier ones.
+                self.rows.sort_by_key(|row| {
+                    row.sign_up().and_then(|change| change.after).map(|after| after.number)
+                });
+                None
+            }
+        };
+        let line = |Row { sub, row, .. }: &Row| {
+            let words: Vec<&str> = row.split(' ').collect();
+            match words[..] {
+                [choices, number, _] if next.is_some() && number.parse().ok() == next => {
+                    next = next.map(|number| number + 1);
+                    format!("{sub} {choices}")
+                }
+                _ => format!("{sub} {row}"),
+            }
+        };
+        let lines: Vec<String> = self.rows.iter().map(line).collect();
+        self.fields.extend(["signups".to_owned(), lines.join("\n")]);
     }
 
     /// In the place of a change that no report has.
@@ -144,6 +189,10 @@ impl MissingChange {
         let same_kind = self.kind == acknowledged.kind || !acknowledged.rows.is_empty();
         same_kind && acknowledged.rows.iter().all(is_there)
     }
+}
+
+fn is_about_sign_ups(kind: &str) -> bool {
+    matches!(kind, "signup" | "withdraw")
 }
 
 /// A line of a reservation, `buyer sub row`, as the journal has it.

@@ -17,6 +17,7 @@ use siphasher::sip::SipHasher13;
 
 use crate::domain::operator_action::OperatorAction;
 use crate::domain::reservation::{Reservation, State};
+use crate::domain::signup::SignUpChange;
 use crate::domain::subject::from_word;
 use crate::store::keys::Keys;
 use crate::store::reply::{list, pairs, text};
@@ -27,8 +28,8 @@ use crate::store::scripts::{Failure, Refusal};
 pub struct Entry {
     /// Its sequence; its id is `<sequence>-0`.
     pub sequence: u64,
-    /// `define`, `restock`, `reserve`, `amend`, `confirm`, `cancel`, `expire`, `refuse`, `adopt`, `lost` or an operator
-    /// action.
+    /// `define`, `restock`, `signup`, `withdraw`, `reserve`, `amend`, `confirm`, `cancel`, `expire`, `refuse`, `adopt`, `lost`
+    /// or an operator action.
     pub kind: String,
     /// Redis's `TIME`, in ms.
     pub at: i64,
@@ -111,6 +112,25 @@ impl Entry {
             None => Some(Vec::new()),
             Some(data) => data.lines().map(Reservation::from_journal).collect(),
         }
+    }
+
+    /// Its sign-ups or its withdrawal; `None` if the text is damaged.
+    pub fn sign_ups(&self) -> Option<Vec<SignUpChange>> {
+        let mut next = self.field("first").and_then(|first| first.parse::<u64>().ok());
+        let lines = self.fields.get("signups").map(String::as_str).unwrap_or_default().lines();
+        let change = |line| {
+            SignUpChange::from_line(line, || {
+                let number = next?;
+                next = number.checked_add(1);
+                Some((number, self.at))
+            })
+        };
+        lines.map(change).collect()
+    }
+
+    /// How many buyers are signed up after it, if it changed that.
+    pub fn signed_up(&self) -> Option<u64> {
+        self.field("signed")?.parse().ok()
     }
 
     /// The winners' buyer parts, in order; empty unless it is a `reserve` entry.

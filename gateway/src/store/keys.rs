@@ -35,7 +35,7 @@ pub fn slot_of(key: &str) -> u16 {
 /// the hash tag `{SALE}`: one slot of a Redis Cluster, one atomic step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Keys {
-    all: [String; 7],
+    all: [String; 8],
     recovery: String,
     readers: String,
     slot: u16,
@@ -58,13 +58,19 @@ impl Keys {
         Self { all, recovery, readers, slot }
     }
 
+    /// The id of the sale: their hash tag.
+    pub fn sale(&self) -> &str {
+        let rest = self.all[0].split_once('{').map_or("", |(_, rest)| rest);
+        rest.split_once('}').map_or("", |(sale, _)| sale)
+    }
+
     /// Their slot in a Redis Cluster.
     pub fn slot(&self) -> u16 {
         self.slot
     }
 
     /// All keys, as `KEYS`.
-    pub fn all(&self) -> &[String; 7] {
+    pub fn all(&self) -> &[String; 8] {
         &self.all
     }
 
@@ -81,7 +87,7 @@ impl Keys {
 
 macro_rules! parts {
     ($($index:literal $part:ident, $doc:literal;)*) => {
-        const PARTS: [&str; 7] = [$(stringify!($part)),*];
+        const PARTS: [&str; 8] = [$(stringify!($part)),*];
 
         impl Keys {
             $(#[doc = $doc]
@@ -100,6 +106,7 @@ parts! {
     4 taken, "The set of items that came back.";
     5 totals, "The hash of totals.";
     6 definition, "The definition as last applied.";
+    7 signups, "The hash of sign-ups, one field for each buyer.";
 }
 
 #[cfg(test)]

@@ -47,6 +47,9 @@ scripts! {
     Purge, "open.lua" "purge.lua", ALLOW_OOM, "Removes a sale permanently.";
     Snapshot, "snapshot.lua", READ_ONLY, "Reads a sale at one sequence.";
     Reservations, "reservations.lua", READ_ONLY, "Reads one buyer's record.";
+    SignUp, "signups.lua" "open.lua" "sign_up.lua", DENY_OOM, "Signs up a batch of buyers.";
+    Withdraw, "signups.lua" "open.lua" "withdraw.lua", ALLOW_OOM, "Withdraws a buyer's sign-up.";
+    ReadSignup, "signups.lua" "signup.lua", READ_ONLY, "Reads a buyer's sign-up.";
     Probe, "probe.lua", ALLOW_OOM, "Checks that a connection can do what taps need.";
 }
 

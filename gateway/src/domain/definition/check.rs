@@ -4,14 +4,16 @@ use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::ops::RangeInclusive;
 
+use jiff::Timestamp;
+
 use crate::domain::definition::node::{
     Field, FieldPath, Mistakes, Node, RawValue, SourcePosition, shortened,
 };
 use crate::domain::definition::rules::{self, DefinitionSource, RuleResult};
 use crate::domain::definition::table::Table;
 use crate::domain::definition::{
-    Definition, MODELS_MAX, Mistake, Model, PACKAGES_MAX, PRICE_MAX, Package, STOCK_MAX, STORES_MAX, Store,
-    Terms, meta,
+    Definition, MODELS_MAX, Mistake, Model, PACKAGES_MAX, PRICE_MAX, Package, STOCK_MAX, STORES_MAX,
+    SignupTerms, Store, Terms, meta,
 };
 
 const NAME_CHARS_MAX: usize = 200;
@@ -25,11 +27,12 @@ const PER_BUYER_DEFAULT: u32 = 1;
 const ATTEMPTS_DEFAULT: u32 = 5;
 /// The limit of `per_buyer` and `attempts`.
 const TIMES_MAX: u32 = 100;
-/// The keys of `[sale]`, of a model, a package and a store.
+/// The keys of `[sale]`, of a model, a package, `[signup]` and a store.
 const TERMS: &str = "id, name, opens_at, closes_at, hold, grace, per_buyer, attempts, currency, deposit, rehearsal, \
      configure_until, listed, meta";
 const MODEL: &str = "id, name, price, stock, meta";
 const PACKAGE: &str = "id, name, price, stock, models, meta";
+const SIGNUP: &str = "opens_at, closes_at, required";
 const STORE: &str = "id, name, city, capacity, province, address, lat, lng";
 
 /// Checks the tree; all mistakes, with those found before.
@@ -47,7 +50,7 @@ pub(super) fn check(
 /// checked.
 fn definition(root: &Node<'_>, source: DefinitionSource, mistakes: &Mistakes) -> Option<Definition> {
     let name = |value: &RawValue<'_>| rules::words(value, NAME_CHARS_MAX, source);
-    let root = Table::open(root, &FieldPath::Root, "sale, model, package, stores", mistakes)?;
+    let root = Table::open(root, &FieldPath::Root, "sale, model, package, stores, signup", mistakes)?;
     let sale = terms(&root, name);
     let models = list(&root, "model", 1..=MODELS_MAX, MODEL, |table| Model {
         id: table.needed("id", rules::item_id),
@@ -66,7 +69,27 @@ fn definition(root: &Node<'_>, source: DefinitionSource, mistakes: &Mistakes) ->
         meta: meta::read(table),
     });
     let stores = list(&root, "stores", 0..=STORES_MAX, STORE, |table| store(table, source));
-    Some(Definition { sale: sale?, models, packages, stores })
+    let signup = root.field("signup").map(|field| signup(&root, field));
+    Some(Definition { sale: sale?, models, packages, stores, signup: signup.flatten() })
+}
+
+fn signup(root: &Table<'_, '_>, field: &Field<'_>) -> Option<SignupTerms> {
+    let way = FieldPath::Key(root.way, "signup");
+    let table = Table::open(&field.value, &way, SIGNUP, root.mistakes)?;
+    let opens_at = table.required("opens_at", rules::instant);
+    Some(SignupTerms {
+        opens_at: opens_at.unwrap_or_default(),
+        closes_at: table.needed("closes_at", |value| later_than(opens_at, value)),
+        required: table.may("required", rules::boolean).unwrap_or(false),
+    })
+}
+
+fn later_than(opens_at: Option<Timestamp>, value: &RawValue<'_>) -> RuleResult<Timestamp> {
+    let instant = rules::instant(value)?;
+    if opens_at.is_some_and(|opens_at| instant <= opens_at) {
+        return Err("must be later than `opens_at`".to_owned());
+    }
+    Ok(instant)
 }
 
 fn terms(root: &Table<'_, '_>, name: impl Fn(&RawValue<'_>) -> RuleResult<String>) -> Option<Terms> {
@@ -79,13 +102,7 @@ fn terms(root: &Table<'_, '_>, name: impl Fn(&RawValue<'_>) -> RuleResult<String
     let id = table.needed("id", rules::sale_id);
     let name = table.needed("name", name);
     let opens_at = table.required("opens_at", rules::instant);
-    let later = |value: &RawValue<'_>| {
-        let instant = rules::instant(value)?;
-        if opens_at.is_some_and(|opens_at| instant <= opens_at) {
-            return Err("must be later than `opens_at`".to_owned());
-        }
-        Ok(instant)
-    };
+    let later = |value: &RawValue<'_>| later_than(opens_at, value);
     let closes_at = table.needed("closes_at", later);
     let hold_ms = table.needed("hold", |value| rules::duration(value, HOLD_MS));
     let grace_ms = table.may("grace", |value| rules::duration(value, GRACE_MS)).unwrap_or(GRACE_MS_DEFAULT);

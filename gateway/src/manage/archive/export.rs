@@ -11,7 +11,8 @@ use redis::Value;
 use crate::domain::rfc3339::rfc3339;
 use crate::manage::admin::Admin;
 use crate::manage::archive::{
-    ArchiveError, ArchiveHead, ArchiveLine, ArchiveWriter, FORMAT, VERSION, disk, unopened,
+    ArchiveError, ArchiveHead, ArchiveLine, ArchiveWriter, FORMAT, VERSION, VERSION_WITH_SIGN_UPS, disk,
+    unopened,
 };
 use crate::projection::consumer::scan;
 use crate::projection::snapshot;
@@ -72,7 +73,7 @@ async fn write(
     }
     let head = ArchiveHead {
         format: FORMAT.to_owned(),
-        version: VERSION,
+        version: if audit.signed_up.is_some() { VERSION_WITH_SIGN_UPS } else { VERSION },
         sale: sale.to_owned(),
         incarnation: snapshot.incarnation().to_owned(),
         exported_at: rfc3339(jiff::Timestamp::now().as_millisecond()),
@@ -91,14 +92,19 @@ async fn write(
     let mut taken = list_of_texts("SMEMBERS", &taken)?;
     taken.sort();
     put(ArchiveLine::Taken(taken))?;
-    let mut cursor = 0;
-    loop {
-        // A scan may return a field twice, which is harmless.
-        let (next, records) = scan(&mut conn, keys.records(), cursor).await?;
-        put(ArchiveLine::Records(records))?;
-        cursor = next;
-        if cursor == 0 {
-            break;
+    for (key, is_record) in [(keys.records(), true), (keys.signups(), false)] {
+        let line = if is_record { ArchiveLine::Records } else { ArchiveLine::Signups };
+        let mut cursor = 0;
+        loop {
+            // A scan may return a field twice, which is harmless.
+            let (next, rows) = scan(&mut conn, key, cursor).await?;
+            if !rows.is_empty() {
+                put(line(rows))?;
+            }
+            cursor = next;
+            if cursor == 0 {
+                break;
+            }
         }
     }
     let mut at = 0;

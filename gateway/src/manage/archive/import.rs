@@ -106,6 +106,7 @@ fn commands(pipe: &mut Pipeline, line: ArchiveLine, to: &Keys, anew: [(&str, &st
         ArchiveLine::Stock(items) => pairs(pipe, to.stock(), items),
         ArchiveLine::Totals(items) => pairs(pipe, to.totals(), items),
         ArchiveLine::Records(rows) => pairs(pipe, to.records(), rows),
+        ArchiveLine::Signups(rows) => pairs(pipe, to.signups(), rows),
         ArchiveLine::Taken(items) => items.into_iter().for_each(|item| {
             pipe.cmd("SADD").arg(to.taken()).arg(item);
         }),

@@ -21,6 +21,10 @@ pub struct AuditReport {
     pub items: Vec<ItemReport>,
     /// Numbers of reservations by state.
     pub reservations: Counts,
+    /// How many buyers are signed up, from the journal; left out where the sale takes no sign-ups.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub signed_up: Option<u64>,
     /// Problems in words, with the names of damaged keys.
     pub problems: Vec<String>,
 }

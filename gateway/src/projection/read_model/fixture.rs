@@ -6,6 +6,7 @@ use std::time::Instant;
 use crate::domain::catalogue::Catalogue;
 use crate::domain::definition::Definition;
 use crate::domain::sale::{LedgerStop, SaleControls};
+use crate::domain::signup::SignUpCount;
 use crate::projection::actions::ActionsInForce;
 use crate::projection::read_model::{Clock, ReadModel, Sale};
 
@@ -34,11 +35,12 @@ impl Sale {
             stores: ReadModel::store_levels(&catalogue, &totals, free),
             totals,
             counts: [1, 0, 0, 0],
+            sign_ups: SignUpCount::default(),
             confirmed: vec![0; catalogue.counted().len()],
             models_left: false,
             catalogue,
         };
-        let sale = Self::new("fixture", "incarnation", read_model, []);
+        let sale = Self::new("fixture", "incarnation", read_model, [], []);
         sale.clock.store(Some(Arc::new(Clock { time, at: Instant::now(), error_ms })));
         Arc::new(sale)
     }

@@ -26,10 +26,10 @@ fn acknowledged_winners_are_those_of_the_entry_that_was_not_read() {
     };
     let acknowledged = MissingChange::from_acknowledged(&acknowledged).unwrap().with_entry_fields();
     assert_eq!(acknowledged.items, ["model:air", "package:care", "package:cover", "store:gz-1"]);
-    let read = MissingChange::from_entry(&entry(
-        &acknowledged,
-        "model:air 7 package:care 3 package:cover 0 store:gz-1 0",
-    ))
+    let read = MissingChange::from_entry(
+        "small",
+        &entry(&acknowledged, "model:air 7 package:care 3 package:cover 0 store:gz-1 0"),
+    )
     .unwrap();
     assert!(read.contains(&acknowledged), "{read:?}");
     assert_eq!((read.left.as_deref(), read.counts.as_deref()), (Some(&[7, 3, 0, 0][..]), Some("2 0 0 0")));
@@ -60,12 +60,13 @@ fn winners_of_whom_some_are_not_known_keep_their_numbers() {
     acknowledged.merge(of(&third).unwrap());
     let acknowledged = acknowledged.with_entry_fields();
     let left = "model:air 7 package:care 3 package:cover 0 store:gz-1 0";
-    let read = MissingChange::from_entry(&entry(&acknowledged, left)).unwrap();
+    let read = MissingChange::from_entry("small", &entry(&acknowledged, left)).unwrap();
     assert_eq!(read.rows, acknowledged.rows);
     let numbers: Vec<u64> = read.rows.iter().map(|row| row.reservation().unwrap().number).collect();
     assert_eq!((numbers, acknowledged.at), (vec![8, 11], 5));
     assert!(acknowledged.fields.ends_with(&["gap".into(), "1".into()]), "{acknowledged:?}");
-    let all = MissingChange::from_entry(&entry(&of(WINNERS).unwrap().with_entry_fields(), left)).unwrap();
+    let all =
+        MissingChange::from_entry("small", &entry(&of(WINNERS).unwrap().with_entry_fields(), left)).unwrap();
     assert!(all.contains(&of(lines[1]).unwrap()) && !all.contains(&acknowledged));
 }
 
@@ -83,5 +84,5 @@ fn what_makes_no_sense_is_nothing() {
         };
         assert_eq!(MissingChange::from_acknowledged(&acknowledged), None, "{rows:?}");
     }
-    assert_eq!(MissingChange::from_entry(&Value::Nil), None);
+    assert_eq!(MissingChange::from_entry("small", &Value::Nil), None);
 }

@@ -45,12 +45,14 @@ impl Entry {
 
     /// What an entry without reservations is about.
     fn add_fields(&self, line: &mut Map<String, Value>) {
-        for name in ["revision", "item", "total", "was", "epoch", "replayed", "lost", "who", "reason"] {
+        for name in
+            ["revision", "item", "total", "was", "signed", "epoch", "replayed", "lost", "who", "reason"]
+        {
             if let Some(value) = self.field(name) {
-                let number = value
-                    .parse::<u64>()
-                    .ok()
-                    .filter(|_| matches!(name, "revision" | "total" | "was" | "replayed" | "lost"));
+                let number = value.parse::<u64>().ok().filter(|_| {
+                    matches!(name, "revision" | "total" | "was" | "signed" | "replayed" | "lost")
+                });
+                let name = if name == "signed" { "signed_up" } else { name };
                 line.insert(name.into(), number.map_or_else(|| json!(value), |n| json!(n)));
             }
         }

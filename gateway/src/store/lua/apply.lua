@@ -6,12 +6,14 @@
 --       5 opens, ms  6 closes, ms  7 hold, ms  8 grace, ms  9 per_buyer  10 attempts
 --       11 fields that differ and are locked once a reservation exists, joined by ',', or '-'
 --       12 who  13 reason or '-'
+--       14 TIME when sign-up opens, ms, or '-': the sale takes none  15 when it closes, ms  16 '1': only who has signed up
+--          may reserve, else '0'
 --       then three values for each item that differs:
 --         item, stock before ('' no limit, '-' not there), stock now ('' no limit, '-' removed)
--- Reply {'ok', header, revision}, or {'revision', …}, {'locked', field, …},
+-- Reply {'ok', header, revision}, or {'revision', …}, {'locked', field, …} (`signup`: there are sign-ups, so it can't go),
 --       {'stock-taken', item, taken, …}: the items whose new total is below what is taken,
 --       {'item-taken', item, …}: items that were ever taken and can't be removed
--- Example  "epoch incarnation" 0 0 {…} 1700000000000 1800000000000 900000 60000 1 5 - ops - model:air - 3000
+-- Example  "epoch incarnation" 0 0 {…} 1700000000000 1800000000000 900000 60000 1 5 - ops - - 0 0 model:air - 3000
 --       -> ok, "1 …", 1
 
 local fresh = redis.call('EXISTS', STATE, JOURNAL) == 0
@@ -21,7 +23,7 @@ if fresh then
   for i = 1, #KEYS do
     if redis.call('EXISTS', KEYS[i]) == 1 then return {'damaged', KEYS[i] .. ' is there without a sale'} end
   end
-  s = {epoch = ARGV[1]:sub(1, -34), incarnation = ARGV[1]:sub(-32), format = FORMAT, raw = now(), sequence = 0, revision = 0,
+  s = {epoch = ARGV[1]:sub(1, -34), incarnation = ARGV[1]:sub(-32), format = 2, raw = now(), sequence = 0, revision = 0,
     number = 0, paused = 0, frozen = 0, closed = 0, held = 0, confirmed = 0, cancelled = 0, expired = 0, swept = 0, limits = 0}
   s.time, s.sale_clock = s.raw, 0
 else
@@ -37,8 +39,17 @@ else
   if s.closed == 1 and tonumber(ARGV[6]) ~= s.closes then return {'locked', 'closes_at'} end
 end
 
+local signup_opens, signup_closes, signup_required = unpack(ARGV, 14, 16)
+if signup_opens == '-' then
+  if (s.last_signup or 0) > 0 then return {'locked', 'signup'} end
+  -- It is over before it begins.
+  signup_opens, signup_closes, signup_required = '0', '0', '0'
+elseif s.format < 3 then
+  s.format, s.signed_up, s.last_signup = 3, 0, 0
+end
+
 local items, before, after = {}, {}, {}
-for at = 14, #ARGV, 3 do
+for at = 17, #ARGV, 3 do
   local item = ARGV[at]
   items[#items + 1] = item
   before[item], after[item] = ARGV[at + 1], ARGV[at + 2]
@@ -82,10 +93,14 @@ if fresh then
   entry[#entry + 1] = 'incarnation'
   entry[#entry + 1] = s.incarnation
 end
-commit(s, 'define', entry,
-  flat(stock), {}, {epoch = s.epoch, format = FORMAT, incarnation = s.incarnation, revision = s.revision, number = s.number,
-    paused = s.paused, frozen = s.frozen, closed = s.closed, opens = ARGV[5], closes = ARGV[6], hold = ARGV[7],
-    grace = ARGV[8], per_buyer = ARGV[9], attempts = ARGV[10], swept = s.swept, limits = s.limits})
+local state = {epoch = s.epoch, format = math.max(s.format, 2), incarnation = s.incarnation, revision = s.revision,
+  number = s.number, paused = s.paused, frozen = s.frozen, closed = s.closed, opens = ARGV[5], closes = ARGV[6], hold = ARGV[7],
+  grace = ARGV[8], per_buyer = ARGV[9], attempts = ARGV[10], swept = s.swept, limits = s.limits}
+if s.format > 2 then
+  state.signup_opens, state.signup_closes, state.signup_required = signup_opens, signup_closes, signup_required
+  state.signed_up, state.last_signup = s.signed_up, s.last_signup
+end
+commit(s, 'define', entry, flat(stock), {}, state)
 for _, item in ipairs(gone) do
   redis.call('HDEL', TOTALS, item)
   if after[item] == '-' then redis.call('HDEL', STOCK, item) end

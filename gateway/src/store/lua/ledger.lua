@@ -10,6 +10,8 @@
 --                          those of the first batch, so that a lost set is noticed
 --   6 totals      hash     item -> total, for items with a limit
 --   7 definition  string   the definition as last applied, JSON
+--   8 signups     hash     buyer's part of the id -> "number sequence" of the sign-up, the sequence being that of its latest
+--                          change; number 0: withdrawn
 --
 -- A script that fails is not rolled back. So everything is read and checked first, every key's type
 -- included. The write that can still fail (XADD, if an id is not larger than the last) comes first.
@@ -27,8 +29,8 @@
 --   behind       the ledger's sequence: it is older than what the caller has seen
 --   newer        the ledger's format: a later version of the gateway wrote it
 
-local STATE, STOCK, RECORDS, JOURNAL, TAKEN, TOTALS, DEFINITION = unpack(KEYS)
-local TYPES = {'hash', 'hash', 'hash', 'stream', 'set', 'hash', 'string'}
+local STATE, STOCK, RECORDS, JOURNAL, TAKEN, TOTALS, DEFINITION, SIGNUPS = unpack(KEYS)
+local TYPES = {'hash', 'hash', 'hash', 'stream', 'set', 'hash', 'string', 'hash'}
 
 -- The most that one tick advances the sale clock: an outage or a step of TIME returns the rest to the holders.
 local TICK_MAX_MS = 2000
@@ -39,11 +41,14 @@ local CHUNK = 1000
 -- The format of the ledger. A later one is refused: gateways of two versions may run side by side, and
 -- the older must not write what the newer can't read. A ledger without the field has format 1.
 --   2  the state has the sale's incarnation; rows have subs of any provider and a bounded list of changes
-local FORMAT = 2
+--   3  the sale takes sign-ups: only a definition with sign-ups makes it, so that no other sale shuts out older gateways
+local FORMAT = 3
 
 local NUMBERS = {'sequence', 'revision', 'number', 'now', 'clock', 'tick', 'paused', 'frozen', 'closed',
   'opens', 'closes', 'hold', 'grace', 'per_buyer', 'attempts', 'held', 'confirmed', 'cancelled', 'expired',
   'swept', 'limits'}
+-- Of a sale that takes sign-ups: how many buyers are signed up, and the last number that was given.
+local SIGNUP_NUMBERS = {'signup_opens', 'signup_closes', 'signup_required', 'signed_up', 'last_signup'}
 
 -- A whole number as text; Lua's and Redis's own conversion takes twice as long.
 local function integer(n) return string.format('%d', n) end
@@ -67,12 +72,12 @@ local function wrong_type(i, got)
 end
 
 -- The wrong types of keys, one text for each key. Before the first reservation there are neither
--- records nor taken items; without any limit there are no totals.
+-- records nor taken items; without any limit there are no totals; before the first sign-up there are no sign-ups.
 local function find_damages(s)
   local list = {}
-  for i = 1, #TYPES do
+  for i = 1, s.format < 3 and 7 or 8 do
     local got = redis.call('TYPE', KEYS[i]).ok
-    local may_miss = (i == 6 and s.limits == 0) or ((i == 3 or i == 5) and s.number == 0)
+    local may_miss = (i == 6 and s.limits == 0) or ((i == 3 or i == 5) and s.number == 0) or (i == 8 and s.last_signup == 0)
     if got ~= TYPES[i] and not (got == 'none' and may_miss) then list[#list + 1] = wrong_type(i, got) end
   end
   return list
@@ -92,10 +97,17 @@ local function read_state()
   end
   if not s.incarnation and s.format < 2 then s.incarnation = derive_incarnation() end
   if not s.incarnation then return nil, {'damaged', STATE .. ' has no incarnation'} end
-  for i = 1, #NUMBERS do
-    local n = tonumber(values[i + 3])
-    if not n then return nil, {'damaged', STATE .. ' has no number in ' .. NUMBERS[i]} end
-    s[NUMBERS[i]] = n
+  local function read_numbers(names, found, before)
+    for i = 1, #names do
+      s[names[i]] = tonumber(found[i + before])
+      if not s[names[i]] then return {'damaged', STATE .. ' has no number in ' .. names[i]} end
+    end
+  end
+  local damage = read_numbers(NUMBERS, values, 3)
+  if damage then return nil, damage end
+  if s.format > 2 then
+    damage = read_numbers(SIGNUP_NUMBERS, redis.call('HMGET', STATE, unpack(SIGNUP_NUMBERS)), 0)
+    if damage then return nil, damage end
   end
   if not s.epoch then return nil, {'damaged', STATE .. ' has no epoch'} end
   s.raw = now()
@@ -192,9 +204,9 @@ local function store_pairs(key, list)
   end
 end
 
--- Upgrades a ledger of an earlier format: adds to the fields of the state that are about to be written.
+-- Upgrades a ledger of the first format: adds to the fields of the state that are about to be written.
 local function upgrade(s, state)
-  if s.format < FORMAT then state.format, state.incarnation = FORMAT, s.incarnation end
+  if s.format < 2 then state.format, state.incarnation = state.format or 2, s.incarnation end
 end
 
 -- Stores the current clocks, so that a decision by them stays valid if TIME steps back.

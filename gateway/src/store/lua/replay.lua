@@ -18,6 +18,7 @@ local bad = find_damages(s)
 if #bad > 0 then return {'damaged', table.concat(bad, '; ')} end
 
 local BUYERS = {reserve = true, amend = true, confirm = true, cancel = true, expire = true, refuse = true}
+local SIGNUP_KINDS = {signup = true, withdraw = true}
 local OTHERS = {restock = true, adopt = true, lost = true}
 local COUNTED = {'held', 'confirmed', 'cancelled', 'expired'}
 
@@ -91,16 +92,50 @@ local function repeat_sweep(e)
   end
 end
 
+-- Replays sign-ups, or a withdrawal, by their rows: "choices number at" or "-"; returns the reason if it can't. Of a batch that was
+-- only acknowledged in part the numbers need not follow each other.
+local function replay_signups(e, named)
+  if s.format < 3 then return 'the sale takes no sign-ups' end
+  local numbers, changed, signed, last = {}, {}, s.signed_up, s.last_signup
+  for _, row in ipairs(e.rows) do
+    local buyer, number = row.buyer, tonumber(row.row:match('^%S+ (%d+) %d+$') or row.row == '-' and 0 or nil)
+    if not number then return 'one of its sign-ups is unreadable' end
+    local known = redis.call('HGET', SIGNUPS, buyer)
+    local before = numbers[buyer] or (known and tonumber(known:match('^(%d+) '))) or 0
+    if number > 0 then
+      if before > 0 and before ~= number then return 'its buyer ' .. buyer .. ' has the number ' .. integer(before) end
+      if before == 0 and number <= last then return 'its number ' .. integer(number) .. ' is taken' end
+      gap = gap or (not e.left and number > last + 1)
+      last = math.max(last, number)
+    elseif before == 0 then
+      return 'its buyer ' .. buyer .. ' is not signed up'
+    end
+    signed = signed + (number > 0 and 1 or 0) - (before > 0 and 1 or 0)
+    numbers[buyer], changed[buyer] = number, integer(number) .. ' ' .. integer(e.sequence)
+  end
+  if named.signed and named.signed ~= integer(signed) then
+    return 'it counted ' .. named.signed .. ' sign-ups, and would count ' .. integer(signed) .. ' now'
+  end
+  local fields = e.fields
+  if not named.signed then fields[#fields + 1], fields[#fields + 2] = 'signed', integer(signed) end
+  gap = gap or (not e.left and not e.is_whole)
+  if (gap or named.gap) and not named.gap then fields[#fields + 1], fields[#fields + 2] = 'gap', '1' end
+  s.signed_up, s.last_signup = signed, last
+  commit(s, e.kind, fields, {}, {}, {signed_up = signed, last_signup = last})
+  store_pairs(SIGNUPS, flat(changed))
+end
+
 -- Appends one change; returns the reason if it can't, else nil.
 local function append(e)
   if e.sequence ~= s.sequence + 1 then return 'the ledger is at ' .. integer(s.sequence) end
   if e.kind == 'define' then return 'it changed the definition' end
-  if not (BUYERS[e.kind] or OTHERS[e.kind] or control_of(e.kind)) then return 'the kind ' .. e.kind .. ' is unknown' end
+  if not (BUYERS[e.kind] or SIGNUP_KINDS[e.kind] or OTHERS[e.kind] or control_of(e.kind)) then return 'the kind ' .. e.kind .. ' is unknown' end
   s.now, s.clock = math.max(s.now, e.at), math.max(s.clock, e.clock)
   s.time, s.sale_clock = s.now, s.clock
   if e.kind == 'expire' and #e.rows == 0 then return repeat_sweep(e) end
   local named = {}
   for i = 1, #e.fields, 2 do named[e.fields[i]] = e.fields[i + 1] end
+  if SIGNUP_KINDS[e.kind] then return replay_signups(e, named) end
   local records, delta, counts, lines, number, was = {}, {}, {}, {}, s.number, nil
   for _, state in ipairs(COUNTED) do counts[state] = s[state] end
   for i, row in ipairs(e.rows) do

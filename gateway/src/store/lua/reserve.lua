@@ -20,6 +20,7 @@
 --         R row     replayed: the current row
 --         K         the key was used with another body
 --         C, N, P   closed, not open yet, paused
+--         G         the sale requires a sign-up, and this buyer has none
 --         U         an item is unknown
 --         L, A ids  purchase limit of what a buyer has (per_buyer), or ever started (attempts): those reservations
 --         S items   sold out: the items, by position in the list, joined by ','
@@ -45,6 +46,8 @@ local PARTIAL, UNKNOWN, LIMITED = ('p'):byte(), ('?'):byte(), ('1'):byte()
 -- The stock before the batch.
 local before = fetch_range(STOCK, ARGV, NAMES + 1, NAMES + items)
 local texts = fetch_range(RECORDS, ARGV, BUYERS + 1, BUYERS + count)
+-- The buyers' sign-ups, if the sale requires them.
+local signups = s.signup_required == 1 and fetch_range(SIGNUPS, ARGV, BUYERS + 1, BUYERS + count)
 local stop = ({closed = 'C', ['not-open'] = 'N', paused = 'P'})[refusing_phase(s)]
 local plenty = not stop
 local stock = {}
@@ -108,6 +111,8 @@ local function take(wants, partial)
   return got, gone
 end
 
+local function may_reserve(i) return not signups or (signups[i] and signups[i]:sub(1, 2) ~= '0 ') end
+
 -- The letter of the limit that this buyer has reached, and the ids that count; nil while one more is allowed.
 local function at_limit(buyer, list)
   local active, all = {}, {}
@@ -152,6 +157,7 @@ local function decide(i, buyer)
     goes_by_clocks = goes_by_clocks or stop == 'C'
     return stop
   end
+  if not may_reserve(i) then return 'G' end
   if flags:byte(i) == UNKNOWN then return 'U' end
   local limit, ids = at_limit(buyer, list)
   if limit then return limit, table.concat(ids, ' ') end
@@ -170,7 +176,7 @@ end
 
 for i = 1, count do
   local buyer = ARGV[BUYERS + i]
-  if plenty and not texts[i] and not place[buyer] and flags:byte(i) ~= UNKNOWN then
+  if plenty and not texts[i] and not place[buyer] and flags:byte(i) ~= UNKNOWN and may_reserve(i) then
     win(i, buyer, ARGV[ROWS + i] .. ' ' .. integer(s.number + 1) .. tail)
     letters[i] = 'W'
   else

@@ -122,7 +122,7 @@ prop_compose! {
                 lat: degrees(lat), lng: degrees(lng),
             }
         }).collect();
-        Definition { sale, models, packages, stores }
+        Definition { sale, models, packages, stores, signup: None }
     }
 }
 

@@ -17,6 +17,7 @@ fn report(problems: &[&str], drift: i64) -> AuditReport {
         verdict: if problems.is_empty() && drift == 0 { AuditVerdict::Balanced } else { AuditVerdict::Drift },
         items: vec![item("model:a", drift), item("model:b", 0)],
         reservations: Counts::default(),
+        signed_up: None,
         problems: problems.iter().map(|text| (*text).to_owned()).collect(),
     }
 }

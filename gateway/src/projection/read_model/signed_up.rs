@@ -1,0 +1,60 @@
+//! The buyers who are signed up, as marks (see [`crate::domain::identity::buyer_mark`]): a sale that requires a sign-up refuses the
+//! others without Redis.
+
+use crate::domain::identity::BuyerHash;
+use crate::domain::subject::from_word;
+use crate::projection::read_model::buyers::Buyers;
+use crate::store::journal::Entry;
+
+/// Whether a buyer is signed up, as far as marks tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SignUpStatus {
+    /// The buyer is signed up.
+    SignedUp,
+    /// The buyer is not.
+    NotSignedUp,
+    /// The buyer, or another one of this mark, has withdrawn once: Redis knows.
+    Unknown,
+}
+
+/// A mark, and whether its buyer is signed up.
+pub(crate) type SignUpMark = (u64, bool);
+
+pub(crate) struct SignedUpBuyers {
+    /// Those who ever signed up.
+    signed_up: Buyers,
+    /// Those who ever withdrew: rare, and two buyers may share a mark, so that none is removed above.
+    withdrawn: Buyers,
+}
+
+impl SignedUpBuyers {
+    pub(crate) fn of(marks: impl IntoIterator<Item = SignUpMark>) -> Self {
+        let buyers = Self { signed_up: Buyers::of([]), withdrawn: Buyers::of([]) };
+        buyers.add(marks);
+        buyers
+    }
+
+    pub(crate) fn add(&self, marks: impl IntoIterator<Item = SignUpMark>) {
+        for (mark, is_signed_up) in marks {
+            let list = if is_signed_up { &self.signed_up } else { &self.withdrawn };
+            list.add(mark);
+        }
+    }
+
+    pub(crate) fn status(&self, mark: u64) -> SignUpStatus {
+        if !self.signed_up.contains(mark) {
+            SignUpStatus::NotSignedUp
+        } else if self.withdrawn.contains(mark) {
+            SignUpStatus::Unknown
+        } else {
+            SignUpStatus::SignedUp
+        }
+    }
+}
+
+/// The marks of an entry's sign-ups.
+pub(crate) fn marks_of(sale: &str, entry: &Entry) -> Vec<SignUpMark> {
+    let mark = |sub: &str| Some(BuyerHash::new(sale, &from_word(sub)?).mark());
+    let changes = entry.sign_ups().unwrap_or_default().into_iter();
+    changes.filter_map(|change| Some((mark(&change.sub)?, change.after.is_some()))).collect()
+}
