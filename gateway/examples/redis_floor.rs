@@ -89,7 +89,7 @@ async fn measure(args: Args) -> Result<(), Failed> {
             let queue = &queue;
             async move {
                 match admitted {
-                    Ok(admitted) => queue.reserve(admitted, deadlines).await,
+                    Ok(admitted) => queue.ask(admitted, deadlines).await,
                     Err((refusal, _)) => refusal,
                 }
             }

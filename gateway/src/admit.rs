@@ -13,7 +13,7 @@ use std::time::Instant;
 use crate::domain::decision::{Decision, ReserveCommand};
 use crate::domain::identity::{BuyerHash, fingerprint};
 use crate::domain::sale::Phase;
-use crate::projection::read_model::{PendingTap, ReadModel, Sale};
+use crate::projection::read_model::{PendingTap, ReadModel, Sale, SignUpStatus};
 
 /// A request that passed admission. Only [`TapAdmission::admit`] makes one, so no other request reaches
 /// the ledger.
@@ -70,7 +70,7 @@ impl<'a, Id: AsRef<str>> TapAdmission<'a, Id> {
         if self.sale.is_complete_as_of(self.arrived)
             && let Some((refusal, read_model)) = self.refusal(now)
         {
-            return Err((decision(refusal, &read_model, &self.request), read_model));
+            return Err((refusal.decision(&read_model, &self.request), read_model));
         }
         let Self { sale, sub, key, request, buyer, .. } = self;
         let AdmissionRequest { model, packages, store, accept_partial } = request;
@@ -86,63 +86,82 @@ impl<'a, Id: AsRef<str>> TapAdmission<'a, Id> {
         Ok(Admitted { pending: sale.add_pending(buyer.mark()), command })
     }
 
-    fn refusal(&self, now: Instant) -> Option<((Phase, i64), Arc<ReadModel>)> {
+    fn refusal(&self, now: Instant) -> Option<(Refusal, Arc<ReadModel>)> {
         if self.sale.may_have_won(self.buyer.mark()) {
             return None;
         }
         let read_model = self.sale.read_model();
-        refuse(self.sale, &read_model, &self.request, now).map(|refusal| (refusal, read_model))
+        self.refuse(&read_model, now).map(|refusal| (refusal, read_model))
     }
-}
 
-/// The decision of a refusal.
-fn decision<Id: AsRef<str>>(
-    (phase, time): (Phase, i64),
-    read_model: &ReadModel,
-    request: &AdmissionRequest<'_, Id>,
-) -> Decision {
-    match phase {
-        Phase::Closed => Decision::Closed,
-        Phase::Upcoming => Decision::NotOpen(time),
-        Phase::Paused => Decision::Paused,
-        Phase::Open | Phase::SoldOut => {
-            let items = read_model.catalogue.items();
-            let gone = gone(read_model, request).flatten().map(|index| items[index].name.clone());
-            Decision::SoldOut { items: gone.collect(), is_final: read_model.counts[0] == 0 }
-        }
-    }
-}
-
-/// The phase that refuses a tap, `SoldOut` if only for its items, and the `TIME` of Redis in ms. Checks in the
-/// contract's order: closed, not open, paused, unknown item, sold out.
-fn refuse<Id: AsRef<str>>(
-    sale: &Sale,
-    read_model: &ReadModel,
-    request: &AdmissionRequest<'_, Id>,
-    now: Instant,
-) -> Option<(Phase, i64)> {
-    let (time, error) = sale.time(now)?;
-    // Within the error of the estimate, Redis decides by its own clock.
-    let earliest = read_model.phase(time - error);
-    if earliest != read_model.phase(time + error) {
-        return None;
-    }
-    match earliest {
-        // Only the close that Redis has recorded is final: by an estimate the sale could open again if
-        // `TIME` steps back.
-        Phase::Closed if !read_model.controls.closed && sale.noted_time() < read_model.controls.closes => {
+    /// What refuses the tap, in the contract's order: closed, not open, paused, not signed up, unknown item, sold out.
+    fn refuse(&self, read_model: &ReadModel, now: Instant) -> Option<Refusal> {
+        let Self { sale, request, buyer, .. } = self;
+        let (time, error) = sale.time(now)?;
+        // Within the error of the estimate, Redis decides by its own clock.
+        let earliest = read_model.phase(time - error);
+        if earliest != read_model.phase(time + error) {
             return None;
         }
-        Phase::Closed | Phase::Upcoming | Phase::Paused => return Some((earliest, time)),
-        Phase::Open | Phase::SoldOut => {}
+        match earliest {
+            // Only the close that Redis has recorded is final: by an estimate the sale could open again if
+            // `TIME` steps back.
+            Phase::Closed
+                if !read_model.controls.closed && sale.noted_time() < read_model.controls.closes =>
+            {
+                return None;
+            }
+            Phase::Closed => return Some(Refusal::Closed),
+            Phase::Upcoming => return Some(Refusal::NotOpen(time)),
+            Phase::Paused => return Some(Refusal::Paused),
+            Phase::Open | Phase::SoldOut => {}
+        }
+        let signup = read_model.catalogue.definition.signup.as_ref();
+        if signup.is_some_and(|terms| terms.required) {
+            match sale.sign_up_status(buyer.mark()) {
+                SignUpStatus::NotSignedUp => return Some(Refusal::NotSignedUp),
+                SignUpStatus::Unknown => return None,
+                SignUpStatus::SignedUp => {}
+            }
+        }
+        let mut is_sold_out = false;
+        for index in gone(read_model, request) {
+            // An unknown item goes to Redis: the definition may have changed after this model was read.
+            index?;
+            is_sold_out = true;
+        }
+        is_sold_out.then_some(Refusal::SoldOut)
     }
-    let mut is_sold_out = false;
-    for index in gone(read_model, request) {
-        // An unknown item goes to Redis: the definition may have changed after this model was read.
-        index?;
-        is_sold_out = true;
+}
+
+/// What keeps a tap from winning.
+enum Refusal {
+    Closed,
+    /// `TIME` of Redis, in ms.
+    NotOpen(i64),
+    Paused,
+    NotSignedUp,
+    SoldOut,
+}
+
+impl Refusal {
+    fn decision<Id: AsRef<str>>(
+        self,
+        read_model: &ReadModel,
+        request: &AdmissionRequest<'_, Id>,
+    ) -> Decision {
+        match self {
+            Self::Closed => Decision::Closed,
+            Self::NotOpen(time) => Decision::NotOpen(time),
+            Self::Paused => Decision::Paused,
+            Self::NotSignedUp => Decision::NotSignedUp,
+            Self::SoldOut => {
+                let items = read_model.catalogue.items();
+                let gone = gone(read_model, request).flatten().map(|index| items[index].name.clone());
+                Decision::SoldOut { items: gone.collect(), is_final: read_model.counts[0] == 0 }
+            }
+        }
     }
-    is_sold_out.then_some((Phase::SoldOut, time))
 }
 
 /// The requested items that are sold out and block the reservation; `None` for an item that the model lacks.

@@ -6,6 +6,7 @@ pub mod document;
 pub mod reservations;
 pub mod route;
 pub mod sales;
+pub mod signup;
 pub mod stores;
 pub mod view;
 pub mod worker;

@@ -4,4 +4,5 @@ pub mod batch;
 pub mod changes;
 pub mod round_waiters;
 pub mod rounds;
+pub mod signup;
 pub mod tick;

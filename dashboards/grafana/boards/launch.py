@@ -254,6 +254,13 @@ def launch():
             stacked=True,
         ),
         graph(
+            "Sign-ups",
+            "Buyers who are signed up, in a sale that takes sign-ups.",
+            "locale",
+            query("max(launchgate_signed_up{S})", "signed up"),
+            width=12,
+        ),
+        graph(
             "Stores",
             "Stores by the availability of their pick-up slots.",
             "locale",

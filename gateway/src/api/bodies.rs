@@ -77,6 +77,32 @@ pub struct AmendRequest<'a> {
     pub version: Option<u64>,
 }
 
+/// A sign-up.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SignupRequest<'a> {
+    /// What the buyer would like, the first choice first; 1 to 3.
+    #[serde(borrow)]
+    #[schema(min_items = 1, max_items = 3)]
+    pub choices: Vec<ChoiceRequest<'a>>,
+}
+
+/// A choice of a sign-up.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ChoiceRequest<'a> {
+    /// The model.
+    #[serde(borrow)]
+    pub model: ItemId<'a>,
+    /// The packages, at most 16, none twice.
+    #[serde(borrow, default)]
+    #[schema(schema_with = packages_schema)]
+    pub packages: Vec<ItemId<'a>>,
+    /// The pick-up store; left out or null: it is chosen later.
+    #[serde(borrow, default)]
+    pub store: Option<ItemId<'a>>,
+}
+
 /// The packages of a request.
 fn packages_schema() -> Schema {
     let list = ArrayBuilder::new()

@@ -53,6 +53,10 @@ pub(crate) fn decision(sale: &Sale, read_model: &ReadModel, decision: Decision) 
             "The sale is paused. Please try again later, with the same key.",
         )
         .retry_after(5_000),
+        Decision::NotSignedUp => Refused::new(
+            problem::NOT_SIGNED_UP,
+            "Only buyers who have signed up can reserve in this sale, and this buyer has not.",
+        ),
         Decision::UnknownItem(items) => unknown_item(&items),
         Decision::PurchaseLimit(limit, ids) => {
             let detail = match limit {
@@ -134,7 +138,7 @@ pub(crate) fn reservation_not_found() -> Refused {
     Refused::new(problem::RESERVATION_NOT_FOUND, "There is no such reservation, or it is not yours.")
 }
 
-fn unknown_item(items: &[String]) -> Refused {
+pub(crate) fn unknown_item(items: &[String]) -> Refused {
     let detail = format!("Not in this sale, or not for this model: {}.", items.join(", "));
     Refused::new(problem::UNKNOWN_ITEM, detail).with("items", items)
 }

@@ -30,6 +30,8 @@ use crate::store::dial::Redis;
 use crate::telemetry::labels::Stage;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+/// Where a body has its packages.
+const PACKAGES: &str = "/packages";
 /// Packages in a request.
 const PACKAGES_MAX: usize = 16;
 /// Characters of a payment reference.
@@ -62,7 +64,7 @@ impl<'w> Caller<'w> {
         answer
     }
 
-    fn costs(&self) -> &'w Costs {
+    pub(crate) fn costs(&self) -> &'w Costs {
         self.worker.shared.rates.costs()
     }
 
@@ -72,7 +74,7 @@ impl<'w> Caller<'w> {
     }
 
     /// Counts any other call.
-    fn count(&self, cost: NonZeroU32) -> Result<(), Refused> {
+    pub(crate) fn count(&self, cost: NonZeroU32) -> Result<(), Refused> {
         self.charge(|rates, sub| rates.call(sub, cost, self.arrived))
     }
 
@@ -144,7 +146,7 @@ pub async fn reserve(
         Err((refusal, read_model)) => (decisions::decision(&sale, &read_model, refusal), now),
         Ok(admitted) => {
             let _permit = worker.acquire_permit(true)?;
-            let decision = worker.queue(&sale).reserve(admitted, worker.deadlines(received, now)).await;
+            let decision = worker.queue(&sale).ask(admitted, worker.deadlines(received, now)).await;
             let decided = Instant::now();
             (decisions::decision(&sale, &sale.read_model(), decision), decided)
         }
@@ -237,14 +239,14 @@ pub async fn cancel(caller: &Caller<'_>, named: Named<'_>) -> Result<Answer, Ref
 /// Parses and checks the body of a tap.
 pub(crate) fn reserve_request(body: &[u8]) -> Result<ReserveRequest<'_>, Refused> {
     let request: ReserveRequest<'_> = parse(body)?;
-    check_packages(&request.packages)?;
+    check_packages(&request.packages, PACKAGES)?;
     Ok(request)
 }
 
 /// Parses and checks the body of a PATCH.
 pub(crate) fn amend_request(body: &[u8]) -> Result<AmendRequest<'_>, Refused> {
     let request: AmendRequest<'_> = parse(body)?;
-    request.packages.as_deref().map_or(Ok(()), check_packages)?;
+    request.packages.as_deref().map_or(Ok(()), |packages| check_packages(packages, PACKAGES))?;
     request.version.map_or(Ok(()), check_version)?;
     Ok(request)
 }
@@ -254,13 +256,14 @@ fn check_version(version: u64) -> Result<(), Refused> {
     is_one.then_some(()).ok_or_else(|| Refused::invalid("/version", "A version is a number from 1 on."))
 }
 
-fn check_packages(packages: &[ItemId<'_>]) -> Result<(), Refused> {
+/// Checks the packages at this place of a body.
+pub(crate) fn check_packages(packages: &[ItemId<'_>], pointer: &str) -> Result<(), Refused> {
     if packages.len() > PACKAGES_MAX {
-        return Err(Refused::invalid("/packages", format!("At most {PACKAGES_MAX} packages.")));
+        return Err(Refused::invalid(pointer, format!("At most {PACKAGES_MAX} packages.")));
     }
     if let Some(i) = (1..packages.len()).find(|i| packages[..*i].contains(&packages[*i])) {
         let detail = format!("The package {:?} is there twice.", packages[i].0);
-        return Err(Refused::invalid(&format!("/packages/{i}"), detail));
+        return Err(Refused::invalid(&format!("{pointer}/{i}"), detail));
     }
     Ok(())
 }
@@ -281,7 +284,7 @@ fn idempotency_key(parts: &Parts) -> Result<Cow<'_, str>, Refused> {
 }
 
 impl Worker {
-    fn body_limits(&self) -> BodyLimits {
+    pub(crate) fn body_limits(&self) -> BodyLimits {
         BodyLimits { bytes_max: crate::http::request::BODY_MAX, timeout: self.shared.limits.body_timeout }
     }
 

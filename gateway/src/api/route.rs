@@ -12,7 +12,7 @@ use hyper::http::request::Parts;
 use crate::api::reservations::Caller;
 use crate::api::stores::StoresWanted;
 use crate::api::worker::Worker;
-use crate::api::{reservations, sales, stores};
+use crate::api::{reservations, sales, signup, stores};
 use crate::domain::problem;
 use crate::http::peer::Peer;
 use crate::http::request;
@@ -36,6 +36,8 @@ const RESERVATIONS: Calls =
     &[("GET", Route::Reservations), ("HEAD", Route::Reservations), ("POST", Route::Reserve)];
 const RESERVATION: Calls =
     &[("GET", Route::Reservation), ("HEAD", Route::Reservation), ("PATCH", Route::Amend)];
+const SIGNUP: Calls =
+    &[("GET", Route::Signup), ("HEAD", Route::Signup), ("PUT", Route::SignUp), ("DELETE", Route::Withdraw)];
 const CONFIRM: Calls = &[("POST", Route::Confirm)];
 const CANCEL: Calls = &[("POST", Route::Cancel)];
 
@@ -71,6 +73,7 @@ fn path(text: &str) -> Option<Path<'_>> {
                 (Some("cities"), None, _) => (CITIES, sale, ""),
                 (Some("stores"), None, _) => (STORES, sale, ""),
                 (Some("stores"), Some(id), None) => (STORE, sale, id),
+                (Some("signup"), None, _) => (SIGNUP, sale, ""),
                 (Some("reservations"), None, _) => (RESERVATIONS, sale, ""),
                 (Some("reservations"), Some(id), None) => (RESERVATION, sale, id),
                 (Some("reservations"), Some(id), Some("confirm")) => (CONFIRM, sale, id),
@@ -203,14 +206,14 @@ async fn dispatch(
         // Boxed, so that the future of a tap is small.
         _ => {
             let caller = caller()?;
-            let answer = of_reservation(&caller, path, route, parts, body).boxed_local().await;
+            let answer = of_caller(&caller, path, route, parts, body).boxed_local().await;
             caller.count_refusal(answer)
         }
     }
 }
 
-/// Answers a call on existing reservations.
-async fn of_reservation(
+/// Answers a call on what its caller has, or on what a service carries out.
+async fn of_caller(
     caller: &Caller<'_>,
     Path { name: sale, id, .. }: Path<'_>,
     route: Route,
@@ -224,6 +227,9 @@ async fn of_reservation(
         Route::Amend => reservations::amend(caller, (sale, id), parts, body).await,
         Route::Confirm => reservations::confirm(caller, (sale, id), parts, body).await,
         Route::Cancel => reservations::cancel(caller, (sale, id)).await,
+        Route::Signup => signup::get(caller, sale).await,
+        Route::SignUp => signup::put(caller, sale, parts, body).await,
+        Route::Withdraw => signup::withdraw(caller, sale).await,
         _ => Err(nothing_here()),
     }
 }

@@ -11,9 +11,10 @@ use hyper::http::HeaderValue;
 use hyper::http::request::Parts;
 use rustc_hash::FxHashMap;
 
-use crate::api::view::{ListedSale, SaleList, SaleView, TimeView};
+use crate::api::view::{ListedSale, SaleList, SaleView, SignupView, TimeView};
 use crate::domain::catalogue::Catalogue;
 use crate::domain::decision::Shed;
+use crate::domain::definition::{Definition, SignupTerms};
 use crate::domain::polling::poll_after_ms;
 use crate::domain::rfc3339::rfc3339;
 use crate::domain::sale::{Availability, Phase, SaleClock, SaleControls};
@@ -68,6 +69,8 @@ struct Page {
     of: Arc<ReadModel>,
     phase: Phase,
     poll_after_ms: u64,
+    /// How many are signed up.
+    signed_up: u64,
     etag: HeaderValue,
     /// The whole body as of the millisecond of the last read: at a launch, many reads share it.
     cached: (i64, Bytes),
@@ -82,18 +85,20 @@ impl Pages {
         let time = sale.best_time();
         let phase = shown_phase(sale, &read_model, time);
         let poll_after_ms = poll_after_ms(phase, read_model.controls.opens - time, poll_load);
+        let signed_up = read_model.sign_ups.shown(time);
         let mut pages = self.by_sale.borrow_mut();
         let page = match pages.get_mut(&sale.id) {
             Some(page)
                 if page.phase == phase
                     && page.poll_after_ms == poll_after_ms
+                    && page.signed_up == signed_up
                     && shows_the_same(&page.of, &read_model) =>
             {
                 page.of = read_model;
                 page
             }
             _ => {
-                let page = Page::new(sale.incarnation(), read_model, phase, poll_after_ms, time);
+                let page = Page::new(sale.incarnation(), read_model, (phase, poll_after_ms, signed_up), time);
                 pages.entry(sale.id.clone()).insert_entry(page).into_mut()
             }
         };
@@ -200,12 +205,12 @@ impl Page {
     fn new(
         incarnation: &str,
         read_model: Arc<ReadModel>,
-        phase: Phase,
-        poll_after_ms: u64,
+        (phase, poll_after_ms, signed_up): (Phase, u64, u64),
         time: i64,
     ) -> Self {
         let products = read_model.catalogue.products();
-        let sale = serde_json::to_string(&view(&read_model, phase, poll_after_ms)).unwrap_or_default();
+        let view = view(&read_model, phase, poll_after_ms, signed_up);
+        let sale = serde_json::to_string(&view).unwrap_or_default();
         let sale = sale.strip_suffix(NO_PRODUCTS).unwrap_or_default();
         let shown: Vec<u8> = levels(&read_model).map(|level| level as u8).collect();
         let mut hasher = DefaultHasher::new();
@@ -225,6 +230,7 @@ impl Page {
             of: read_model,
             phase,
             poll_after_ms,
+            signed_up,
             etag: HeaderValue::try_from(format!("\"{:016x}\"", hasher.finish()))
                 .unwrap_or(HeaderValue::from_static("")),
             cached: (time, body.into()),
@@ -237,8 +243,8 @@ impl Page {
 const NO_PRODUCTS: &str = "\"models\":[],\"packages\":[],\"server_time\":\"\"}";
 
 /// The page without `meta`, products and time.
-fn view(read_model: &ReadModel, phase: Phase, poll_after_ms: u64) -> SaleView {
-    let terms = &read_model.catalogue.definition.sale;
+fn view(read_model: &ReadModel, phase: Phase, poll_after_ms: u64, count: u64) -> SaleView {
+    let Definition { sale: terms, signup, .. } = &read_model.catalogue.definition;
     #[expect(clippy::cast_precision_loss, reason = "a hold lasts at most a day, and grace an hour")]
     let seconds = |ms: u64| ms as f64 / 1000.0;
     SaleView {
@@ -255,6 +261,12 @@ fn view(read_model: &ReadModel, phase: Phase, poll_after_ms: u64) -> SaleView {
         deposit: terms.deposit,
         clock: if read_model.controls.frozen { SaleClock::Frozen } else { SaleClock::Running },
         poll_after_ms,
+        signup: signup.as_ref().map(|SignupTerms { opens_at, closes_at, required }| SignupView {
+            opens_at: rfc3339(opens_at.as_millisecond()),
+            closes_at: rfc3339(closes_at.as_millisecond()),
+            required: *required,
+            count,
+        }),
         meta: None,
         models: Vec::new(),
         packages: Vec::new(),

@@ -1,5 +1,6 @@
 //! The JSON responses as types; the OpenAPI document is generated from them.
 
+use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -10,6 +11,7 @@ use crate::domain::price::{Price, PriceLine};
 use crate::domain::reservation::{Reservation, State};
 use crate::domain::rfc3339::rfc3339;
 use crate::domain::sale::{Availability, Phase, SaleClock};
+use crate::domain::signup::{Choice, SignUp};
 use crate::projection::read_model::{ReadModel, Sale};
 
 /// A reservation as its buyer and services see it.
@@ -168,6 +170,10 @@ pub struct SaleView {
     pub clock: SaleClock,
     /// When to ask again; clients wait a random half to all of it.
     pub poll_after_ms: u64,
+    /// Left out: the sale takes no sign-ups.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub signup: Option<SignupView>,
     /// What apps show besides, as in the definition; left out where it has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>, nullable = false)]
@@ -179,6 +185,46 @@ pub struct SaleView {
     /// The server's clock. Not part of the `ETag`.
     #[schema(format = DateTime)]
     pub server_time: String,
+}
+
+/// When buyers can sign up for a sale.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Signup)]
+pub struct SignupView {
+    /// RFC 3339, milliseconds, UTC.
+    #[schema(format = DateTime)]
+    pub opens_at: String,
+    /// RFC 3339, milliseconds, UTC.
+    #[schema(format = DateTime)]
+    pub closes_at: String,
+    /// Whether only buyers who signed up can reserve.
+    pub required: bool,
+    /// How many are signed up; up to 10 s old, so that the page's `ETag` holds for a while.
+    pub count: u64,
+}
+
+/// A buyer's sign-up.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = BuyerSignup)]
+pub struct BuyerSignupView<'a> {
+    /// Counts the sale's sign-ups from 1. Other choices keep it; who withdraws and signs up again gets a new one.
+    pub number: u64,
+    /// The first choice first.
+    pub choices: &'a [Choice],
+    /// When it was made.
+    #[schema(format = DateTime)]
+    pub signed_up_at: String,
+    /// Until then it can be changed or withdrawn.
+    #[schema(format = DateTime)]
+    pub withdraw_until: String,
+}
+
+impl<'a> BuyerSignupView<'a> {
+    /// A sign-up of a sale whose sign-up ends at this instant.
+    pub fn new(SignUp { number, at, choices }: &'a SignUp, closes_at: Timestamp) -> Self {
+        let (signed_up_at, withdraw_until) = (rfc3339(*at), rfc3339(closes_at.as_millisecond()));
+        Self { number: *number, choices, signed_up_at, withdraw_until }
+    }
 }
 
 /// A model or a package.

@@ -12,6 +12,7 @@ use hyper::http::HeaderValue;
 use hyper::http::request::Parts;
 use rustc_hash::FxHashMap;
 
+use crate::admit::Admitted;
 use crate::admit::limits::Limits;
 use crate::api::document::ServedDocument;
 use crate::api::route;
@@ -29,7 +30,7 @@ use crate::http::server::{self, ConnectionLimits, Handler, ListenerSettings};
 use crate::identify::{CACHE_ENTRIES_DEFAULT, Identified, Identifier, NotIdentified, TokenKeys};
 use crate::projection::consumer::CaughtUp;
 use crate::projection::read_model::{Sale, Sales};
-use crate::reserve::batch::{Deadlines, QueueHandle, QueueLimits};
+use crate::reserve::batch::{Batched, Deadlines, QueueHandle, QueueLimits, SignUpCommand};
 use crate::reserve::round_waiters::RoundWaiters;
 use crate::runtime::{self, Pulse};
 use crate::store::connection::RedisConnection;
@@ -95,6 +96,9 @@ pub struct RequestLimits {
     pub body_timeout: Duration,
 }
 
+/// Queues by sale id, each with its sale.
+type Queues<C> = FxHashMap<String, (Arc<Sale>, QueueHandle<C>)>;
+
 /// One worker, as its handlers see it.
 pub struct Worker {
     /// State shared with the other workers.
@@ -102,7 +106,9 @@ pub struct Worker {
     redis_connections: Rc<RedisConnections<Redis>>,
     identifier: RefCell<Identifier>,
     /// By sale id, with the sale: one that was purged may come back as another incarnation.
-    queues: RefCell<FxHashMap<String, (Arc<Sale>, QueueHandle)>>,
+    queues: RefCell<Queues<Admitted>>,
+    /// The same for sign-ups.
+    sign_ups: RefCell<Queues<SignUpCommand>>,
     /// Taps that the read model may refuse, by sale id.
     refusals: RefCell<FxHashMap<String, Rc<RoundWaiters>>>,
     /// The metrics of this worker.
@@ -135,6 +141,7 @@ pub fn run(
         let worker = Rc::new(Worker {
             identifier: RefCell::new(Identifier::new(shared.keys.clone(), CACHE_ENTRIES_DEFAULT)),
             queues: RefCell::default(),
+            sign_ups: RefCell::default(),
             refusals: RefCell::default(),
             recorder: shared.metrics.of_worker(),
             pages: Pages::default(),
@@ -281,7 +288,16 @@ impl Worker {
 
     /// The queue of a sale; the first tap creates it.
     pub fn queue(&self, sale: &Arc<Sale>) -> QueueHandle {
-        let mut queues = self.queues.borrow_mut();
+        self.queue_in(&self.queues, sale)
+    }
+
+    /// The queue of a sale's sign-ups; the first one creates it.
+    pub fn sign_ups(&self, sale: &Arc<Sale>) -> QueueHandle<SignUpCommand> {
+        self.queue_in(&self.sign_ups, sale)
+    }
+
+    fn queue_in<C: Batched>(&self, queues: &RefCell<Queues<C>>, sale: &Arc<Sale>) -> QueueHandle<C> {
+        let mut queues = queues.borrow_mut();
         if let Some((_, queue)) = queues.get(&sale.id).filter(|(of, _)| Arc::ptr_eq(of, sale)) {
             return queue.clone();
         }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use crate::cli::items::{ItemRow, header, is_store, reservations, stores};
+use crate::domain::definition::SignupTerms;
 use crate::domain::sale::Condition;
 use crate::domain::text::plain;
 use crate::fleet;
@@ -104,6 +105,12 @@ fn head(sale: &ShownSale) -> Vec<String> {
     lines.push(row("opens", &time_text(controls.opens)));
     lines.push(row("closes", &time_text(controls.closes)));
     lines.push(row("now", &time_text(snapshot.header.time)));
+    if let Some(SignupTerms { closes_at, required, .. }) = &definition.signup {
+        let signed_up = snapshot.number("signed_up");
+        let until = time_text(closes_at.as_millisecond());
+        let required = if *required { ", required" } else { "" };
+        lines.push(row("sign-up", &format!("{signed_up} signed up, until {until}{required}")));
+    }
     lines.push(row("reservations", &reservations(&state.reservations)));
     lines
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::doctor::memory::total;
 use crate::doctor::report::{Findings, age, any, some};
-use crate::domain::definition::{Definition, Model};
+use crate::domain::definition::{Definition, Model, SignupTerms};
 use crate::domain::text::search_key;
 use crate::terminal::time_text;
 
@@ -19,6 +19,7 @@ const GRACE_MS_MIN: u64 = 10_000;
 pub(super) fn check(definition: &Definition, now_ms: i64, lines: &mut Findings) {
     dates(definition, now_ms, lines);
     terms(definition, lines);
+    signup(definition, lines);
     models(definition, lines);
     packages(definition, lines);
     stores(definition, lines);
@@ -95,6 +96,21 @@ fn terms(definition: &Definition, lines: &mut Findings) {
     }
 }
 
+fn signup(Definition { sale, signup, .. }: &Definition, lines: &mut Findings) {
+    let Some(SignupTerms { opens_at, closes_at, required }) = signup else { return };
+    let [from, until] = [opens_at, closes_at].map(|at| time_text(at.as_millisecond()));
+    let whom = if *required { "only who has signed up can reserve" } else { "anyone can reserve" };
+    let found = format!("sign-up from {from} to {until}; {whom}");
+    if *opens_at >= sale.closes_at {
+        lines.fail("sign-up", found, "it begins when the sale is over: check the year and the month");
+    } else if *closes_at > sale.opens_at {
+        let todo = "it goes on after the opening: end it before, unless late buyers shall sign up, too";
+        lines.warn("sign-up", found, todo);
+    } else {
+        lines.ok("sign-up", found);
+    }
+}
+
 fn models(definition: &Definition, lines: &mut Findings) {
     let models = &definition.models;
     let names = |pick: &dyn Fn(&Model) -> bool| any(models.iter().filter(|m| pick(m)).map(|m| &m.id));
@@ -136,8 +152,8 @@ fn packages(definition: &Definition, lines: &mut Findings) {
 fn stores(definition: &Definition, lines: &mut Findings) {
     let stores = &definition.stores;
     if stores.is_empty() {
-        let found = "there are none, but every reservation needs one";
-        return lines.fail("stores", found, "nothing can be reserved: [stores] file = \"stores.csv\"");
+        let found = "there are none: every reservation is made without a pick-up store";
+        return lines.warn("stores", found, "if buyers choose one: [stores] file = \"stores.csv\"");
     }
     let empty: Vec<&str> = stores.iter().filter(|s| s.capacity == Some(0)).map(|s| s.id.as_str()).collect();
     let mut cities: BTreeMap<&str, Option<u64>> = BTreeMap::new();

@@ -208,6 +208,18 @@ pub fn ok(body: &impl Serialize) -> Answer {
     json_answer(Outcome::OK, serde_json::to_vec(body).unwrap_or_default().into())
 }
 
+/// 201 with JSON that must not be cached.
+pub fn created(body: &impl Serialize) -> Answer {
+    let mut answer = ok(body);
+    *answer.status_mut() = StatusCode::CREATED;
+    answer
+}
+
+/// 204.
+pub fn no_content() -> Answer {
+    response(StatusCode::NO_CONTENT, empty(Outcome::OK), [(CACHE_CONTROL, NO_STORE)])
+}
+
 /// 200 with text.
 pub fn text(content_type: &'static str, body: impl Into<Bytes>) -> Answer {
     let body = Body::new(body, AnswerClass::plain(Outcome::OK));

@@ -6,23 +6,26 @@ use hyper::Method;
 pub(crate) use ops::{OPS_TAGS, ops_calls};
 use utoipa::openapi::Required;
 
-use crate::api::bodies::{AmendRequest, ConfirmRequest, ReserveRequest};
+use crate::api::bodies::{AmendRequest, ConfirmRequest, ReserveRequest, SignupRequest};
 use crate::api::view::{
-    CityList, ReservationList, ReservationView, SaleList, SaleView, StorePage, StoreView, TimeView,
+    BuyerSignupView, CityList, ReservationList, ReservationView, SaleList, SaleView, StorePage, StoreView,
+    TimeView,
 };
 use crate::domain::problem;
-use crate::openapi::call::{Auth, Call, call};
+use crate::openapi::call::{Auth, Call, Content, call};
 use crate::openapi::examples;
 
 /// The groups of calls on the public listener.
 pub(crate) const PUBLIC_TAGS: &[(&str, &str)] = &[
     ("sales", "What anyone may read: the sale, its stores, the clock."),
+    ("sign-up", "What a buyer does before the opening, in a sale that takes sign-ups."),
     ("reservations", "What a buyer, or a service for it, does with a reservation."),
     ("reference", "This document, and the meaning of every refusal."),
 ];
 
 /// A reservation's path.
 pub(crate) const RESERVATION: &str = "/v1/sales/{sale}/reservations/{id}";
+const SIGNUP: &str = "/v1/sales/{sale}/signup";
 const CONFIRM: &str = "/v1/sales/{sale}/reservations/{id}/confirm";
 const CANCEL: &str = "/v1/sales/{sale}/reservations/{id}/cancel";
 
@@ -108,6 +111,43 @@ pub(crate) fn public_calls() -> Vec<Call> {
         .or_not_modified("The store has not changed.")
         .or(&[problem::STORE_NOT_FOUND]),
         call(
+            ("sign-up", "signUp"),
+            Method::PUT,
+            SIGNUP,
+            (
+                "Sign up, or change the choices",
+                "Between `signup.opens_at` and `signup.closes_at` of the sale. Each buyer has one sign-up, and changing it keeps its number. Repeating it is harmless, also after the end.",
+            ),
+            Auth::Token,
+        )
+        .body::<SignupRequest<'_>>(Required::True, examples::signup_request())
+        .json_with::<BuyerSignupView<'_>>(201, "Signed up.", examples::signup())
+        .json_with::<BuyerSignupView<'_>>(200, "Signed up before; the choices are those of this request.", examples::signup())
+        .or(&[
+            problem::SIGNUP_NOT_OPEN,
+            problem::SIGNUP_CLOSED,
+            problem::UNKNOWN_ITEM,
+            problem::OUTCOME_UNKNOWN,
+        ]),
+        call(
+            ("sign-up", "getSignup"),
+            Method::GET,
+            SIGNUP,
+            ("The caller's own sign-up", "404 `not-found` where the sale takes no sign-ups."),
+            Auth::Token,
+        )
+        .json::<BuyerSignupView<'_>>("The sign-up.", examples::signup())
+        .or(&[problem::SIGNUP_NOT_FOUND]),
+        call(
+            ("sign-up", "withdrawSignup"),
+            Method::DELETE,
+            SIGNUP,
+            ("Withdraw the sign-up", "Until sign-up ends. Repeating it is harmless. Signing up again gives a new number."),
+            Auth::Token,
+        )
+        .good(204, "The buyer is not signed up.", Content::Empty)
+        .or(&[problem::SIGNUP_CLOSED, problem::OUTCOME_UNKNOWN]),
+        call(
             ("reservations", "reserve"),
             Method::POST,
             "/v1/sales/{sale}/reservations",
@@ -132,6 +172,7 @@ pub(crate) fn public_calls() -> Vec<Call> {
             problem::SALE_CLOSED,
             problem::SALE_NOT_OPEN,
             problem::SALE_PAUSED,
+            problem::NOT_SIGNED_UP,
             problem::UNKNOWN_ITEM,
             problem::PURCHASE_LIMIT,
             problem::SOLD_OUT,

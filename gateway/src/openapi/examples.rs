@@ -31,6 +31,12 @@ pub(crate) fn sale() -> Value {
         "deposit": 99_900,
         "clock": "running",
         "poll_after_ms": 2_000,
+        "signup": {
+            "opens_at": "2026-10-14T02:00:00.000Z",
+            "closes_at": "2026-11-09T11:00:00.000Z",
+            "required": false,
+            "count": 150_000,
+        },
         "models": [
             {"id": "air-400-white", "name": "Air 400, white", "price": 4_999_900, "availability": "in_stock"},
         ],
@@ -73,6 +79,19 @@ pub(crate) fn stores() -> Value {
     let mut nearest = store();
     nearest["distance_m"] = json!(1_240);
     json!({"stores": [nearest], "next": null})
+}
+
+pub(crate) fn signup_request() -> Value {
+    json!({"choices": [{"model": "air-400-white", "packages": ["cover"], "store": null}]})
+}
+
+pub(crate) fn signup() -> Value {
+    json!({
+        "number": 812,
+        "choices": [{"model": "air-400-white", "packages": ["cover"], "store": null}],
+        "signed_up_at": "2026-10-14T02:00:00.417Z",
+        "withdraw_until": "2026-11-09T11:00:00.000Z",
+    })
 }
 
 pub(crate) fn tap() -> Value {
@@ -258,6 +277,7 @@ pub(crate) fn buyer() -> Value {
         "buyer": "alice",
         "sequence": 4_711,
         "reservations": [held()],
+        "signup": signup(),
         "journal": [journal()],
     })
 }
@@ -294,6 +314,7 @@ pub(crate) fn audit() -> Value {
         "verdict": "balanced",
         "items": [item],
         "reservations": counts(),
+        "signed_up": 150_000,
         "problems": [],
     })
 }

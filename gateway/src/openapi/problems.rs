@@ -83,6 +83,7 @@ fn example(kind: &ProblemKind) -> Value {
 fn member_example(field: &str, member: Member) -> Value {
     match (field, member) {
         ("opens_at", _) => json!("2026-11-09T12:00:00.000Z"),
+        ("closes_at", _) => json!("2026-11-09T23:00:00.000Z"),
         ("holder", _) => json!("host-1:4711:3f9a"),
         ("retry_after_ms", _) => json!(1240),
         ("reservations", _) => json!(["kq3vX9bN2mZ7aLr0Ty8wFhUcE5dPs1Jo"]),

@@ -17,7 +17,7 @@ use serde::de::DeserializeOwned;
 
 use crate::admit::limits::Limits;
 use crate::api::reservations::find_sale;
-use crate::api::view::ReservationView;
+use crate::api::view::{BuyerSignupView, ReservationView};
 use crate::domain::decision::Shed;
 use crate::domain::definition::{Definition, STOCK_MAX};
 use crate::domain::problem;
@@ -354,13 +354,14 @@ impl Ops {
 
     async fn buyer(&self, sale: &str, sub: &str) -> Result<Answer, Refused> {
         let followed = find_sale(&self.status.sales, sale)?;
-        let BuyerHistory { incarnation, reservations: list, header, lines: journal } =
+        let BuyerHistory { incarnation, reservations: list, header, sign_up, lines: journal } =
             self.admin.buyer(sale, sub).await.map_err(failed(sale))?;
         if followed.incarnation() != incarnation {
             // The prices would be those of another sale.
             return Err(Refused::not_taken(Shed::Unread));
         }
         let read_model = followed.read_model();
+        let closes_at = read_model.catalogue.definition.signup.as_ref().map(|terms| terms.closes_at);
         let reservations =
             list.iter().map(|r| ReservationView::new(&followed, &read_model, r, &header)).collect();
         Ok(respond::ok(&BuyerView {
@@ -368,6 +369,7 @@ impl Ops {
             buyer: sub.to_owned(),
             sequence: header.sequence,
             reservations,
+            signup: sign_up.as_ref().zip(closes_at).map(|(sign_up, at)| BuyerSignupView::new(sign_up, at)),
             journal,
         }))
     }

@@ -200,6 +200,10 @@ pub struct BuyerView<'a> {
     pub sequence: u64,
     /// In the order in which they were taken.
     pub reservations: Vec<crate::api::view::ReservationView<'a>>,
+    /// The sign-up; left out where there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub signup: Option<crate::api::view::BuyerSignupView<'a>>,
     /// Their journal entries, as `gateway journal` prints them.
     #[schema(value_type = Vec<Object>)]
     pub journal: Vec<serde_json::Value>,

@@ -1,8 +1,10 @@
-//! The queue of one sale's taps at one worker, and the loop that decides them in batches.
+//! The queue of one sale's requests of one kind at one worker, and the loop that decides them in batches.
 
 mod encode;
 mod queue;
+mod sign_ups;
 mod tap;
+mod taps;
 
 use std::future::Future;
 use std::pin::pin;
@@ -10,10 +12,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+#[cfg(feature = "fuzzing")]
 use encode::Columns;
 use futures_util::future::join;
 use queue::ReserveQueue;
-use redis::Value;
+use redis::{ToRedisArgs, Value};
+pub use sign_ups::{SignUpCommand, SignUpDecision};
 pub use tap::Deadlines;
 use tap::Tap;
 pub(crate) use tap::{register, wake};
@@ -21,11 +25,9 @@ use tokio::time::Instant;
 
 use crate::admit::Admitted;
 use crate::domain::catalogue::Catalogue;
-use crate::domain::decision::Decision;
-#[cfg(feature = "fuzzing")]
-use crate::domain::decision::ReserveCommand;
 use crate::domain::decision::Shed;
-use crate::projection::acknowledged::Acknowledged;
+#[cfg(feature = "fuzzing")]
+use crate::domain::decision::{Decision, ReserveCommand};
 use crate::projection::read_model::Sale;
 use crate::store::connections::RedisConnections;
 use crate::store::dial::Dial;
@@ -33,6 +35,38 @@ use crate::store::reply::count_unreadable;
 use crate::store::scripts::{Failure, Refusal, Script};
 use crate::telemetry::labels::Stage;
 use crate::telemetry::record::Recorder;
+
+/// Requests that one script decides together.
+pub trait Batched: Sized + 'static {
+    /// The one decision of a request.
+    type Decision: Clone + 'static;
+    /// A batch, encoded for the script; the buffers are reused.
+    type Columns: Default;
+
+    /// The script.
+    const SCRIPT: Script;
+    /// The most requests that one call decides, if the queue's limit is not lower.
+    const BATCH_MAX: usize = usize::MAX;
+
+    /// It was certainly not carried out.
+    fn not_taken(why: Shed) -> Self::Decision;
+    /// It was sent, and there is no answer.
+    fn unknown() -> Self::Decision;
+    /// Notes that its outcome is unknown.
+    fn mark_unknown(&self) {}
+
+    /// Encodes a batch.
+    fn fill<'a>(columns: &mut Self::Columns, batch: impl Iterator<Item = &'a Self>, catalogue: &Catalogue);
+    /// The arguments of the script for an encoded batch.
+    fn args<'a>(
+        columns: &'a Self::Columns,
+        catalogue: &'a Catalogue,
+        identity: &'a str,
+        known: u64,
+    ) -> impl ToRedisArgs + 'a;
+    /// Answers every request of a batch, in order, from the reply of Redis.
+    fn deliver(batch: &mut Batch<Self>, reply: &Reply, sale: &Sale);
+}
 
 /// Decodes a reply of the reserve script for these taps; `None` if it is not a valid reply.
 #[cfg(feature = "fuzzing")]
@@ -47,14 +81,19 @@ pub(crate) fn decisions(
     Some(taps.iter().map(|command| decisions.next(command.clone())).collect())
 }
 
-/// The reserve queue of one sale at one worker.
-#[derive(Clone)]
-pub struct QueueHandle(Rc<QueueCloser>);
+/// The queue of one sale's requests of one kind at one worker: taps, if nothing else is said.
+pub struct QueueHandle<C: Batched = Admitted>(Rc<QueueCloser<C>>);
+
+impl<C: Batched> Clone for QueueHandle<C> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
 
 /// Closes the queue when its last clone is dropped.
-struct QueueCloser(Rc<ReserveQueue>);
+struct QueueCloser<C: Batched>(Rc<ReserveQueue<C>>);
 
-impl Drop for QueueCloser {
+impl<C: Batched> Drop for QueueCloser<C> {
     fn drop(&mut self) {
         self.0.close();
     }
@@ -71,7 +110,7 @@ pub struct QueueLimits {
     pub delay_max: Duration,
 }
 
-impl QueueHandle {
+impl<C: Batched> QueueHandle<C> {
     /// Starts the loop of a sale on this thread. It ends when the last clone of the queue is
     /// dropped.
     pub fn start<D: Dial>(
@@ -80,19 +119,16 @@ impl QueueHandle {
         limits: QueueLimits,
         recorder: Arc<Recorder>,
     ) -> Self {
+        let limits = QueueLimits { batch_max: limits.batch_max.min(C::BATCH_MAX), ..limits };
         let queue = Rc::new(ReserveQueue::new(limits, recorder.clone()));
         tokio::task::spawn_local(decide(sale, connections, queue.clone(), recorder, limits.batch_max));
         Self(Rc::new(QueueCloser(queue)))
     }
 
-    /// Queues a tap and waits for its decision until the deadline. Dropping this future does not
-    /// cancel the tap.
-    pub fn reserve(
-        &self,
-        Admitted { command, pending }: Admitted,
-        deadlines: Deadlines,
-    ) -> impl Future<Output = Decision> + use<> {
-        let (tap, decision) = Tap::new(command, pending, deadlines);
+    /// Queues a request and waits for its decision until the deadline. Dropping this future does not
+    /// cancel the request.
+    pub fn ask(&self, command: C, deadlines: Deadlines) -> impl Future<Output = C::Decision> + use<C> {
+        let (tap, decision) = Tap::new(command, deadlines);
         self.0.0.push(tap);
         decision
     }
@@ -101,14 +137,14 @@ impl QueueHandle {
 /// Takes all queued taps, makes one script call, and repeats. Without a timer, a quiet gateway adds
 /// no wait and a busy one makes larger batches. The decisions of one batch are delivered while
 /// Redis decides the next.
-async fn decide<D: Dial>(
+async fn decide<C: Batched, D: Dial>(
     sale: Arc<Sale>,
     connections: Rc<RedisConnections<D>>,
-    queue: Rc<ReserveQueue>,
+    queue: Rc<ReserveQueue<C>>,
     recorder: Arc<Recorder>,
     batch_max: usize,
 ) {
-    let (mut batch, mut decided) = (Batch::with_room_for(batch_max), Batch::with_room_for(batch_max));
+    let (mut batch, mut decided) = (Batch::<C>::with_room_for(batch_max), Batch::with_room_for(batch_max));
     loop {
         if queue.is_empty() {
             decided.deliver(&sale);
@@ -124,16 +160,16 @@ async fn decide<D: Dial>(
     }
 }
 
-/// Taps that are decided together, and Redis's reply to them.
-struct Batch {
-    taps: Vec<Tap>,
-    columns: Columns,
+/// Requests that are decided together, and Redis's reply to them.
+pub struct Batch<C: Batched> {
+    taps: Vec<Tap<C>>,
+    columns: C::Columns,
     /// `None` until the reply arrives.
     reply: Option<Reply>,
 }
 
 /// Redis's reply to a batch.
-struct Reply {
+pub struct Reply {
     values: Vec<Value>,
     /// The catalogue that the batch was encoded with.
     catalogue: Arc<Catalogue>,
@@ -143,19 +179,19 @@ struct Reply {
 
 /// Sends a batch, and waits for its reply. The previous batch is delivered as soon as this one is
 /// sent.
-async fn send<D: Dial>(
+async fn send<C: Batched, D: Dial>(
     sale: &Sale,
     connections: &RedisConnections<D>,
-    queue: &ReserveQueue,
+    queue: &ReserveQueue<C>,
     recorder: &Recorder,
-    batch: &mut Batch,
-    decided: &mut Batch,
+    batch: &mut Batch<C>,
+    decided: &mut Batch<C>,
 ) {
     let sent = Instant::now();
     batch.taps.iter().for_each(|tap| recorder.stage(Stage::Queue, sent - tap.deadlines.queued));
     let connection = connections.of(&sale.keys);
     let Some(live) = connection.live() else {
-        return batch.answer_all(&Decision::NotTaken(Shed::Redis));
+        return batch.answer_all(&C::not_taken(Shed::Redis));
     };
     loop {
         let sent = Instant::now();
@@ -164,13 +200,13 @@ async fn send<D: Dial>(
             return;
         }
         let catalogue = sale.read_model().catalogue.clone();
-        batch.columns.fill(batch.taps.iter().map(|tap| &tap.command), &catalogue);
+        C::fill(&mut batch.columns, batch.taps.iter().map(|tap| &tap.command), &catalogue);
         let identity = sale.ledger_identity(&live.epoch);
-        let args = batch.columns.args(&catalogue, &identity, sale.known_sequence());
-        let call = connection.call(&live, Script::Reserve, &sale.keys, args);
+        let args = C::args(&batch.columns, &catalogue, &identity, sale.known_sequence());
+        let call = connection.call(&live, C::SCRIPT, &sale.keys, args);
         // `join` polls them in this order.
         let work = join(call, async { decided.deliver(sale) });
-        let (answer, ()) = answering_late(work, queue, &batch.taps, &Decision::Unknown).await;
+        let (answer, ()) = answering_late(work, queue, &batch.taps, &C::unknown()).await;
         recorder.batch(batch.taps.len(), sent.elapsed());
         match answer {
             Ok(values) => {
@@ -181,13 +217,13 @@ async fn send<D: Dial>(
                 let all_late =
                     batch.taps.iter().map(|tap| tap.deadlines.send).max().unwrap_or_else(Instant::now);
                 let reached = tokio::time::timeout_at(all_late, sale.wait_for_revision(revision));
-                let _ = answering_late(reached, queue, &batch.taps, &Decision::NotTaken(Shed::Ledger)).await;
+                let _ = answering_late(reached, queue, &batch.taps, &C::not_taken(Shed::Ledger)).await;
             }
             Err(Failure::Unknown(_) | Failure::NotReplicated { .. }) => return batch.mark_unknown(),
             Err(failure @ (Failure::NotDone(_) | Failure::WrongServer(_) | Failure::Refused(_))) => {
                 sale.note_refusal(&failure);
                 tracing::debug!(sale = sale.id, %failure, taps = batch.taps.len(), "a batch was not decided");
-                return batch.answer_all(&Decision::NotTaken(failure.shed()));
+                return batch.answer_all(&C::not_taken(failure.shed()));
             }
         }
     }
@@ -195,11 +231,11 @@ async fn send<D: Dial>(
 
 /// Waits for a future, and meanwhile answers every tap that reaches its deadline: `late` to those
 /// of the batch, and "not carried out" to those in the queue.
-async fn answering_late<T>(
+async fn answering_late<C: Batched, T>(
     work: impl Future<Output = T>,
-    queue: &ReserveQueue,
-    batch: &[Tap],
-    late: &Decision,
+    queue: &ReserveQueue<C>,
+    batch: &[Tap<C>],
+    late: &C::Decision,
 ) -> T {
     let mut work = pin!(work);
     loop {
@@ -218,9 +254,9 @@ async fn answering_late<T>(
     }
 }
 
-impl Batch {
+impl<C: Batched> Batch<C> {
     fn with_room_for(taps: usize) -> Self {
-        Self { taps: Vec::with_capacity(taps), columns: Columns::default(), reply: None }
+        Self { taps: Vec::with_capacity(taps), columns: C::Columns::default(), reply: None }
     }
 
     /// A caller whose wait ended was answered "not carried out": it must stay so.
@@ -228,84 +264,32 @@ impl Batch {
         self.taps.retain(|tap| {
             let in_time = tap.deadlines.send > now;
             if !in_time {
-                tap.responder.answer(Decision::NotTaken(Shed::Deadline));
+                tap.responder.answer(C::not_taken(Shed::Deadline));
             }
             in_time
         });
     }
 
-    fn answer_all(&mut self, decision: &Decision) {
+    fn answer_all(&mut self, decision: &C::Decision) {
         self.taps.drain(..).for_each(|tap| tap.responder.answer(decision.clone()));
     }
 
     fn mark_unknown(&mut self) {
-        self.taps.iter().for_each(|tap| tap.pending.mark_unknown());
-        self.answer_all(&Decision::Unknown);
+        self.taps.iter().for_each(|tap| tap.command.mark_unknown());
+        self.answer_all(&C::unknown());
     }
 
     /// Delivers each decision to its caller, unless that has an answer already.
     fn deliver(&mut self, sale: &Sale) {
-        let Some(Reply { values, catalogue, epoch }) = self.reply.take() else {
-            return;
-        };
-        let Some(mut decisions) = self.columns.decisions(&values, &catalogue) else {
-            count_unreadable();
-            tracing::error!(sale = sale.id, reply = ?values, "a reply of the reserve script can't be read");
-            return self.mark_unknown();
-        };
-        // The whole batch is buffered at once, before any acknowledgement.
-        let (mut winners, mut decided) = (String::new(), Vec::with_capacity(self.taps.len()));
-        let (mut depends_on_clocks, mut is_whole) = (false, true);
-        let grace = sale.read_model().grace_ms;
-        for Tap { request, command, pending, responder, .. } in self.taps.drain(..) {
-            let mut decision = decisions.next(command);
-            match &decision {
-                Decision::Won(reservation, _) => {
-                    reservation.write_line(&mut winners);
-                    winners.push('\n');
-                    pending.mark_won();
-                }
-                Decision::Closed => depends_on_clocks = true,
-                Decision::Replayed(reservation, header) => {
-                    pending.mark_won();
-                    depends_on_clocks |= reservation.state != reservation.state_at(header.sale_clock, grace);
-                    if !sale.acknowledged().acknowledge_shown(&epoch, reservation, header) {
-                        decision = Decision::Unknown;
-                    }
-                }
-                Decision::Unknown => {
-                    is_whole = false;
-                    count_unreadable();
-                    let log_unreadable = || {
-                        tracing::error!(sale = sale.id, "an answer of the reserve script can't be read");
-                    };
-                    request.as_ref().map_or_else(log_unreadable, |request| request.enter(log_unreadable));
-                    pending.mark_unknown();
-                }
-                _ => {}
-            }
-            decided.push((responder, decision));
+        if let Some(reply) = self.reply.take() {
+            C::deliver(self, &reply, sale);
         }
-        let (header, sequence) = (&decisions.header, decisions.header.sequence);
-        let may_acknowledge = if winners.is_empty() {
-            sale.acknowledged().may_acknowledge(&epoch)
-        } else {
-            let won = Acknowledged::winners(sequence, header, winners, is_whole);
-            sale.acknowledged().acknowledge(&epoch, won)
-        };
-        if depends_on_clocks && may_acknowledge {
-            sale.acknowledged().note_late_by(header);
-        }
-        for (responder, decision) in decided {
-            responder.answer(match decision {
-                decision if may_acknowledge => decision,
-                Decision::Won(..) | Decision::Replayed(..) | Decision::Unknown => Decision::Unknown,
-                _ => Decision::NotTaken(Shed::Ledger),
-            });
-        }
-        // Only now: a client that learns the sequence must find the winners marked as such.
-        if may_acknowledge {
-            sale.advance_known_sequence(sequence);
-        }
+    }
+
+    /// Of a reply that can't be read the outcome is unknown.
+    fn deliver_unreadable(&mut self, reply: &Reply, sale: &Sale) {
+        count_unreadable();
+        tracing::error!(sale = sale.id, reply = ?reply.values, "a reply of a script that decides a batch can't be read");
+        self.mark_unknown();
     }
 }

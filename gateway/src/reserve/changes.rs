@@ -112,7 +112,9 @@ pub async fn read<D: Dial>(
     Ok((reservations, header))
 }
 
-fn require_connection<D: Dial>(connection: &RedisConnection<D>) -> Result<LiveConnection<D::Conn>, Failure> {
+pub(crate) fn require_connection<D: Dial>(
+    connection: &RedisConnection<D>,
+) -> Result<LiveConnection<D::Conn>, Failure> {
     connection.live().ok_or_else(|| Failure::NotDone("not connected".into()))
 }
 

@@ -34,6 +34,12 @@ label! {
     Confirm "confirm",
     /// Its cancellation.
     Cancel "cancel",
+    /// The caller's sign-up.
+    Signup "signup",
+    /// A sign-up, or other choices.
+    SignUp "sign-up",
+    /// The end of a sign-up.
+    Withdraw "withdraw",
     /// Another path, or an unreadable request.
     None "none",
 }
@@ -224,7 +230,7 @@ impl Outcome {
     /// client errors, rate limits and preflights.
     pub fn slo_verdict(self) -> Option<bool> {
         /// The problems that a correct service responds to a valid request.
-        const GOOD_PROBLEMS: [problem::ProblemKind; 8] = [
+        const GOOD_PROBLEMS: [problem::ProblemKind; 11] = [
             problem::SALE_NOT_OPEN,
             problem::SALE_PAUSED,
             problem::SOLD_OUT,
@@ -233,6 +239,9 @@ impl Outcome {
             problem::RESERVATION_CHANGED,
             problem::PAYMENT_CONFLICT,
             problem::SALE_CLOSED,
+            problem::NOT_SIGNED_UP,
+            problem::SIGNUP_NOT_OPEN,
+            problem::SIGNUP_CLOSED,
         ];
         const FAILED: [problem::ProblemKind; 3] =
             [problem::INTERNAL, problem::TEMPORARY_REDUCED_CAPACITY, problem::OUTCOME_UNKNOWN];

@@ -172,6 +172,9 @@ metrics! {
         "Pick-up slots of all stores with a limit together."
     RESERVATIONS Gauge "reservations" "reservations" [SALE, fixed("state", RESERVATION_STATES)]
         "Reservations by state."
+    SIGNED_UP Gauge "signed_up" "buyers" [SALE]
+        only "the sale takes sign-ups"
+        "Buyers who are signed up."
     PHASE Gauge "sale_phase" "1 or 0" [SALE, fixed("phase", Condition::NAMES)]
         "1 for the sale's present phase; fenced or halted in place of it while the ledger does not serve the sale."
     PAUSED Gauge "sale_paused_info" "1" [SALE, open("by", "an ops token or a user"), open("reason", "the operator's reason, cut")]

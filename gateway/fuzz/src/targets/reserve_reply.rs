@@ -89,6 +89,7 @@ pub(super) fn run(bytes: &[u8]) {
             Decision::Closed => b"C",
             Decision::NotOpen(_) => b"N",
             Decision::Paused => b"P",
+            Decision::NotSignedUp => b"G",
             Decision::UnknownItem(_) => b"U",
             Decision::PurchaseLimit(limit, ids) => {
                 assert!(!ids.is_empty() && ids.iter().all(|id| is_reservation_id(id)), "{ids:?}");

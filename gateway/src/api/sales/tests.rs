@@ -40,7 +40,7 @@ fn expected(read_model: &ReadModel, phase: Phase, poll_after_ms: u64) -> String 
             models: models.cloned(),
             meta: meta.clone(),
         };
-    let mut sale = view(read_model, phase, poll_after_ms);
+    let mut sale = view(read_model, phase, poll_after_ms, 0);
     sale.meta = definition.sale.meta.clone();
     let models = definition.models.iter().enumerate();
     sale.models = models.map(|(n, m)| product(n, &m.id, &m.name, m.price, None, &m.meta)).collect();
@@ -52,7 +52,7 @@ fn expected(read_model: &ReadModel, phase: Phase, poll_after_ms: u64) -> String 
 
 /// The page up to the value of `server_time`, which is the rest.
 fn head(read_model: &Arc<ReadModel>, phase: Phase, poll_after_ms: u64) -> String {
-    let page = Page::new("i", read_model.clone(), phase, poll_after_ms, 0);
+    let page = Page::new("i", read_model.clone(), (phase, poll_after_ms, 0), 0);
     let text = String::from_utf8(page.cached.1.to_vec()).unwrap();
     let (head, time) = text.split_at(page.head);
     assert_eq!(time, "1970-01-01T00:00:00.000Z\"}");

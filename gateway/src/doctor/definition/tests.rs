@@ -47,12 +47,16 @@ fn a_good_definition_passes() {
     // A model without packages is fine, and so is a package without a price or a limit.
     assert_eq!(bad(&[("/package/0/stock", json!(null)), ("/package/0/price", json!(0))]), []);
     assert_eq!(bad(&[("/stores/0/capacity", json!(null))]), []);
+    let signup =
+        json!({"opens_at": "2029-12-01T00:00:00Z", "closes_at": "2030-01-01T01:00:00Z", "required": true});
+    assert_eq!(bad(&[("/signup", signup)]), []);
 }
 
 #[test]
 fn every_unintended_value_is_reported() {
     use Severity::{Fail, Warn};
     let date = |day: &str| json!(format!("{day}T00:00:00Z"));
+    let signup = |opens: &str, closes: &str| json!({"opens_at": date(opens), "closes_at": date(closes)});
     for (changes, check, verdict) in [
         (
             &[("/sale/opens_at", date("2029-12-01")), ("/sale/closes_at", date("2029-12-31"))][..],
@@ -72,7 +76,9 @@ fn every_unintended_value_is_reported() {
         (&[("/sale/deposit", json!(1_001))], "prices", Fail),
         (&[("/model/0/price", json!(0)), ("/sale/deposit", json!(0))], "prices", Warn),
         (&[("/package/0/stock", json!(0))], "packages", Warn),
-        (&[("/stores", json!([]))], "stores", Fail),
+        (&[("/signup", signup("2029-12-01", "2030-02-01"))], "sign-up", Warn),
+        (&[("/signup", signup("2030-02-01", "2030-03-01"))], "sign-up", Fail),
+        (&[("/stores", json!([]))], "stores", Warn),
         (&[("/stores/0/capacity", json!(59))], "stores", Fail),
         (&[("/stores/1/capacity", json!(0)), ("/stores/0/capacity", json!(90))], "cities", Warn),
         (&[("/stores/2/capacity", json!(0)), ("/stores/0/capacity", json!(90))], "cities", Warn),

@@ -30,7 +30,15 @@ fn report(verdict: Audited, drift: i64, problems: &[&str]) -> AuditReport {
         ItemReport { item: "model:a".into(), total: Some(9), free: Some(9), held: 0, confirmed: 0, drift };
     let problems = problems.iter().map(|text| (*text).to_owned()).collect();
     let reservations = Counts::default();
-    AuditReport { sale: "small".into(), sequence: 7, verdict, items: vec![item], reservations, problems }
+    AuditReport {
+        sale: "small".into(),
+        sequence: 7,
+        verdict,
+        items: vec![item],
+        reservations,
+        signed_up: None,
+        problems,
+    }
 }
 
 fn good() -> SaleFacts {

@@ -95,6 +95,11 @@ pub(super) fn write(
     of.each(&list::STORES, |sample, n| sample.stores.by_availability[n])?;
     of.each(&list::STORE_SLOTS, |sample, n| [sample.stores.slots, sample.stores.free][n])?;
     of.each(&list::RESERVATIONS, |sample, n| sample.read_model.counts[n])?;
+    of.out.family(&list::SIGNED_UP, |family| {
+        let takes_sign_ups = |sample: &&SaleSample| sample.read_model.catalogue.definition.signup.is_some();
+        let mut samples = of.sales.iter().filter(takes_sign_ups);
+        samples.try_for_each(|sample| family.put(&[&sample.sale.id], sample.read_model.sign_ups.now))
+    })?;
     let outcomes: Vec<Outcome> = Outcome::all().collect();
     of.each(&list::TAPS, |sample, n| sample.taps.iter().map(|taps| taps.count(outcomes[n])).sum::<u64>())?;
     of.each(&list::TAP_DURATIONS, |sample, n| {

@@ -30,6 +30,8 @@ fn line_of_second(second: &Second) -> JournalLine {
         (second.amended, "changed"),
         (second.cancelled, "cancelled"),
         (second.expired, "expired"),
+        (second.signed_up, "signed up"),
+        (second.withdrawn, "withdrawn"),
     ];
     let texts: Vec<String> = counts
         .iter()

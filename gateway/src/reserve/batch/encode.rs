@@ -16,7 +16,7 @@ const NUMBER_MAX: u64 = 1 << 53;
 
 /// The columns of a batch; the buffers are reused.
 #[derive(Default)]
-pub(crate) struct Columns {
+pub struct Columns {
     flags: String,
     limits: String,
     who: String,
@@ -231,6 +231,7 @@ impl Decisions<'_> {
             b'C' => Decision::Closed,
             b'N' => Decision::NotOpen(self.header.time),
             b'P' => Decision::Paused,
+            b'G' => Decision::NotSignedUp,
             b'U' => {
                 let ReserveCommand { model, packages, store, .. } = &command;
                 Decision::UnknownItem(self.catalogue.unknown(model, packages, store.as_deref()))

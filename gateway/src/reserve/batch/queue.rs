@@ -11,15 +11,15 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::domain::decision::{Decision, Shed};
-use crate::reserve::batch::QueueLimits;
+use crate::domain::decision::Shed;
 use crate::reserve::batch::tap::{Tap, register, wake};
+use crate::reserve::batch::{Batched, QueueLimits};
 use crate::telemetry::labels::Stage;
 use crate::telemetry::record::Recorder;
 
 /// The queue of taps for the next batch, first come, first served.
-pub(crate) struct ReserveQueue {
-    taps: RefCell<VecDeque<Tap>>,
+pub(crate) struct ReserveQueue<C: Batched> {
+    taps: RefCell<VecDeque<Tap<C>>>,
     limits: QueueLimits,
     service_time: Cell<ServiceTime>,
     closed: Cell<bool>,
@@ -27,7 +27,7 @@ pub(crate) struct ReserveQueue {
     recorder: Arc<Recorder>,
 }
 
-impl ReserveQueue {
+impl<C: Batched> ReserveQueue<C> {
     /// An empty queue.
     pub(crate) fn new(limits: QueueLimits, recorder: Arc<Recorder>) -> Self {
         Self {
@@ -42,13 +42,13 @@ impl ReserveQueue {
 
     /// Appends a tap, or sheds it if the queue is full or the predicted wait exceeds half of the
     /// longest. Above that more taps arrive than are decided, so an early refusal is better.
-    pub(crate) fn push(&self, tap: Tap) {
+    pub(crate) fn push(&self, tap: Tap<C>) {
         let mut taps = self.taps.borrow_mut();
         if taps.len() >= self.limits.queue_max {
-            return tap.responder.answer(Decision::NotTaken(Shed::Queue));
+            return tap.responder.answer(C::not_taken(Shed::Queue));
         }
         if self.predict_wait(&taps, &tap) > self.limits.delay_max / 2 {
-            return tap.responder.answer(Decision::NotTaken(Shed::Delay));
+            return tap.responder.answer(C::not_taken(Shed::Delay));
         }
         taps.push_back(tap);
         self.recorder.waiting.add(1);
@@ -59,7 +59,7 @@ impl ReserveQueue {
     /// The predicted wait: at least that of the first tap so far, and that of the batches before
     /// this one. Without this prediction the queue fills while its first tap is still new, and most
     /// of it waits in vain.
-    fn predict_wait(&self, taps: &VecDeque<Tap>, tap: &Tap) -> Duration {
+    fn predict_wait(&self, taps: &VecDeque<Tap<C>>, tap: &Tap<C>) -> Duration {
         let first = taps.front().map_or(Duration::ZERO, |first| tap.deadlines.send - first.deadlines.send);
         first.max(self.service_time.get().predict(taps.len() / self.limits.batch_max))
     }
@@ -81,7 +81,7 @@ impl ReserveQueue {
 
     /// Waits for taps, and moves as many into the batch as it may have; `false` once the queue is
     /// closed and empty.
-    pub(crate) async fn take(&self, batch: &mut Vec<Tap>) -> bool {
+    pub(crate) async fn take(&self, batch: &mut Vec<Tap<C>>) -> bool {
         std::future::poll_fn(|cx| {
             let mut taps = self.taps.borrow_mut();
             if taps.is_empty() && !self.closed.get() {
@@ -109,7 +109,7 @@ impl ReserveQueue {
             if let Some(tap) = taps.pop_front() {
                 self.recorder.waiting.sub(1);
                 self.recorder.stage(Stage::Queue, now - tap.deadlines.queued);
-                tap.responder.answer(Decision::NotTaken(Shed::Deadline));
+                tap.responder.answer(C::not_taken(Shed::Deadline));
             }
         }
     }

@@ -1,4 +1,4 @@
-//! A tap while it waits: its deadlines, and the one decision that its caller gets.
+//! A request while it waits: its deadlines, and the one decision that its caller gets.
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;
@@ -8,18 +8,16 @@ use std::task::{Context, Poll, Waker};
 
 use tokio::time::Instant;
 
-use crate::domain::decision::{Decision, ReserveCommand};
-use crate::projection::read_model::PendingTap;
+use crate::reserve::batch::Batched;
 use crate::telemetry::request_id::{self, RequestId};
 
-/// A tap in the queue or in a batch.
-pub(crate) struct Tap {
+/// A tap in the queue or in a batch, or another request that scripts decide in batches.
+pub(crate) struct Tap<C: Batched> {
     /// The request id for log lines, if any.
     pub(crate) request: Option<RequestId>,
-    pub(crate) command: ReserveCommand,
-    pub(crate) pending: PendingTap,
+    pub(crate) command: C,
     pub(crate) deadlines: Deadlines,
-    pub(crate) responder: Responder,
+    pub(crate) responder: Responder<C::Decision>,
 }
 
 /// The deadlines of a tap. All taps of a queue wait equally long.
@@ -33,30 +31,26 @@ pub struct Deadlines {
     pub answer: Instant,
 }
 
-impl Tap {
+impl<C: Batched> Tap<C> {
     /// Makes a tap, and the future of its decision.
-    pub(crate) fn new(
-        command: ReserveCommand,
-        pending: PendingTap,
-        deadlines: Deadlines,
-    ) -> (Self, PendingDecision) {
+    pub(crate) fn new(command: C, deadlines: Deadlines) -> (Self, PendingDecision<C::Decision>) {
         let slot = Rc::new(Slot::default());
         let (request, responder) = (request_id::current(), Responder(slot.clone()));
-        (Self { request, command, pending, deadlines, responder }, PendingDecision(slot))
+        (Self { request, command, deadlines, responder }, PendingDecision(slot))
     }
 }
 
 /// Delivers the decision.
-pub(crate) struct Responder(Rc<Slot>);
+pub(crate) struct Responder<A>(Rc<Slot<A>>);
 
-impl Responder {
+impl<A> Responder<A> {
     /// Whether the tap has an answer already: that it was too late.
     pub(crate) fn is_answered(&self) -> bool {
         self.0.filled.get()
     }
 
     /// Answers once. A caller that is gone does not receive it; the ledger has it.
-    pub(crate) fn answer(&self, decision: Decision) {
+    pub(crate) fn answer(&self, decision: A) {
         if !self.0.filled.replace(true) {
             *self.0.decision.borrow_mut() = Some(decision);
             wake(&self.0.waiter);
@@ -65,20 +59,25 @@ impl Responder {
 }
 
 /// Holds the one decision.
-#[derive(Default)]
-struct Slot {
-    decision: RefCell<Option<Decision>>,
+struct Slot<A> {
+    decision: RefCell<Option<A>>,
     filled: Cell<bool>,
     waiter: RefCell<Option<Waker>>,
 }
 
+impl<A> Default for Slot<A> {
+    fn default() -> Self {
+        Self { decision: RefCell::new(None), filled: Cell::new(false), waiter: RefCell::new(None) }
+    }
+}
+
 /// The future of a decision.
-pub(crate) struct PendingDecision(Rc<Slot>);
+pub(crate) struct PendingDecision<A>(Rc<Slot<A>>);
 
-impl Future for PendingDecision {
-    type Output = Decision;
+impl<A> Future for PendingDecision<A> {
+    type Output = A;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Decision> {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<A> {
         if let Some(decision) = self.0.decision.borrow_mut().take() {
             return Poll::Ready(decision);
         }

@@ -3,7 +3,8 @@
 use futures_util::FutureExt;
 
 use super::*;
-use crate::domain::decision::ReserveCommand;
+use crate::admit::Admitted;
+use crate::domain::decision::{Decision, ReserveCommand};
 use crate::projection::read_model::Sale;
 use crate::reserve::batch::Deadlines;
 
@@ -16,7 +17,7 @@ const ONE_CAR: &str = r#"{
 }"#;
 
 /// The immediate decision for a tap that comes this long after the first; `None`: it waits.
-fn push(queue_under_test: &ReserveQueue, first: Instant, after: Duration) -> Option<Decision> {
+fn push(queue_under_test: &ReserveQueue<Admitted>, first: Instant, after: Duration) -> Option<Decision> {
     let sale = Sale::fixture(ONE_CAR, &[10, 10], (0, 0));
     let command = ReserveCommand {
         id: "id".to_owned(),
@@ -29,8 +30,10 @@ fn push(queue_under_test: &ReserveQueue, first: Instant, after: Duration) -> Opt
     };
     let queued = first + after;
     let late = queued + queue_under_test.limits.delay_max;
-    let (tap, answer) =
-        Tap::new(command, sale.add_pending(1), Deadlines { queued, send: late, answer: late });
+    let (tap, answer) = Tap::new(
+        Admitted { command, pending: sale.add_pending(1) },
+        Deadlines { queued, send: late, answer: late },
+    );
     queue_under_test.push(tap);
     answer.now_or_never()
 }
