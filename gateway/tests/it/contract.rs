@@ -16,5 +16,6 @@ pub mod reservation;
 pub mod reserve;
 pub mod sales;
 pub mod serve;
+pub mod signup;
 pub mod smoke;
 pub mod stores;

@@ -1,6 +1,6 @@
 //! The definition of a random sale, and its edits.
 
-use gateway::domain::definition::{Definition, Model, Package, Store, Terms};
+use gateway::domain::definition::{Definition, Model, Package, SignupTerms, Store, Terms};
 use jiff::Timestamp;
 
 use super::plan::{Edit, History, START};
@@ -42,6 +42,11 @@ impl History {
                 package("p2", self.stocks[3], None),
             ],
             stores: vec![store("s1", self.stocks[4]), store("s2", self.stocks[5])],
+            signup: self.signup.map(|(opens_in, closes_in, required)| SignupTerms {
+                opens_at: instant(opens_in),
+                closes_at: instant(closes_in),
+                required,
+            }),
         }
     }
 }

@@ -31,6 +31,9 @@ impl Life<'_> {
         let attempt = |at: &usize| Attempt { op, at: *at, fault };
         match op {
             Op::Reserve(at, _) | Op::Again(at, _) | Op::Amend { at, .. } if self.is_outdated(*at) => Ok(()),
+            Op::SignUp(at, _) if self.is_outdated(*at) => Ok(()),
+            Op::SignUp(at, requests) => self.faulty_sign_up(op, (*at, fault), requests).await,
+            Op::Withdraw(at, buyer) => self.faulty_withdrawal(op, (*at, fault), buyer).await,
             Op::Sweep(at, entries) => self.faulty_sweep(attempt(at), *entries).await,
             // It reads, and then changes: the second call is the one that may do something.
             Op::Amend { at, .. } => self.faulty_change(attempt(at), usize::from(second), second).await,
@@ -154,9 +157,13 @@ impl Life<'_> {
         }
     }
 
-    /// Whether the fault was met. The gateway has a connection again.
     async fn is_over(&mut self, attempt: &Attempt<'_>) -> bool {
-        let instance = &self.instances[attempt.at];
+        self.is_fault_over(attempt.at).await
+    }
+
+    /// Whether the fault at this gateway was met. It has a connection again.
+    pub(super) async fn is_fault_over(&mut self, at: usize) -> bool {
+        let instance = &self.instances[at];
         let was_met = instance.link.disarm();
         instance.connected().await;
         self.faults += u64::from(was_met);

@@ -10,7 +10,7 @@ use gateway::domain::decision::{Decision, Header};
 use gateway::domain::reservation::Reservation;
 use gateway::projection::read_model::{Sale, Sales};
 use gateway::recovery::sweeper::sweep;
-use gateway::reserve::batch::{Deadlines, QueueHandle, QueueLimits};
+use gateway::reserve::batch::{Deadlines, QueueHandle, QueueLimits, SignUpCommand, SignUpDecision};
 use gateway::reserve::changes::Change;
 use gateway::reserve::rounds::make_round;
 use gateway::reserve::tick::tick;
@@ -23,7 +23,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::link::Link;
-use super::plan::Tap;
+use super::plan::{SignUpRequest, Tap};
 use super::world::connected;
 
 /// How long a batch of a gateway with an outdated definition waits for the new one.
@@ -38,6 +38,7 @@ pub struct Instance {
     /// The link of its connection.
     pub link: Link,
     queue: QueueHandle,
+    sign_ups: QueueHandle<SignUpCommand>,
     follower: Option<JoinHandle<()>>,
     /// Those of its process.
     sales: Arc<Sales>,
@@ -59,8 +60,9 @@ impl Instance {
     ) -> Self {
         let limits = QueueLimits { batch_max: 64, queue_max: 64, delay_max: Duration::from_secs(10) };
         let connections = RedisConnections::from_open(redis_connection.clone());
-        let queue = QueueHandle::start(sale.clone(), connections, limits, Arc::default());
-        Self { sale, redis_connection, link, queue, follower, sales }
+        let queue = QueueHandle::start(sale.clone(), connections.clone(), limits, Arc::default());
+        let sign_ups = QueueHandle::start(sale.clone(), connections, limits, Arc::default());
+        Self { sale, redis_connection, link, queue, sign_ups, follower, sales }
     }
 
     /// Sends taps as one batch, in this order, and reduces the answers to what the contract shows.
@@ -89,12 +91,36 @@ impl Instance {
                 AdmissionRequest { model, packages, store: *store, accept_partial: *accept_partial };
             let (sub, now) = ((*buyer).into(), std::time::Instant::now());
             match TapAdmission::new(&self.sale, &sub, key, request, now).admit(now) {
-                Ok(admitted) => self.queue.reserve(admitted, deadlines).await,
+                Ok(admitted) => self.queue.ask(admitted, deadlines).await,
                 Err((refusal, _)) => refusal,
             }
         });
         let decisions = futures_util::future::join_all(taps).await;
         decisions.into_iter().map(|decision| self.plain_decision(decision)).collect()
+    }
+
+    /// Sends sign-ups as one batch, in this order.
+    pub async fn sign_up(&self, requests: &[SignUpRequest]) -> Vec<SignUpDecision> {
+        self.sign_up_within(requests, PATIENCE).await
+    }
+
+    /// The same, but the caller leaves before the late answer.
+    pub async fn sign_up_and_leave(&self, requests: &[SignUpRequest]) -> Vec<SignUpDecision> {
+        let answered = self.sign_up_within(requests, LEFT).await;
+        if self.link.is_met() {
+            self.link.held().await;
+            self.link.let_go().await;
+        }
+        answered
+    }
+
+    async fn sign_up_within(&self, requests: &[SignUpRequest], patience: Duration) -> Vec<SignUpDecision> {
+        let late = Instant::now() + patience;
+        let deadlines = Deadlines { queued: Instant::now(), send: late, answer: late };
+        let asked = requests.iter().map(|SignUpRequest { buyer, choices }| {
+            self.sign_ups.ask(SignUpCommand::new(&self.sale.id, buyer, choices.clone()), deadlines)
+        });
+        futures_util::future::join_all(asked).await
     }
 
     /// Taps that are there at once, of which the read model refuses what it may: those, by index, and what the ledger
@@ -121,7 +147,7 @@ impl Instance {
         let (mut refused, mut admitted) = (BTreeMap::new(), Vec::new());
         for (n, asked) in asked.into_iter().enumerate() {
             match asked.admit(std::time::Instant::now()) {
-                Ok(tap) => admitted.push(self.queue.reserve(tap, deadlines)),
+                Ok(tap) => admitted.push(self.queue.ask(tap, deadlines)),
                 // The estimate of the clock goes on while this is decided.
                 Err((Decision::NotOpen(_), _)) => drop(refused.insert(n, Decision::NotOpen(time))),
                 Err((refusal, _)) => drop(refused.insert(n, refusal)),

@@ -70,7 +70,7 @@ pub async fn live_through(
         let afresh = match op {
             Op::Apply(_) => true,
             Op::Refresh(_) => !following,
-            Op::Amend { .. } => outdated,
+            Op::Amend { .. } | Op::SignUp(..) => outdated,
             // Only a gateway that has read an unacknowledged change can replay it.
             Op::Faulty(..) => !following,
             _ => false,
@@ -136,6 +136,9 @@ impl Life<'_> {
                 self.change(op, *at).await?
             }
             Op::Read(at, sub) => self.read(op, *at, sub).await?,
+            Op::SignUp(at, requests) => self.sign_up(op, *at, requests).await?,
+            Op::Withdraw(at, buyer) => self.withdraw(op, *at, buyer).await?,
+            Op::ReadSignUp(at, buyer) => self.read_sign_up(op, *at, buyer).await?,
             Op::Sweep(at, entries) => self.sweep(op, *at, *entries).await?,
             Op::OperatorAction(action) => {
                 let answered = self
@@ -292,6 +295,7 @@ impl Life<'_> {
         report.items.sort_by(|a, b| a.item.cmp(&b.item));
         same(op, report.items, self.model.items())?;
         same(op, report.reservations, self.model.counts())?;
+        same(op, report.signed_up, self.model.signed_up())?;
         same(op, report.sequence, self.model.sequence)
     }
 

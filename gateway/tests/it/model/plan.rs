@@ -1,5 +1,6 @@
 //! Random histories of a sale: what may happen, and how proptest makes it up and shrinks it.
 
+use gateway::domain::signup::Choice;
 use gateway::manage::admin::OperatorAction;
 use gateway::reserve::changes::Amendment;
 use proptest::collection::vec;
@@ -30,6 +31,8 @@ pub struct History {
     pub opens_in: i64,
     /// And to the end of changes to what is confirmed.
     pub configure_in: Option<i64>,
+    /// From the beginning to the opening of sign-up, and to its end, ms; and whether only those may reserve.
+    pub signup: Option<(i64, i64, bool)>,
     /// Of `m1`, `m2`, `p1`, `p2`, `s1`, `s2`.
     pub stocks: Vec<Option<u64>>,
     pub ops: Vec<Op>,
@@ -44,6 +47,13 @@ pub struct Tap {
     pub packages: Vec<&'static str>,
     pub store: Option<&'static str>,
     pub partial: bool,
+}
+
+/// A buyer's request to sign up.
+#[derive(Debug, Clone)]
+pub struct SignUpRequest {
+    pub buyer: &'static str,
+    pub choices: Vec<Choice>,
 }
 
 /// The caller of a call on a reservation.
@@ -100,6 +110,10 @@ pub enum Op {
         version_off: Option<i64>,
     },
     Read(usize, &'static str),
+    /// Sign-ups in one batch.
+    SignUp(usize, Vec<SignUpRequest>),
+    Withdraw(usize, &'static str),
+    ReadSignUp(usize, &'static str),
     /// Sweeps until nothing is due, so many journal entries at a time.
     Sweep(usize, usize),
     OperatorAction(OperatorAction),
@@ -129,25 +143,30 @@ pub struct Troubles {
     pub faults: bool,
     /// Gateways call at once; without the others.
     pub pairs: bool,
+    /// Buyers sign up, too; without pairs.
+    pub sign_ups: bool,
 }
 
 /// All histories.
 pub fn histories(ops: std::ops::Range<usize>, troubles: Troubles) -> impl Strategy<Value = History> {
     // Do not change the order: stored seeds depend on it.
+    let any = if troubles.sign_ups { prop_oneof![3 => op(), 2 => sign_up()].boxed() } else { op().boxed() };
     let op = match (troubles.crashes, troubles.faults, troubles.pairs) {
-        (false, false, false) => op().boxed(),
-        (true, false, _) => prop_oneof![8 => op(), 1 => crash()].boxed(),
-        (false, true, _) => prop_oneof![5 => op(), 1 => faulty()].boxed(),
-        (true, true, _) => prop_oneof![8 => op(), 1 => crash(), 2 => faulty()].boxed(),
-        (false, false, true) => prop_oneof![2 => op(), 1 => together()].boxed(),
+        (false, false, false) => any,
+        (true, false, _) => prop_oneof![8 => any, 1 => crash()].boxed(),
+        (false, true, _) => prop_oneof![5 => any.clone(), 1 => faulty(any)].boxed(),
+        (true, true, _) => prop_oneof![8 => any.clone(), 1 => crash(), 2 => faulty(any)].boxed(),
+        (false, false, true) => prop_oneof![2 => any, 1 => together()].boxed(),
     };
+    let signup = if troubles.sign_ups { signup().boxed() } else { Just(None).boxed() };
     let opens_in = prop_oneof![6 => Just(0), 1 => Just(1_500), 1 => Just(3_600_000)];
-    (1..3_u32, 0..4_u32, opens_in, configure_in(), vec(stock(), 6), vec(op, ops)).prop_map(
-        |(per_buyer, more, opens_in, configure_in, stocks, ops)| History {
+    (1..3_u32, 0..4_u32, opens_in, configure_in(), vec(stock(), 6), vec(op, ops), signup).prop_map(
+        |(per_buyer, more, opens_in, configure_in, stocks, ops, signup)| History {
             per_buyer,
             attempts: per_buyer + more,
             opens_in,
             configure_in,
+            signup,
             stocks,
             ops,
         },
@@ -259,11 +278,39 @@ fn crash() -> impl Strategy<Value = Op> {
     prop_oneof![1 => Just(0), 5 => 1..12_usize].prop_map(Op::Crash)
 }
 
-fn faulty() -> impl Strategy<Value = Op> {
+fn signup() -> impl Strategy<Value = Option<(i64, i64, bool)>> {
+    let opens_in = prop_oneof![4 => Just(-1_000_i64), 1 => Just(1_500)];
+    let closes_in = prop_oneof![3 => Just(7_200_000_i64), 1 => Just(6_000)];
+    option::weighted(0.9, (opens_in, closes_in, any::<bool>()))
+}
+
+fn sign_up() -> impl Strategy<Value = Op> {
+    let at = || 0..GATEWAYS;
+    let choice = || {
+        let ids = |ids: Vec<&str>| ids.into_iter().map(str::to_owned).collect::<Vec<_>>();
+        let packages = subsequence(&PACKAGES[..2], 0..=2).prop_map(ids);
+        (select(&MODELS[..2]), packages, option::of(select(&STORES[..2]))).prop_map(
+            |(model, packages, store)| Choice {
+                model: model.to_owned(),
+                packages,
+                store: store.map(str::to_owned),
+            },
+        )
+    };
+    let request = (select(&BUYERS[..]), vec(choice(), 1..3))
+        .prop_map(|(buyer, choices)| SignUpRequest { buyer, choices });
+    prop_oneof![
+        6 => (at(), vec(request, 1..4)).prop_map(|(at, requests)| Op::SignUp(at, requests)),
+        2 => (at(), select(&BUYERS[..])).prop_map(|(at, buyer)| Op::Withdraw(at, buyer)),
+        2 => (at(), select(&BUYERS[..])).prop_map(|(at, buyer)| Op::ReadSignUp(at, buyer)),
+    ]
+}
+
+fn faulty(any: BoxedStrategy<Op>) -> impl Strategy<Value = Op> {
     use Fault::{AnswerLate, AnswerLost, Doubled, RequestLost};
     let fault = select(vec![RequestLost, AnswerLost, AnswerLate, Doubled]);
     // Of the steps that call no script nothing is lost.
-    (fault, any::<bool>(), op()).prop_map(|(fault, second, op)| Op::Faulty(fault, second, Box::new(op)))
+    (fault, proptest::bool::ANY, any).prop_map(|(fault, second, op)| Op::Faulty(fault, second, Box::new(op)))
 }
 
 fn together() -> impl Strategy<Value = Op> {

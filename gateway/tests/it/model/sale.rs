@@ -2,6 +2,7 @@
 
 mod changes;
 mod operator_actions;
+mod sign_ups;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,6 +13,7 @@ use gateway::domain::reservation::{Reservation, State};
 use gateway::manage::audit::{Counts, ItemReport};
 
 use super::plan::{Op, START, Tap};
+use sign_ups::SignUps;
 
 /// How far one tick moves the sale clock, at most.
 const STEP_MAX: i64 = 2_000;
@@ -35,6 +37,7 @@ pub struct Model {
     /// `None`: no limit.
     totals: BTreeMap<String, Option<i64>>,
     ever_taken: BTreeSet<String>,
+    sign_ups: SignUps,
     /// `TIME` as it is, and the latest that was noted: by each tick and with each change.
     time: i64,
     noted: i64,
@@ -68,6 +71,7 @@ impl Model {
             sequence: 1,
             claims: Vec::new(),
             ever_taken: BTreeSet::new(),
+            sign_ups: SignUps::default(),
             time: START,
             noted: START,
             clock: 0,
@@ -264,6 +268,9 @@ impl Model {
         }
         if self.paused {
             return Decision::Paused;
+        }
+        if !self.may_reserve(tap.buyer) {
+            return Decision::NotSignedUp;
         }
         let packages = owned(&tap.packages);
         let unknown = self.unknown(tap.model, &packages, tap.store);

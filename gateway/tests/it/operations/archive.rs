@@ -103,8 +103,8 @@ async fn an_incomplete_file_imports_nothing() {
     refused(b"# a sale\n", "can't be read");
     refused(&good[..good.len() - 1], "was cut off");
     refused(&[&good[..], b"\n"].concat(), "has data after its checksum");
-    let newer = String::from_utf8(good.clone()).unwrap().replacen("\"version\":1", "\"version\":2", 1);
-    refused(newer.as_bytes(), "version 2");
+    let newer = String::from_utf8(good.clone()).unwrap().replacen("\"version\":1", "\"version\":3", 1);
+    refused(newer.as_bytes(), "version 3");
     let lines: Vec<&[u8]> = good.split_inclusive(|byte| *byte == b'\n').collect();
     refused(&lines[..lines.len() - 1].concat(), "was cut off");
     refused(&[&lines[..3], &lines[4..]].concat().concat(), "checksum differs");

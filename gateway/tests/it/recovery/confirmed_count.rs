@@ -137,11 +137,12 @@ fn is_of_one_sequence(read_model: &ReadModel) {
 
 /// All counts of the read model.
 pub fn whole(read_model: &ReadModel) -> impl Debug + PartialEq + use<> {
-    let ReadModel { catalogue, sequence, controls, grace_ms, free, totals, counts, confirmed, .. } =
-        read_model.clone();
+    let ReadModel {
+        catalogue, sequence, controls, grace_ms, free, totals, counts, confirmed, sign_ups, ..
+    } = read_model.clone();
     let definition = catalogue.definition.clone();
     let numbers = (free, totals, confirmed);
-    (sequence, controls, grace_ms, counts, numbers, catalogue.revision, definition)
+    (sequence, controls, grace_ms, counts, numbers, sign_ups.now, catalogue.revision, definition)
 }
 
 /// Checks that a gateway's counts equal the audit's, and those of a gateway that starts now.

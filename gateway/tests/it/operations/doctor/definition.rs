@@ -85,7 +85,7 @@ async fn every_slip_of_a_definition_is_reported_once_it_is_applied() {
             "white",
         ),
         (with(good("-"), "/package/0/stock", json!(0)), "packages", "warn", "cover"),
-        (with(good("-"), "/stores", json!([])), "stores", "fail", "there are none"),
+        (with(good("-"), "/stores", json!([])), "stores", "warn", "there are none"),
         (third(good("-"), 9), "stores", "fail", "99 slots are fewer than the 100 cars"),
         (third(with(good("-"), "/stores/0/capacity", json!(100)), 0), "cities", "warn", "Shanghai"),
         (with(good("-"), "/stores/1/capacity", json!(0)), "cities", "warn", "gz-2"),
