@@ -8,6 +8,7 @@ use proptest::prelude::*;
 
 use crate::admit::{AdmissionRequest, TapAdmission};
 use crate::domain::decision::Decision;
+use crate::domain::identity::BuyerHash;
 use crate::projection::read_model::Sale;
 
 /// `model:a`, `package:p`, `package:q` without a limit, `store:s`.
@@ -103,4 +104,33 @@ fn inside_the_margin_of_the_clock_the_ledger_decides_the_phase() {
     assert_eq!(at(CLOSES - hour / 2), None);
     assert_eq!(at(CLOSES + hour / 2), None, "it may not be closed");
     assert_eq!(at(CLOSES + 2 * hour), Some(Decision::Closed));
+}
+
+#[test]
+fn a_sale_that_requires_a_sign_up_refuses_who_has_none_before_what_is_gone() {
+    let signup =
+        r#""signup": {"opens_at": "2025-01-01T00:00:00Z", "closes_at": "2025-12-01T00:00:00Z", "required": "#;
+    let taking = |required: bool, free: i64| {
+        let definition = DEFINITION.replacen('{', &format!("{{{signup}{required}}},"), 1);
+        Sale::fixture(&definition, &[free; ITEMS.len()], (OPENS + 60_000, 0))
+    };
+    let sold_out = || {
+        let items = ["model:a", "package:p", "store:s"].map(str::to_owned).to_vec();
+        Some(Decision::SoldOut { items, is_final: false })
+    };
+    let mark = BuyerHash::new("fixture", "ada").mark();
+    for (sign_ups, required, in_stock, gone) in [
+        (&[][..], true, Some(Decision::NotSignedUp), Some(Decision::NotSignedUp)),
+        (&[(mark, true)], true, None, sold_out()),
+        (&[(mark, true), (mark, false)], true, None, None),
+        (&[], false, None, sold_out()),
+    ] {
+        for (free, expected) in [(1, in_stock), (0, gone)] {
+            let sale = taking(required, free);
+            sale.add_sign_ups(sign_ups.iter().copied());
+            let arrived = Instant::now();
+            sale.complete_for_test(arrived);
+            assert_eq!(refusal(&sale, false, arrived), expected, "{sign_ups:?} {required} {free}");
+        }
+    }
 }

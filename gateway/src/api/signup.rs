@@ -9,7 +9,6 @@ use crate::api::bodies::{ChoiceRequest, ItemId, SignupRequest};
 use crate::api::decisions;
 use crate::api::reservations::{Caller, check_packages};
 use crate::api::view::BuyerSignupView;
-use crate::domain::catalogue::Catalogue;
 use crate::domain::definition::SignupTerms;
 use crate::domain::problem;
 use crate::domain::rfc3339::rfc3339;
@@ -28,29 +27,21 @@ pub async fn put(caller: &Caller<'_>, sale: &str, parts: &Parts, body: Incoming)
     let choices = signup_request(&body)?;
     let sale = worker.sale(sale)?;
     caller.count(caller.costs().change)?;
-    let unknown = || unknown_items(&sale.read_model().catalogue, &choices);
-    if !unknown().is_empty() {
-        // The item may be newer than what this gateway has read.
-        worker.round_waiters(&sale).wait(received).await;
-        let unknown = unknown();
-        if !unknown.is_empty() {
-            return Err(decisions::unknown_item(&unknown));
-        }
-    }
+    let SignupTerms { opens_at, closes_at, .. } = terms(&sale)?;
     let _permit = worker.acquire_permit(true)?;
     let command = SignUpCommand::new(&sale.id, caller.identity.sub(), choices);
     let deadlines = worker.deadlines(received, Instant::now());
     match worker.sign_ups(&sale).ask(command, deadlines).await {
-        SignUpDecision::New(sign_up) => Ok(created(&BuyerSignupView::new(&sign_up, terms(&sale)?.closes_at))),
-        SignUpDecision::Kept(sign_up) => Ok(ok(&BuyerSignupView::new(&sign_up, terms(&sale)?.closes_at))),
+        SignUpDecision::New(sign_up) => Ok(created(&BuyerSignupView::new(&sign_up, closes_at))),
+        SignUpDecision::Kept(sign_up) => Ok(ok(&BuyerSignupView::new(&sign_up, closes_at))),
         SignUpDecision::NotOpen => {
-            let SignupTerms { opens_at, closes_at, .. } = terms(&sale)?;
             let [opens_at, closes_at] = [opens_at, closes_at].map(|at| rfc3339(at.as_millisecond()));
             Err(Refused::new(problem::SIGNUP_NOT_OPEN, format!("Sign-up opens at {opens_at}."))
                 .with("opens_at", opens_at)
                 .with("closes_at", closes_at))
         }
         SignUpDecision::Over => Err(over()),
+        SignUpDecision::UnknownItem(items) => Err(decisions::unknown_item(&items)),
         SignUpDecision::None => Err(no_sign_ups()),
         SignUpDecision::NotTaken(why) => Err(Refused::not_taken(why)),
         SignUpDecision::Unknown => Err(Refused::unknown()),
@@ -103,15 +94,6 @@ pub(crate) fn signup_request(body: &[u8]) -> Result<Vec<Choice>, Refused> {
         Ok(Choice { model: owned(model), packages, store: store.map(owned) })
     };
     choices.into_iter().enumerate().map(choice).collect()
-}
-
-/// The items of the choices that do not exist or do not fit their model.
-fn unknown_items(catalogue: &Catalogue, choices: &[Choice]) -> Vec<String> {
-    let of = |choice: &Choice| catalogue.unknown(&choice.model, &choice.packages, choice.store.as_deref());
-    let mut unknown: Vec<String> = choices.iter().flat_map(of).collect();
-    unknown.sort();
-    unknown.dedup();
-    unknown
 }
 
 /// The terms of sign-up; 404 if the sale takes none.

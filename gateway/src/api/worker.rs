@@ -288,15 +288,21 @@ impl Worker {
 
     /// The queue of a sale; the first tap creates it.
     pub fn queue(&self, sale: &Arc<Sale>) -> QueueHandle {
-        self.queue_in(&self.queues, sale)
+        self.queue_in(&self.queues, sale, &self.recorder)
     }
 
     /// The queue of a sale's sign-ups; the first one creates it.
     pub fn sign_ups(&self, sale: &Arc<Sale>) -> QueueHandle<SignUpCommand> {
-        self.queue_in(&self.sign_ups, sale)
+        // What is counted of queues is about taps.
+        self.queue_in(&self.sign_ups, sale, &Arc::default())
     }
 
-    fn queue_in<C: Batched>(&self, queues: &RefCell<Queues<C>>, sale: &Arc<Sale>) -> QueueHandle<C> {
+    fn queue_in<C: Batched>(
+        &self,
+        queues: &RefCell<Queues<C>>,
+        sale: &Arc<Sale>,
+        recorder: &Arc<Recorder>,
+    ) -> QueueHandle<C> {
         let mut queues = queues.borrow_mut();
         if let Some((_, queue)) = queues.get(&sale.id).filter(|(of, _)| Arc::ptr_eq(of, sale)) {
             return queue.clone();
@@ -305,7 +311,7 @@ impl Worker {
             sale.clone(),
             self.redis_connections.clone(),
             self.shared.limits.queue,
-            self.recorder.clone(),
+            recorder.clone(),
         );
         queues.insert(sale.id.clone(), (sale.clone(), queue.clone()));
         queue

@@ -81,7 +81,7 @@ pub fn choices_from_word(word: &str) -> Option<Vec<Choice>> {
 }
 
 /// How many buyers are signed up, and how many the sale's page shows: that changes every 10 s at most, so that its `ETag` holds,
-/// and at the same instants at every gateway.
+/// and at the same instants at every gateway that has followed the sale for so long.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct SignUpCount {
     /// As of the latest change.

@@ -374,15 +374,26 @@ impl Admin {
             redis::cmd("HGET").arg(keys.state()).arg("revision").query_async(&mut conn).await?;
         let catalogue = self.catalogue(&mut conn, &keys, sale, &incarnation, revision).await?;
         let search = JournalSearch { keys: &keys, catalogue: &catalogue, buyer_part: &part };
-        let lines = search.read(&mut conn, &reservations).await?;
+        let mut lines = search.read(&mut conn, &reservations).await?;
         for reservation in &mut reservations {
             reservation.state = reservation.state_at(header.sale_clock, grace);
         }
         let mut word = String::new();
         push_word(&mut word, sub);
-        let reply = self.scripts.call(&mut conn, Script::ReadSignup, &keys, &[&part, &word]).await?;
-        let (stored, _) = read_sign_up(&reply)?;
-        let sign_up = stored.and_then(|(sign_up, _)| sign_up);
+        let stored = match self.scripts.call(&mut conn, Script::ReadSignup, &keys, &[&part, &word]).await {
+            // The audit reports it. It hides no reservation.
+            Err(Failure::Refused(Refusal::Damaged(_))) => None,
+            reply => read_sign_up(&reply?)?.0,
+        };
+        let mut sign_up = None;
+        if let Some((latest, sequence)) = stored {
+            // Its earlier changes are in the journal only.
+            lines.extend(search.sign_up_at(&mut conn, sequence, sub).await?);
+            lines.sort_by_key(|line| {
+                line["id"].as_str().and_then(|id| id.split('-').next()?.parse::<u64>().ok())
+            });
+            sign_up = latest;
+        }
         Ok(BuyerHistory { incarnation, reservations, header, sign_up, lines })
     }
 }

@@ -60,6 +60,10 @@ pub(crate) async fn audit_over(
     if counted != signed_up && snapshot.damages.is_empty() {
         problems.add(format!("the state counts {counted} sign-ups, the journal {signed_up}"));
     }
+    let (counted, last) = (snapshot.number("last_signup").unsigned_abs(), journal.sign_ups.last);
+    if counted != last && snapshot.damages.is_empty() {
+        problems.add(format!("the state has {counted} as the last number of a sign-up, the journal {last}"));
+    }
     if takes_sign_ups && !damaged(&snapshot, keys.signups()) && !damaged(&snapshot, keys.journal()) {
         let sign_ups = std::mem::take(&mut journal.sign_ups);
         sign_ups.compare(conn, &keys, snapshot.header.sequence, &mut problems).await?;

@@ -28,8 +28,7 @@ use pending::Pending;
 pub(crate) use pending::PendingTap;
 use rustc_hash::FxHashMap;
 pub use signed_up::SignUpStatus;
-use signed_up::SignedUpBuyers;
-pub(crate) use signed_up::{SignUpMark, marks_of};
+pub(crate) use signed_up::{SignUpMark, SignedUpBuyers, marks_of};
 pub use sweep_status::SweepStatus;
 use tokio::sync::{Notify, watch};
 pub use totals::StoreTotals;
@@ -121,7 +120,7 @@ pub struct Sale {
     read_model: ArcSwap<ReadModel>,
     /// Buyers with any reservation.
     buyers: Buyers,
-    signed_up: SignedUpBuyers,
+    signed_up: ArcSwap<SignedUpBuyers>,
     pending: Pending,
     /// The highest sequence that this process may have acknowledged.
     known_sequence: AtomicU64,
@@ -242,7 +241,7 @@ impl Sale {
         incarnation: &str,
         read_model: ReadModel,
         buyers: impl IntoIterator<Item = u64>,
-        sign_ups: impl IntoIterator<Item = SignUpMark>,
+        signed_up: SignedUpBuyers,
     ) -> Self {
         let revision = watch::Sender::new(read_model.catalogue.revision);
         Self {
@@ -252,7 +251,7 @@ impl Sale {
             known_sequence: AtomicU64::new(0),
             read_model: ArcSwap::from_pointee(read_model.with_derived_fields()),
             buyers: Buyers::of(buyers),
-            signed_up: SignedUpBuyers::of(sign_ups),
+            signed_up: ArcSwap::from_pointee(signed_up),
             pending: Pending::default(),
             complete_at: Mutex::default(),
             completeness: Completeness::default(),
@@ -343,11 +342,16 @@ impl Sale {
 
     /// Whether this buyer is signed up.
     pub fn sign_up_status(&self, buyer: u64) -> SignUpStatus {
-        self.signed_up.status(buyer)
+        self.signed_up.load().status(buyer)
     }
 
     pub(crate) fn add_sign_ups(&self, marks: impl IntoIterator<Item = SignUpMark>) {
-        self.signed_up.add(marks);
+        self.signed_up.load().add(marks);
+    }
+
+    /// Replaces the sign-ups by those of a sale that was read again.
+    pub(crate) fn set_signed_up(&self, signed_up: SignedUpBuyers) {
+        self.signed_up.store(Arc::new(signed_up));
     }
 
     /// Redis's current `TIME` and its uncertainty, in ms; `None` without a reading younger than

@@ -35,10 +35,9 @@ fn acknowledged(
 ) -> Acknowledged {
     let mut word = String::new();
     push_word(&mut word, sub);
-    // A withdrawal is alone in its entry; a sign-up may be one of a batch.
-    let (kind, is_whole) = if after.is_some() { ("signup", false) } else { ("withdraw", true) };
+    let kind = if after.is_some() { "signup" } else { "withdraw" };
     let line = SignUpChange { sub: word, after }.to_line(&sale.id).unwrap_or_default();
-    Acknowledged { is_whole, ..Acknowledged::of(kind, sequence, header, line) }
+    Acknowledged::of(kind, sequence, header, line)
 }
 
 /// A buyer's sign-up; `None`: there is none, or it was withdrawn.
@@ -105,7 +104,12 @@ async fn try_withdraw<D: Dial>(
         let sequence = reply.get(2).and_then(text).and_then(|sequence| sequence.parse().ok());
         match sequence.ok_or_else(|| Failure::unreadable("a withdrawal that can't be read"))? {
             0 => buffer.may_acknowledge(&live.epoch),
-            sequence => buffer.acknowledge(&live.epoch, acknowledged((sale, sub), None, sequence, &header)),
+            sequence => {
+                // Alone in its entry. Of one that was made before the clocks are later ones.
+                let is_whole = reply.get(3).and_then(text).as_deref() == Some("1");
+                let change = acknowledged((sale, sub), None, sequence, &header);
+                buffer.acknowledge(&live.epoch, Acknowledged { is_whole, ..change })
+            }
         }
     };
     drop(buffer);

@@ -24,7 +24,7 @@ use gateway::reserve::changes::{self, Amendment, Change, Payment, Requester};
 use instance::Instance;
 use life::{Met, live_through};
 pub use link::Fault;
-pub use plan::{History, START, Tap};
+pub use plan::{History, START, SignUpRequest, Tap};
 use plan::{Troubles, histories};
 use proptest::test_runner::{Config, FileFailurePersistence, TestCaseError, TestError, TestRunner};
 pub use world::World;
@@ -73,6 +73,12 @@ fn a_ledger_recovered_without_unacknowledged_changes_does_what_the_model_does() 
 #[test]
 fn sign_ups_are_what_the_model_has() {
     property("sign-ups", 400, false, Troubles { sign_ups: true, ..Troubles::default() });
+}
+
+/// Gateways that follow the journal refuse buyers without a sign-up by themselves.
+#[test]
+fn gateways_that_follow_know_the_sign_ups_that_the_model_has() {
+    property("sign-ups-following", 60, true, Troubles { sign_ups: true, ..Troubles::default() });
 }
 
 /// Redis forgets the last changes, and gets them back from what gateways have read of its journal.
@@ -244,7 +250,8 @@ fn property(name: &str, cases: u32, following: bool, troubles: Troubles) {
          {refused} refusals from the read model",
         lived.get()
     );
-    let had = Troubles { crashes: crashes > 0, faults: faults > 0, pairs: pairs > 0, ..troubles };
+    let sign_ups = met.sign_ups.into_inner() > 0;
+    let had = Troubles { crashes: crashes > 0, faults: faults > 0, pairs: pairs > 0, sign_ups };
     assert_eq!(had, troubles);
     assert!(refused == 0 || following);
     assert!(refused > 0 || !following || troubles.crashes);

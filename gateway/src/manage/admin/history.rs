@@ -60,6 +60,21 @@ impl JournalSearch<'_> {
         Ok(found.into_values().flatten().collect())
     }
 
+    /// The line about this buyer's sign-up in an entry.
+    pub(crate) async fn sign_up_at(
+        &self,
+        conn: &mut impl ConnectionLike,
+        sequence: u64,
+        sub: &str,
+    ) -> Result<Option<Value>, Failure> {
+        let values = journal::after(conn, self.keys, sequence.saturating_sub(1), 1).await?;
+        let Some(value) = values.first() else { return Ok(None) };
+        let unreadable = || journal::unreadable(self.keys, value);
+        let entry = Entry::parse(value).filter(|entry| entry.sequence == sequence).ok_or_else(unreadable)?;
+        let lines = entry.lines(self.catalogue, &mut Trail::default()).ok_or_else(unreadable)?;
+        Ok(lines.into_iter().map(|(_, line)| line).rfind(|line| line["buyer"] == sub))
+    }
+
     /// Reads all entries before a sequence.
     async fn read_until(
         &self,

@@ -23,7 +23,7 @@ pub(super) struct ReplayedSignUps {
     /// How many are signed up.
     pub(super) signed_up: u64,
     /// The last number.
-    last: u64,
+    pub(super) last: u64,
 }
 
 fn buyer(part: &str) -> Option<Buyer> {

@@ -38,6 +38,7 @@ impl Groups {
     pub fn of(&mut self, outcome: &str) -> (&'static str, &mut f64) {
         match outcome {
             "won" => ("won", &mut self.won),
+            "not-signed-up" => ("lost", &mut self.lost),
             "replayed" => ("again", &mut self.again),
             "sold-out" | "purchase-limit" | "sale-closed" | "unknown-item" | "idempotency-key-reused" => {
                 ("lost", &mut self.lost)

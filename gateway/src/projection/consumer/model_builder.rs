@@ -10,7 +10,7 @@ use crate::projection::consumer::ENTRIES_MAX;
 use crate::projection::consumer::confirmed_count::{ConfirmedBootstrap, copy_confirmed_counts};
 use crate::projection::consumer::position::Position;
 use crate::projection::consumer::preparation::Preparation;
-use crate::projection::read_model::{ReadModel, Sale, SignUpMark, marks_of};
+use crate::projection::read_model::{ReadModel, Sale, SignedUpBuyers, marks_of};
 use crate::projection::snapshot;
 use crate::store::journal::{self, Entry, Total};
 use crate::store::keys::Keys;
@@ -149,10 +149,10 @@ pub(crate) fn missing_entry(keys: &Keys, sequence: u64) -> Refusal {
 pub async fn load(conn: &mut impl ConnectionLike, scripts: &Scripts, id: &str) -> Result<Sale, Failure> {
     let keys = Keys::of(id);
     let preparation = Preparation::start(snapshot::read(conn, scripts, &keys, true).await?, &keys, None);
-    let LoadedSale { incarnation, read_model, buyers, sign_ups } =
+    let LoadedSale { incarnation, read_model, buyers, signed_up } =
         load_sale(conn, scripts, &keys, preparation).await?;
     let sequence = read_model.sequence;
-    let sale = Sale::new(id, &incarnation, read_model, buyers, sign_ups);
+    let sale = Sale::new(id, &incarnation, read_model, buyers, signed_up);
     sale.advance_known_sequence(sequence);
     sale.set_consumed_sequence(sequence);
     Ok(sale)
@@ -165,7 +165,7 @@ pub(crate) struct LoadedSale {
     /// All its buyers until then; later ones may be among them.
     pub(crate) buyers: HashSet<u64>,
     /// The same of its sign-ups.
-    pub(crate) sign_ups: Vec<SignUpMark>,
+    pub(crate) signed_up: SignedUpBuyers,
 }
 
 /// Reads what is not in a sale's snapshot: its buyers, and what changed since.
@@ -192,12 +192,12 @@ pub(crate) async fn load_sale(
             break;
         }
     }
-    let mut sign_ups = Vec::new();
+    let signed_up = SignedUpBuyers::default();
     loop {
         let (next, rows) = scan(conn, keys.signups(), cursor).await?;
         let marks =
             rows.into_iter().filter_map(|(buyer, row)| Some((buyer_mark(&buyer)?, !row.starts_with("0 "))));
-        sign_ups.extend(marks);
+        signed_up.add(marks);
         cursor = next;
         if cursor == 0 {
             break;
@@ -209,13 +209,13 @@ pub(crate) async fn load_sale(
     let mut journal = JournalSource { conn, scripts, keys, incarnation: &incarnation };
     let each = |entry: &Entry, _: &ReadModel| {
         buyers.extend(entry.buyers().filter_map(buyer_mark));
-        sign_ups.extend(marks_of(keys.sale(), entry));
+        signed_up.add(marks_of(keys.sale(), entry));
     };
     // It never defers, so what ends it is damage.
     if let Some(Stop::Stuck(why)) = builder.catch_up(&mut journal, each).await? {
         return Err(Refusal::Damaged(why).into());
     }
-    Ok(LoadedSale { read_model: builder.read_model, buyers, sign_ups, incarnation })
+    Ok(LoadedSale { read_model: builder.read_model, buyers, signed_up, incarnation })
 }
 
 /// Every entry has absolute values, so that applying it is an assignment.

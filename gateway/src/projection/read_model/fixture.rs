@@ -8,7 +8,7 @@ use crate::domain::definition::Definition;
 use crate::domain::sale::{LedgerStop, SaleControls};
 use crate::domain::signup::SignUpCount;
 use crate::projection::actions::ActionsInForce;
-use crate::projection::read_model::{Clock, ReadModel, Sale};
+use crate::projection::read_model::{Clock, ReadModel, Sale, SignedUpBuyers};
 
 impl Sale {
     /// A sale with this free stock by index, and a fresh reading of Redis's clock with this
@@ -40,7 +40,7 @@ impl Sale {
             models_left: false,
             catalogue,
         };
-        let sale = Self::new("fixture", "incarnation", read_model, [], []);
+        let sale = Self::new("fixture", "incarnation", read_model, [], SignedUpBuyers::default());
         sale.clock.store(Some(Arc::new(Clock { time, at: Instant::now(), error_ms })));
         Arc::new(sale)
     }

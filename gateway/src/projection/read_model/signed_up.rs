@@ -27,13 +27,13 @@ pub(crate) struct SignedUpBuyers {
     withdrawn: Buyers,
 }
 
-impl SignedUpBuyers {
-    pub(crate) fn of(marks: impl IntoIterator<Item = SignUpMark>) -> Self {
-        let buyers = Self { signed_up: Buyers::of([]), withdrawn: Buyers::of([]) };
-        buyers.add(marks);
-        buyers
+impl Default for SignedUpBuyers {
+    fn default() -> Self {
+        Self { signed_up: Buyers::of([]), withdrawn: Buyers::of([]) }
     }
+}
 
+impl SignedUpBuyers {
     pub(crate) fn add(&self, marks: impl IntoIterator<Item = SignUpMark>) {
         for (mark, is_signed_up) in marks {
             let list = if is_signed_up { &self.signed_up } else { &self.withdrawn };
@@ -58,3 +58,6 @@ pub(crate) fn marks_of(sale: &str, entry: &Entry) -> Vec<SignUpMark> {
     let changes = entry.sign_ups().unwrap_or_default().into_iter();
     changes.filter_map(|change| Some((mark(&change.sub)?, change.after.is_some()))).collect()
 }
+
+#[cfg(test)]
+mod tests;

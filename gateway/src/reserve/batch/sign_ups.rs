@@ -33,6 +33,8 @@ pub enum SignUpDecision {
     NotOpen,
     /// Sign-up is over.
     Over,
+    /// These items do not exist or do not fit their model.
+    UnknownItem(Vec<String>),
     /// The sale takes no sign-ups.
     None,
     /// Not carried out.
@@ -42,11 +44,21 @@ pub enum SignUpDecision {
 }
 
 impl SignUpCommand {
-    /// A buyer's request; the choices fit the sale's definition.
+    /// A buyer's request.
     pub fn new(sale: &str, sub: &str, choices: Vec<Choice>) -> Self {
         let mut word = String::new();
         push_word(&mut word, sub);
         Self { buyer_part: buyer_part(sale, sub), sub: word, choices }
+    }
+
+    /// The items of the choices that do not exist or do not fit their model, sorted.
+    fn unknown_items(&self, catalogue: &Catalogue) -> Vec<String> {
+        let of =
+            |choice: &Choice| catalogue.unknown(&choice.model, &choice.packages, choice.store.as_deref());
+        let mut unknown: Vec<String> = self.choices.iter().flat_map(of).collect();
+        unknown.sort();
+        unknown.dedup();
+        unknown
     }
 
     /// What a recovery needs of it once it is a sign-up (see `SignUpChange::to_line`).
@@ -106,7 +118,7 @@ impl<'a> Decisions<'a> {
         is_whole.then_some(Self { header, first, number: first, at, letters, details })
     }
 
-    fn next(&mut self, command: &SignUpCommand) -> Option<Read> {
+    fn next(&mut self, command: &SignUpCommand, catalogue: &Catalogue) -> Option<Read> {
         let sign_up = |number, at| SignUp { number, at, choices: command.choices.clone() };
         Some(match self.letters.next()? {
             b'N' => {
@@ -128,6 +140,7 @@ impl<'a> Decisions<'a> {
             }
             b'O' => (SignUpDecision::NotOpen, None),
             b'X' => (SignUpDecision::Over, None),
+            b'U' => (SignUpDecision::UnknownItem(command.unknown_items(catalogue)), None),
             b'D' => (SignUpDecision::NotTaken(Shed::Ledger), None),
             _ => return None,
         })
@@ -158,10 +171,16 @@ impl Batched for SignUpCommand {
         SignUpDecision::Unknown
     }
 
-    fn fill<'a>(SignUpLines(lines): &mut SignUpLines, batch: impl Iterator<Item = &'a Self>, _: &Catalogue) {
+    fn fill<'a>(
+        SignUpLines(lines): &mut SignUpLines,
+        batch: impl Iterator<Item = &'a Self>,
+        catalogue: &Catalogue,
+    ) {
         lines.clear();
-        lines.extend(batch.map(|Self { buyer_part, sub, choices }| {
-            format!("{buyer_part} {sub} {}", choices_to_word(choices))
+        lines.extend(batch.map(|command| {
+            let Self { buyer_part, sub, choices } = command;
+            let mark = if command.unknown_items(catalogue).is_empty() { "" } else { " ?" };
+            format!("{buyer_part} {sub} {}{mark}", choices_to_word(choices))
         }));
     }
 
@@ -175,14 +194,15 @@ impl Batched for SignUpCommand {
     }
 
     fn deliver(batch: &mut Batch<Self>, reply: &Reply, sale: &Sale) {
-        let Reply { values, epoch, .. } = reply;
+        let Reply { values, epoch, catalogue } = reply;
         if values.first().and_then(text).as_deref() == Some("none") {
             return batch.answer_all(&SignUpDecision::None);
         }
         let Some(mut decisions) = Decisions::of(values, batch.taps.len()) else {
             return batch.deliver_unreadable(reply, sale);
         };
-        let read: Option<Vec<Read>> = batch.taps.iter().map(|tap| decisions.next(&tap.command)).collect();
+        let read = batch.taps.iter().map(|tap| decisions.next(&tap.command, catalogue));
+        let read: Option<Vec<Read>> = read.collect();
         let Some(read) = read else { return batch.deliver_unreadable(reply, sale) };
         let header = &decisions.header;
         // All of it is buffered before any acknowledgement.

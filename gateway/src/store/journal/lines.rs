@@ -6,6 +6,8 @@ use crate::domain::catalogue::Catalogue;
 use crate::domain::price::Price;
 use crate::domain::reservation::{Reservation, State};
 use crate::domain::rfc3339::rfc3339;
+use crate::domain::signup::{SignUp, SignUpChange};
+use crate::domain::subject::from_word;
 use crate::store::journal::{Cursor, Entry, Trail};
 
 impl Entry {
@@ -17,7 +19,8 @@ impl Entry {
         let reservations = self.reservations()?;
         trail.note(self.sequence, self.digest);
         let at = trail.cursor_at(self.sequence, self.digest);
-        let changes = reservations.len().max(1);
+        let sign_ups = self.sign_ups()?;
+        let changes = reservations.len().max(sign_ups.len()).max(1);
         let base = |change: usize| {
             let cursor = at.after_change(change);
             let mut line = Map::new();
@@ -30,6 +33,15 @@ impl Entry {
             line.insert("sale".into(), json!(catalogue.definition.sale.id));
             (cursor, line)
         };
+        if !sign_ups.is_empty() {
+            let lines = sign_ups.iter().enumerate().map(|(i, change)| {
+                let (cursor, mut line) = base(i + 1);
+                self.add_fields(&mut line);
+                add_sign_up(&mut line, change)?;
+                Some((cursor, line.into()))
+            });
+            return lines.collect();
+        }
         if reservations.is_empty() {
             let (cursor, mut line) = base(1);
             self.add_fields(&mut line);
@@ -88,4 +100,15 @@ impl Entry {
         line.insert("expires_at".into(), json!(expires_at));
         Some(())
     }
+}
+
+/// A sign-up after the change; of a withdrawal only whose it was. `None` if the entry is damaged.
+fn add_sign_up(line: &mut Map<String, Value>, SignUpChange { sub, after }: &SignUpChange) -> Option<()> {
+    line.insert("buyer".into(), json!(from_word(sub)?));
+    if let Some(SignUp { number, at, choices }) = after {
+        line.insert("number".into(), json!(number));
+        line.insert("choices".into(), json!(choices));
+        line.insert("signed_up_at".into(), json!(rfc3339(*at)));
+    }
+    Some(())
 }

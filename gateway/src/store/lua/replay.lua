@@ -93,22 +93,27 @@ local function repeat_sweep(e)
 end
 
 -- Replays sign-ups, or a withdrawal, by their rows: "choices number at" or "-"; returns the reason if it can't. Of a batch that was
--- only acknowledged in part the numbers need not follow each other.
+-- only acknowledged in part the numbers need not follow each other, and the sign-up that a change was of may be lost.
 local function replay_signups(e, named)
   if s.format < 3 then return 'the sale takes no sign-ups' end
-  local numbers, changed, signed, last = {}, {}, s.signed_up, s.last_signup
-  for _, row in ipairs(e.rows) do
+  local numbers, changed, lines, signed, last = {}, {}, {}, s.signed_up, s.last_signup
+  -- From here on the numbers are new, of whatever is lost.
+  local first = e.left and 1 or tonumber(named.first) or math.huge
+  for i, row in ipairs(e.rows) do
+    lines[i] = row.sub .. ' ' .. row.row
     local buyer, number = row.buyer, tonumber(row.row:match('^%S+ (%d+) %d+$') or row.row == '-' and 0 or nil)
     if not number then return 'one of its sign-ups is unreadable' end
     local known = redis.call('HGET', SIGNUPS, buyer)
     local before = numbers[buyer] or (known and tonumber(known:match('^(%d+) '))) or 0
     if number > 0 then
       if before > 0 and before ~= number then return 'its buyer ' .. buyer .. ' has the number ' .. integer(before) end
-      if before == 0 and number <= last then return 'its number ' .. integer(number) .. ' is taken' end
-      gap = gap or (not e.left and number > last + 1)
+      local is_late = before == 0 and number <= last
+      if is_late and number >= first then return 'its number ' .. integer(number) .. ' is taken' end
+      gap = gap or is_late or (not e.left and number > last + 1)
       last = math.max(last, number)
     elseif before == 0 then
-      return 'its buyer ' .. buyer .. ' is not signed up'
+      if e.left then return 'its buyer ' .. buyer .. ' is not signed up' end
+      gap = true
     end
     signed = signed + (number > 0 and 1 or 0) - (before > 0 and 1 or 0)
     numbers[buyer], changed[buyer] = number, integer(number) .. ' ' .. integer(e.sequence)
@@ -117,6 +122,13 @@ local function replay_signups(e, named)
     return 'it counted ' .. named.signed .. ' sign-ups, and would count ' .. integer(signed) .. ' now'
   end
   local fields = e.fields
+  -- New sign-ups have the time of their entry: where that is another one now, their lines name theirs.
+  if s.time ~= e.at then
+    gap = gap or not e.left
+    for i = 1, #fields, 2 do
+      if fields[i] == 'signups' then fields[i + 1] = table.concat(lines, '\n') end
+    end
+  end
   if not named.signed then fields[#fields + 1], fields[#fields + 2] = 'signed', integer(signed) end
   gap = gap or (not e.left and not e.is_whole)
   if (gap or named.gap) and not named.gap then fields[#fields + 1], fields[#fields + 2] = 'gap', '1' end

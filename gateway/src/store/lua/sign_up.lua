@@ -1,7 +1,7 @@
 -- Signs up a batch of buyers, in their order. Denied at maxmemory.
 --
 -- A request that changes nothing is answered also when sign-up is over: it is the retry of one that was in time.
--- ARGV  1 identity  2 known sequence  3 revision  4 … a line for each: "buyer sub choices"
+-- ARGV  1 identity  2 known sequence  3 revision  4 … a line for each: "buyer sub choices", and " ?" behind it if an item is unknown
 -- Reply {'ok', header, "first at", letters, detail, …}: the number of the first new sign-up, and the time of all new ones; a letter
 --       for each, and in their order the details of those that have one:
 --         N                    new: the numbers increase by one from the first
@@ -9,6 +9,7 @@
 --         S "number at sequence"  it is as requested already
 --         O                    sign-up is not open yet
 --         X                    it is over
+--         U                    an item is unknown
 --         D                    the buyer's sign-up is damaged: nothing was decided
 --       or {'revision', the ledger's}: nothing was decided, reload the definition, send again;
 --       {'none'}: the sale takes no sign-ups.
@@ -18,10 +19,10 @@ if s.revision ~= tonumber(ARGV[3]) then return {'revision', integer(s.revision)}
 if s.format < 3 or s.signup_closes == 0 then return {'none'} end
 
 local FIRST = 4
-local buyers, subs, choices = {}, {}, {}
+local buyers, subs, choices, unknown = {}, {}, {}, {}
 for i = FIRST, #ARGV do
   local n = i - FIRST + 1
-  buyers[n], subs[n], choices[n] = ARGV[i]:match('^(%S+) (%S+) (%S+)$')
+  buyers[n], subs[n], choices[n], unknown[n] = ARGV[i]:match('^(%S+) (%S+) (%S+)( ?%??)$')
 end
 local rows = fetch(SIGNUPS, buyers)
 
@@ -48,6 +49,7 @@ local function decide(n)
     return 'X'
   end
   if not is_open then return 'O' end
+  if unknown[n] ~= '' then return 'U' end
   local line = subs[n] .. ' ' .. choices[n]
   local letter, detail = 'N', nil
   if is_kept then

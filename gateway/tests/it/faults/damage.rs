@@ -5,27 +5,32 @@ mod keys;
 use std::rc::Rc;
 
 use gateway::domain::decision::{Decision, Shed};
-use gateway::domain::definition::Definition;
-use gateway::domain::identity::{buyer_part, reservation_id};
+use gateway::domain::definition::{Definition, SignupTerms};
+use gateway::domain::identity::{BUYER_CHARS, buyer_part, reservation_id};
 use gateway::domain::reservation::State;
+use gateway::domain::signup::Choice;
 use gateway::manage::admin::{ApplyOutcome, OperatorAction};
 use gateway::manage::audit::AuditVerdict;
+use gateway::reserve::batch::SignUpDecision;
 use gateway::reserve::changes::{Amendment, Change, Requester, amend, cancel, confirm, read};
 use gateway::store::keys::Keys;
 use gateway::store::scripts::{Failure, Refusal, Script};
 
 use crate::model::instance::Instance;
 use crate::model::world::{Ledger, ops};
-use crate::model::{START, World, paid, simple, tap};
+use crate::model::{START, SignUpRequest, World, paid, simple, tap};
 
 /// Five of `m1` and five slots at `s1`.
 fn five(sale: &str) -> Definition {
     let mut definition = simple(sale);
     (definition.models[0].stock, definition.stores[0].capacity) = (Some(5), Some(5));
+    let instant = |ms| jiff::Timestamp::from_millisecond(START + ms).unwrap();
+    definition.signup =
+        Some(SignupTerms { opens_at: instant(0), closes_at: instant(86_400_000), required: false });
     definition
 }
 
-/// A sale with a hold of `ada`, one of `bob` that is due, and a car that `cyd` has paid.
+/// A sale with a hold of `ada`, one of `bob` that is due, a car that `cyd` has paid, and a sign-up of `ada`.
 struct DamagedSale {
     ledger: Rc<Ledger>,
     id: String,
@@ -48,6 +53,7 @@ impl DamagedSale {
             sale.instance.tick().await;
         }
         assert!(matches!(sale.tap("ada").await, Decision::Won(..)));
+        assert!(matches!(sale.sign_up("ada").await, SignUpDecision::New(_)));
         sale
     }
 
@@ -57,6 +63,11 @@ impl DamagedSale {
 
     async fn tap(&self, sub: &'static str) -> Decision {
         self.instance.reserve(&[tap(sub, "k")], false).await.remove(0)
+    }
+
+    async fn sign_up(&self, buyer: &'static str) -> SignUpDecision {
+        let choice = Choice { model: "m1".to_owned(), packages: Vec::new(), store: None };
+        self.instance.sign_up(&[SignUpRequest { buyer, choices: vec![choice] }]).await.remove(0)
     }
 
     async fn confirm(&self, sub: &str) -> Change {
@@ -105,21 +116,30 @@ impl DamagedSale {
                 other => panic!("{name}: {other:?}"),
             }
         }
+        for (name, sub) in [("a sign-up", "dan"), ("a sign-up again", "ada")] {
+            match self.sign_up(sub).await {
+                SignUpDecision::NotTaken(_) => answers.push((name, Err(String::new()))),
+                other => panic!("{name}: {other:?}"),
+            }
+        }
         let identity =
             self.instance.sale.ledger_identity(&self.instance.redis_connection.live().unwrap().epoch);
         let mut definition = five(&self.id);
         definition.models[0].stock = Some(30);
         let json = definition.to_json();
         let (opens, closes) = (START.to_string(), (START + 86_400_000).to_string());
-        let apply =
-            ["1", &json, &opens, &closes, "5000", "2000", "1", "3", "-", "ops", "-", "model:m1", "5", "30"];
+        let apply = [
+            "1", &json, &opens, &closes, "5000", "2000", "1", "3", "-", "ops", "-", &opens, &closes, "0",
+            "model:m1", "5", "30",
+        ];
         let (bob, ada) = (self.of("bob"), self.of("ada"));
-        let calls: [(&str, Script, &[&str]); 13] = [
+        let calls: [(&str, Script, &[&str]); 14] = [
             ("tick", Script::Tick, &[]),
             ("expire", Script::Expire, &["64"]),
             ("confirm", Script::Confirm, &[&ada, "pay", "1"]),
             ("cancel", Script::Cancel, &[&ada, "buyer"]),
             ("cancel of what is over", Script::Cancel, &[&bob, "service"]),
+            ("withdraw", Script::Withdraw, &[&ada[..BUYER_CHARS], "ada"]),
             ("restock", Script::Restock, &["model:m1", "30", "5", "ops", "-"]),
             ("apply", Script::Apply, &apply),
             ("adopt", Script::Adopt, &[&identity, "gateway"]),

@@ -29,6 +29,8 @@ pub struct Met {
     pub pairs: Cell<u64>,
     /// Taps that the read model refused.
     pub refused: Cell<u64>,
+    /// Buyers who signed up.
+    pub sign_ups: Cell<u64>,
 }
 
 /// Adds what it meets.
@@ -81,6 +83,7 @@ pub async fn live_through(
     met.faults.set(met.faults.get() + life.faults);
     met.pairs.set(met.pairs.get() + life.pairs);
     met.refused.set(met.refused.get() + life.refused);
+    met.sign_ups.set(met.sign_ups.get() + life.model.signed_up().unwrap_or_default());
     life.end().await
 }
 

@@ -1,6 +1,6 @@
 //! Sign-ups of the model.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use gateway::domain::signup::SignUp;
 use gateway::reserve::batch::SignUpDecision;
@@ -50,6 +50,13 @@ impl Model {
         }
         if now < terms.opens_at.as_millisecond() {
             return SignUpDecision::NotOpen;
+        }
+        let unknown: BTreeSet<String> = choices
+            .iter()
+            .flat_map(|choice| self.unknown(&choice.model, &choice.packages, choice.store.as_deref()))
+            .collect();
+        if !unknown.is_empty() {
+            return SignUpDecision::UnknownItem(unknown.into_iter().collect());
         }
         let is_new = before.is_none();
         if is_new {
