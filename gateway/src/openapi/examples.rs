@@ -82,7 +82,7 @@ pub(crate) fn stores() -> Value {
 }
 
 pub(crate) fn signup_request() -> Value {
-    json!({"choices": [{"model": "air-400-white", "packages": ["cover"], "store": null}]})
+    json!({"choices": [{"model": "air-400-white", "packages": ["cover"], "store": "gz-0001"}]})
 }
 
 pub(crate) fn signup() -> Value {
