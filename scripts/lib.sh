@@ -208,7 +208,8 @@ need_optimised() {
         --config $gateway.opt-level=3 --config $gateway.debug-assertions=false --config $gateway.incremental=false ||
         die 3 "the build failed"
     mkdir -p "$target/optimised"
-    cp "$target/debug/gateway" "$target/optimised"
+    # In one step: a test may be running the one before.
+    cp "$target/debug/gateway" "$target/optimised/gateway.new" && mv "$target/optimised/gateway.new" "$target/optimised/gateway"
 }
 
 # need_python NAME REQUIREMENTS: a Python of its own under the target directory, rebuilt when the pinned versions change; it is in $venv.
