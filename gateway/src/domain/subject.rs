@@ -37,6 +37,13 @@ pub fn push_word(out: &mut String, sub: &str) {
     }
 }
 
+/// A `sub` as one word of the ledger.
+pub fn to_word(sub: &str) -> String {
+    let mut word = String::with_capacity(sub.len());
+    push_word(&mut word, sub);
+    word
+}
+
 /// The `sub` that a word of the ledger encodes; `None` if it is not a valid one.
 pub fn from_word(word: &str) -> Option<Cow<'_, str>> {
     let sub = match word.contains(BLANK) {

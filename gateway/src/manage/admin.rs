@@ -24,7 +24,7 @@ pub use crate::domain::operator_action::OperatorAction;
 use crate::domain::reservation::Reservation;
 use crate::domain::sale::LedgerStop;
 use crate::domain::signup::SignUp;
-use crate::domain::subject::push_word;
+use crate::domain::subject::to_word;
 use crate::manage::archive;
 use crate::manage::audit::{self, AuditReport};
 use crate::projection::acknowledged::Acknowledged;
@@ -378,8 +378,7 @@ impl Admin {
         for reservation in &mut reservations {
             reservation.state = reservation.state_at(header.sale_clock, grace);
         }
-        let mut word = String::new();
-        push_word(&mut word, sub);
+        let word = to_word(sub);
         let stored = match self.scripts.call(&mut conn, Script::ReadSignup, &keys, &[&part, &word]).await {
             // The audit reports it. It hides no reservation.
             Err(Failure::Refused(Refusal::Damaged(_))) => None,

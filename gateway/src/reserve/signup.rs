@@ -3,7 +3,7 @@
 use crate::domain::decision::{Header, Shed};
 use crate::domain::identity::buyer_part;
 use crate::domain::signup::{SignUp, SignUpChange};
-use crate::domain::subject::push_word;
+use crate::domain::subject::to_word;
 use crate::projection::acknowledged::Acknowledged;
 use crate::projection::read_model::Sale;
 use crate::reserve::changes::require_connection;
@@ -33,10 +33,8 @@ fn acknowledged(
     sequence: u64,
     header: &Header,
 ) -> Acknowledged {
-    let mut word = String::new();
-    push_word(&mut word, sub);
     let kind = if after.is_some() { "signup" } else { "withdraw" };
-    let line = SignUpChange { sub: word, after }.to_line(&sale.id).unwrap_or_default();
+    let line = SignUpChange { sub: to_word(sub), after }.to_line(&sale.id).unwrap_or_default();
     Acknowledged::of(kind, sequence, header, line)
 }
 
@@ -47,10 +45,8 @@ pub async fn read<D: Dial>(
     sub: &str,
 ) -> Result<Option<SignUp>, Failure> {
     let live = require_connection(connection)?;
-    let mut word = String::new();
-    push_word(&mut word, sub);
     let identity = sale.ledger_identity(&live.epoch);
-    let args = (buyer_part(&sale.id, sub), word, identity, sale.known_sequence());
+    let args = (buyer_part(&sale.id, sub), to_word(sub), identity, sale.known_sequence());
     let reply = connection.call(&live, Script::ReadSignup, &sale.keys, args).await;
     let reply = reply.inspect_err(|failure| sale.note_refusal(failure))?;
     let (stored, header) = read_sign_up(&reply)?;
@@ -88,10 +84,8 @@ async fn try_withdraw<D: Dial>(
     sub: &str,
 ) -> Result<Withdrawal, Failure> {
     let live = require_connection(connection)?;
-    let mut word = String::new();
-    push_word(&mut word, sub);
     let identity = sale.ledger_identity(&live.epoch);
-    let args = (identity, sale.known_sequence(), buyer_part(&sale.id, sub), word);
+    let args = (identity, sale.known_sequence(), buyer_part(&sale.id, sub), to_word(sub));
     let reply = connection.call(&live, Script::Withdraw, &sale.keys, args).await;
     let reply = reply.inspect_err(|failure| sale.note_refusal(failure))?;
     let header = Header::of(&reply)?;

@@ -6,7 +6,7 @@ use crate::domain::catalogue::Catalogue;
 use crate::domain::decision::{Header, Shed};
 use crate::domain::identity::buyer_part;
 use crate::domain::signup::{Choice, SignUp, choices_to_word};
-use crate::domain::subject::push_word;
+use crate::domain::subject::to_word;
 use crate::projection::acknowledged::Acknowledged;
 use crate::projection::read_model::Sale;
 use crate::reserve::batch::tap::Tap;
@@ -46,9 +46,7 @@ pub enum SignUpDecision {
 impl SignUpCommand {
     /// A buyer's request.
     pub fn new(sale: &str, sub: &str, choices: Vec<Choice>) -> Self {
-        let mut word = String::new();
-        push_word(&mut word, sub);
-        Self { buyer_part: buyer_part(sale, sub), sub: word, choices }
+        Self { buyer_part: buyer_part(sale, sub), sub: to_word(sub), choices }
     }
 
     /// The items of the choices that do not exist or do not fit their model, sorted.
