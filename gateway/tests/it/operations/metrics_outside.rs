@@ -23,7 +23,7 @@ async fn shows(gateway: &Gateway, what: &str, is_so: impl Fn(&Samples) -> bool) 
 #[tokio::test]
 async fn connections_are_counted_by_how_they_ended() {
     let redis = Redis::start();
-    let options = ["--first-byte-timeout-ms", "300", "--header-timeout-ms", "300", "--workers", "1"];
+    let options = ["--first-byte-timeout-ms", "2000", "--header-timeout-ms", "1000", "--workers", "1"];
     let gateway = Gateway::start_with(&redis, &[&options[..], &["--connections-max", "5"]].concat()).await;
     let ended = |samples: &Samples, reason: &str| {
         samples.of(&format!("connections_ended_total{{listener=\"public\",reason=\"{reason}\"}}"))

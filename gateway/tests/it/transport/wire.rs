@@ -102,7 +102,7 @@ async fn a_silent_connection_has_less_time_than_a_begun_request() {
 async fn a_slow_head_or_body_gets_408_and_silence_is_closed() {
     let redis = Redis::start();
     let options =
-        ["--first-byte-timeout-ms", "300", "--header-timeout-ms", "300", "--body-timeout-ms", "300"];
+        ["--first-byte-timeout-ms", "2000", "--header-timeout-ms", "1000", "--body-timeout-ms", "300"];
     let gateway = Gateway::start_with(&redis, &options).await;
     open(&gateway, &small()).await;
     let before = balanced(&gateway).await;
