@@ -2,6 +2,7 @@
 //! or clock.
 
 pub mod catalogue;
+pub mod choice;
 pub mod decision;
 pub mod definition;
 pub mod degrees;
@@ -18,6 +19,7 @@ pub mod reservation;
 pub mod rfc3339;
 pub mod sale;
 pub mod signup;
+pub mod standby;
 pub mod stores;
 pub mod subject;
 pub(crate) mod text;

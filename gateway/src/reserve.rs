@@ -5,4 +5,5 @@ pub mod changes;
 pub mod round_waiters;
 pub mod rounds;
 pub mod signup;
+pub mod standby;
 pub mod tick;

@@ -10,6 +10,9 @@ use crate::domain::definition::Definition;
 use crate::domain::stores::StoreIndex;
 pub use products::ProductTexts;
 
+/// The prefix of the counters of units that are set aside for buyers who wait, before the model's id.
+pub const ASIDE: &str = "aside:";
+
 /// The kinds of items: prefixes of their names.
 const KINDS: [&str; 3] = ["model", "package", "store"];
 
@@ -73,6 +76,12 @@ impl Catalogue {
     /// The models and packages, which are few enough for a linear scan.
     pub fn counted(&self) -> &[Item] {
         &self.items[..self.first_store()]
+    }
+
+    /// The counters of what is set aside of each model, by index; none without standby queues.
+    pub fn aside_counters(&self) -> impl Iterator<Item = String> {
+        let Definition { sale, models, .. } = &self.definition;
+        models.iter().filter(|_| sale.standby).map(|model| format!("{ASIDE}{}", model.id))
     }
 
     /// The index of the first store among all items.

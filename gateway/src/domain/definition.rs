@@ -102,6 +102,19 @@ pub struct Terms {
     pub deposit: u64,
     /// Whether load tests may use this sale.
     pub rehearsal: bool,
+    /// Whether buyers can wait for models that are sold out. Written only where it is true: older gateways do not know it.
+    #[serde(skip_serializing_if = "is_false")]
+    pub standby: bool,
+    /// How long a hold lasts that a waiting buyer is granted, in milliseconds; `None`: as others. There with `standby` only.
+    #[serde(
+        rename = "standby_hold",
+        serialize_with = "may_duration_text",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub standby_hold_ms: Option<u64>,
+    /// The most buyers who wait for a model; `None`: no limit. There with `standby` only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub standby_max: Option<u64>,
     /// Until then buyers can change what is confirmed, too; `None`: they can't. Always after `opens_at`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub configure_until: Option<Timestamp>,
@@ -217,6 +230,13 @@ impl Definition {
     }
 }
 
+impl Terms {
+    /// How long a hold lasts that a waiting buyer is granted, in milliseconds.
+    pub fn granted_hold_ms(&self) -> u64 {
+        self.standby_hold_ms.unwrap_or(self.hold_ms)
+    }
+}
+
 impl<'de> Deserialize<'de> for Definition {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let root = node::Node::deserialize(deserializer)?;
@@ -237,10 +257,23 @@ impl fmt::Display for Mistake {
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+fn is_false(value: &bool) -> bool {
+    !*value
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
 fn is_true(value: &bool) -> bool {
     *value
 }
 
 fn duration_text<S: Serializer>(ms: &u64, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&DurationText(*ms))
+}
+
+#[expect(clippy::ref_option, reason = "serde calls it with a reference")]
+fn may_duration_text<S: Serializer>(ms: &Option<u64>, serializer: S) -> Result<S::Ok, S::Error> {
+    match ms {
+        Some(ms) => duration_text(ms, serializer),
+        None => serializer.serialize_none(),
+    }
 }

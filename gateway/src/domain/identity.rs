@@ -16,7 +16,7 @@ pub const ID_CHARS: usize = 32;
 
 /// The buyer's part of an id: 120 bits of a hash, so that ids do not reveal buyers and do not
 /// collide.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct BuyerHash([u8; BUYER_CHARS / 4 * 3]);
 
 impl BuyerHash {
@@ -31,6 +31,13 @@ impl BuyerHash {
         let mut bytes = [0; BUYER_CHARS / 4 * 3];
         bytes.copy_from_slice(&hash[..BUYER_CHARS / 4 * 3]);
         Self(bytes)
+    }
+
+    /// Reads the buyer's part of an id, or of a longer text; `None` if it is not a valid one.
+    pub fn of_part(text: &str) -> Option<Self> {
+        let mut bytes = [0; BUYER_CHARS / 4 * 3];
+        let written = URL_SAFE_NO_PAD.decode_slice(text.get(..BUYER_CHARS)?, &mut bytes).ok()?;
+        (written == bytes.len()).then_some(Self(bytes))
     }
 
     /// See [`buyer_mark`].
@@ -79,10 +86,7 @@ pub fn is_item_id(text: &str) -> bool {
 /// Eight bytes of the buyer's part of an id, for sets in memory; `None` if it is not a valid part.
 /// Two buyers may share them, so a match may only cause one more call to Redis.
 pub fn buyer_mark(id: &str) -> Option<u64> {
-    let mut bytes = [0; 15];
-    let written = URL_SAFE_NO_PAD.decode_slice(id.get(..BUYER_CHARS)?, &mut bytes).ok()?;
-    let (mark, _) = bytes.split_first_chunk::<8>()?;
-    (written == bytes.len()).then(|| u64::from_be_bytes(*mark))
+    BuyerHash::of_part(id).map(|hash| hash.mark())
 }
 
 /// A fingerprint of a request in eleven characters, independent of the order of packages. It only

@@ -23,12 +23,16 @@ label! {
     Unfreeze "unfreeze",
     /// Stops new reservations permanently.
     Close "close",
+    /// Stops grants to the standby queues: what comes back is set aside.
+    SuspendStandby "standby-suspend",
+    /// Resumes grants.
+    ResumeStandby "standby-resume",
 }
 
 impl OperatorAction {
     /// Whether it stops something: then it must work while replicas are missing.
     pub fn stops(self) -> bool {
-        matches!(self, Self::Pause | Self::Freeze | Self::Close)
+        matches!(self, Self::Pause | Self::Freeze | Self::Close | Self::SuspendStandby)
     }
 
     /// The effect on buyers.
@@ -37,7 +41,7 @@ impl OperatorAction {
             Self::Pause => {
                 "New reservations are refused until the sale is resumed, with a time to retry. \
                     Existing reservations stay: changes, payments and cancellations go on, and holds \
-                    expire on time."
+                    expire on time. What comes back is set aside for buyers who wait, and granted after the pause."
             }
             Self::Resume => {
                 "New reservations are accepted again at once, if the sale is open and stock is left. \
@@ -51,6 +55,14 @@ impl OperatorAction {
             Self::Unfreeze => {
                 "Deadlines continue: every holder has as much time left as when the sale was frozen."
             }
+            Self::SuspendStandby => {
+                "What comes back of a model is set aside and not granted to the buyers who wait, until grants are resumed. It \
+                    is not free either. The queues stay, and buyers can join and leave."
+            }
+            Self::ResumeStandby => {
+                "What was set aside is granted to the buyers who wait, the first first, within seconds; what nobody waits for is \
+                    free again."
+            }
             Self::Close => {
                 "New reservations end permanently: this can't be undone. Existing reservations stay: \
                     changes, payments and cancellations go on, and holds expire on time."
@@ -60,8 +72,8 @@ impl OperatorAction {
 }
 
 /// The effect of a restock on buyers.
-pub const RESTOCK_EFFECT: &str = "The item gets the new total. Additional stock can be reserved at once; \
-    buyers who saw it as sold out are not notified. A lower total removes only free stock: every \
+pub const RESTOCK_EFFECT: &str = "The item gets the new total. Additional stock can be reserved at once, \
+    or goes to the buyers who wait for it; others who saw it as sold out are not notified. A lower total removes only free stock: every \
     reservation stays, and a total below what is taken is refused.";
 
 /// What a new total changes, in words.
@@ -87,10 +99,9 @@ pub const LIMITS_EFFECT: &str = "Within about a second every gateway refuses req
     reservation stays, and payments are never limited.";
 
 /// Every action's name with its effect on buyers, those of a sale first.
-pub fn effects() -> [(&'static str, &'static str); 7] {
-    let [pause, resume, freeze, unfreeze, close] =
-        OperatorAction::ALL.map(|action| (action.name(), action.effect()));
-    [pause, resume, freeze, unfreeze, close, ("restock", RESTOCK_EFFECT), ("limits", LIMITS_EFFECT)]
+pub fn effects() -> Vec<(&'static str, &'static str)> {
+    let actions = OperatorAction::ALL.into_iter().map(|action| (action.name(), action.effect()));
+    actions.chain([("restock", RESTOCK_EFFECT), ("limits", LIMITS_EFFECT)]).collect()
 }
 
 /// Checks a reason: its length, and that it is not the ledger's word for "no reason". A blank one counts as none.

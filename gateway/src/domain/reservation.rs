@@ -65,7 +65,15 @@ pub struct Reservation {
     pub changes: Vec<u64>,
 }
 
+/// The fingerprint of a reservation that a standby queue was granted: no request has it.
+const GRANTED: &str = "standby";
+
 impl Reservation {
+    /// Whether it was granted to a buyer who waited.
+    pub fn is_granted(&self) -> bool {
+        self.fingerprint == GRANTED
+    }
+
     /// Parses a row of a buyer's record; `None` if it is damaged. `buyer_part` is the hash's field.
     pub fn from_row(buyer_part: &str, buyer: &str, row: &str) -> Option<Self> {
         // The scripts write nothing else, and responses copy the text unescaped.

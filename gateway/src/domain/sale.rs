@@ -97,6 +97,8 @@ pub struct SaleControls {
     pub frozen: bool,
     /// New reservations are stopped permanently.
     pub closed: bool,
+    /// Grants to the standby queues are suspended.
+    pub suspended: bool,
     /// The opening instant, ms on Redis's `TIME`.
     pub opens: i64,
     /// The closing instant, likewise.

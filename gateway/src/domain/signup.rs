@@ -1,27 +1,11 @@
 //! A buyer's sign-up: a number and up to three choices.
 
-use std::fmt::Write;
-
-use serde::Serialize;
-use utoipa::ToSchema;
-
-use crate::domain::identity::{buyer_part, is_item_id};
+use crate::domain::choice::Choice;
+use crate::domain::identity::buyer_part;
 use crate::domain::subject::from_word;
 
 /// The most choices of a sign-up.
 pub const CHOICES_MAX: usize = 3;
-
-/// What a buyer would like to reserve.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
-pub struct Choice {
-    /// The model's id.
-    pub model: String,
-    /// The packages' ids, sorted.
-    pub packages: Vec<String>,
-    /// The store's id; null: it is chosen later.
-    #[schema(required)]
-    pub store: Option<String>,
-}
 
 /// A sign-up.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,7 +27,7 @@ pub struct SignUpChange {
     pub after: Option<SignUp>,
 }
 
-/// The choices as one word of the ledger: `MODEL/PACKAGE,PACKAGE/STORE`, joined by `;`. No id has these characters.
+/// The choices as one word of the ledger: theirs joined by `;`.
 ///
 /// ```
 /// use gateway::domain::signup::{choices_from_word, choices_to_word};
@@ -52,31 +36,12 @@ pub struct SignUpChange {
 /// assert_eq!(choices_to_word(&choices), "air/cover,mat/gz-0001;mini//");
 /// ```
 pub fn choices_to_word(choices: &[Choice]) -> String {
-    let mut word = String::new();
-    for Choice { model, packages, store } in choices {
-        let separator = if word.is_empty() { "" } else { ";" };
-        // Writing to a text can't fail.
-        let _ = write!(
-            word,
-            "{separator}{model}/{}/{}",
-            packages.join(","),
-            store.as_deref().unwrap_or_default()
-        );
-    }
-    word
+    choices.iter().map(Choice::to_string).collect::<Vec<_>>().join(";")
 }
 
 /// The choices in a word; `None` if it is not a valid one.
 pub fn choices_from_word(word: &str) -> Option<Vec<Choice>> {
-    let id = |text: &str| is_item_id(text).then(|| text.to_owned());
-    let choice = |text: &str| {
-        let (model, rest) = text.split_once('/')?;
-        let (packages, store) = rest.split_once('/')?;
-        let packages = packages.split(',').filter(|_| !packages.is_empty()).map(id).collect::<Option<_>>()?;
-        let store = if store.is_empty() { None } else { Some(id(store)?) };
-        Some(Choice { model: id(model)?, packages, store })
-    };
-    let choices: Vec<Choice> = word.split(';').map(choice).collect::<Option<_>>()?;
+    let choices: Vec<Choice> = word.split(';').map(Choice::from_word).collect::<Option<_>>()?;
     (choices.len() <= CHOICES_MAX).then_some(choices)
 }
 

@@ -1,6 +1,7 @@
 //! Admin operations on a sale for the admin API and the CLI: apply, restock, operator actions,
 //! queries.
 
+mod buyer;
 mod differences;
 mod feed;
 mod history;
@@ -9,22 +10,18 @@ mod readers;
 
 use std::sync::Arc;
 
+pub use buyer::BuyerHistory;
 use differences::{locked_differences, stock_differences};
 use feed::PricedBy;
 pub use feed::{Fence, JournalPage, JournalRead};
-use history::JournalSearch;
 pub use outcomes::{ApplyOutcome, Performed, RestockOutcome};
 pub use readers::{ForgetOutcome, LeaseCall, LeaseOutcome, LeaseStatus, ReaderLease};
 use redis::{Cmd, FromRedisValue, Value};
 
 use crate::domain::decision::Header;
 use crate::domain::definition::{Definition, SignupTerms};
-use crate::domain::identity::buyer_part;
 pub use crate::domain::operator_action::OperatorAction;
-use crate::domain::reservation::Reservation;
 use crate::domain::sale::LedgerStop;
-use crate::domain::signup::SignUp;
-use crate::domain::subject::to_word;
 use crate::manage::archive;
 use crate::manage::audit::{self, AuditReport};
 use crate::projection::acknowledged::Acknowledged;
@@ -33,7 +30,6 @@ use crate::projection::snapshot::{self, Snapshot};
 use crate::store::connection::PRIMARY_CHANGED;
 use crate::store::dial::read_run_id;
 use crate::store::keys::{Keys, SALES};
-use crate::store::record::{read_record, read_sign_up};
 use crate::store::reply::{list_of_texts, text};
 use crate::store::scripts::{Failure, Refusal, Script, Scripts};
 use crate::store::{Connection, Pool, checkout};
@@ -66,21 +62,6 @@ pub struct ShownSale {
     pub definition: Definition,
     /// What keeps the ledger from serving it.
     pub stop: Option<LedgerStop>,
-}
-
-/// The ledger's data about one buyer, at one sequence.
-#[derive(Debug)]
-pub struct BuyerHistory {
-    /// The sale's incarnation.
-    pub incarnation: String,
-    /// Reservations in their present states.
-    pub reservations: Vec<Reservation>,
-    /// Sequence and clocks of the read.
-    pub header: Header,
-    /// The buyer's sign-up, read afterwards.
-    pub sign_up: Option<SignUp>,
-    /// Journal lines about these reservations.
-    pub lines: Vec<serde_json::Value>,
 }
 
 /// A change that a call may have made, for the acknowledgement buffer.
@@ -281,6 +262,11 @@ impl Admin {
             }
             None => ["-", "0", "0"].map(str::to_owned),
         });
+        args.extend([
+            u8::from(terms.standby).to_string(),
+            terms.granted_hold_ms().to_string(),
+            terms.standby_max.unwrap_or(0).to_string(),
+        ]);
         args.extend(stock_differences(before, after));
         let change = AcknowledgedChange {
             kind: "define",
@@ -356,44 +342,11 @@ impl Admin {
         let change = AcknowledgedChange { kind: action.name(), fields: &[], by, has_changed };
         match self.call_latest(Script::OperatorAction, sale, args, change).await {
             Ok(reply) if has_changed(&reply) => Ok(Performed::Done),
+            Ok(reply) if reply.first().and_then(text).as_deref() == Some("none") => Ok(Performed::NoStandby),
             Ok(_) => Ok(Performed::Unchanged),
             Err(Failure::NotReplicated { .. }) if action.stops() => Ok(Performed::NotReplicated),
             Err(failure) => Err(failure),
         }
-    }
-
-    /// A buyer's reservations and the journal's lines about them, at one sequence.
-    pub async fn buyer(&self, sale: &str, sub: &str) -> Result<BuyerHistory, Failure> {
-        let (keys, mut conn) = self.open(sale).await?;
-        let part = buyer_part(sale, sub);
-        let reply = self.scripts.call(&mut conn, Script::Reservations, &keys, &[&part]).await?;
-        let (mut reservations, header, grace) = read_record(&keys, &part, &reply)?;
-        let incarnation = reply.get(4).and_then(text).unwrap_or_default();
-        // Read after the reservations, so that all their items are in it.
-        let revision: u64 =
-            redis::cmd("HGET").arg(keys.state()).arg("revision").query_async(&mut conn).await?;
-        let catalogue = self.catalogue(&mut conn, &keys, sale, &incarnation, revision).await?;
-        let search = JournalSearch { keys: &keys, catalogue: &catalogue, buyer_part: &part };
-        let mut lines = search.read(&mut conn, &reservations).await?;
-        for reservation in &mut reservations {
-            reservation.state = reservation.state_at(header.sale_clock, grace);
-        }
-        let word = to_word(sub);
-        let stored = match self.scripts.call(&mut conn, Script::ReadSignup, &keys, &[&part, &word]).await {
-            // The audit reports it. It hides no reservation.
-            Err(Failure::Refused(Refusal::Damaged(_))) => None,
-            reply => read_sign_up(&reply?)?.0,
-        };
-        let mut sign_up = None;
-        if let Some((latest, sequence)) = stored {
-            // Its earlier changes are in the journal only.
-            lines.extend(search.sign_up_at(&mut conn, sequence, sub).await?);
-            lines.sort_by_key(|line| {
-                line["id"].as_str().and_then(|id| id.split('-').next()?.parse::<u64>().ok())
-            });
-            sign_up = latest;
-        }
-        Ok(BuyerHistory { incarnation, reservations, header, sign_up, lines })
     }
 }
 

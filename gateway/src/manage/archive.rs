@@ -24,7 +24,7 @@ use crate::store::scripts::Failure;
 
 const FORMAT: &str = "launchgate-sale";
 const VERSION: u32 = 1;
-/// That of a sale with sign-ups, which earlier programs can't read.
+/// That of a sale with sign-ups or standby queues, which earlier programs can't read.
 const VERSION_WITH_SIGN_UPS: u32 = 2;
 /// A line has some hundred buyers or journal entries, or one definition.
 const LINE_BYTES_MAX: u64 = 64 << 20;
@@ -64,6 +64,10 @@ enum ArchiveLine {
     Records(Vec<(String, String)>),
     /// Buyers' parts of ids with their rows.
     Signups(Vec<(String, String)>),
+    /// Buyers' parts of ids with their places.
+    Standby(Vec<(String, String)>),
+    /// Members of the standby queues.
+    Queue(Vec<String>),
     /// Entry ids, each with its fields and values in turn.
     Journal(Vec<(String, Vec<String>)>),
     End {

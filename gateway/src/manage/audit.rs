@@ -3,19 +3,24 @@
 //! Counters and sequence N are read in one step. The journal up to N is replayed and gives every reservation and
 //! total at N; the records must match, except those that changed after N. So an audit of a live sale is exact.
 
+mod places;
+mod records;
 mod report;
+mod rows;
 mod sign_ups;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use indexmap::IndexSet;
+use places::ReplayedPlaces;
+pub(crate) use places::queue_pages;
 use redis::aio::ConnectionLike;
 pub use report::{AuditReport, AuditVerdict, Counts, ItemReport};
 use sign_ups::ReplayedSignUps;
 
-use crate::domain::reservation::{Reservation, State, parse_record};
-use crate::projection::consumer::scan;
+use crate::domain::catalogue::ASIDE;
+use crate::domain::reservation::{Reservation, State};
 use crate::projection::snapshot::{self, Snapshot};
 use crate::store::Pool;
 use crate::store::journal::{self, Entry, Total};
@@ -52,9 +57,9 @@ pub(crate) async fn audit_over(
         journal = read_journal(conn, &keys, snapshot.header.sequence, &mut problems).await?;
     }
     if !damaged(&snapshot, keys.records()) && !damaged(&snapshot, keys.journal()) {
-        compare_records(conn, &keys, snapshot.header.sequence, &journal, &mut problems).await?;
+        records::compare(conn, &keys, snapshot.header.sequence, &journal, &mut problems).await?;
     }
-    let takes_sign_ups = snapshot.state.contains_key("signed_up");
+    let takes_sign_ups = snapshot.number("signup_closes") > 0 || snapshot.number("last_signup") > 0;
     let counted = snapshot.number("signed_up").unsigned_abs();
     let signed_up = journal.sign_ups.signed_up;
     if counted != signed_up && snapshot.damages.is_empty() {
@@ -68,13 +73,26 @@ pub(crate) async fn audit_over(
         let sign_ups = std::mem::take(&mut journal.sign_ups);
         sign_ups.compare(conn, &keys, snapshot.header.sequence, &mut problems).await?;
     }
+    let has_standby = snapshot.number("standby") == 1 || snapshot.number("last_place") > 0;
+    let places = std::mem::take(&mut journal.places);
+    let waiting = places.waiting;
+    for (field, in_journal) in [("waiting", waiting), ("last_place", places.last)] {
+        let counted = snapshot.number(field).unsigned_abs();
+        if counted != in_journal && snapshot.damages.is_empty() {
+            problems.add(format!("the state has {counted} in {field}, the journal {in_journal}"));
+        }
+    }
+    let is_damaged = |key| damaged(&snapshot, key);
+    if has_standby && ![keys.standby(), keys.queue(), keys.journal()].into_iter().any(is_damaged) {
+        places.compare(conn, &keys, snapshot.header.sequence, &mut problems).await?;
+    }
     // Journal and records are read after the state: an unchanged incarnation at the end proves one
     // sale.
     if snapshot::look(conn, scripts, &keys).await?.0 != snapshot.incarnation() {
         return Err(Failure::NotDone("the sale was replaced by another of its name meanwhile".into()));
     }
-    let signed_up = takes_sign_ups.then_some(signed_up);
-    Ok(AuditReport { signed_up, ..compile_report(sale, &snapshot, &journal, problems) })
+    let (signed_up, waiting) = (takes_sign_ups.then_some(signed_up), has_standby.then_some(waiting));
+    Ok(AuditReport { signed_up, waiting, ..compile_report(sale, &snapshot, &journal, problems) })
 }
 
 fn damaged(snapshot: &Snapshot, key: &str) -> bool {
@@ -102,6 +120,9 @@ struct ReplayedJournal {
     /// Items by name; `None`: no limit.
     totals: HashMap<String, Option<i64>>,
     sign_ups: ReplayedSignUps,
+    places: ReplayedPlaces,
+    /// What is set aside, by counter.
+    asides: HashMap<String, i64>,
 }
 
 #[derive(Clone, Copy)]
@@ -178,10 +199,18 @@ fn apply_entry(
     let (key, sequence) = (keys.journal(), entry.sequence);
     // A lost entry can have had winners, none of them acknowledged; of a partly lost batch only
     // some were (see `recovery/missing.rs`).
-    let is_in_part = entry.kind == "reserve" && entry.fields.contains_key("data");
+    let is_in_part = match entry.kind.as_str() {
+        "reserve" => entry.fields.contains_key("data"),
+        "grant" => entry.field("gap").is_some(),
+        _ => false,
+    };
     numbers.may_jump |= entry.kind == "lost" || is_in_part;
-    numbers.has_lost |= entry.kind == "lost";
+    numbers.has_lost |= entry.kind == "lost" || entry.field("gap").is_some();
+    for (item, aside) in entry.stock().filter(|(item, _)| item.starts_with(ASIDE)) {
+        journal.asides.insert(item.to_owned(), aside);
+    }
     journal.sign_ups.apply(entry, numbers.has_lost, keys, problems);
+    journal.places.apply(entry, numbers.has_lost, keys, problems);
     for (item, total) in entry.totals() {
         match total {
             Total::Of(n) => journal.totals.insert(item, Some(n)),
@@ -201,7 +230,7 @@ fn apply_entry(
         let (bundle, _) = journal.bundles.insert_full(r.items());
         let kept = ReservationSummary { state: r.state, bundle, digest: digest(&r) };
         let before = journal.reservations.insert(id, kept);
-        if entry.kind == "reserve" {
+        if matches!(entry.kind.as_str(), "reserve" | "grant") {
             let expected = numbers.last + 1;
             let fits = r.number == expected || (numbers.may_jump && r.number > expected);
             if !fits || before.is_some() {
@@ -215,64 +244,6 @@ fn apply_entry(
             problems.add(format!("reservation {} was changed in {sequence}-0 and never created", r.id));
         }
     }
-}
-
-/// Compares the records with the replayed journal.
-async fn compare_records(
-    conn: &mut impl ConnectionLike,
-    keys: &Keys,
-    sequence: u64,
-    journal: &ReplayedJournal,
-    problems: &mut Problems,
-) -> Result<(), Failure> {
-    let mut differing: HashMap<[u8; 32], String> = HashMap::new();
-    let mut seen: HashSet<[u8; 32]> = HashSet::with_capacity(journal.reservations.len());
-    let mut cursor = 0;
-    loop {
-        let (next, records) = scan(conn, keys.records(), cursor).await?;
-        for (buyer, record) in records {
-            let Some(record) = parse_record(&buyer, &record) else {
-                problems.add(format!("{} has no reservations in field {}", keys.records(), buyer));
-                continue;
-            };
-            for r in record {
-                let Some(id) = id_bytes(&r) else { continue };
-                seen.insert(id);
-                let how = match journal.reservations.get(&id) {
-                    Some(kept) if kept.digest == digest(&r) => continue,
-                    Some(_) => "differs between records and journal",
-                    None => "is in the records and not in the journal",
-                };
-                differing.insert(id, format!("reservation {} {how}", r.id));
-            }
-        }
-        cursor = next;
-        if cursor == 0 {
-            break;
-        }
-    }
-    for id in journal.reservations.keys().filter(|id| !seen.contains(*id)) {
-        let name = String::from_utf8_lossy(id);
-        differing.insert(*id, format!("reservation {name} is in the journal and not in the records"));
-    }
-    // For reservations that changed during the read only the journal counts.
-    let mut at = sequence;
-    while !differing.is_empty() {
-        let values = journal::after(conn, keys, at, ENTRIES).await?;
-        for entry in values.iter().filter_map(Entry::parse) {
-            at = entry.sequence;
-            for r in entry.reservations().unwrap_or_default() {
-                id_bytes(&r).map(|id| differing.remove(&id));
-            }
-        }
-        if values.len() < ENTRIES {
-            break;
-        }
-    }
-    let mut differing: Vec<String> = differing.into_values().collect();
-    differing.sort();
-    differing.into_iter().for_each(|problem| problems.add(problem));
-    Ok(())
 }
 
 /// Computes the equation of every item.
@@ -299,13 +270,24 @@ fn compile_report(
         }
     }
 
-    let mut names: Vec<&String> = journal.totals.keys().chain(snapshot.stock.keys()).collect();
+    let counters = snapshot.stock.keys().filter(|name| !name.starts_with(ASIDE));
+    let mut names: Vec<&String> = journal.totals.keys().chain(counters).collect();
     names.sort_by_key(|name| (kind_order(name), *name));
     names.dedup();
+    let number_of = |map: &HashMap<String, String>, name: &str| map.get(name)?.parse::<i64>().ok();
     let items = names.into_iter().map(|name| {
-        let number = |map: &HashMap<String, String>| map.get(name).and_then(|v| v.parse::<i64>().ok());
+        let number = |map: &HashMap<String, String>| number_of(map, name);
         let total = journal.totals.get(name).copied().flatten();
         let counter = number(&snapshot.stock);
+        let set_aside = name.strip_prefix("model:").map(|id| format!("{ASIDE}{id}"));
+        let aside = set_aside.as_ref().and_then(|name| number_of(&snapshot.stock, name));
+        let replayed = set_aside.as_ref().and_then(|name| journal.asides.get(name)).copied();
+        if aside.unwrap_or(0) != replayed.unwrap_or(0) && snapshot.damages.is_empty() {
+            problems.add(format!(
+                "{} differs from the journal in what is set aside of {name}",
+                Keys::of(sale).stock()
+            ));
+        }
         let (held, confirmed) = taken.get(name.as_str()).copied().unwrap_or_default();
         if counter.is_none() && snapshot.damages.is_empty() {
             problems.add(format!("{} has no number in {name}", Keys::of(sale).all()[1]));
@@ -320,9 +302,11 @@ fn compile_report(
             item: name.clone(),
             total,
             free: total.and(counter),
+            aside,
             held,
             confirmed,
-            drift: counter.unwrap_or_default() + held + confirmed - total.unwrap_or_default(),
+            drift: counter.unwrap_or_default() + aside.unwrap_or_default() + held + confirmed
+                - total.unwrap_or_default(),
         }
     });
     let items: Vec<ItemReport> = items.collect();
@@ -341,6 +325,7 @@ fn compile_report(
         items,
         reservations,
         signed_up: None,
+        waiting: None,
         problems: problems.list,
     }
 }
@@ -362,6 +347,7 @@ fn unreadable(sale: &str, damage: String) -> AuditReport {
         items: Vec::new(),
         reservations: Counts::default(),
         signed_up: None,
+        waiting: None,
         problems: vec![damage],
     }
 }

@@ -77,6 +77,9 @@ fn reservation_of(line: &str) -> String {
     line.split(' ').step_by(2).take(2).collect()
 }
 
+/// A change that a reply acknowledges: its line, the sequence of its entry, and whether this batch made it.
+pub(crate) type AcknowledgedLine = (String, u64, bool);
+
 /// The end of a journal, and acknowledged changes that are not in it yet.
 #[derive(Debug, Default)]
 pub struct AcknowledgementBuffer {
@@ -219,6 +222,35 @@ impl AcknowledgementBuffer {
         true
     }
 
+    /// Buffers the changes that the reply to a batch of sign-ups or places acknowledges: those that the batch made as one
+    /// whole, whose new numbers count up from the first, and those that were made before. Returns as
+    /// [`AcknowledgementBuffer::acknowledge`].
+    #[must_use]
+    pub(crate) fn acknowledge_lines<'a>(
+        &mut self,
+        epoch: &str,
+        (kind, first): (&'static str, u64),
+        header: &Header,
+        lines: impl Iterator<Item = &'a AcknowledgedLine>,
+    ) -> bool {
+        let mut may_acknowledge = self.may_acknowledge(epoch);
+        let mut made = Vec::new();
+        for (line, sequence, is_made) in lines {
+            if *is_made {
+                made.push(line.as_str());
+            } else if *sequence < header.sequence || made.is_empty() {
+                may_acknowledge &=
+                    self.acknowledge(epoch, Acknowledged::of(kind, *sequence, header, line.clone()));
+            }
+        }
+        if !made.is_empty() {
+            let fields = vec!["first".to_owned(), first.to_string()];
+            let made = Acknowledged::of(kind, header.sequence, header, made.join("\n"));
+            may_acknowledge &= self.acknowledge(epoch, Acknowledged { fields, is_whole: true, ..made });
+        }
+        may_acknowledge
+    }
+
     /// Buffers a reservation before it is shown: this may be the only acknowledgement of its latest
     /// change. Returns as [`AcknowledgementBuffer::acknowledge`].
     #[must_use]
@@ -229,6 +261,7 @@ impl AcknowledgementBuffer {
         };
         // The replay looks closer: a confirmed reservation may have been amended since.
         let kind = match (shown.changes.len(), shown.state) {
+            (1, _) if shown.is_granted() => "grant",
             (1, _) => "reserve",
             (_, State::Held) => "amend",
             (_, State::Confirmed) => "confirm",

@@ -28,12 +28,18 @@ pub struct ActionsInForce {
     pub frozen: Option<Arc<ActionNote>>,
     /// The close: always in force.
     pub closed: Option<Arc<ActionNote>>,
+    /// The suspension of grants to the standby queues.
+    pub suspended: Option<Arc<ActionNote>>,
 }
 
 /// Fields of the state that such an action sets, and those with the sequence of its entry (see `control_state` in
 /// `ledger.lua`).
-const CONTROLS: [(&str, &str); 3] =
-    [("paused", "paused_in"), ("frozen", "frozen_in"), ("closed", "closed_in")];
+const CONTROLS: [(&str, &str); 4] = [
+    ("paused", "paused_in"),
+    ("frozen", "frozen_in"),
+    ("closed", "closed_in"),
+    ("suspended", "suspended_in"),
+];
 
 impl ActionsInForce {
     /// Notes what an entry starts or ends.
@@ -49,6 +55,8 @@ impl ActionsInForce {
             "freeze" => self.frozen = note(),
             "unfreeze" => self.frozen = None,
             "close" => self.closed = note(),
+            "standby-suspend" => self.suspended = note(),
+            "standby-resume" => self.suspended = None,
             _ => {}
         }
     }

@@ -358,6 +358,7 @@ impl JournalConsumer<'_> {
         let each = |entry: &Entry, read_model: &ReadModel| {
             sale.add_buyers(entry.buyers().filter_map(buyer_mark));
             sale.add_sign_ups(marks_of(&sale.id, entry));
+            sale.note_places(entry);
             if sale.lock_tail().note(entry) {
                 tail::log_action_of_cli(&sale.id, entry);
             }

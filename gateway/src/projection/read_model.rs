@@ -10,6 +10,7 @@ mod fixture;
 mod incarnation;
 mod pending;
 mod signed_up;
+mod standby;
 mod sweep_status;
 mod totals;
 
@@ -28,7 +29,9 @@ use pending::Pending;
 pub(crate) use pending::PendingTap;
 use rustc_hash::FxHashMap;
 pub use signed_up::SignUpStatus;
-pub(crate) use signed_up::{SignUpMark, SignedUpBuyers, marks_of};
+pub(crate) use signed_up::{SignedUpBuyers, marks_of};
+pub use standby::PlaceNow;
+pub(crate) use standby::StandbyQueues;
 pub use sweep_status::SweepStatus;
 use tokio::sync::{Notify, watch};
 pub use totals::StoreTotals;
@@ -121,6 +124,7 @@ pub struct Sale {
     /// Buyers with any reservation.
     buyers: Buyers,
     signed_up: ArcSwap<SignedUpBuyers>,
+    standby: ArcSwap<StandbyQueues>,
     pending: Pending,
     /// The highest sequence that this process may have acknowledged.
     known_sequence: AtomicU64,
@@ -169,6 +173,8 @@ pub struct ReadModel {
     pub stores: Arc<StoreLevels>,
     /// Reservations by state: held, confirmed, cancelled, expired.
     pub counts: [u64; 4],
+    /// Units of every model that are set aside for buyers who wait, by index; empty without standby queues.
+    pub aside: Vec<i64>,
     /// How many buyers are signed up.
     pub sign_ups: SignUpCount,
     /// Confirmed count of each model and package, by index.
@@ -242,6 +248,7 @@ impl Sale {
         read_model: ReadModel,
         buyers: impl IntoIterator<Item = u64>,
         signed_up: SignedUpBuyers,
+        standby: StandbyQueues,
     ) -> Self {
         let revision = watch::Sender::new(read_model.catalogue.revision);
         Self {
@@ -252,6 +259,7 @@ impl Sale {
             read_model: ArcSwap::from_pointee(read_model.with_derived_fields()),
             buyers: Buyers::of(buyers),
             signed_up: ArcSwap::from_pointee(signed_up),
+            standby: ArcSwap::from_pointee(standby),
             pending: Pending::default(),
             complete_at: Mutex::default(),
             completeness: Completeness::default(),
@@ -338,20 +346,6 @@ impl Sale {
 
     pub(crate) fn add_buyers(&self, buyers: impl IntoIterator<Item = u64>) {
         buyers.into_iter().for_each(|buyer| self.buyers.add(buyer));
-    }
-
-    /// Whether this buyer is signed up.
-    pub fn sign_up_status(&self, buyer: u64) -> SignUpStatus {
-        self.signed_up.load().status(buyer)
-    }
-
-    pub(crate) fn add_sign_ups(&self, marks: impl IntoIterator<Item = SignUpMark>) {
-        self.signed_up.load().add(marks);
-    }
-
-    /// Replaces the sign-ups by those of a sale that was read again.
-    pub(crate) fn set_signed_up(&self, signed_up: SignedUpBuyers) {
-        self.signed_up.store(Arc::new(signed_up));
     }
 
     /// Redis's current `TIME` and its uncertainty, in ms; `None` without a reading younger than

@@ -130,6 +130,7 @@ impl Snapshot {
             paused: self.number("paused") == 1,
             frozen: self.number("frozen") == 1,
             closed: self.number("closed") == 1,
+            suspended: self.number("suspended") == 1,
             opens: self.number("opens"),
             closes: self.number("closes"),
         }
@@ -170,6 +171,11 @@ impl Snapshot {
         let free = catalogue.items().iter().map(free).collect::<Result<Vec<_>, Refusal>>()?;
         let total = |item: &Item| item.limited.then(|| number(item, &self.totals, keys.totals())).transpose();
         let totals: Arc<[_]> = catalogue.items().iter().map(total).collect::<Result<_, Refusal>>()?;
+        let aside = catalogue.aside_counters().map(|name| match self.stock.get(&name) {
+            Some(n) => n.parse().map_err(|_| no_number(keys.stock(), &name)),
+            None => Ok(0),
+        });
+        let aside = aside.collect::<Result<Vec<_>, Refusal>>()?;
         Ok(ReadModel {
             sequence: self.header.sequence,
             controls: self.controls(),
@@ -179,6 +185,7 @@ impl Snapshot {
             free,
             totals,
             counts: self.counts(),
+            aside,
             sign_ups: SignUpCount::of(self.number("signed_up").unsigned_abs()),
             confirmed: vec![0; catalogue.counted().len()],
             models_left: false,

@@ -37,6 +37,14 @@ pub struct Second {
     pub signed_up: u64,
     /// Sign-ups that were withdrawn.
     pub withdrawn: u64,
+    /// Places in standby queues, and changes of what their buyers wait for.
+    pub joined: u64,
+    /// Buyers who left a queue.
+    pub left: u64,
+    /// Reservations that waiting buyers were granted.
+    pub granted: u64,
+    /// Waiting buyers who had reached the purchase limit.
+    pub skipped: u64,
 }
 
 /// The end of a journal: the latest seconds and actions, oldest first.
@@ -72,6 +80,12 @@ impl Tail {
         let lines_of = |field: &str| entry.fields.get(field).map_or(0, |text| text.lines().count()) as u64;
         let lines = || lines_of("data");
         match entry.kind.as_str() {
+            "join" => second.joined += lines_of("places"),
+            "leave" => second.left += lines_of("places"),
+            "grant" => {
+                second.granted += lines();
+                second.skipped += entry.skipped().count() as u64;
+            }
             "reserve" => second.reserved += entry.buyers().count() as u64,
             "amend" => second.amended += lines(),
             "confirm" => second.confirmed += lines(),

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::identity::BUYER_CHARS;
 use crate::domain::reservation::Reservation;
 use crate::domain::signup::SignUpChange;
+use crate::domain::standby::PlaceChange;
 use crate::domain::subject::{from_word, push_word};
 use crate::projection::acknowledged::Acknowledged;
 use crate::store::journal::{Entry, entry_fields};
@@ -59,6 +60,15 @@ impl Row {
         SignUpChange::from_line(&format!("{} {}", self.sub, self.row), || None)
     }
 
+    fn place(&self) -> Option<PlaceChange> {
+        PlaceChange::from_line(&format!("{} {}", self.sub, self.row), || None)
+    }
+
+    /// The number of a sign-up or a place, which its row has behind the choices.
+    fn number(&self) -> Option<u64> {
+        self.row.split(' ').nth(1)?.parse().ok()
+    }
+
     fn reservation(&self) -> Option<Reservation> {
         Reservation::from_row(&self.buyer, &from_word(&self.sub)?, &self.row)
     }
@@ -80,7 +90,9 @@ impl MissingChange {
         let reservations = entry.reservations()?;
         let sign_ups = entry.sign_ups()?;
         let sign_ups = sign_ups.iter().map(|change| change.to_line(sale));
-        let lines = reservations.iter().map(|r| Some(line(r))).chain(sign_ups);
+        let places = entry.places()?;
+        let places = places.iter().map(|change| change.to_line(sale));
+        let lines = reservations.iter().map(|r| Some(line(r))).chain(sign_ups).chain(places);
         let rows = lines.map(|line| Row::of(&line?)).collect::<Option<_>>()?;
         Some(Self {
             sequence: entry.sequence,
@@ -104,11 +116,12 @@ impl MissingChange {
     pub(crate) fn from_acknowledged(acknowledged: &Acknowledged) -> Option<Self> {
         let Acknowledged { sequence, kind, at, clock, ref fields, ref rows, is_whole } = *acknowledged;
         let rows: Vec<Row> = rows.lines().map(Row::of).collect::<Option<_>>()?;
-        let is_row = |row: &Row| match is_about_sign_ups(kind) {
-            true => row.sign_up().is_some(),
-            false => row.reservation().is_some(),
+        let is_row = |row: &Row| match list_of(kind) {
+            Some("signups") => row.sign_up().is_some(),
+            Some(_) => row.place().is_some(),
+            None => row.reservation().is_some(),
         };
-        let is_valid = rows.iter().all(is_row) && (kind != "reserve" || !rows.is_empty());
+        let is_valid = rows.iter().all(is_row) && (!matches!(kind, "reserve" | "grant") || !rows.is_empty());
         let (kind, fields) = (kind.to_owned(), fields.clone());
         is_valid.then(|| Self { sequence, kind, at, clock, fields, rows, is_whole, ..Self::default() })
     }
@@ -116,7 +129,7 @@ impl MissingChange {
     /// Adds the reservations of this change that another gateway acknowledged: each has only its own.
     pub(crate) fn merge(&mut self, mut other: Self) {
         if self.fields.is_empty() && !other.fields.is_empty() {
-            // The gateway whose batch of sign-ups it was has the rows in their order.
+            // The gateway whose batch of sign-ups or places it was has the rows in their order.
             std::mem::swap(self, &mut other);
         }
         for row in other.rows {
@@ -130,8 +143,11 @@ impl MissingChange {
 
     /// Adds the fields of its entry to a change that was only acknowledged.
     pub(crate) fn with_entry_fields(mut self) -> Self {
-        if is_about_sign_ups(&self.kind) && self.left.is_none() {
-            self.add_sign_ups();
+        if let Some(list) = list_of(&self.kind).filter(|_| self.left.is_none()) {
+            self.add_list(list);
+        }
+        if self.kind == "grant" && self.left.is_none() {
+            self.rows.sort_by_key(|row| row.reservation().map(|r| r.number));
         }
         if self.kind == "reserve" && self.left.is_none() {
             let mut winners: Vec<Reservation> = self.rows.iter().filter_map(Row::reservation).collect();
@@ -148,30 +164,29 @@ impl MissingChange {
         self
     }
 
-    /// Adds the lines of acknowledged sign-ups, as `lua/sign_up.lua` writes them: what is new in a whole batch names no number.
-    fn add_sign_ups(&mut self) {
+    /// Adds the lines of acknowledged sign-ups or places, as the scripts write them: what is new in a whole batch names no
+    /// number.
+    fn add_list(&mut self, list: &str) {
         let mut next = match &self.fields[..] {
             [name, first] if name == "first" => first.parse::<u64>().ok(),
             _ => {
                 // Only shown, in any order: later numbers follow earlier ones.
-                self.rows.sort_by_key(|row| {
-                    row.sign_up().and_then(|change| change.after).map(|after| after.number)
-                });
+                self.rows.sort_by_key(Row::number);
                 None
             }
         };
-        let line = |Row { sub, row, .. }: &Row| {
-            let words: Vec<&str> = row.split(' ').collect();
-            match words[..] {
-                [choices, number, _] if next.is_some() && number.parse().ok() == next => {
+        let line = |row: &Row| {
+            let Row { sub, row: words, .. } = row;
+            match words.split_once(' ') {
+                Some((choices, _)) if next.is_some() && row.number() == next => {
                     next = next.map(|number| number + 1);
                     format!("{sub} {choices}")
                 }
-                _ => format!("{sub} {row}"),
+                _ => format!("{sub} {words}"),
             }
         };
         let lines: Vec<String> = self.rows.iter().map(line).collect();
-        self.fields.extend(["signups".to_owned(), lines.join("\n")]);
+        self.fields.extend([list.to_owned(), lines.join("\n")]);
     }
 
     /// In the place of a change that no report has.
@@ -191,8 +206,13 @@ impl MissingChange {
     }
 }
 
-fn is_about_sign_ups(kind: &str) -> bool {
-    matches!(kind, "signup" | "withdraw")
+/// The field of an entry of this kind that lists sign-ups or places.
+fn list_of(kind: &str) -> Option<&'static str> {
+    match kind {
+        "signup" | "withdraw" => Some("signups"),
+        "join" | "leave" => Some("places"),
+        _ => None,
+    }
 }
 
 /// A line of a reservation, `buyer sub row`, as the journal has it.

@@ -14,6 +14,7 @@ use crate::manage::archive;
 use crate::projection::acknowledged::Acknowledged;
 use crate::projection::read_model::{Sale, Sales};
 use crate::recovery::failover::{Fence, Recovery};
+use crate::reserve::standby;
 use crate::reserve::tick::tick;
 use crate::store::connection::{LiveConnection, RedisConnection};
 use crate::store::connections::RedisConnections;
@@ -78,7 +79,7 @@ async fn sweep_sale<D: Dial>(
     }
 }
 
-/// One tick, and as many sweeps as it takes until no hold is due.
+/// One tick, its sweeps, and the grants of what is set aside.
 async fn tick_and_sweep<D: Dial>(
     connection: &RedisConnection<D>,
     live: &LiveConnection<D::Conn>,
@@ -89,7 +90,26 @@ async fn tick_and_sweep<D: Dial>(
     let (header, counters) = tick(connection, live, sale).await?;
     sale.read_clock(&header, sent);
     sale.tick_status().note_tick(header.sale_clock);
+    let catalogue = sale.read_model().catalogue.clone();
+    let aside = counters.aside_models(&catalogue);
     sale.compare_counters(counters);
+    sweep_due(connection, live, scripts, sale, &header).await?;
+    // Last, so that a damaged queue keeps no hold from ending.
+    if aside.is_empty() {
+        Ok(())
+    } else {
+        standby::grant(connection, live, scripts, sale, &aside).await.map(drop)
+    }
+}
+
+/// As many sweeps as it takes until no hold is due.
+async fn sweep_due<D: Dial>(
+    connection: &RedisConnection<D>,
+    live: &LiveConnection<D::Conn>,
+    scripts: &Scripts,
+    sale: &Sale,
+    header: &Header,
+) -> Result<(), Failure> {
     if header.held == 0 {
         sale.tick_status().note_swept(None);
         return Ok(());

@@ -1,6 +1,8 @@
 //! The queue of one sale's requests of one kind at one worker, and the loop that decides them in batches.
 
 mod encode;
+mod joins;
+mod lines;
 mod queue;
 mod sign_ups;
 mod tap;
@@ -15,6 +17,7 @@ use std::time::Duration;
 #[cfg(feature = "fuzzing")]
 use encode::Columns;
 use futures_util::future::join;
+pub use joins::{JoinCommand, JoinDecision};
 use queue::ReserveQueue;
 use redis::{ToRedisArgs, Value};
 pub use sign_ups::{SignUpCommand, SignUpDecision};

@@ -18,6 +18,7 @@ use siphasher::sip::SipHasher13;
 use crate::domain::operator_action::OperatorAction;
 use crate::domain::reservation::{Reservation, State};
 use crate::domain::signup::SignUpChange;
+use crate::domain::standby::PlaceChange;
 use crate::domain::subject::from_word;
 use crate::store::keys::Keys;
 use crate::store::reply::{list, pairs, text};
@@ -28,8 +29,8 @@ use crate::store::scripts::{Failure, Refusal};
 pub struct Entry {
     /// Its sequence; its id is `<sequence>-0`.
     pub sequence: u64,
-    /// `define`, `restock`, `signup`, `withdraw`, `reserve`, `amend`, `confirm`, `cancel`, `expire`, `refuse`, `adopt`, `lost`
-    /// or an operator action.
+    /// `define`, `restock`, `signup`, `withdraw`, `join`, `leave`, `grant`, `reserve`, `amend`, `confirm`, `cancel`, `expire`,
+    /// `refuse`, `adopt`, `lost` or an operator action.
     pub kind: String,
     /// Redis's `TIME`, in ms.
     pub at: i64,
@@ -128,14 +129,40 @@ impl Entry {
         lines.map(change).collect()
     }
 
+    /// Who joined standby queues, or left one; `None` if the text is damaged.
+    pub fn places(&self) -> Option<Vec<PlaceChange>> {
+        let mut next = self.field("first").and_then(|first| first.parse::<u64>().ok());
+        let lines = self.fields.get("places").map(String::as_str).unwrap_or_default().lines();
+        let change = |line| {
+            PlaceChange::from_line(line, || {
+                let number = next?;
+                next = number.checked_add(1);
+                Some(number)
+            })
+        };
+        lines.map(change).collect()
+    }
+
+    /// The buyers who were skipped in a standby queue: their parts of ids, and their subs as words of the ledger.
+    pub fn skipped(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.fields
+            .get("skipped")
+            .into_iter()
+            .flat_map(|lines| lines.lines())
+            .filter_map(|line| line.split_once(' '))
+    }
+
     /// How many buyers are signed up after it, if it changed that.
     pub fn signed_up(&self) -> Option<u64> {
         self.field("signed")?.parse().ok()
     }
 
-    /// The winners' buyer parts, in order; empty unless it is a `reserve` entry.
+    /// The buyers' parts of those who got reservations, in order; empty unless it is a `reserve` or a `grant` entry.
     pub fn buyers(&self) -> impl Iterator<Item = &str> {
-        self.fields.get("buyers").into_iter().flat_map(|buyers| buyers.split(' '))
+        let granted = self.fields.get("data").filter(|_| self.kind == "grant");
+        let granted =
+            granted.into_iter().flat_map(|data| data.lines()).filter_map(|line| line.split(' ').next());
+        self.fields.get("buyers").into_iter().flat_map(|buyers| buyers.split(' ')).chain(granted)
     }
 
     /// The reservations of a `reserve` entry, whose columns have the differences (see

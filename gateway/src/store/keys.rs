@@ -31,11 +31,14 @@ pub fn slot_of(key: &str) -> u16 {
     crc % SLOTS
 }
 
+/// How many keys every script gets.
+const COUNT: usize = 10;
+
 /// The keys of one sale, in the order that every script expects (see `lua/ledger.lua`). They share
 /// the hash tag `{SALE}`: one slot of a Redis Cluster, one atomic step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Keys {
-    all: [String; 8],
+    all: [String; COUNT],
     recovery: String,
     readers: String,
     slot: u16,
@@ -70,7 +73,7 @@ impl Keys {
     }
 
     /// All keys, as `KEYS`.
-    pub fn all(&self) -> &[String; 8] {
+    pub fn all(&self) -> &[String; COUNT] {
         &self.all
     }
 
@@ -87,7 +90,7 @@ impl Keys {
 
 macro_rules! parts {
     ($($index:literal $part:ident, $doc:literal;)*) => {
-        const PARTS: [&str; 8] = [$(stringify!($part)),*];
+        const PARTS: [&str; COUNT] = [$(stringify!($part)),*];
 
         impl Keys {
             $(#[doc = $doc]
@@ -107,6 +110,8 @@ parts! {
     5 totals, "The hash of totals.";
     6 definition, "The definition as last applied.";
     7 signups, "The hash of sign-ups, one field for each buyer.";
+    8 standby, "The hash of places in the standby queues, one field for each buyer.";
+    9 queue, "The sorted set of who waits.";
 }
 
 #[cfg(test)]

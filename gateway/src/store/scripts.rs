@@ -34,15 +34,15 @@ macro_rules! scripts {
 
 scripts! {
     Reserve, "open.lua" "reserve.lua", DENY_OOM, "Decides a batch of taps.";
-    Amend, "open.lua" "amend.lua", DENY_OOM, "Changes what a reservation contains.";
-    Confirm, "open.lua" "confirm.lua", ALLOW_OOM, "Confirms a paid hold.";
-    Cancel, "open.lua" "cancel.lua", ALLOW_OOM, "Ends a reservation.";
+    Amend, "places.lua" "grants.lua" "open.lua" "amend.lua", DENY_OOM, "Changes what a reservation contains.";
+    Confirm, "places.lua" "grants.lua" "open.lua" "confirm.lua", ALLOW_OOM, "Confirms a paid hold.";
+    Cancel, "places.lua" "grants.lua" "open.lua" "cancel.lua", ALLOW_OOM, "Ends a reservation.";
     Tick, "open.lua" "tick.lua", ALLOW_OOM, "Advances the sale clock.";
-    Expire, "sweep.lua" "open.lua" "expire.lua", ALLOW_OOM, "One bounded sweep of holds that are due.";
-    Apply, "apply.lua", DENY_OOM, "Applies a definition.";
-    Restock, "open.lua" "restock.lua", DENY_OOM, "Sets the total of an item.";
-    OperatorAction, "open.lua" "operator_action.lua", ALLOW_OOM, "Pause, resume, freeze, unfreeze, close.";
-    Replay, "sweep.lua" "replay.lua", ALLOW_OOM, "Replays changes that Redis lost.";
+    Expire, "places.lua" "grants.lua" "sweep.lua" "open.lua" "expire.lua", ALLOW_OOM, "One bounded sweep of holds that are due.";
+    Apply, "places.lua" "grants.lua" "apply.lua", DENY_OOM, "Applies a definition.";
+    Restock, "places.lua" "grants.lua" "open.lua" "restock.lua", DENY_OOM, "Sets the total of an item.";
+    OperatorAction, "open.lua" "operator_action.lua", ALLOW_OOM, "Pause, resume, freeze, unfreeze, close; suspend and resume grants.";
+    Replay, "places.lua" "grants.lua" "sweep.lua" "replay.lua", ALLOW_OOM, "Replays changes that Redis lost.";
     Adopt, "adopt.lua", ALLOW_OOM, "Adopts the epoch of a restarted Redis.";
     Purge, "open.lua" "purge.lua", ALLOW_OOM, "Removes a sale permanently.";
     Snapshot, "snapshot.lua", READ_ONLY, "Reads a sale at one sequence.";
@@ -50,6 +50,9 @@ scripts! {
     SignUp, "signups.lua" "open.lua" "sign_up.lua", DENY_OOM, "Signs up a batch of buyers.";
     Withdraw, "signups.lua" "open.lua" "withdraw.lua", ALLOW_OOM, "Withdraws a buyer's sign-up.";
     ReadSignup, "signups.lua" "signup.lua", READ_ONLY, "Reads a buyer's sign-up.";
+    Join, "places.lua" "grants.lua" "open.lua" "join.lua", DENY_OOM, "Lets a batch of buyers join standby queues.";
+    Leave, "places.lua" "open.lua" "leave.lua", ALLOW_OOM, "Takes a buyer out of the standby queue.";
+    Grant, "places.lua" "grants.lua" "open.lua" "grant.lua", ALLOW_OOM, "Grants what is set aside.";
     Probe, "probe.lua", ALLOW_OOM, "Checks that a connection can do what taps need.";
 }
 
@@ -66,7 +69,16 @@ impl Script {
     /// Whether its reply leads to an acknowledgement. A tick and a sweep do not, a snapshot shows
     /// changes of others, and recovery repeats until it succeeds.
     fn needs_replica_acks(self) -> bool {
-        !matches!(self, Self::Tick | Self::Expire | Self::Snapshot | Self::Replay | Self::Adopt | Self::Probe)
+        !matches!(
+            self,
+            Self::Tick
+                | Self::Expire
+                | Self::Grant
+                | Self::Snapshot
+                | Self::Replay
+                | Self::Adopt
+                | Self::Probe
+        )
     }
 }
 

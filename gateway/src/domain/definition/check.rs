@@ -29,7 +29,7 @@ const ATTEMPTS_DEFAULT: u32 = 5;
 const TIMES_MAX: u32 = 100;
 /// The keys of `[sale]`, of a model, a package, `[signup]` and a store.
 const TERMS: &str = "id, name, opens_at, closes_at, hold, grace, per_buyer, attempts, currency, deposit, rehearsal, \
-     configure_until, listed, meta";
+     standby, standby_hold, standby_max, configure_until, listed, meta";
 const MODEL: &str = "id, name, price, stock, meta";
 const PACKAGE: &str = "id, name, price, stock, models, meta";
 const SIGNUP: &str = "opens_at, closes_at, required";
@@ -109,6 +109,13 @@ fn terms(root: &Table<'_, '_>, name: impl Fn(&RawValue<'_>) -> RuleResult<String
     let per_buyer =
         table.may("per_buyer", |value| rules::whole(value, 1..=TIMES_MAX)).unwrap_or(PER_BUYER_DEFAULT);
     let attempts = table.may("attempts", |value| rules::whole(value, per_buyer..=TIMES_MAX));
+    let standby = table.may("standby", rules::boolean).unwrap_or(false);
+    for key in ["standby_hold", "standby_max"] {
+        if let Some(field) = table.field(key).filter(|_| !standby) {
+            let what = format!("`{key}` needs `standby = true`");
+            table.mistakes.wrong(field.value.place, &FieldPath::Key(table.way, key), what);
+        }
+    }
     Some(Terms {
         id,
         name,
@@ -121,6 +128,9 @@ fn terms(root: &Table<'_, '_>, name: impl Fn(&RawValue<'_>) -> RuleResult<String
         currency: table.needed("currency", rules::currency),
         deposit: table.may("deposit", price).unwrap_or(0),
         rehearsal: table.may("rehearsal", rules::boolean).unwrap_or(false),
+        standby,
+        standby_hold_ms: table.may("standby_hold", |value| rules::duration(value, HOLD_MS)),
+        standby_max: table.may("standby_max", |value| rules::whole(value, 1..=STOCK_MAX)),
         configure_until: table.may("configure_until", later),
         listed: table.may("listed", rules::boolean).unwrap_or(true),
         meta: meta::read(&table),

@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn every_operator_action_describes_its_effect_on_buyers_in_full_sentences() {
     let all = effects();
-    for (word, effect) in all {
+    for &(word, effect) in &all {
         assert!(effect.len() > 80 && effect.ends_with('.') && !effect.contains("  "), "{word}: {effect}");
         assert_eq!(all.iter().filter(|(_, other)| *other == effect).count(), 1, "{word}");
     }

@@ -4,7 +4,14 @@ use super::*;
 
 #[test]
 fn phases_have_an_order() {
-    let mut controls = SaleControls { paused: false, frozen: true, closed: false, opens: 100, closes: 200 };
+    let mut controls = SaleControls {
+        paused: false,
+        frozen: true,
+        closed: false,
+        suspended: false,
+        opens: 100,
+        closes: 200,
+    };
     assert_eq!(controls.phase(99, true), Phase::Upcoming);
     assert_eq!(controls.phase(100, true), Phase::Open);
     assert_eq!(controls.phase(100, false), Phase::SoldOut);

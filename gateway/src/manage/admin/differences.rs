@@ -14,6 +14,8 @@ pub(crate) fn locked_differences(before: &Definition, after: &Definition) -> Vec
         (b.per_buyer != a.per_buyer, "per_buyer"),
         (b.currency != a.currency, "currency"),
         (b.deposit != a.deposit, "deposit"),
+        // Granted holds end in the order in which they began.
+        (b.standby && a.standby && b.granted_hold_ms() != a.granted_hold_ms(), "standby_hold"),
     ];
     let old: HashMap<String, u64> = before.items().map(|(item, _, price)| (item, price)).collect();
     let mut prices: Vec<String> = after

@@ -60,8 +60,8 @@ impl JournalSearch<'_> {
         Ok(found.into_values().flatten().collect())
     }
 
-    /// The line about this buyer's sign-up in an entry.
-    pub(crate) async fn sign_up_at(
+    /// The latest line about this buyer in an entry.
+    pub(crate) async fn line_at(
         &self,
         conn: &mut impl ConnectionLike,
         sequence: u64,

@@ -7,6 +7,8 @@ pub enum Performed {
     Done,
     /// It was in force already.
     Unchanged,
+    /// The sale has no standby queues: nothing was done.
+    NoStandby,
     /// It is in force, and too few replicas have it: a failover may undo it.
     NotReplicated,
 }

@@ -14,6 +14,7 @@ use crate::manage::archive::{
     ArchiveError, ArchiveHead, ArchiveLine, ArchiveWriter, FORMAT, VERSION, VERSION_WITH_SIGN_UPS, disk,
     unopened,
 };
+use crate::manage::audit::queue_pages;
 use crate::projection::consumer::scan;
 use crate::projection::snapshot;
 use crate::store::journal;
@@ -73,7 +74,7 @@ async fn write(
     }
     let head = ArchiveHead {
         format: FORMAT.to_owned(),
-        version: if audit.signed_up.is_some() { VERSION_WITH_SIGN_UPS } else { VERSION },
+        version: if snapshot.state.contains_key("signed_up") { VERSION_WITH_SIGN_UPS } else { VERSION },
         sale: sale.to_owned(),
         incarnation: snapshot.incarnation().to_owned(),
         exported_at: rfc3339(jiff::Timestamp::now().as_millisecond()),
@@ -92,8 +93,13 @@ async fn write(
     let mut taken = list_of_texts("SMEMBERS", &taken)?;
     taken.sort();
     put(ArchiveLine::Taken(taken))?;
-    for (key, is_record) in [(keys.records(), true), (keys.signups(), false)] {
-        let line = if is_record { ArchiveLine::Records } else { ArchiveLine::Signups };
+    type Line = fn(Vec<(String, String)>) -> ArchiveLine;
+    let hashes: [(&str, Line); 3] = [
+        (keys.records(), ArchiveLine::Records),
+        (keys.signups(), ArchiveLine::Signups),
+        (keys.standby(), ArchiveLine::Standby),
+    ];
+    for (key, line) in hashes {
         let mut cursor = 0;
         loop {
             // A scan may return a field twice, which is harmless.
@@ -106,6 +112,9 @@ async fn write(
                 break;
             }
         }
+    }
+    for members in queue_pages(&mut conn, &keys).await? {
+        put(ArchiveLine::Queue(members))?;
     }
     let mut at = 0;
     while at < sequence {

@@ -107,6 +107,10 @@ fn commands(pipe: &mut Pipeline, line: ArchiveLine, to: &Keys, anew: [(&str, &st
         ArchiveLine::Totals(items) => pairs(pipe, to.totals(), items),
         ArchiveLine::Records(rows) => pairs(pipe, to.records(), rows),
         ArchiveLine::Signups(rows) => pairs(pipe, to.signups(), rows),
+        ArchiveLine::Standby(rows) => pairs(pipe, to.standby(), rows),
+        ArchiveLine::Queue(members) => members.into_iter().for_each(|member| {
+            pipe.cmd("ZADD").arg(to.queue()).arg(0).arg(member);
+        }),
         ArchiveLine::Taken(items) => items.into_iter().for_each(|item| {
             pipe.cmd("SADD").arg(to.taken()).arg(item);
         }),

@@ -25,6 +25,10 @@ pub struct AuditReport {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub signed_up: Option<u64>,
+    /// How many buyers wait in standby queues, from the journal; left out where the sale has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub waiting: Option<u64>,
     /// Problems in words, with the names of damaged keys.
     pub problems: Vec<String>,
 }
@@ -39,7 +43,7 @@ pub enum AuditVerdict {
     Drift,
 }
 
-/// One item's equation: `drift = free + held + confirmed − total`.
+/// One item's equation: `drift = free + aside + held + confirmed − total`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ItemReport {
     /// `model:ID`, `package:ID` or `store:ID`.
@@ -50,6 +54,10 @@ pub struct ItemReport {
     /// Live counter; null: no limit.
     #[schema(required)]
     pub free: Option<i64>,
+    /// Live counter of what is set aside for buyers who wait; left out before the first unit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub aside: Option<i64>,
     /// Number held, from the reservations.
     pub held: i64,
     /// Number confirmed, from the reservations.

@@ -1,19 +1,17 @@
 //! The audit of sign-ups: the journal's against the rows.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use redis::aio::ConnectionLike;
 
-use crate::domain::identity::{BUYER_CHARS, buyer_part};
+use crate::domain::identity::buyer_part;
 use crate::domain::signup::SignUpChange;
 use crate::domain::subject::from_word;
-use crate::manage::audit::{ENTRIES, Problems};
-use crate::projection::consumer::scan;
-use crate::store::journal::{self, Entry};
+use crate::manage::audit::Problems;
+use crate::manage::audit::rows::{self, Buyer, buyer};
+use crate::store::journal::Entry;
 use crate::store::keys::Keys;
 use crate::store::scripts::Failure;
-
-type Buyer = [u8; BUYER_CHARS];
 
 /// The sign-ups of the replayed journal at one sequence.
 #[derive(Default)]
@@ -24,10 +22,6 @@ pub(super) struct ReplayedSignUps {
     pub(super) signed_up: u64,
     /// The last number.
     pub(super) last: u64,
-}
-
-fn buyer(part: &str) -> Option<Buyer> {
-    part.as_bytes().try_into().ok()
 }
 
 fn buyer_of(sale: &str, change: &SignUpChange) -> Option<Buyer> {
@@ -52,7 +46,7 @@ impl ReplayedSignUps {
             let is_new = number > 0 && before == 0;
             let fits = match (before, number) {
                 (0, 0) => false,
-                (0, number) => number == self.last + 1 || (may_jump && number > self.last),
+                (0, number) => number == self.last + 1 || may_jump,
                 (before, number) => number == 0 || number == before,
             };
             if !fits {
@@ -79,52 +73,17 @@ impl ReplayedSignUps {
         sequence: u64,
         problems: &mut Problems,
     ) -> Result<(), Failure> {
-        let mut differing: HashMap<Buyer, &str> = HashMap::new();
-        let mut seen = HashSet::with_capacity(self.rows.len());
-        let mut cursor = 0;
-        loop {
-            let (next, rows) = scan(conn, keys.signups(), cursor).await?;
-            for (part, row) in rows {
-                let Some(id) = buyer(&part) else {
-                    problems.add(format!("{} has a field {part} that is not a buyer's", keys.signups()));
-                    continue;
-                };
-                let numbers =
-                    row.split_once(' ').and_then(|(n, at)| Some((n.parse().ok()?, at.parse().ok()?)));
-                seen.insert(id);
-                match self.rows.get(&id) {
-                    Some(expected) if numbers == Some(*expected) => {}
-                    Some(_) => drop(differing.insert(id, "differs between rows and journal")),
-                    None => drop(differing.insert(id, "is in the rows and not in the journal")),
-                }
-            }
-            cursor = next;
-            if cursor == 0 {
-                break;
-            }
-        }
-        let unseen = self.rows.into_keys().filter(|id| !seen.contains(id));
-        differing.extend(unseen.map(|id| (id, "is in the journal and not in the rows")));
-        // What changed during the read is judged by the journal alone.
-        let mut at = sequence;
-        while !differing.is_empty() {
-            let values = journal::after(conn, keys, at, ENTRIES).await?;
-            for entry in values.iter().filter_map(Entry::parse) {
-                at = entry.sequence;
-                for change in entry.sign_ups().unwrap_or_default() {
-                    buyer_of(keys.sale(), &change).map(|id| differing.remove(&id));
-                }
-            }
-            if values.len() < ENTRIES {
-                break;
-            }
-        }
-        let mut texts: Vec<String> = differing
-            .into_iter()
-            .map(|(id, how)| format!("the sign-up of buyer {} {how}", String::from_utf8_lossy(&id)))
-            .collect();
-        texts.sort();
-        texts.into_iter().for_each(|text| problems.add(text));
+        let is_as = |expected: &(u64, u64), row: &str| {
+            let numbers = row.split_once(' ').and_then(|(n, at)| Some((n.parse().ok()?, at.parse().ok()?)));
+            numbers == Some(*expected)
+        };
+        let mut differing = rows::differing(conn, keys.signups(), &self.rows, is_as, problems).await?;
+        let changed = |entry: &Entry| {
+            let changes = entry.sign_ups().unwrap_or_default();
+            changes.iter().filter_map(|change| buyer_of(keys.sale(), change)).collect()
+        };
+        rows::forget_changed(conn, keys, sequence, &mut differing, changed).await?;
+        rows::report("sign-up", differing, problems);
         Ok(())
     }
 }

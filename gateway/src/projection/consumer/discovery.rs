@@ -93,7 +93,7 @@ impl JournalConsumer<'_> {
             self.preparing.insert(id.to_owned(), preparation);
             return Ok(None);
         }
-        let LoadedSale { incarnation, read_model, buyers, signed_up } =
+        let LoadedSale { incarnation, read_model, buyers, signed_up, standby } =
             load_sale(&mut self.conn, scripts, &keys, preparation).await?;
         let sequence = read_model.sequence;
         if let Some(sale) = self.shared.sales.get(id) {
@@ -129,11 +129,11 @@ impl JournalConsumer<'_> {
             // Redis.
             Some(sale) => {
                 sale.add_buyers(buyers);
-                sale.set_signed_up(signed_up);
+                sale.set_signed_up(signed_up, standby);
                 sale.set_read_model(read_model);
                 sale
             }
-            None => Arc::new(Sale::new(id, &incarnation, read_model, buyers, signed_up)),
+            None => Arc::new(Sale::new(id, &incarnation, read_model, buyers, signed_up, standby)),
         };
         *sale.lock_tail() = tail;
         sale.acknowledged().reset(sequence, entries);

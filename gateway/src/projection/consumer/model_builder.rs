@@ -5,12 +5,13 @@ use std::collections::HashSet;
 use redis::Value;
 use redis::aio::ConnectionLike;
 
+use crate::domain::catalogue::ASIDE;
 use crate::domain::identity::buyer_mark;
 use crate::projection::consumer::ENTRIES_MAX;
 use crate::projection::consumer::confirmed_count::{ConfirmedBootstrap, copy_confirmed_counts};
 use crate::projection::consumer::position::Position;
 use crate::projection::consumer::preparation::Preparation;
-use crate::projection::read_model::{ReadModel, Sale, SignedUpBuyers, marks_of};
+use crate::projection::read_model::{ReadModel, Sale, SignedUpBuyers, StandbyQueues, marks_of};
 use crate::projection::snapshot;
 use crate::store::journal::{self, Entry, Total};
 use crate::store::keys::Keys;
@@ -149,10 +150,10 @@ pub(crate) fn missing_entry(keys: &Keys, sequence: u64) -> Refusal {
 pub async fn load(conn: &mut impl ConnectionLike, scripts: &Scripts, id: &str) -> Result<Sale, Failure> {
     let keys = Keys::of(id);
     let preparation = Preparation::start(snapshot::read(conn, scripts, &keys, true).await?, &keys, None);
-    let LoadedSale { incarnation, read_model, buyers, signed_up } =
+    let LoadedSale { incarnation, read_model, buyers, signed_up, standby } =
         load_sale(conn, scripts, &keys, preparation).await?;
     let sequence = read_model.sequence;
-    let sale = Sale::new(id, &incarnation, read_model, buyers, signed_up);
+    let sale = Sale::new(id, &incarnation, read_model, buyers, signed_up, standby);
     sale.advance_known_sequence(sequence);
     sale.set_consumed_sequence(sequence);
     Ok(sale)
@@ -166,6 +167,8 @@ pub(crate) struct LoadedSale {
     pub(crate) buyers: HashSet<u64>,
     /// The same of its sign-ups.
     pub(crate) signed_up: SignedUpBuyers,
+    /// The places in its standby queues.
+    pub(crate) standby: StandbyQueues,
 }
 
 /// Reads what is not in a sale's snapshot: its buyers, and what changed since.
@@ -203,6 +206,16 @@ pub(crate) async fn load_sale(
             break;
         }
     }
+    let mut places = Vec::new();
+    loop {
+        let (next, rows) = scan(conn, keys.standby(), cursor).await?;
+        places.extend(rows);
+        cursor = next;
+        if cursor == 0 {
+            break;
+        }
+    }
+    let standby = StandbyQueues::of_rows(places.iter().map(|(buyer, row)| (buyer.as_str(), row.as_str())));
     let position = Position::at(read_model.sequence);
     let (entries, prepared) = (Vec::new(), None);
     let mut builder = ModelBuilder { read_model, position, entries, bootstrap, prepared, may_defer: false };
@@ -210,12 +223,13 @@ pub(crate) async fn load_sale(
     let each = |entry: &Entry, _: &ReadModel| {
         buyers.extend(entry.buyers().filter_map(buyer_mark));
         signed_up.add(marks_of(keys.sale(), entry));
+        standby.apply(keys.sale(), entry);
     };
     // It never defers, so what ends it is damage.
     if let Some(Stop::Stuck(why)) = builder.catch_up(&mut journal, each).await? {
         return Err(Refusal::Damaged(why).into());
     }
-    Ok(LoadedSale { read_model: builder.read_model, buyers, signed_up, incarnation })
+    Ok(LoadedSale { read_model: builder.read_model, buyers, signed_up, standby, incarnation })
 }
 
 /// Every entry has absolute values, so that applying it is an assignment.
@@ -227,7 +241,12 @@ fn apply(read_model: &mut ReadModel, entry: &Entry) {
         read_model.sign_ups.note(signed_up, entry.at);
     }
     for (item, left) in entry.stock() {
-        if let Some(place) = read_model.catalogue.index_of(item) {
+        if let Some(model) = item.strip_prefix(ASIDE) {
+            let place = read_model.catalogue.index_of_id("model", model);
+            if let Some(aside) = place.and_then(|place| read_model.aside.get_mut(place)) {
+                *aside = left;
+            }
+        } else if let Some(place) = read_model.catalogue.index_of(item) {
             read_model.set_free(place, left);
         }
     }
@@ -237,6 +256,8 @@ fn apply(read_model: &mut ReadModel, entry: &Entry) {
         "freeze" => read_model.controls.frozen = true,
         "unfreeze" => read_model.controls.frozen = false,
         "close" => read_model.controls.closed = true,
+        "standby-suspend" => read_model.controls.suspended = true,
+        "standby-resume" => read_model.controls.suspended = false,
         "restock" => {
             for (item, total) in entry.totals() {
                 if let (Some(place), Total::Of(total)) = (read_model.catalogue.index_of(&item), total) {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::domain::catalogue::Catalogue;
 use crate::projection::read_model::{ReadModel, Sale, lock};
 
 /// The live counters of models and packages at one sequence, by index.
@@ -15,6 +16,16 @@ pub struct Counters {
     pub held: u64,
     /// What is free by item; `None` is damaged.
     pub free: Vec<Option<i64>>,
+    /// What is set aside by model, likewise; empty without standby queues.
+    pub aside: Vec<Option<i64>>,
+}
+
+impl Counters {
+    /// The models of which something is set aside, as items.
+    pub(crate) fn aside_models<'a>(&self, catalogue: &'a Catalogue) -> Vec<&'a str> {
+        let models = catalogue.items().iter().zip(&self.aside);
+        models.filter(|(_, aside)| aside.is_some_and(|n| n > 0)).map(|(item, _)| item.name.as_str()).collect()
+    }
 }
 
 impl Sale {
@@ -34,16 +45,17 @@ impl Sale {
         if counters.sequence < read_model.sequence || counters.revision != read_model.catalogue.revision {
             return;
         }
-        let differing = counters
-            .free
-            .iter()
-            .enumerate()
-            .find(|(place, live)| **live != read_model.free.get(*place).copied());
-        let drift = if let Some((place, live)) = differing {
+        let pair = |of: &[i64], place: usize, live: &Option<i64>| (place, *live, of.get(place).copied());
+        let free = counters.free.iter().enumerate().map(|(place, live)| pair(&read_model.free, place, live));
+        let aside =
+            counters.aside.iter().enumerate().map(|(place, live)| pair(&read_model.aside, place, live));
+        let all = free.map(|pair| ("", pair)).chain(aside.map(|pair| ("what is set aside of ", pair)));
+        let differing = all.into_iter().find(|(_, (_, live, journal))| live != journal);
+        let drift = if let Some((what, (place, live, journal))) = differing {
             let item = read_model.catalogue.items().get(place).map_or("", |item| item.name.as_str());
             let shown = |n: Option<i64>| n.map_or_else(|| "no number".to_owned(), |n| n.to_string());
-            let journal = shown(read_model.free.get(place).copied());
-            Some(format!("the counter of {item} is {}, the journal has {journal}", shown(*live)))
+            let (live, journal) = (shown(live), shown(journal));
+            Some(format!("the counter of {what}{item} is {live}, the journal has {journal}"))
         } else if counters.held != read_model.counts[0] {
             Some(format!("the state counts {} holds, the journal {}", counters.held, read_model.counts[0]))
         } else {

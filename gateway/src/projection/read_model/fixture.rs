@@ -8,7 +8,7 @@ use crate::domain::definition::Definition;
 use crate::domain::sale::{LedgerStop, SaleControls};
 use crate::domain::signup::SignUpCount;
 use crate::projection::actions::ActionsInForce;
-use crate::projection::read_model::{Clock, ReadModel, Sale, SignedUpBuyers};
+use crate::projection::read_model::{Clock, ReadModel, Sale, SignedUpBuyers, StandbyQueues};
 
 impl Sale {
     /// A sale with this free stock by index, and a fresh reading of Redis's clock with this
@@ -20,6 +20,7 @@ impl Sale {
             paused: false,
             frozen: false,
             closed: false,
+            suspended: false,
             opens: terms.opens_at.as_millisecond(),
             closes: terms.closes_at.as_millisecond(),
         };
@@ -35,12 +36,14 @@ impl Sale {
             stores: ReadModel::store_levels(&catalogue, &totals, free),
             totals,
             counts: [1, 0, 0, 0],
+            aside: Vec::new(),
             sign_ups: SignUpCount::default(),
             confirmed: vec![0; catalogue.counted().len()],
             models_left: false,
             catalogue,
         };
-        let sale = Self::new("fixture", "incarnation", read_model, [], SignedUpBuyers::default());
+        let (signed_up, standby) = (SignedUpBuyers::default(), StandbyQueues::default());
+        let sale = Self::new("fixture", "incarnation", read_model, [], signed_up, standby);
         sale.clock.store(Some(Arc::new(Clock { time, at: Instant::now(), error_ms })));
         Arc::new(sale)
     }

@@ -1,9 +1,12 @@
 //! The buyers who are signed up, as marks (see [`crate::domain::identity::buyer_mark`]): a sale that requires a sign-up refuses the
 //! others without Redis.
 
+use std::sync::Arc;
+
 use crate::domain::identity::BuyerHash;
 use crate::domain::subject::from_word;
 use crate::projection::read_model::buyers::Buyers;
+use crate::projection::read_model::{Sale, StandbyQueues};
 use crate::store::journal::Entry;
 
 /// Whether a buyer is signed up, as far as marks tell.
@@ -49,6 +52,23 @@ impl SignedUpBuyers {
         } else {
             SignUpStatus::SignedUp
         }
+    }
+}
+
+impl Sale {
+    /// Whether this buyer is signed up.
+    pub fn sign_up_status(&self, buyer: u64) -> SignUpStatus {
+        self.signed_up.load().status(buyer)
+    }
+
+    pub(crate) fn add_sign_ups(&self, marks: impl IntoIterator<Item = SignUpMark>) {
+        self.signed_up.load().add(marks);
+    }
+
+    /// Replaces sign-ups and places by those of a sale that was read again.
+    pub(crate) fn set_signed_up(&self, signed_up: SignedUpBuyers, standby: StandbyQueues) {
+        self.signed_up.store(Arc::new(signed_up));
+        self.standby.store(Arc::new(standby));
     }
 }
 

@@ -33,7 +33,7 @@ impl StoreTotals {
 impl ReadModel {
     /// The taken count of the item at this index.
     pub fn taken(&self, place: usize) -> i64 {
-        self.totals[place].unwrap_or_default() - self.free[place]
+        self.totals[place].unwrap_or_default() - self.free[place] - self.aside(place)
     }
 
     /// The held count of the model or package at this index.

@@ -1,15 +1,16 @@
 //! Batches of sign-ups: the sign-up script decides them.
 
-use redis::{RedisWrite, ToRedisArgs, Value};
+use redis::{ToRedisArgs, Value};
 
 use crate::domain::catalogue::Catalogue;
-use crate::domain::decision::{Header, Shed};
+use crate::domain::choice::Choice;
+use crate::domain::decision::Shed;
 use crate::domain::identity::buyer_part;
-use crate::domain::signup::{Choice, SignUp, choices_to_word};
+use crate::domain::signup::{SignUp, choices_to_word};
 use crate::domain::subject::to_word;
-use crate::projection::acknowledged::Acknowledged;
+use crate::projection::acknowledged::AcknowledgedLine;
 use crate::projection::read_model::Sale;
-use crate::reserve::batch::tap::Tap;
+use crate::reserve::batch::lines::{self, Letters, Lines};
 use crate::reserve::batch::{Batch, Batched, Reply};
 use crate::store::scripts::{Script, text};
 
@@ -66,73 +67,43 @@ impl SignUpCommand {
     }
 }
 
-/// The lines of a batch, as the script takes them.
-#[derive(Default)]
-pub struct SignUpLines(Vec<String>);
-
-struct Args<'a> {
-    lines: &'a [String],
-    identity: &'a str,
-    known: u64,
-    revision: u64,
-}
-
-impl ToRedisArgs for Args<'_> {
-    fn write_redis_args<W: ?Sized + RedisWrite>(&self, out: &mut W) {
-        out.write_arg(self.identity.as_bytes());
-        out.write_arg_fmt(self.known);
-        out.write_arg_fmt(self.revision);
-        self.lines.iter().for_each(|line| out.write_arg(line.as_bytes()));
-    }
-
-    fn num_of_args(&self) -> usize {
-        3 + self.lines.len()
-    }
-}
-
-/// A decision, and the line of the change that it acknowledges, with the change's sequence; `true`: this batch made it.
-type Read = (SignUpDecision, Option<(String, u64, bool)>);
+/// A decision, and the line of the change that it acknowledges.
+type Read = (SignUpDecision, Option<AcknowledgedLine>);
 
 /// The decisions of one reply, in the batch's order.
 struct Decisions<'a> {
-    header: Header,
+    letters: Letters<'a>,
     first: u64,
     /// The number of the next new one.
     number: u64,
     at: i64,
-    letters: std::vec::IntoIter<u8>,
-    details: &'a [Value],
 }
 
 impl<'a> Decisions<'a> {
     fn of(reply: &'a [Value], requests: usize) -> Option<Self> {
-        let header = Header::of(reply).ok()?;
-        let first_at = reply.get(2).and_then(text)?;
-        let (first, at) = first_at.split_once(' ')?;
+        let letters = Letters::of(reply, requests)?;
+        let (first, at) = letters.first.split_once(' ')?;
         let (first, at) = (first.parse().ok()?, at.parse().ok()?);
-        let letters = text(reply.get(3)?)?.into_bytes();
-        let is_whole = letters.len() == requests;
-        let (letters, details) = (letters.into_iter(), &reply[4..]);
-        is_whole.then_some(Self { header, first, number: first, at, letters, details })
+        Some(Self { letters, first, number: first, at })
     }
 
     fn next(&mut self, command: &SignUpCommand, catalogue: &Catalogue) -> Option<Read> {
+        let sequence = self.letters.header.sequence;
         let sign_up = |number, at| SignUp { number, at, choices: command.choices.clone() };
         Some(match self.letters.next()? {
             b'N' => {
                 let number = self.number;
                 self.number += 1;
-                let made = (command.line(number, self.at), self.header.sequence, true);
+                let made = (command.line(number, self.at), sequence, true);
                 (SignUpDecision::New(sign_up(number, self.at)), Some(made))
             }
             b'C' => {
-                let [number, at] = self.numbers()?;
+                let [number, at] = self.letters.numbers()?;
                 let at = i64::try_from(at).ok()?;
-                let made = (command.line(number, at), self.header.sequence, true);
-                (SignUpDecision::Kept(sign_up(number, at)), Some(made))
+                (SignUpDecision::Kept(sign_up(number, at)), Some((command.line(number, at), sequence, true)))
             }
             b'S' => {
-                let [number, at, sequence] = self.numbers()?;
+                let [number, at, sequence] = self.letters.numbers()?;
                 let at = i64::try_from(at).ok()?;
                 (SignUpDecision::Kept(sign_up(number, at)), Some((command.line(number, at), sequence, false)))
             }
@@ -143,19 +114,11 @@ impl<'a> Decisions<'a> {
             _ => return None,
         })
     }
-
-    fn numbers<const N: usize>(&mut self) -> Option<[u64; N]> {
-        let (detail, rest) = self.details.split_first()?;
-        self.details = rest;
-        let detail = text(detail)?;
-        let numbers: Option<Vec<u64>> = detail.split(' ').map(|word| word.parse().ok()).collect();
-        numbers?.try_into().ok()
-    }
 }
 
 impl Batched for SignUpCommand {
     type Decision = SignUpDecision;
-    type Columns = SignUpLines;
+    type Columns = Lines;
 
     const SCRIPT: Script = Script::SignUp;
     /// A read of one sign-up looks through the entry of its batch.
@@ -169,13 +132,8 @@ impl Batched for SignUpCommand {
         SignUpDecision::Unknown
     }
 
-    fn fill<'a>(
-        SignUpLines(lines): &mut SignUpLines,
-        batch: impl Iterator<Item = &'a Self>,
-        catalogue: &Catalogue,
-    ) {
-        lines.clear();
-        lines.extend(batch.map(|command| {
+    fn fill<'a>(lines: &mut Lines, batch: impl Iterator<Item = &'a Self>, catalogue: &Catalogue) {
+        lines.fill(batch.map(|command| {
             let Self { buyer_part, sub, choices } = command;
             let mark = if command.unknown_items(catalogue).is_empty() { "" } else { " ?" };
             format!("{buyer_part} {sub} {}{mark}", choices_to_word(choices))
@@ -183,12 +141,12 @@ impl Batched for SignUpCommand {
     }
 
     fn args<'a>(
-        SignUpLines(lines): &'a SignUpLines,
+        lines: &'a Lines,
         catalogue: &'a Catalogue,
         identity: &'a str,
         known: u64,
     ) -> impl ToRedisArgs + 'a {
-        Args { lines, identity, known, revision: catalogue.revision }
+        lines.args(catalogue, identity, known)
     }
 
     fn deliver(batch: &mut Batch<Self>, reply: &Reply, sale: &Sale) {
@@ -202,38 +160,20 @@ impl Batched for SignUpCommand {
         let read = batch.taps.iter().map(|tap| decisions.next(&tap.command, catalogue));
         let read: Option<Vec<Read>> = read.collect();
         let Some(read) = read else { return batch.deliver_unreadable(reply, sale) };
-        let header = &decisions.header;
+        let header = &decisions.letters.header;
         // All of it is buffered before any acknowledgement.
         let mut acknowledged = sale.acknowledged();
-        let mut may_acknowledge = acknowledged.may_acknowledge(epoch);
-        let mut made = Vec::new();
-        for (line, sequence, is_made) in read.iter().filter_map(|(_, change)| change.as_ref()) {
-            if *is_made {
-                made.push(line.as_str());
-            } else if *sequence < header.sequence || made.is_empty() {
-                let shown = Acknowledged::of("signup", *sequence, header, line.clone());
-                may_acknowledge &= acknowledged.acknowledge(epoch, shown);
-            }
-        }
-        if !made.is_empty() {
-            let fields = vec!["first".to_owned(), decisions.first.to_string()];
-            let made = Acknowledged::of("signup", header.sequence, header, made.join("\n"));
-            may_acknowledge &=
-                acknowledged.acknowledge(epoch, Acknowledged { fields, is_whole: true, ..made });
-        }
+        let lines = read.iter().filter_map(|(_, change)| change.as_ref());
+        let may_acknowledge =
+            acknowledged.acknowledge_lines(epoch, ("signup", decisions.first), header, lines);
         if may_acknowledge && read.iter().any(|(decision, _)| *decision == SignUpDecision::Over) {
             acknowledged.note_late_by(header);
         }
         drop(acknowledged);
-        for (Tap { responder, .. }, (decision, _)) in batch.taps.drain(..).zip(read) {
-            responder.answer(match decision {
-                decision if may_acknowledge => decision,
-                SignUpDecision::New(_) | SignUpDecision::Kept(_) => SignUpDecision::Unknown,
-                _ => SignUpDecision::NotTaken(Shed::Ledger),
-            });
-        }
-        if may_acknowledge {
-            sale.advance_known_sequence(header.sequence);
-        }
+        let sequence = header.sequence;
+        let decisions = read.into_iter().map(|(decision, _)| decision);
+        let is_change =
+            |decision: &Self::Decision| matches!(decision, SignUpDecision::New(_) | SignUpDecision::Kept(_));
+        lines::answer(batch, sale, (decisions, sequence), may_acknowledge, is_change);
     }
 }

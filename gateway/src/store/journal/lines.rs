@@ -7,8 +7,20 @@ use crate::domain::price::Price;
 use crate::domain::reservation::{Reservation, State};
 use crate::domain::rfc3339::rfc3339;
 use crate::domain::signup::{SignUp, SignUpChange};
+use crate::domain::standby::PlaceChange;
 use crate::domain::subject::from_word;
 use crate::store::journal::{Cursor, Entry, Trail};
+
+/// What a line is about.
+enum Subject<'a> {
+    Reservation(&'a Reservation),
+    SignUp(&'a SignUpChange),
+    Place(&'a PlaceChange),
+    /// The buyer who waited, as a word of the ledger.
+    Skipped(&'a str),
+    /// The sale itself.
+    Sale,
+}
 
 impl Entry {
     /// One JSON object for each change, as `gateway journal` prints them; `cursor` is the position to continue from.
@@ -19,47 +31,60 @@ impl Entry {
         let reservations = self.reservations()?;
         trail.note(self.sequence, self.digest);
         let at = trail.cursor_at(self.sequence, self.digest);
-        let sign_ups = self.sign_ups()?;
-        let changes = reservations.len().max(sign_ups.len()).max(1);
-        let base = |change: usize| {
-            let cursor = at.after_change(change);
+        let (sign_ups, places) = (self.sign_ups()?, self.places()?);
+        let subjects =
+            reservations.iter().map(Subject::Reservation).chain(sign_ups.iter().map(Subject::SignUp));
+        let subjects = subjects.chain(places.iter().map(Subject::Place));
+        let mut subjects: Vec<Subject<'_>> =
+            subjects.chain(self.skipped().map(|(_, sub)| Subject::Skipped(sub))).collect();
+        if subjects.is_empty() {
+            subjects.push(Subject::Sale);
+        }
+        let changes = subjects.len();
+        let line = |(n, subject): (usize, Subject<'_>)| {
+            let cursor = at.after_change(n + 1);
             let mut line = Map::new();
             line.insert("cursor".into(), json!(cursor.to_string()));
             line.insert("id".into(), json!(format!("{}-0", self.sequence)));
-            line.insert("change".into(), json!(change));
+            line.insert("change".into(), json!(n + 1));
             line.insert("changes".into(), json!(changes));
             line.insert("kind".into(), json!(self.kind));
             line.insert("at".into(), json!(rfc3339(self.at)));
             line.insert("sale".into(), json!(catalogue.definition.sale.id));
-            (cursor, line)
-        };
-        if !sign_ups.is_empty() {
-            let lines = sign_ups.iter().enumerate().map(|(i, change)| {
-                let (cursor, mut line) = base(i + 1);
-                self.add_fields(&mut line);
-                add_sign_up(&mut line, change)?;
-                Some((cursor, line.into()))
-            });
-            return lines.collect();
-        }
-        if reservations.is_empty() {
-            let (cursor, mut line) = base(1);
-            self.add_fields(&mut line);
-            return Some(vec![(cursor, line.into())]);
-        }
-        let lines = reservations.iter().enumerate().map(|(i, reservation)| {
-            let (cursor, mut line) = base(i + 1);
-            self.add_reservation(&mut line, catalogue, reservation)?;
+            match subject {
+                Subject::Reservation(reservation) => {
+                    self.add_reservation(&mut line, catalogue, reservation)?
+                }
+                Subject::SignUp(change) => {
+                    self.add_fields(&mut line);
+                    add_sign_up(&mut line, change)?;
+                }
+                Subject::Place(change) => add_place(&mut line, change)?,
+                Subject::Skipped(sub) => {
+                    line.insert("buyer".into(), json!(from_word(sub)?));
+                    line.insert("skipped".into(), json!(true));
+                }
+                Subject::Sale => self.add_fields(&mut line),
+            }
             Some((cursor, line.into()))
-        });
-        lines.collect()
+        };
+        subjects.into_iter().enumerate().map(line).collect()
+    }
+
+    /// How many changes it has: lines of [`Entry::lines`]. A damaged one counts as one.
+    pub(crate) fn changes(&self) -> usize {
+        let reservations = self.reservations().map_or(0, |list| list.len());
+        let others =
+            self.sign_ups().map_or(0, |list| list.len()) + self.places().map_or(0, |list| list.len());
+        (reservations + others + self.skipped().count()).max(1)
     }
 
     /// What an entry without reservations is about.
     fn add_fields(&self, line: &mut Map<String, Value>) {
-        for name in
-            ["revision", "item", "total", "was", "signed", "epoch", "replayed", "lost", "who", "reason"]
-        {
+        for name in [
+            "revision", "item", "total", "was", "signed", "released", "epoch", "replayed", "lost", "who",
+            "reason",
+        ] {
             if let Some(value) = self.field(name) {
                 let number = value.parse::<u64>().ok().filter(|_| {
                     matches!(name, "revision" | "total" | "was" | "signed" | "replayed" | "lost")
@@ -109,6 +134,16 @@ fn add_sign_up(line: &mut Map<String, Value>, SignUpChange { sub, after }: &Sign
         line.insert("number".into(), json!(number));
         line.insert("choices".into(), json!(choices));
         line.insert("signed_up_at".into(), json!(rfc3339(*at)));
+    }
+    Some(())
+}
+
+/// A place in a standby queue after the change; of someone who left only whose it was. `None` if the entry is damaged.
+fn add_place(line: &mut Map<String, Value>, PlaceChange { sub, after }: &PlaceChange) -> Option<()> {
+    line.insert("buyer".into(), json!(from_word(sub)?));
+    if let Some((number, choice)) = after {
+        line.insert("number".into(), json!(number));
+        line.insert("choice".into(), json!(choice));
     }
     Some(())
 }

@@ -129,13 +129,11 @@ pub(crate) async fn last_common(
     let common =
         there.into_iter().find(|entry| named.contains(&(entry.sequence, EntryMark::of(entry.digest))));
     let Some(common) = common else { return Ok(Cursor::START) };
-    let reservations = common.reservations().map_or(1, |list| list.len().max(1));
-    let changes = common.sign_ups().map_or(1, |list| list.len()).max(reservations);
     let mut trail = Trail::default();
     for entry in entries_at(conn, keys, positions(common.sequence)).await? {
         trail.note(entry.sequence, entry.digest);
     }
-    Ok(trail.cursor_at(common.sequence, common.digest).after_change(changes))
+    Ok(trail.cursor_at(common.sequence, common.digest).after_change(common.changes()))
 }
 
 /// Those of these entries that exist, in the given order.

@@ -42,21 +42,22 @@ for i = 12, #ARGV do unlimited[ARGV[i]] = true end
 local difference = {}
 for _, item in ipairs(items_of(r.model, r.packages, r.store)) do difference[item] = 1 end
 for _, item in ipairs(items_of(model, packages, store)) do difference[item] = (difference[item] or 0) - 1 end
-local names = {}
+local names, returned, back = {}, {}, {}
 for item, n in pairs(difference) do
-  if n ~= 0 then names[#names + 1] = item end
+  if n < 0 then names[#names + 1] = item end
+  if n > 0 then returned[#returned + 1], back[item] = item, n end
 end
 local stock, damage = fetch_stock(names)
 if not stock then return damage end
-local gone, changed, returned = {}, {}, {}
+local gone = {}
 for _, item in ipairs(items_of(model, packages, store)) do
   if difference[item] < 0 and not unlimited[item] and stock[item] < 1 then gone[#gone + 1] = item end
 end
 if #gone > 0 then return {'sold-out', header(s), unpack(gone)} end
-for _, item in ipairs(names) do
-  changed[item] = stock[item] + difference[item]
-  if difference[item] > 0 then returned[#returned + 1] = item end
-end
+local changed
+changed, damage = give_back(s, back)
+if not changed then return damage end
+for _, item in ipairs(names) do changed[item] = stock[item] - 1 end
 
 local was = r.state == 'confirmed' and not same_products and r.model .. ' ' .. r.packages or nil
 r.model, r.packages, r.store, r.unavailable = model, packages, store, unavailable

@@ -8,12 +8,14 @@
 --       12 who  13 reason or '-'
 --       14 TIME when sign-up opens, ms, or '-': the sale takes none  15 when it closes, ms  16 '1': only who has signed up
 --          may reserve, else '0'
+--       17 '1': it has standby queues, else '0'  18 how long a granted hold lasts, ms  19 the most places in a queue, 0: no limit
 --       then three values for each item that differs:
 --         item, stock before ('' no limit, '-' not there), stock now ('' no limit, '-' removed)
--- Reply {'ok', header, revision}, or {'revision', …}, {'locked', field, …} (`signup`: there are sign-ups, so it can't go),
+-- Reply {'ok', header, revision}, or {'revision', …}, {'locked', field, …} (`signup`, `standby`: there are sign-ups
+--       or places, so it can't go; `stock`: buyers wait for a model, so its limit can't go),
 --       {'stock-taken', item, taken, …}: the items whose new total is below what is taken,
 --       {'item-taken', item, …}: items that were ever taken and can't be removed
--- Example  "epoch incarnation" 0 0 {…} 1700000000000 1800000000000 900000 60000 1 5 - ops - - 0 0 model:air - 3000
+-- Example  "epoch incarnation" 0 0 {…} 1700000000000 1800000000000 900000 60000 1 5 - ops - - 0 0 0 0 0 model:air - 3000
 --       -> ok, "1 …", 1
 
 local fresh = redis.call('EXISTS', STATE, JOURNAL) == 0
@@ -39,32 +41,48 @@ else
   if s.closed == 1 and tonumber(ARGV[6]) ~= s.closes then return {'locked', 'closes_at'} end
 end
 
-local signup_opens, signup_closes, signup_required = unpack(ARGV, 14, 16)
-if signup_opens == '-' then
+local signup_opens, signup_closes, signup_required, standby, standby_hold, standby_max = unpack(ARGV, 14, 19)
+local has_sign_ups = signup_opens ~= '-'
+if not has_sign_ups then
   if (s.last_signup or 0) > 0 then return {'locked', 'signup'} end
   -- It is over before it begins.
   signup_opens, signup_closes, signup_required = '0', '0', '0'
-elseif s.format < 3 then
+end
+-- Where grants were ever suspended, units may be set aside.
+local is_in_use = s.standby == 1 and (s.last_place > 0 or redis.call('HEXISTS', STATE, 'suspended_in') == 1)
+if standby == '0' and is_in_use then return {'locked', 'standby'} end
+if s.format < 3 and (has_sign_ups or standby == '1') then
   s.format, s.signed_up, s.last_signup = 3, 0, 0
+  s.suspended, s.waiting, s.last_place, s.swept_grants = 0, 0, 0, 0
 end
 
 local items, before, after = {}, {}, {}
-for at = 17, #ARGV, 3 do
+for at = 20, #ARGV, 3 do
   local item = ARGV[at]
   items[#items + 1] = item
   before[item], after[item] = ARGV[at + 1], ARGV[at + 2]
 end
-local counters, totals = fetch(STOCK, items), fetch(TOTALS, items)
+local counters, totals, asides = fetch(STOCK, items), fetch(TOTALS, items), {}
+if s.standby == 1 then
+  local names = {}
+  for _, item in ipairs(items) do
+    names[#names + 1] = aside_of(item)
+  end
+  asides = fetch(STOCK, names)
+end
 local stock, new_totals, gone, short, used, listed = {}, {}, {}, {}, {}, {}
 for _, item in ipairs(items) do
   local counter, total = tonumber(counters[item]), tonumber(totals[item])
   local is_new = before[item] == '-'
   if is_new ~= not counter then return {'damaged', STOCK .. (is_new and ' already has ' or ' has no number in ') .. item} end
   if before[item] ~= '' and not is_new and not total then return {'damaged', TOTALS .. ' has no number in ' .. item} end
-  local taken = (total or 0) - (counter or 0)
+  local aside_name = aside_of(item)
+  local aside = aside_name and tonumber(asides[aside_name] or 0) or 0
+  local taken = (total or 0) - (counter or 0) - aside
+  local is_awaited = aside > 0 or (s.standby == 1 and item:sub(1, 6) == 'model:' and count_waiting(item:sub(7)) > 0)
   if total then s.limits = s.limits - 1 end
   if after[item] == '-' then
-    if taken ~= 0 or redis.call('SISMEMBER', TAKEN, item) == 1 then used[#used + 1] = item end
+    if taken ~= 0 or is_awaited or redis.call('SISMEMBER', TAKEN, item) == 1 then used[#used + 1] = item end
     gone[#gone + 1] = item
     listed[#listed + 1] = item .. ' -'
   else
@@ -77,8 +95,18 @@ for _, item in ipairs(items) do
         short[#short + 1] = integer(taken)
       end
       s.limits = s.limits + 1
+    elseif is_awaited then
+      return {'locked', 'stock'}
     end
-    stock[item] = (now_total or 0) - taken
+    if total and now_total then
+      local now = {[item] = counter}
+      if aside_name then now[aside_name] = aside end
+      shift(s, now, item, now_total - total)
+      stock[item] = now[item]
+      if aside_name and now[aside_name] ~= aside then stock[aside_name] = now[aside_name] end
+    else
+      stock[item] = (now_total or 0) - taken
+    end
     new_totals[item] = now_total
     if total and not now_total then gone[#gone + 1] = item end
     listed[#listed + 1] = item .. ' ' .. (now_total and integer(now_total) or '*')
@@ -99,6 +127,8 @@ local state = {epoch = s.epoch, format = math.max(s.format, 2), incarnation = s.
 if s.format > 2 then
   state.signup_opens, state.signup_closes, state.signup_required = signup_opens, signup_closes, signup_required
   state.signed_up, state.last_signup = s.signed_up, s.last_signup
+  state.standby, state.standby_hold, state.standby_max = standby, standby_hold, standby_max
+  state.suspended, state.waiting, state.last_place, state.swept_grants = s.suspended, s.waiting, s.last_place, s.swept_grants
 end
 commit(s, 'define', entry, flat(stock), {}, state)
 for _, item in ipairs(gone) do
@@ -107,4 +137,10 @@ for _, item in ipairs(gone) do
 end
 store_pairs(TOTALS, flat(new_totals))
 redis.call('SET', DEFINITION, ARGV[4])
-return {'ok', header(s), integer(s.revision)}
+
+-- By the new terms, what a higher total has set aside; the ticks go on with what this call can't grant.
+s.opens, s.closes, s.per_buyer, s.attempts = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[9]), tonumber(ARGV[10])
+s.grace, s.standby, s.standby_hold = tonumber(ARGV[8]), tonumber(standby), tonumber(standby_hold)
+local reply = {'ok', header(s), integer(s.revision)}
+grant(s, items, 64)
+return reply

@@ -14,9 +14,10 @@ if r.state ~= 'held' and not (r.state == 'confirmed' and ARGV[4] == 'service') t
 end
 
 local items = items_of(r.model, r.packages, r.store)
-local stock, damage = fetch_stock(items)
+local returned = {}
+for _, item in ipairs(items) do returned[item] = 1 end
+local stock, damage = give_back(s, returned)
 if not stock then return damage end
-for _, item in ipairs(items) do stock[item] = stock[item] + 1 end
 s[r.state] = s[r.state] - 1
 r.state = 'cancelled'
 s.cancelled = s.cancelled + 1

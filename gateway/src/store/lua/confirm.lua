@@ -51,18 +51,21 @@ for _, item in ipairs(items) do
   if not is_due and totals[item] and stock[item] < 1 then fits = false end
 end
 
--- By how much each counter changes.
-local step = 0
+local change, returned = {}, nil
 if fits then
   r.state = 'confirmed'
-  if not is_due then step = -1 end
+  if not is_due then
+    for item, free in pairs(stock) do change[item] = free - 1 end
+  end
 elseif is_due then
-  r.state, step = 'expired', 1
+  r.state, returned = 'expired', items
+  local back = {}
+  for _, item in ipairs(items) do back[item] = 1 end
+  change, damage = give_back(s, back)
+  if not change then return damage end
 end
 s[was] = s[was] - 1
 s[r.state] = s[r.state] + 1
-if step == 0 then stock = {} end
-for item, free in pairs(stock) do stock[item] = free + step end
-local reply = commit_change(s, fits and 'confirm' or 'refuse', ARGV[3], record, r, stock, step > 0 and items or {})
+local reply = commit_change(s, fits and 'confirm' or 'refuse', ARGV[3], record, r, change, returned)
 if not fits then reply[1] = 'refused' end
 return reply

@@ -3,7 +3,8 @@
 -- KEYS of every script, in this order, all with the sale's hash tag (see keys.rs):
 --   1 state       hash     incarnation, sequence, revision, clocks, terms, controls, counts of reservations and limits,
 --                          `gap` (see replay.lua), and the sequences of the latest operator actions
---   2 stock       hash     item -> total - taken; an item without a limit counts down from 0
+--   2 stock       hash     item -> total - taken; an item without a limit counts down from 0. `aside:MODEL`: units that came back and
+--                          are not free, but for the buyers who wait (see grants.lua)
 --   3 records     hash     buyer's part of the id -> "sub " and one row for each reservation
 --   4 journal     stream   one entry for each change, id <sequence>-0
 --   5 taken       set      items that came back, so that a definition can't remove what was ever taken; and
@@ -12,6 +13,8 @@
 --   7 definition  string   the definition as last applied, JSON
 --   8 signups     hash     buyer's part of the id -> "number sequence" of the sign-up, the sequence being that of its latest
 --                          change; number 0: withdrawn
+--   9 standby     hash     buyer's part of the id -> the buyer's place in a standby queue (see places.lua)
+--  10 queue       zset     who waits, by model and in order
 --
 -- A script that fails is not rolled back. So everything is read and checked first, every key's type
 -- included. The write that can still fail (XADD, if an id is not larger than the last) comes first.
@@ -29,8 +32,8 @@
 --   behind       the ledger's sequence: it is older than what the caller has seen
 --   newer        the ledger's format: a later version of the gateway wrote it
 
-local STATE, STOCK, RECORDS, JOURNAL, TAKEN, TOTALS, DEFINITION, SIGNUPS = unpack(KEYS)
-local TYPES = {'hash', 'hash', 'hash', 'stream', 'set', 'hash', 'string', 'hash'}
+local STATE, STOCK, RECORDS, JOURNAL, TAKEN, TOTALS, DEFINITION, SIGNUPS, STANDBY, QUEUE = unpack(KEYS)
+local TYPES = {'hash', 'hash', 'hash', 'stream', 'set', 'hash', 'string', 'hash', 'hash', 'zset'}
 
 -- The most that one tick advances the sale clock: an outage or a step of TIME returns the rest to the holders.
 local TICK_MAX_MS = 2000
@@ -41,14 +44,16 @@ local CHUNK = 1000
 -- The format of the ledger. A later one is refused: gateways of two versions may run side by side, and
 -- the older must not write what the newer can't read. A ledger without the field has format 1.
 --   2  the state has the sale's incarnation; rows have subs of any provider and a bounded list of changes
---   3  the sale takes sign-ups: only a definition with sign-ups makes it, so that no other sale shuts out older gateways
+--   3  the sale takes sign-ups or has standby queues: only such a definition makes it, so that no other sale shuts out older gateways
 local FORMAT = 3
 
 local NUMBERS = {'sequence', 'revision', 'number', 'now', 'clock', 'tick', 'paused', 'frozen', 'closed',
   'opens', 'closes', 'hold', 'grace', 'per_buyer', 'attempts', 'held', 'confirmed', 'cancelled', 'expired',
   'swept', 'limits'}
--- Of a sale that takes sign-ups: how many buyers are signed up, and the last number that was given.
-local SIGNUP_NUMBERS = {'signup_opens', 'signup_closes', 'signup_required', 'signed_up', 'last_signup'}
+-- From format 3 on: the terms of sign-up and standby, how many buyers are signed up and how many wait, the last numbers that were
+-- given, and the second cursor of the sweep.
+local FURTHER_NUMBERS = {'signup_opens', 'signup_closes', 'signup_required', 'signed_up', 'last_signup', 'standby', 'standby_hold',
+  'standby_max', 'suspended', 'waiting', 'last_place', 'swept_grants'}
 
 -- A whole number as text; Lua's and Redis's own conversion takes twice as long.
 local function integer(n) return string.format('%d', n) end
@@ -72,12 +77,14 @@ local function wrong_type(i, got)
 end
 
 -- The wrong types of keys, one text for each key. Before the first reservation there are neither
--- records nor taken items; without any limit there are no totals; before the first sign-up there are no sign-ups.
+-- records nor taken items; without any limit there are no totals; before the first sign-up there are no sign-ups, before the first
+-- place no places, and no queue while nobody waits.
 local function find_damages(s)
   local list = {}
-  for i = 1, s.format < 3 and 7 or 8 do
+  for i = 1, s.format < 3 and 7 or 10 do
     local got = redis.call('TYPE', KEYS[i]).ok
     local may_miss = (i == 6 and s.limits == 0) or ((i == 3 or i == 5) and s.number == 0) or (i == 8 and s.last_signup == 0)
+      or (i == 9 and s.last_place == 0) or (i == 10 and s.waiting == 0)
     if got ~= TYPES[i] and not (got == 'none' and may_miss) then list[#list + 1] = wrong_type(i, got) end
   end
   return list
@@ -106,7 +113,7 @@ local function read_state()
   local damage = read_numbers(NUMBERS, values, 3)
   if damage then return nil, damage end
   if s.format > 2 then
-    damage = read_numbers(SIGNUP_NUMBERS, redis.call('HMGET', STATE, unpack(SIGNUP_NUMBERS)), 0)
+    damage = read_numbers(FURTHER_NUMBERS, redis.call('HMGET', STATE, unpack(FURTHER_NUMBERS)), 0)
     if damage then return nil, damage end
   end
   if not s.epoch then return nil, {'damaged', STATE .. ' has no epoch'} end
@@ -150,8 +157,9 @@ end
 
 -- The field and value that an operator action sets in the state; nil for an unknown action.
 local function control_of(action)
-  local field = ({pause = 'paused', resume = 'paused', freeze = 'frozen', unfreeze = 'frozen', close = 'closed'})[action]
-  return field, (action == 'resume' or action == 'unfreeze') and 0 or 1
+  local field = ({pause = 'paused', resume = 'paused', freeze = 'frozen', unfreeze = 'frozen', close = 'closed',
+    ['standby-suspend'] = 'suspended', ['standby-resume'] = 'suspended'})[action]
+  return field, (action == 'resume' or action == 'unfreeze' or action == 'standby-resume') and 0 or 1
 end
 
 -- What an operator action stores in the state: also in which entry, so that who did it and why is found there.
@@ -177,11 +185,11 @@ local function fetch(key, fields)
   return found
 end
 
--- The counters of the named items; nil and a refusal if one has no number.
+-- The counters of the named items; nil and a refusal if one has no number. Before the first, nothing is set aside.
 local function fetch_stock(items)
   local found = fetch(STOCK, items)
   for item, value in pairs(found) do
-    local n = tonumber(value)
+    local n = tonumber(value or (item:sub(1, 6) == 'aside:' and 0 or nil))
     if not n then return nil, {'damaged', STOCK .. ' has no number in ' .. item} end
     found[item] = n
   end
@@ -227,9 +235,11 @@ local function parse_row(row)
   local key, fingerprint, model, packages, store, unavailable, number, version, state, held_at, deadline,
     payment, changes = row:match(ROW)
   if not key then return nil end
+  number, version, held_at, deadline = tonumber(number), tonumber(version), tonumber(held_at), tonumber(deadline)
+  if not (number and version and held_at and deadline) then return nil end
   return {key = key, fingerprint = fingerprint, model = model, packages = packages, store = store,
-    unavailable = unavailable, number = tonumber(number), version = tonumber(version), state = state,
-    held_at = tonumber(held_at), deadline = tonumber(deadline), payment = payment, changes = changes}
+    unavailable = unavailable, number = number, version = version, state = state, held_at = held_at, deadline = deadline,
+    payment = payment, changes = changes}
 end
 
 local function format_row(r)
@@ -342,15 +352,4 @@ local function commit(s, kind, entry, stock, records, state, taken)
   state.held, state.confirmed, state.cancelled, state.expired = s.held, s.confirmed, s.cancelled, s.expired
   upgrade(s, state)
   store_pairs(STATE, flat(state))
-end
-
--- Commits the change of one reservation; returns the reply. `stock` is a table of the changed items with their free
--- stock, `returned` lists the items that came back. `was` has "model packages" of before, if a confirmed reservation has
--- others now: confirmed counts go by the journal alone.
-local function commit_change(s, kind, id, record, r, stock, returned, was)
-  note_change(s, r)
-  local buyer = id:sub(1, 20)
-  local entry = {'data', journal_line(buyer, record, r), was and 'was', was}
-  commit(s, kind, entry, flat(stock), {buyer, format_record(record)}, {}, returned)
-  return {'ok', header(s), format_row(r)}
 end

@@ -17,8 +17,9 @@ if refusal then return refusal end
 local bad = find_damages(s)
 if #bad > 0 then return {'damaged', table.concat(bad, '; ')} end
 
-local BUYERS = {reserve = true, amend = true, confirm = true, cancel = true, expire = true, refuse = true}
+local BUYERS = {reserve = true, amend = true, confirm = true, cancel = true, expire = true, refuse = true, grant = true}
 local SIGNUP_KINDS = {signup = true, withdraw = true}
+local PLACE_KINDS = {join = true, leave = true}
 local OTHERS = {restock = true, adopt = true, lost = true}
 local COUNTED = {'held', 'confirmed', 'cancelled', 'expired'}
 
@@ -55,7 +56,7 @@ local function apply_row(records, e, row, delta, counts)
     record = record or {sub = row.sub, list = {}}
   end
   local before = find(record, r.key)
-  if e.kind == 'reserve' then
+  if e.kind == 'reserve' or e.kind == 'grant' then
     if before then return nil, 'its reservation ' .. row.buyer .. r.key .. ' is there already' end
     if r.number <= s.number then return nil, 'the number ' .. integer(r.number) .. ' is taken' end
     gap = gap or (not e.left and r.number > s.number + 1)
@@ -137,18 +138,145 @@ local function replay_signups(e, named)
   store_pairs(SIGNUPS, flat(changed))
 end
 
+-- Replays who joined or left standby queues, by their rows: "choice number" or "-"; returns the reason if it can't.
+local function replay_places(e, named)
+  if s.standby ~= 1 then return 'the sale has no standby queues' end
+  local known, removed, added, waiting, last = {}, {}, {}, s.waiting, s.last_place
+  for _, row in ipairs(e.rows) do
+    local buyer = row.buyer
+    local before = known[buyer] or find_place(buyer)
+    local was_waiting = before and before.state == 'waiting'
+    local choice, number = row.row:match('^(%S+) (%d+)$')
+    number = tonumber(number)
+    if not number and row.row ~= '-' then return 'one of its places is unreadable' end
+    if not number and not was_waiting then
+      if e.left then return 'its buyer ' .. buyer .. ' does not wait' end
+      gap = true
+    end
+    if number and not (was_waiting and before.number == number) then
+      local is_late = number <= last
+      if is_late and e.left then return 'its place ' .. integer(number) .. ' is taken' end
+      gap = gap or is_late or (not e.left and number > last + 1)
+      last = math.max(last, number)
+    end
+    if was_waiting then removed[queue_member(before.model, before.number, buyer)] = true end
+    waiting = waiting + (number and 1 or 0) - (was_waiting and 1 or 0)
+    local p = {sub = row.sub, state = number and 'waiting' or 'left', choice = choice or (before and before.choice),
+      number = number or (before and before.number), sequence = integer(e.sequence)}
+    -- Who did not wait keeps the place of before.
+    if p.choice and (number or was_waiting) then known[buyer] = parse_place(format_place(p)) end
+  end
+  gap = gap or (not e.left and not e.is_whole)
+  local fields = e.fields
+  if gap and not named.gap then fields[#fields + 1], fields[#fields + 2] = 'gap', '1' end
+  local state = {waiting = waiting, last_place = last}
+  if s.last_place == 0 then state.swept_grants = s.sequence end
+  s.waiting, s.last_place, s.swept_grants = waiting, last, state.swept_grants or s.swept_grants
+  -- What the loss of others' reservations has freed is for those who wait.
+  local stock = {}
+  for _, p in pairs(known) do
+    local item = 'model:' .. p.model
+    local free = gap and p.state == 'waiting' and redis.call('HEXISTS', TOTALS, item) == 1 and fetch_stock({item, aside_of(item)})
+    if free and free[item] > 0 then
+      stock[item], stock[aside_of(item)] = 0, free[aside_of(item)] + free[item]
+    end
+  end
+  commit(s, e.kind, fields, flat(stock), {}, state)
+  for buyer, p in pairs(known) do
+    if p.state == 'waiting' then added[queue_member(p.model, p.number, buyer)] = true end
+    store_pairs(STANDBY, {buyer, format_place(p)})
+  end
+  for member in pairs(removed) do redis.call('ZREM', QUEUE, member) end
+  for member in pairs(added) do redis.call('ZADD', QUEUE, 0, member) end
+end
+
+-- The places of those who are granted or skipped, by buyer, and their members of the queue; or nil and the reason. Who was only shown
+-- a grant may have joined in a change that is lost.
+local function end_places(e, named)
+  local places, members = {}, {}
+  local function end_place(buyer, state, key)
+    local p = find_place(buyer)
+    if p and p.state == 'waiting' then
+      members[#members + 1] = queue_member(p.model, p.number, buyer)
+      p.state, p.sequence, p.key = state, integer(e.sequence), key
+      places[buyer] = format_place(p)
+      return
+    end
+    if e.left and not gap then return 'its buyer ' .. buyer .. ' does not wait' end
+    gap = true
+  end
+  for _, row in ipairs(e.rows) do
+    local why = end_place(row.buyer, 'granted', row.row:match('^%S+'))
+    if why then return nil, why end
+  end
+  for buyer in (named.skipped or ''):gmatch('(%S+) %S+') do
+    local why = end_place(buyer, 'skipped')
+    if why then return nil, why end
+  end
+  gap = gap or not e.left
+  return places, members
+end
+
+-- Moves the units of models in `delta` to where they are set aside: as the entry has it, or as the scripts would do it.
+local function note_asides(e, named, delta)
+  local listed = {}
+  for i, item in ipairs(e.items) do listed[item] = e.left and e.left[i] or true end
+  local models = {}
+  for item, n in pairs(delta) do
+    if item:sub(1, 6) == 'model:' and n ~= 0 then models[item] = n end
+  end
+  for item, n in pairs(models) do
+    local aside, is_aside = aside_of(item), e.kind == 'grant'
+    if not is_aside and e.left then is_aside = n > 0 and listed[aside] ~= nil end
+    if not is_aside and not e.left then is_aside = n > 0 and is_set_aside(s, item) end
+    local stock = e.kind == 'restock' and n < 0 and fetch_stock({item, aside})
+    if stock then
+      local free, spare = stock[item], stock[aside]
+      shift(s, stock, item, n)
+      delta[item], delta[aside] = stock[item] - free, stock[aside] - spare
+    elseif is_aside then
+      local set_aside = e.kind == 'grant' and not e.left and fetch_stock({aside})
+      -- Of a grant that was only shown the buyer's joining may be lost, and then nothing was set aside.
+      local taken = set_aside and math.max(n, -set_aside[aside]) or n
+      delta[item], delta[aside] = n - taken, (delta[aside] or 0) + taken
+    end
+  end
+  if not e.left then
+    -- Of a change that was only acknowledged, the release of what it took may be lost: then that is still set aside.
+    for item in pairs(models) do
+      local aside = aside_of(item)
+      local stock = redis.call('HEXISTS', TOTALS, item) == 1 and fetch_stock({item, aside})
+      local lacking = stock and -(stock[item] + delta[item]) or 0
+      local spare = stock and math.max(stock[aside] + (delta[aside] or 0), 0) or 0
+      if lacking > 0 and spare > 0 then
+        local n = math.min(lacking, spare)
+        delta[item], delta[aside] = delta[item] + n, (delta[aside] or 0) - n
+        gap = true
+      end
+    end
+  end
+  for model, n in (named.released or ''):gmatch('(%S+) (%d+)') do
+    local item = 'model:' .. model
+    delta[item] = (delta[item] or 0) + tonumber(n)
+    delta[aside_of(item)] = (delta[aside_of(item)] or 0) - tonumber(n)
+  end
+end
+
 -- Appends one change; returns the reason if it can't, else nil.
 local function append(e)
   if e.sequence ~= s.sequence + 1 then return 'the ledger is at ' .. integer(s.sequence) end
   if e.kind == 'define' then return 'it changed the definition' end
-  if not (BUYERS[e.kind] or SIGNUP_KINDS[e.kind] or OTHERS[e.kind] or control_of(e.kind)) then return 'the kind ' .. e.kind .. ' is unknown' end
+  if not (BUYERS[e.kind] or SIGNUP_KINDS[e.kind] or PLACE_KINDS[e.kind] or OTHERS[e.kind] or control_of(e.kind)) then
+    return 'the kind ' .. e.kind .. ' is unknown'
+  end
   s.now, s.clock = math.max(s.now, e.at), math.max(s.clock, e.clock)
   s.time, s.sale_clock = s.now, s.clock
   if e.kind == 'expire' and #e.rows == 0 then return repeat_sweep(e) end
   local named = {}
   for i = 1, #e.fields, 2 do named[e.fields[i]] = e.fields[i + 1] end
   if SIGNUP_KINDS[e.kind] then return replay_signups(e, named) end
-  local records, delta, counts, lines, number, was = {}, {}, {}, {}, s.number, nil
+  if PLACE_KINDS[e.kind] then return replay_places(e, named) end
+  local records, delta, counts, lines, number, was, deadline = {}, {}, {}, {}, s.number, nil, nil
   for _, state in ipairs(COUNTED) do counts[state] = s[state] end
   for i, row in ipairs(e.rows) do
     local record, r, before = apply_row(records, e, row, delta, counts)
@@ -156,7 +284,7 @@ local function append(e)
       s.number = number
       return r
     end
-    lines[i] = journal_line(row.buyer, record, r)
+    lines[i], deadline = journal_line(row.buyer, record, r), r.deadline
     if e.kind == 'amend' and r.state == 'confirmed' and (r.model ~= before.model or r.packages ~= before.packages) then
       was = before.model .. ' ' .. before.packages
     end
@@ -168,6 +296,17 @@ local function append(e)
     if redis.call('HGET', TOTALS, named.item) ~= named.was then return named.item .. ' had another total' end
     delta[named.item] = tonumber(named.total) - tonumber(named.was)
     totals = {named.item, named.total}
+  end
+
+  if s.standby == 1 then note_asides(e, named, delta) end
+  local places, members = {}, {}
+  if e.kind == 'grant' then
+    places, members = end_places(e, named)
+    if not places then
+      s.number = number
+      return members
+    end
+    state.waiting = s.waiting - #members
   end
 
   -- An acknowledged change lists only the items that its entry refers to.
@@ -184,12 +323,13 @@ local function append(e)
   local left, touched = {}, {}
   for i, item in ipairs(items) do
     local n = stock[item] + (delta[item] or 0)
-    if n < 0 and redis.call('HEXISTS', TOTALS, item) == 1 then return item .. ' is taken by now' end
+    local is_counted = item:sub(1, 6) == 'aside:' or redis.call('HEXISTS', TOTALS, item) == 1
+    if n < 0 and is_counted then return item .. ' is taken by now' end
     if e.left and e.left[i] ~= n then
       return 'it left ' .. integer(e.left[i]) .. ' of ' .. item .. ', and would leave ' .. integer(n) .. ' now'
     end
     left[2 * i - 1], left[2 * i] = item, integer(n)
-    if n ~= stock[item] and e.kind ~= 'restock' then touched[#touched + 1] = item end
+    if n ~= stock[item] and e.kind ~= 'restock' then touched[#touched + 1] = (item:gsub('^aside:', 'model:')) end
   end
   local after = {}
   for i, name in ipairs(COUNTED) do after[i] = integer(counts[name]) end
@@ -197,7 +337,9 @@ local function append(e)
   if e.counts and e.counts ~= after then return 'it counted ' .. e.counts .. ', and would count ' .. after .. ' now' end
 
   local fields, is_marked = e.fields, named.gap
-  if BUYERS[e.kind] and e.kind ~= 'reserve' then
+  if e.kind == 'grant' then
+    if not e.left then fields = {'deadline', integer(deadline), 'data', table.concat(lines, '\n')} end
+  elseif BUYERS[e.kind] and e.kind ~= 'reserve' then
     fields, is_marked = {'data', table.concat(lines, '\n'), was and 'was', was}, false
   end
   if (gap or named.gap) and not is_marked then
@@ -206,9 +348,13 @@ local function append(e)
   -- A batch of which the reports may lack winners has the field already.
   gap = gap or (not e.left and (e.kind == 'lost' or named.gap ~= nil))
   for _, name in ipairs(COUNTED) do s[name] = counts[name] end
+  if field then s[field] = value end
   s.number = state.number
+  s.waiting = state.waiting or s.waiting
   commit(s, e.kind, fields, left, record_texts(records), state, touched)
   store_pairs(TOTALS, totals)
+  store_pairs(STANDBY, flat(places))
+  unqueue(members)
 end
 
 local appended = 0

@@ -8,7 +8,9 @@
 
 local item, total, was = ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
 if redis.call('HEXISTS', STOCK, item) == 0 then return {'unknown-item'} end
-local stock, damage = fetch_stock({item})
+-- What is set aside of a model is not taken, either.
+local aside = s.standby == 1 and item:sub(1, 6) == 'model:' and aside_of(item) or nil
+local stock, damage = fetch_stock({item, aside})
 if not stock then return damage end
 local current = redis.call('HGET', TOTALS, item)
 if not current then return {'no-limit'} end
@@ -16,11 +18,18 @@ current = tonumber(current)
 if not current then return {'damaged', TOTALS .. ' has no number in ' .. item} end
 if current == total then return {'ok', header(s), integer(total), integer(stock[item]), 0} end
 if current ~= was then return {'stock-changed', integer(current)} end
-local taken = current - stock[item]
+local taken = current - stock[item] - (aside and stock[aside] or 0)
 if total < taken then return {'stock-taken', integer(taken)} end
 
-stock[item] = total - taken
+local set_aside = stock[aside]
+shift(s, stock, item, total - current)
+-- The entry names it only if it changes: a replay goes by that.
+if aside and stock[aside] == set_aside then stock[aside] = nil end
 commit(s, 'restock', {'item', item, 'total', integer(total), 'was', integer(current), 'who', ARGV[6], 'reason', ARGV[7]},
   flat(stock), {}, {})
 store_pairs(TOTALS, {item, integer(total)})
-return {'ok', header(s), integer(total), integer(stock[item]), 1}
+-- As of its own entry.
+local reply = {'ok', header(s), integer(total), integer(stock[item]), 1}
+-- The ticks go on with what this call can't grant.
+grant(s, {item}, 64)
+return reply

@@ -83,12 +83,15 @@ prop_compose! {
         per_buyer in 1..=100_u32, more in 0..100_u32, currency in "[A-Z]{3}", deposit in 0..=PRICE_MAX,
         rehearsal in any::<bool>(), configure_ms in proptest::option::of(1..1_000_000_000_000_i64),
         listed in any::<bool>(), meta in proptest::option::of(meta()),
+        standby in any::<bool>(), standby_hold_ms in proptest::option::of(1_000..=86_400_000_u64),
+        standby_max in proptest::option::of(1..=STOCK_MAX),
     ) -> Terms {
         let at = |ms| Timestamp::from_millisecond(ms).unwrap();
         Terms {
             id, name, opens_at: at(opens_ms), closes_at: at(opens_ms + open_ms), hold_ms, grace_ms, per_buyer,
             attempts: (per_buyer + more).min(100), currency, deposit, rehearsal, listed, meta,
-            configure_until: configure_ms.map(|ms| at(opens_ms + ms)),
+            configure_until: configure_ms.map(|ms| at(opens_ms + ms)), standby,
+            standby_hold_ms: standby_hold_ms.filter(|_| standby), standby_max: standby_max.filter(|_| standby),
         }
     }
 }
@@ -137,7 +140,7 @@ fn files(definition: &Definition) -> (String, Vec<u8>) {
     let mut toml = format!(
         "[sale]\nid = {}\nname = {}\nopens_at = {}\ncloses_at = {}\nhold = \"{}ms\"\ngrace = \"{}ms\"\nper_buyer = {}\n\
          attempts = {}\ncurrency = {}\ndeposit = {}\nrehearsal = {}\n{}\
-         listed = {}\n{}[stores]\nfile = \"stores.csv\"\n",
+         listed = {}\nstandby = {}\n{}{}{}[stores]\nfile = \"stores.csv\"\n",
         text(&sale.id),
         text(&sale.name),
         sale.opens_at,
@@ -151,6 +154,9 @@ fn files(definition: &Definition) -> (String, Vec<u8>) {
         sale.rehearsal,
         sale.configure_until.map_or(String::new(), |until| format!("configure_until = {until}\n")),
         sale.listed,
+        sale.standby,
+        sale.standby_hold_ms.map_or(String::new(), |ms| format!("standby_hold = \"{ms}ms\"\n")),
+        sale.standby_max.map_or(String::new(), |most| format!("standby_max = {most}\n")),
         meta(&sale.meta),
     );
     let mut item = |kind,

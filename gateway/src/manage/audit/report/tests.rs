@@ -7,6 +7,7 @@ fn report(problems: &[&str], drift: i64) -> AuditReport {
         item: name.to_owned(),
         total: Some(10),
         free: Some(4 + drift),
+        aside: None,
         held: 2,
         confirmed: 4,
         drift,
@@ -18,6 +19,7 @@ fn report(problems: &[&str], drift: i64) -> AuditReport {
         items: vec![item("model:a", drift), item("model:b", 0)],
         reservations: Counts::default(),
         signed_up: None,
+        waiting: None,
         problems: problems.iter().map(|text| (*text).to_owned()).collect(),
     }
 }

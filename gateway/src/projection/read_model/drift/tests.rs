@@ -14,7 +14,13 @@ fn counters_of_another_definition_are_not_compared() {
     });
     let sale = Sale::fixture(&definition.to_string(), &[5, 10], (0, 0));
     let read_model = sale.read_model();
-    let counters = |revision, free| Counters { sequence: read_model.sequence, revision, held: 1, free };
+    let counters = |revision, free| Counters {
+        sequence: read_model.sequence,
+        revision,
+        held: 1,
+        free,
+        aside: Vec::new(),
+    };
     let revision = read_model.catalogue.revision;
     sale.compare_counters(counters(revision + 1, vec![Some(3), Some(5)]));
     assert_eq!(sale.drift(), None, "its items have other places");

@@ -1,0 +1,82 @@
+//! Unit tests of `standby.rs`.
+
+use super::*;
+
+const WORDS: [&str; 3] = ["alice air/cover/", "alice air/cover/gz-0001 7", "alice -"];
+
+#[test]
+fn lines_of_the_journal_are_read_and_written() {
+    let read = |line: &str| PlaceChange::from_line(line, || Some(4)).unwrap();
+    let part = buyer_part("small", "alice");
+    let lines = WORDS.map(|line| read(line).to_line("small").unwrap());
+    assert_eq!(
+        lines,
+        [
+            format!("{part} alice air/cover/ 4"),
+            format!("{part} alice air/cover/gz-0001 7"),
+            format!("{part} alice -")
+        ]
+    );
+    for bad in ["", "alice", "alice air", "alice air// x", "alice air// 1 2", "alice a!r//"] {
+        assert_eq!(PlaceChange::from_line(bad, || Some(1)), None, "{bad:?}");
+    }
+    assert_eq!(PlaceChange::from_line("alice air//", || None), None, "a new place without a number");
+}
+
+#[test]
+fn odds_with_a_known_share_are_those_of_the_negative_binomial() {
+    let outlook = Outlook { aside: 0, held: 3, paid: 60_000_000, unpaid: 40_000_000 };
+    // P(at least 1 return) = 1 − 0.6³; P(at least 2) = 1 − 0.6³ − 3 · 0.4 · 0.6³; in steps of 0.01.
+    assert_eq!([1, 2].map(|position| outlook.odds(position).unwrap()), [0.78, 0.52]);
+    // What is set aside comes for sure.
+    assert_eq!(Outlook { aside: 2, ..outlook }.odds(2), Some(1.0));
+    assert_eq!(Outlook { aside: 2, ..outlook }.odds(3), outlook.odds(1));
+    let large = Outlook { held: 1_000_000, ..outlook };
+    let [near, middle, far] = [600_000, 666_667, 800_000].map(|position| large.odds(position).unwrap());
+    assert!(near > 0.99 && (0.45..=0.55).contains(&middle) && far < 0.01, "{near} {middle} {far}");
+}
+
+#[test]
+fn odds_at_the_edges_are_numbers() {
+    let outlook = Outlook { aside: 0, held: 10, paid: 50, unpaid: 50 };
+    assert_eq!(Outlook { held: 0, ..outlook }.odds(1), Some(0.0));
+    for (paid, unpaid) in [(0, 20), (20, 0), (50, 50), (1, 1_000_000)] {
+        // Who is further behind never has better odds.
+        let outlook = Outlook { paid, unpaid, ..outlook };
+        let falling: Vec<f64> = (1..60).map(|position| outlook.odds(position).unwrap()).collect();
+        assert!(falling.is_sorted_by(|a, b| a >= b && (0.0..=1.0).contains(b)), "{falling:?}");
+    }
+}
+
+/// A thousand sales, each of 200 holds of which a third or so is not paid, with 150 buyers who wait and pay as seldom.
+#[test]
+fn odds_are_what_becomes_of_those_who_wait() {
+    let mut random = fastrand::Rng::with_seed(24);
+    let mut outcomes = vec![(0_u32, 0_u32, 0.0); 10];
+    for _ in 0..1_000 {
+        let share = random.f64() * 0.4 + 0.1;
+        let does_not_pay = |random: &mut fastrand::Rng| random.f64() < share;
+        let (mut paid, mut unpaid) = (0_u64, 0_u64);
+        // 60 of the holds have ended; what those gave back is held by the first who waited.
+        let mut held = 200_u64;
+        for _ in 0..60 {
+            if does_not_pay(&mut random) { unpaid += 1 } else { (paid, held) = (paid + 1, held - 1) }
+        }
+        let outlook = Outlook { aside: 0, held, paid, unpaid };
+        let mut returns = 0_u64;
+        while held > 0 {
+            if does_not_pay(&mut random) { returns += 1 } else { held -= 1 }
+        }
+        for position in 1..=150 {
+            let odds = outlook.odds(position).unwrap();
+            let (count, granted, sum) = &mut outcomes[((odds * 10.0) as usize).min(9)];
+            *count += 1;
+            *granted += u32::from(returns >= position);
+            *sum += odds;
+        }
+    }
+    for (count, granted, sum) in outcomes.into_iter().filter(|(count, ..)| *count > 1_000) {
+        let (said, was) = (sum / f64::from(count), f64::from(granted) / f64::from(count));
+        assert!((said - was).abs() < 0.05, "odds of {said:.2} came true in {was:.2} of {count}");
+    }
+}
