@@ -100,7 +100,7 @@ def commands(text, gateway):
     prose = re.sub(r"^```.*?^```$", "", text, flags=re.M | re.S)
     found = set(re.findall(r"`(gateway [^`]+)`", prose)) | set(re.findall(r"^(gateway [^#\n]+)", blocks, re.M))
     for command in sorted(found):
-        path = re.match(r"gateway((?: [a-z]+)*)", command).group(1).split()
+        path = re.match(r"gateway((?: [a-z]+(?:-[a-z]+)*)*)", command).group(1).split()
         # The last words in small letters may be arguments already.
         while path and help_of(gateway, *path) is None:
             path.pop()

@@ -7,6 +7,7 @@ pub mod reservations;
 pub mod route;
 pub mod sales;
 pub mod signup;
+pub mod standby;
 pub mod stores;
 pub mod view;
 pub mod worker;

@@ -149,7 +149,7 @@ def launch():
         ),
         figure(
             "Ledger",
-            "The last full audit, by any gateway: free + held + confirmed - total, over all items.",
+            "The last full audit, by any gateway: free + aside + held + confirmed - total, over all items.",
             "none",
             query("max(launchgate_ledger_drift{S})", "drift"),
             colours=((None, WARN), (0, GOOD), (1, BAD)),
@@ -261,6 +261,21 @@ def launch():
             width=12,
         ),
         graph(
+            "Standby",
+            "Buyers who wait for a model, in a sale with standby queues.",
+            "locale",
+            query("max by (item) (launchgate_standby_waiting{S})", "{{item}}"),
+            width=12,
+        ),
+        graph(
+            "Set aside",
+            "Units that came back and wait for a grant: above 0 for seconds only, unless grants are suspended or the sale is paused.",
+            "locale",
+            query("max by (item) (launchgate_standby_aside{S})", "{{item}}"),
+            query("max(launchgate_standby_suspended{S})", "grants are suspended"),
+            width=12,
+        ),
+        graph(
             "Stores",
             "Stores by the availability of their pick-up slots.",
             "locale",
@@ -281,7 +296,7 @@ def launch():
         "Ledger",
         rows(
             "Ledger equation",
-            "free + held + confirmed - total must be 0 for each item. Items without a limit have no total.",
+            "free + aside + held + confirmed - total must be 0 for each item. Items without a limit have no total.",
             "none",
             cells('max by (item) (launchgate_stock_units{S, state="total"})'),
             cells('max by (item) (launchgate_stock_units{S, state="free"})'),
@@ -289,6 +304,8 @@ def launch():
             cells('max by (item) (launchgate_stock_units{S, state="confirmed"})'),
             cells(
                 'sum by (item) (max by (item, state) (launchgate_stock_units{S, state=~"free|held|confirmed"}))'
+                ' + (max by (item) (launchgate_standby_aside{S})'
+                ' or 0 * max by (item) (launchgate_stock_units{S, state="total"}))'
                 ' - max by (item) (launchgate_stock_units{S, state="total"})'
             ),
             names={

@@ -13,12 +13,13 @@ const PATIENCE_MS = 15000;
 function offered(sale) {
   if (!sale) return ['limits'];
   if (sale.closed || sale.state === 'closed') return [sale.frozen ? 'unfreeze' : 'freeze', 'limits'];
-  return [sale.paused ? 'resume' : 'pause', sale.frozen ? 'unfreeze' : 'freeze', 'restock', 'limits', 'close'];
+  const standby = sale.waiting ? [sale.suspended ? 'standby-resume' : 'standby-suspend'] : [];
+  return [sale.paused ? 'resume' : 'pause', sale.frozen ? 'unfreeze' : 'freeze', 'restock', ...standby, 'limits', 'close'];
 }
 
 const NAMES = {
   pause: 'Pause', resume: 'Resume', freeze: 'Freeze the clock', unfreeze: 'Unfreeze the clock', restock: 'Restock', limits: 'Limits',
-  close: 'Close for good',
+  close: 'Close for good', 'standby-suspend': 'Suspend standby', 'standby-resume': 'Resume standby',
 };
 const DONE = {
   pause: 'Paused: new reservations are refused.',
@@ -26,6 +27,8 @@ const DONE = {
   freeze: 'Frozen: no hold expires.',
   unfreeze: 'Unfrozen: the sale clock runs.',
   close: 'Closed for good.',
+  'standby-suspend': 'Suspended: what comes back is set aside.',
+  'standby-resume': 'Resumed: what was set aside is granted.',
 };
 
 function field(id, text, input) {

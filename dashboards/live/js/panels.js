@@ -117,7 +117,8 @@ function showStock(about, sale) {
       dress(line, item.free === 0 ? 'gone' : item.free < 0 ? 'oversold' : '');
       const swatch = isModel && at < 8 ? `var(--model-${at + 1})` : 'transparent';
       if (name.children[0].style.background !== swatch) name.children[0].style.background = swatch;
-      setText(name.children[1], item.name);
+      const waiting = sale.waiting?.[at] ?? 0;
+      setText(name.children[1], waiting > 0 ? `${item.name} (${count(waiting)} wait)` : item.name);
       mark(name, 'title', item.item);
       share(shares.firstChild, parts(item));
       setText(free, item.total === null ? 'no limit' : count(item.free));
@@ -143,7 +144,10 @@ function showLedger(sale) {
   };
   setText(by('verdict'), words[ledger.verdict]);
   const terms = [
-    ['total', ledger.total, ''], ['free', ledger.free, '='], ['held', ledger.held, '+'], ['confirmed', ledger.confirmed, '+'],
+    ['total', ledger.total, ''], ['free', ledger.free, '='],
+    // Kept for those who wait: only for moments, unless grants are suspended.
+    ...(ledger.aside ? [['set aside', ledger.aside, '+']] : []),
+    ['held', ledger.held, '+'], ['confirmed', ledger.confirmed, '+'],
   ];
   // With drift no equation is shown, even if the journal's own figures balance.
   const sign = (at, term) => (at === 1 && (ledger.verdict === 'drift' || ledger.drift !== 0) ? '≠' : term);

@@ -157,6 +157,15 @@ export class World {
     }
   }
 
+  /** Lets so many buyers wait for a model. */
+  async wait(gateway, sale, model, buyers) {
+    for (let n = 0; n < buyers; n += 1) {
+      const headers = { authorization: `Bearer ${this.#jwt(randomBytes(16).toString('hex'))}`, 'content-type': 'application/json' };
+      const answer = await this.#decided(`${gateway.url}/v1/sales/${sale}/standby`, { method: 'PUT', headers, body: JSON.stringify({ model }) });
+      if (answer.status !== 201) throw new Error(`${answer.status} ${await answer.text()}`);
+    }
+  }
+
   async admin(gateway, path, init = {}) {
     const answer = await this.#decided(`${gateway.ops}/admin/v1/${path}`, { ...init, headers: { authorization: `Bearer ${this.token}`, ...init.headers } });
     if (!answer.ok) throw new Error(`${path}: ${answer.status} ${await answer.text()}`);

@@ -358,6 +358,44 @@ describe('the live page', { timeout: 600_000 }, () => {
     await shows(page, 'there is nothing to close any more', () => !document.querySelector('#action-buttons [data-action=close]'));
   });
 
+  test('who waits and what is set aside is shown, and grants are suspended and resumed', async () => {
+    const [gateway] = gateways;
+    const definition = {
+      sale: {
+        id: 'waits', name: 'Waits', opens_at: '2026-01-01T00:00:00Z', closes_at: '2100-01-01T00:00:00Z', hold: '15m', currency: 'CNY',
+        rehearsal: true, standby: true,
+      },
+      model: [['red', 2], ['blue', 1]].map(([id, stock]) => ({ id, name: `The ${id} one`, price: 100, stock })),
+      stores: ['a', 'b', 'c'].map((id) => ({ id, name: id, city: 'Guangzhou' })),
+    };
+    const send = (method, path, body) => world.admin(gateway, path, { method, body: JSON.stringify(body), headers: { 'content-type': 'application/json' } });
+    await send('PUT', 'sales/waits', definition);
+    await world.buy(gateway, 'waits', 3);
+    await world.wait(gateway, 'waits', 'red', 4);
+    const copy = await openPage(browser, gateway, { path: '/?sale=waits' });
+    await enter(copy, world.token);
+    const stock = (text) => shows(copy, text, (part) => document.querySelector('#stock tbody').textContent.includes(part), text);
+    const equation = (isThere) => shows(copy, 'what is set aside', (there) => document.querySelector('#equation').textContent.includes('set aside') === there, isThere);
+    const act = async (action) => {
+      await copy.press(button(action), 'Enter');
+      for (const [id, text] of [['reason', 'a look'], ['typed', 'waits']]) await copy.fill(`#action-${id}`, text);
+      await copy.click('#action-go');
+      await shows(copy, 'it is done', () => document.querySelector('#action-result').dataset.tone === 'good');
+      await copy.keyboard.press('Escape');
+    };
+    await stock('The red one (4 wait)');
+    await act('standby-suspend');
+    await send('POST', 'sales/waits/restock', { item: 'model:red', total: 5, was: 2 });
+    await equation(true);
+    await shows(copy, 'it balances', () => document.querySelector('#ledger').dataset.verdict === 'balanced');
+    await copy.screenshot({ path: join(shots, 'standby.png') });
+    await act('standby-resume');
+    await equation(false);
+    await stock('The red one (1 wait)');
+    assert.deepEqual(copy.notes, []);
+    await copy.context().close();
+  });
+
   test('the page has no errors, and sends no other requests', () => {
     assert.deepEqual(page.notes, []);
   });

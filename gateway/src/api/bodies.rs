@@ -87,7 +87,7 @@ pub struct SignupRequest<'a> {
     pub choices: Vec<ChoiceRequest<'a>>,
 }
 
-/// A choice of a sign-up.
+/// What a buyer wants: a choice of a sign-up, or what to wait for.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ChoiceRequest<'a> {

@@ -67,7 +67,11 @@ pub(crate) fn decision(sale: &Sale, read_model: &ReadModel, decision: Decision) 
                 .with("reservations", ids)
                 .with("reason", limit.name())
         }
-        Decision::SoldOut { items, is_final } => sold_out(&items, is_final),
+        Decision::SoldOut { items, is_final } => {
+            let has_queue = read_model.catalogue.definition.sale.standby;
+            let can_wait = has_queue && items.iter().any(|item| item.starts_with("model:"));
+            sold_out(read_model, &items, is_final, can_wait)
+        }
         Decision::NotTaken(why) => Refused::not_taken(why),
         Decision::Unknown => Refused::unknown(),
     })
@@ -116,7 +120,8 @@ pub(crate) fn change(sale: &Sale, read_model: &ReadModel, change: Change) -> Res
             &r,
         ),
         Change::UnknownItem(items) => unknown_item(&items),
-        Change::SoldOut { items, is_final } => sold_out(&items, is_final),
+        // Who has a car may reserve no other, as a rule.
+        Change::SoldOut { items, is_final } => sold_out(read_model, &items, is_final, false),
         Change::NotTaken(why) => Refused::not_taken(why),
         Change::Unknown => Refused::unknown(),
     })
@@ -143,12 +148,17 @@ pub(crate) fn unknown_item(items: &[String]) -> Refused {
     Refused::new(problem::UNKNOWN_ITEM, detail).with("items", items)
 }
 
-fn sold_out(items: &[String], is_final: bool) -> Refused {
+fn sold_out(read_model: &ReadModel, items: &[String], is_final: bool, can_wait: bool) -> Refused {
     let mut detail = String::with_capacity(128);
     for (i, item) in items.iter().enumerate() {
         detail.push_str(if i == 0 { "Sold out: " } else { ", " });
         detail.push_str(item);
     }
     detail.push('.');
-    Refused::new(problem::SOLD_OUT, detail).with("items", items).with("final", is_final)
+    // What is set aside comes back, too.
+    let is_final = is_final && read_model.aside.iter().all(|aside| *aside == 0);
+    Refused::new(problem::SOLD_OUT, detail)
+        .with("items", items)
+        .with("final", is_final)
+        .with("standby", can_wait)
 }

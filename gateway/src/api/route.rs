@@ -12,7 +12,7 @@ use hyper::http::request::Parts;
 use crate::api::reservations::Caller;
 use crate::api::stores::StoresWanted;
 use crate::api::worker::Worker;
-use crate::api::{reservations, sales, signup, stores};
+use crate::api::{reservations, sales, signup, standby, stores};
 use crate::domain::problem;
 use crate::http::peer::Peer;
 use crate::http::request;
@@ -38,6 +38,12 @@ const RESERVATION: Calls =
     &[("GET", Route::Reservation), ("HEAD", Route::Reservation), ("PATCH", Route::Amend)];
 const SIGNUP: Calls =
     &[("GET", Route::Signup), ("HEAD", Route::Signup), ("PUT", Route::SignUp), ("DELETE", Route::Withdraw)];
+const STANDBY: Calls = &[
+    ("GET", Route::Standby),
+    ("HEAD", Route::Standby),
+    ("PUT", Route::JoinStandby),
+    ("DELETE", Route::LeaveStandby),
+];
 const CONFIRM: Calls = &[("POST", Route::Confirm)];
 const CANCEL: Calls = &[("POST", Route::Cancel)];
 
@@ -74,6 +80,7 @@ fn path(text: &str) -> Option<Path<'_>> {
                 (Some("stores"), None, _) => (STORES, sale, ""),
                 (Some("stores"), Some(id), None) => (STORE, sale, id),
                 (Some("signup"), None, _) => (SIGNUP, sale, ""),
+                (Some("standby"), None, _) => (STANDBY, sale, ""),
                 (Some("reservations"), None, _) => (RESERVATIONS, sale, ""),
                 (Some("reservations"), Some(id), None) => (RESERVATION, sale, id),
                 (Some("reservations"), Some(id), Some("confirm")) => (CONFIRM, sale, id),
@@ -230,6 +237,9 @@ async fn of_caller(
         Route::Signup => signup::get(caller, sale).await,
         Route::SignUp => signup::put(caller, sale, parts, body).await,
         Route::Withdraw => signup::withdraw(caller, sale).await,
+        Route::Standby => standby::get(caller, sale).await,
+        Route::JoinStandby => standby::put(caller, sale, parts, body).await,
+        Route::LeaveStandby => standby::leave(caller, sale).await,
         _ => Err(nothing_here()),
     }
 }

@@ -267,6 +267,7 @@ fn view(read_model: &ReadModel, phase: Phase, poll_after_ms: u64, count: u64) ->
             required: *required,
             count,
         }),
+        standby: terms.standby,
         meta: None,
         models: Vec::new(),
         packages: Vec::new(),

@@ -9,10 +9,11 @@ use crate::api::bodies::{ChoiceRequest, ItemId, SignupRequest};
 use crate::api::decisions;
 use crate::api::reservations::{Caller, check_packages};
 use crate::api::view::BuyerSignupView;
+use crate::domain::choice::Choice;
 use crate::domain::definition::SignupTerms;
 use crate::domain::problem;
 use crate::domain::rfc3339::rfc3339;
-use crate::domain::signup::{CHOICES_MAX, Choice};
+use crate::domain::signup::CHOICES_MAX;
 use crate::http::request::{json_bytes, parse};
 use crate::http::respond::{Answer, Refused, created, no_content, ok};
 use crate::projection::read_model::Sale;
@@ -86,14 +87,17 @@ pub(crate) fn signup_request(body: &[u8]) -> Result<Vec<Choice>, Refused> {
     if !(1..=CHOICES_MAX).contains(&choices.len()) {
         return Err(Refused::invalid("/choices", format!("A sign-up has 1 to {CHOICES_MAX} choices.")));
     }
-    let choice = |(n, ChoiceRequest { model, packages, store }): (usize, ChoiceRequest<'_>)| {
-        check_packages(&packages, &format!("/choices/{n}/packages"))?;
-        let owned = |id: ItemId<'_>| id.0.into_owned();
-        let mut packages: Vec<String> = packages.into_iter().map(owned).collect();
-        packages.sort_unstable();
-        Ok(Choice { model: owned(model), packages, store: store.map(owned) })
-    };
-    choices.into_iter().enumerate().map(choice).collect()
+    choices.into_iter().enumerate().map(|(n, request)| choice(request, &format!("/choices/{n}"))).collect()
+}
+
+/// A checked choice; `place` is its JSON pointer.
+pub(crate) fn choice(request: ChoiceRequest<'_>, place: &str) -> Result<Choice, Refused> {
+    let ChoiceRequest { model, packages, store } = request;
+    check_packages(&packages, &format!("{place}/packages"))?;
+    let owned = |id: ItemId<'_>| id.0.into_owned();
+    let mut packages: Vec<String> = packages.into_iter().map(owned).collect();
+    packages.sort_unstable();
+    Ok(Choice { model: owned(model), packages, store: store.map(owned) })
 }
 
 /// The terms of sign-up; 404 if the sale takes none.

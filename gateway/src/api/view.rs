@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::domain::choice::Choice;
 use crate::domain::decision::Header;
 use crate::domain::definition::Meta;
 use crate::domain::degrees::Degrees;
@@ -11,7 +12,8 @@ use crate::domain::price::{Price, PriceLine};
 use crate::domain::reservation::{Reservation, State};
 use crate::domain::rfc3339::rfc3339;
 use crate::domain::sale::{Availability, Phase, SaleClock};
-use crate::domain::signup::{Choice, SignUp};
+use crate::domain::signup::SignUp;
+use crate::domain::standby::PlaceState;
 use crate::projection::read_model::{ReadModel, Sale};
 
 /// A reservation as its buyer and services see it.
@@ -174,6 +176,8 @@ pub struct SaleView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub signup: Option<SignupView>,
+    /// Whether buyers can wait for models that are sold out.
+    pub standby: bool,
     /// What apps show besides, as in the definition; left out where it has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>, nullable = false)]
@@ -225,6 +229,25 @@ impl<'a> BuyerSignupView<'a> {
         let (signed_up_at, withdraw_until) = (rfc3339(*at), rfc3339(closes_at.as_millisecond()));
         Self { number: *number, choices, signed_up_at, withdraw_until }
     }
+}
+
+/// A buyer's place in a standby queue.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Standby)]
+pub struct StandbyView {
+    /// The model that the buyer waits for, or waited for.
+    pub model: String,
+    /// How many wait up to this buyer, from 1; null unless `state` is `waiting`.
+    #[schema(required)]
+    pub position: Option<u64>,
+    /// The probability, in steps of 0.01, that enough units come back; null until 20 holds of the sale have ended.
+    #[schema(required)]
+    pub odds: Option<f64>,
+    /// What became of it.
+    pub state: PlaceState,
+    /// The id of the reservation that was granted, whatever became of it since; null unless `state` is `granted`.
+    #[schema(required)]
+    pub reservation: Option<String>,
 }
 
 /// A model or a package.

@@ -30,7 +30,7 @@ use crate::http::server::{self, ConnectionLimits, Handler, ListenerSettings};
 use crate::identify::{CACHE_ENTRIES_DEFAULT, Identified, Identifier, NotIdentified, TokenKeys};
 use crate::projection::consumer::CaughtUp;
 use crate::projection::read_model::{Sale, Sales};
-use crate::reserve::batch::{Batched, Deadlines, QueueHandle, QueueLimits, SignUpCommand};
+use crate::reserve::batch::{Batched, Deadlines, JoinCommand, QueueHandle, QueueLimits, SignUpCommand};
 use crate::reserve::round_waiters::RoundWaiters;
 use crate::runtime::{self, Pulse};
 use crate::store::connection::RedisConnection;
@@ -109,6 +109,8 @@ pub struct Worker {
     queues: RefCell<Queues<Admitted>>,
     /// The same for sign-ups.
     sign_ups: RefCell<Queues<SignUpCommand>>,
+    /// And for requests to join standby queues.
+    joins: RefCell<Queues<JoinCommand>>,
     /// Taps that the read model may refuse, by sale id.
     refusals: RefCell<FxHashMap<String, Rc<RoundWaiters>>>,
     /// The metrics of this worker.
@@ -142,6 +144,7 @@ pub fn run(
             identifier: RefCell::new(Identifier::new(shared.keys.clone(), CACHE_ENTRIES_DEFAULT)),
             queues: RefCell::default(),
             sign_ups: RefCell::default(),
+            joins: RefCell::default(),
             refusals: RefCell::default(),
             recorder: shared.metrics.of_worker(),
             pages: Pages::default(),
@@ -295,6 +298,11 @@ impl Worker {
     pub fn sign_ups(&self, sale: &Arc<Sale>) -> QueueHandle<SignUpCommand> {
         // What is counted of queues is about taps.
         self.queue_in(&self.sign_ups, sale, &Arc::default())
+    }
+
+    /// The queue of a sale's requests to join standby queues, likewise.
+    pub fn joins(&self, sale: &Arc<Sale>) -> QueueHandle<JoinCommand> {
+        self.queue_in(&self.joins, sale, &Arc::default())
     }
 
     fn queue_in<C: Batched>(

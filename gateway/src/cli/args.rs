@@ -175,6 +175,10 @@ pub enum SaleAction {
     Unfreeze(OperatorActionArgs),
     /// Stops new reservations for good; without a terminal it needs --confirm
     Close(OperatorActionArgs),
+    /// Stops grants to the standby queues: what comes back is set aside
+    StandbySuspend(OperatorActionArgs),
+    /// Resumes grants to the standby queues
+    StandbyResume(OperatorActionArgs),
     /// Writes a sale into a file: definition, reservations, journal, at one sequence, with a checksum;
     /// the file has ids of buyers
     Export {

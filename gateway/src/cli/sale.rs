@@ -38,6 +38,8 @@ pub(super) async fn run(admin: &Admin, action: SaleAction) -> Result<(), Command
         SaleAction::Freeze(args) => perform(admin, OperatorAction::Freeze, args).await,
         SaleAction::Unfreeze(args) => perform(admin, OperatorAction::Unfreeze, args).await,
         SaleAction::Close(args) => perform(admin, OperatorAction::Close, args).await,
+        SaleAction::StandbySuspend(args) => perform(admin, OperatorAction::SuspendStandby, args).await,
+        SaleAction::StandbyResume(args) => perform(admin, OperatorAction::ResumeStandby, args).await,
     }
 }
 
@@ -58,6 +60,11 @@ async fn perform(
     let note = match admin.perform(&sale, action, &by).await? {
         Performed::Done => None,
         Performed::Unchanged => Some("already in this state; neither the action nor the reason was recorded"),
+        Performed::NoStandby => {
+            return Err(CommandError::No(format!(
+                "{sale} has no standby queues: nothing was done. Give its definition `standby = true` and apply that"
+            )));
+        }
         Performed::NotReplicated => Some(
             "done, and no replica has it yet: after a failover of Redis, check the sale and repeat it if needed",
         ),

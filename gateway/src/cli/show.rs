@@ -99,6 +99,7 @@ fn head(sale: &ShownSale) -> Vec<String> {
         (controls.closed, "closed", &actions.closed),
         (controls.paused, "paused", &actions.paused),
         (controls.frozen, "the sale clock is frozen", &actions.frozen),
+        (controls.suspended, "grants to the standby queues are suspended", &actions.suspended),
     ];
     let in_force = in_force.into_iter().filter(|(is_in_force, ..)| *is_in_force);
     lines.extend(in_force.map(|(_, what, note)| row("", &by(what, note.as_deref()))));
@@ -110,6 +111,9 @@ fn head(sale: &ShownSale) -> Vec<String> {
         let until = time_text(closes_at.as_millisecond());
         let required = if *required { ", required" } else { "" };
         lines.push(row("sign-up", &format!("{signed_up} signed up, until {until}{required}")));
+    }
+    if let Some(waiting) = state.waiting {
+        lines.push(row("standby", &format!("{waiting} wait")));
     }
     lines.push(row("reservations", &reservations(&state.reservations)));
     lines

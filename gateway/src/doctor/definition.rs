@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::doctor::memory::total;
 use crate::doctor::report::{Findings, age, any, some};
-use crate::domain::definition::{Definition, Model, SignupTerms};
+use crate::domain::definition::{Definition, Model, SignupTerms, Terms};
+use crate::domain::duration::DurationText;
 use crate::domain::text::search_key;
 use crate::terminal::time_text;
 
@@ -20,6 +21,7 @@ pub(super) fn check(definition: &Definition, now_ms: i64, lines: &mut Findings) 
     dates(definition, now_ms, lines);
     terms(definition, lines);
     signup(definition, lines);
+    standby(&definition.sale, lines);
     models(definition, lines);
     packages(definition, lines);
     stores(definition, lines);
@@ -108,6 +110,21 @@ fn signup(Definition { sale, signup, .. }: &Definition, lines: &mut Findings) {
         lines.warn("sign-up", found, todo);
     } else {
         lines.ok("sign-up", found);
+    }
+}
+
+fn standby(sale: &Terms, lines: &mut Findings) {
+    if !sale.standby {
+        return;
+    }
+    let most = sale.standby_max.map_or("any number".to_owned(), |most| format!("at most {most}"));
+    let found =
+        format!("{most} can wait for a model; a granted hold lasts {}", DurationText(sale.granted_hold_ms()));
+    if sale.granted_hold_ms() < sale.hold_ms {
+        let todo = "who waits is not looking at the screen: make `standby_hold` longer than `hold`";
+        lines.warn("standby", found, todo);
+    } else {
+        lines.ok("standby", found);
     }
 }
 

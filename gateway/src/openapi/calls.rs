@@ -6,10 +6,10 @@ use hyper::Method;
 pub(crate) use ops::{OPS_TAGS, ops_calls};
 use utoipa::openapi::Required;
 
-use crate::api::bodies::{AmendRequest, ConfirmRequest, ReserveRequest, SignupRequest};
+use crate::api::bodies::{AmendRequest, ChoiceRequest, ConfirmRequest, ReserveRequest, SignupRequest};
 use crate::api::view::{
-    BuyerSignupView, CityList, ReservationList, ReservationView, SaleList, SaleView, StorePage, StoreView,
-    TimeView,
+    BuyerSignupView, CityList, ReservationList, ReservationView, SaleList, SaleView, StandbyView, StorePage,
+    StoreView, TimeView,
 };
 use crate::domain::problem;
 use crate::openapi::call::{Auth, Call, Content, call};
@@ -19,6 +19,7 @@ use crate::openapi::examples;
 pub(crate) const PUBLIC_TAGS: &[(&str, &str)] = &[
     ("sales", "What anyone may read: the sale, its stores, the clock."),
     ("sign-up", "What a buyer does before the opening, in a sale that takes sign-ups."),
+    ("standby", "What a buyer does when a model is sold out, in a sale with standby queues."),
     ("reservations", "What a buyer, or a service for it, does with a reservation."),
     ("reference", "This document, and the meaning of every refusal."),
 ];
@@ -26,6 +27,7 @@ pub(crate) const PUBLIC_TAGS: &[(&str, &str)] = &[
 /// A reservation's path.
 pub(crate) const RESERVATION: &str = "/v1/sales/{sale}/reservations/{id}";
 const SIGNUP: &str = "/v1/sales/{sale}/signup";
+const STANDBY: &str = "/v1/sales/{sale}/standby";
 const CONFIRM: &str = "/v1/sales/{sale}/reservations/{id}/confirm";
 const CANCEL: &str = "/v1/sales/{sale}/reservations/{id}/cancel";
 
@@ -147,6 +149,51 @@ pub(crate) fn public_calls() -> Vec<Call> {
         )
         .good(204, "The buyer is not signed up.", Content::Empty)
         .or(&[problem::SIGNUP_CLOSED, problem::OUTCOME_UNKNOWN]),
+        call(
+            ("standby", "joinStandby"),
+            Method::PUT,
+            STANDBY,
+            (
+                "Wait for a model that is sold out",
+                "Each buyer has one place. The same model again keeps it, with other packages or another store; another model moves it to the end of that queue. Repeating it is harmless. Whatever comes back of the model is held for the first buyer of its queue, in the same step in which it comes back, packages and store as far as they are there.",
+            ),
+            Auth::Token,
+        )
+        .body::<ChoiceRequest<'_>>(Required::True, examples::standby_request())
+        .json_with::<StandbyView>(201, "The buyer waits.", examples::waiting())
+        .json_with::<StandbyView>(200, "The buyer waited already, or has been granted a reservation.", examples::waiting())
+        .or(&[
+            problem::SALE_CLOSED,
+            problem::SALE_NOT_OPEN,
+            problem::SALE_PAUSED,
+            problem::NOT_SIGNED_UP,
+            problem::UNKNOWN_ITEM,
+            problem::PURCHASE_LIMIT,
+            problem::NOT_SOLD_OUT,
+            problem::STANDBY_FULL,
+            problem::OUTCOME_UNKNOWN,
+        ]),
+        call(
+            ("standby", "getStandby"),
+            Method::GET,
+            STANDBY,
+            (
+                "The caller's place",
+                "Costs what a read of the sale costs; ask as often as `poll_after_ms` of the sale says. 404 `not-found` where the sale has no standby queues.",
+            ),
+            Auth::Token,
+        )
+        .json::<StandbyView>("The place.", examples::waiting())
+        .or(&[problem::STANDBY_NOT_FOUND]),
+        call(
+            ("standby", "leaveStandby"),
+            Method::DELETE,
+            STANDBY,
+            ("Leave the queue", "Repeating it is harmless. A reservation that was granted stays: cancel it."),
+            Auth::Token,
+        )
+        .good(204, "The buyer does not wait.", Content::Empty)
+        .or(&[problem::OUTCOME_UNKNOWN]),
         call(
             ("reservations", "reserve"),
             Method::POST,

@@ -37,6 +37,7 @@ pub(crate) fn sale() -> Value {
             "required": false,
             "count": 150_000,
         },
+        "standby": true,
         "models": [
             {"id": "air-400-white", "name": "Air 400, white", "price": 4_999_900, "availability": "in_stock"},
         ],
@@ -92,6 +93,14 @@ pub(crate) fn signup() -> Value {
         "signed_up_at": "2026-10-14T02:00:00.417Z",
         "withdraw_until": "2026-11-09T11:00:00.000Z",
     })
+}
+
+pub(crate) fn standby_request() -> Value {
+    json!({"model": "air-400-white", "packages": ["cover"], "store": "gz-0001"})
+}
+
+pub(crate) fn waiting() -> Value {
+    json!({"model": "air-400-white", "position": 41, "odds": 0.73, "state": "waiting", "reservation": null})
 }
 
 pub(crate) fn tap() -> Value {
@@ -209,6 +218,7 @@ pub(crate) fn sale_state(action: &str) -> Value {
         "paused": action == "pause",
         "frozen": action == "freeze",
         "closed": action == "close",
+        "suspended": action == "suspendStandby",
         "reservations": counts(),
     });
     if matches!(action, "pause" | "freeze" | "close") {

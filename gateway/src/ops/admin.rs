@@ -17,16 +17,18 @@ use serde::de::DeserializeOwned;
 
 use crate::admit::limits::Limits;
 use crate::api::reservations::find_sale;
+use crate::api::standby::{no_standby, view as standby_view};
 use crate::api::view::{BuyerSignupView, ReservationView};
 use crate::domain::decision::Shed;
 use crate::domain::definition::{Definition, STOCK_MAX};
+use crate::domain::identity::BuyerHash;
 use crate::domain::problem;
 use crate::http::peer::Peer;
 use crate::http::request::{self, BodyLimits, query};
 use crate::http::respond::{self, Answer, Refused};
 use crate::http::server::Handler;
 use crate::identify::ops_tokens::{OpsTokens, Role};
-use crate::manage::admin::{Admin, ApplyOutcome, BuyerHistory, OperatorAction, RestockOutcome};
+use crate::manage::admin::{Admin, ApplyOutcome, BuyerHistory, OperatorAction, Performed, RestockOutcome};
 use crate::ops::exposition::Exposition;
 use crate::ops::feed::Feed;
 use crate::ops::health::Health;
@@ -290,6 +292,9 @@ impl Ops {
         let body: OperatorActionRequest = request::optional_json(call.parts, call.body, limits).await?;
         let by = actor(who, body.reason)?;
         let done = self.admin.perform(sale, action, &by).await.map_err(failed(sale))?;
+        if done == Performed::NoStandby {
+            return Err(no_standby());
+        }
         tracing::info!(sale, actor = who, action = action.name(), ?done, "operator action done");
         // It is in force even if this gateway does not show it yet.
         self.is_served(sale).await?;
@@ -369,6 +374,7 @@ impl Ops {
             buyer: sub.to_owned(),
             sequence: header.sequence,
             reservations,
+            standby: followed.place(&BuyerHash::new(sale, sub)).map(|place| standby_view(&followed, place)),
             signup: sign_up.as_ref().zip(closes_at).map(|(sign_up, at)| BuyerSignupView::new(sign_up, at)),
             journal,
         }))

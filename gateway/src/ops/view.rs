@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 
 use crate::api::bodies::whole_number;
+use crate::domain::catalogue::ASIDE;
 use crate::domain::definition::Definition;
 use crate::domain::rfc3339::rfc3339;
 use crate::domain::sale::{Condition, Phase};
@@ -109,6 +110,8 @@ pub struct SaleState {
     pub frozen: bool,
     /// Closed by an operator action.
     pub closed: bool,
+    /// Grants to the standby queues are suspended.
+    pub suspended: bool,
     /// Who paused it; left out while it is not paused, or if an earlier version of the gateway paused it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -121,6 +124,14 @@ pub struct SaleState {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub close: Option<ActionView>,
+    /// Who suspended the grants; left out while they are not suspended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub suspension: Option<ActionView>,
+    /// How many buyers wait in standby queues; left out where the sale has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub waiting: Option<u64>,
     /// Reservations by state.
     pub reservations: Counts,
 }
@@ -150,6 +161,10 @@ pub struct ItemView {
     /// Free units; null: no limit.
     #[schema(required)]
     pub free: Option<i64>,
+    /// Units that are set aside for buyers who wait; left out before the first one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub aside: Option<i64>,
 }
 
 /// All sales.
@@ -204,6 +219,10 @@ pub struct BuyerView<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub signup: Option<crate::api::view::BuyerSignupView<'a>>,
+    /// The place in a standby queue, as this gateway has read the journal; left out where there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub standby: Option<crate::api::view::StandbyView>,
     /// Their journal entries, as `gateway journal` prints them.
     #[schema(value_type = Vec<Object>)]
     pub journal: Vec<serde_json::Value>,
@@ -236,9 +255,12 @@ impl SaleState {
             paused: controls.paused,
             frozen: controls.frozen,
             closed: controls.closed,
+            suspended: controls.suspended,
             pause: view(&snapshot.actions.paused),
             freeze: view(&snapshot.actions.frozen),
             close: view(&snapshot.actions.closed),
+            suspension: view(&snapshot.actions.suspended),
+            waiting: definition.sale.standby.then(|| snapshot.number("waiting").unsigned_abs()),
             reservations: Counts::of(snapshot.counts()),
         }
     }
@@ -253,7 +275,9 @@ impl SaleDetail {
             |map: &std::collections::HashMap<String, String>, item: &str| map.get(item)?.parse::<i64>().ok();
         let items = definition.items().map(|(item, ..)| {
             let total = number(&snapshot.totals, &item);
-            ItemView { total, free: total.and(number(&snapshot.stock, &item)), item }
+            let aside = item.strip_prefix("model:").map(|id| format!("{ASIDE}{id}"));
+            let aside = aside.and_then(|name| number(&snapshot.stock, &name));
+            ItemView { total, free: total.and(number(&snapshot.stock, &item)), aside, item }
         });
         Self { items: items.collect(), state, definition }
     }

@@ -40,6 +40,12 @@ label! {
     SignUp "sign-up",
     /// The end of a sign-up.
     Withdraw "withdraw",
+    /// The caller's place in a standby queue.
+    Standby "standby",
+    /// A request to join one.
+    JoinStandby "join-standby",
+    /// The end of waiting.
+    LeaveStandby "leave-standby",
     /// Another path, or an unreadable request.
     None "none",
 }
@@ -230,7 +236,7 @@ impl Outcome {
     /// client errors, rate limits and preflights.
     pub fn slo_verdict(self) -> Option<bool> {
         /// The problems that a correct service responds to a valid request.
-        const GOOD_PROBLEMS: [problem::ProblemKind; 11] = [
+        const GOOD_PROBLEMS: [problem::ProblemKind; 13] = [
             problem::SALE_NOT_OPEN,
             problem::SALE_PAUSED,
             problem::SOLD_OUT,
@@ -242,6 +248,8 @@ impl Outcome {
             problem::NOT_SIGNED_UP,
             problem::SIGNUP_NOT_OPEN,
             problem::SIGNUP_CLOSED,
+            problem::NOT_SOLD_OUT,
+            problem::STANDBY_FULL,
         ];
         const FAILED: [problem::ProblemKind; 3] =
             [problem::INTERNAL, problem::TEMPORARY_REDUCED_CAPACITY, problem::OUTCOME_UNKNOWN];

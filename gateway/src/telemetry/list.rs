@@ -175,6 +175,15 @@ metrics! {
     SIGNED_UP Gauge "signed_up" "buyers" [SALE]
         only "the sale takes sign-ups"
         "Buyers who are signed up."
+    STANDBY_WAITING Gauge "standby_waiting" "buyers" [SALE, ITEM]
+        only "the sale has standby queues"
+        "Buyers who wait for a model."
+    STANDBY_ASIDE Gauge "standby_aside" "units" [SALE, ITEM]
+        only "the sale has standby queues"
+        "Units of a model that came back and are kept for the buyers who wait: neither free nor held."
+    STANDBY_SUSPENDED Gauge "standby_suspended" "1 or 0" [SALE]
+        only "the sale has standby queues"
+        "1 while grants to the standby queues are suspended by an operator action."
     PHASE Gauge "sale_phase" "1 or 0" [SALE, fixed("phase", Condition::NAMES)]
         "1 for the sale's present phase; fenced or halted in place of it while the ledger does not serve the sale."
     PAUSED Gauge "sale_paused_info" "1" [SALE, open("by", "an ops token or a user"), open("reason", "the operator's reason, cut")]

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 pub(crate) use book::{Book, Entry, State};
 
@@ -19,6 +20,7 @@ pub(crate) use book::{Book, Entry, State};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Kind {
+    #[serde(alias = "grant")]
     Reserve,
     Amend,
     Confirm,
@@ -181,15 +183,18 @@ impl JournalReader {
         struct Head {
             cursor: String,
             kind: String,
+            reservation: Option<IgnoredAny>,
         }
         let head: Head = serde_json::from_str(line)?;
         match head.kind.as_str() {
-            "reserve" | "amend" | "confirm" | "cancel" | "expire" | "refuse" => {
+            "reserve" | "amend" | "confirm" | "cancel" | "expire" | "refuse" | "grant"
+                if head.reservation.is_some() =>
+            {
                 let change = self.change(serde_json::from_str(line)?);
                 self.journal.changes.push(change);
             }
-            // No buyer of a load test signs up.
-            "signup" | "withdraw" => {}
+            // No buyer of a load test signs up or waits. A grant without a reservation only gives units back.
+            "signup" | "withdraw" | "join" | "leave" | "grant" => {}
             kind => {
                 let mut line: serde_json::Map<_, _> = serde_json::from_str(line)?;
                 // Other lines may have members of these names that are not stock: the `was` of `adopt`

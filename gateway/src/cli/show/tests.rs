@@ -37,7 +37,7 @@ fn a_long_list_of_items_is_cut_and_stores_are_one_line() {
     let definition = Definition::from_json(text.as_bytes()).unwrap();
     let view = |(item, stock, _): (String, Option<u64>, u64)| {
         let total = stock.map(|stock| i64::try_from(stock).unwrap());
-        ItemView { item, total, free: total.map(|total| total - 1) }
+        ItemView { item, total, free: total.map(|total| total - 1), aside: None }
     };
     let lines = item_lines(&definition.items().map(view).collect::<Vec<_>>(), None);
     assert_eq!(lines.len(), 1 + ITEMS_MAX + 1 + 2, "{lines:#?}");

@@ -50,6 +50,7 @@ fn a_good_definition_passes() {
     let signup =
         json!({"opens_at": "2029-12-01T00:00:00Z", "closes_at": "2030-01-01T01:00:00Z", "required": true});
     assert_eq!(bad(&[("/signup", signup)]), []);
+    assert_eq!(bad(&[("/sale/standby", json!(true)), ("/sale/standby_hold", json!("2h"))]), []);
 }
 
 #[test]
@@ -78,6 +79,7 @@ fn every_unintended_value_is_reported() {
         (&[("/package/0/stock", json!(0))], "packages", Warn),
         (&[("/signup", signup("2029-12-01", "2030-02-01"))], "sign-up", Warn),
         (&[("/signup", signup("2030-02-01", "2030-03-01"))], "sign-up", Fail),
+        (&[("/sale/standby", json!(true)), ("/sale/standby_hold", json!("3m"))], "standby", Warn),
         (&[("/stores", json!([]))], "stores", Warn),
         (&[("/stores/0/capacity", json!(59))], "stores", Fail),
         (&[("/stores/1/capacity", json!(0)), ("/stores/0/capacity", json!(90))], "cities", Warn),

@@ -21,13 +21,21 @@ fn applied() -> AppliedSale {
     let definition = small();
     let ms = jiff::Timestamp::as_millisecond;
     let (opens, closes) = (ms(definition.sale.opens_at), ms(definition.sale.closes_at));
-    let controls = SaleControls { paused: false, frozen: false, closed: false, opens, closes };
+    let controls =
+        SaleControls { paused: false, frozen: false, closed: false, suspended: false, opens, closes };
     AppliedSale { definition, revision: 1, sequence: 7, controls, counts: [0; 4], stop: None }
 }
 
 fn report(verdict: Audited, drift: i64, problems: &[&str]) -> AuditReport {
-    let item =
-        ItemReport { item: "model:a".into(), total: Some(9), free: Some(9), held: 0, confirmed: 0, drift };
+    let item = ItemReport {
+        item: "model:a".into(),
+        total: Some(9),
+        free: Some(9),
+        aside: None,
+        held: 0,
+        confirmed: 0,
+        drift,
+    };
     let problems = problems.iter().map(|text| (*text).to_owned()).collect();
     let reservations = Counts::default();
     AuditReport {
@@ -37,6 +45,7 @@ fn report(verdict: Audited, drift: i64, problems: &[&str]) -> AuditReport {
         items: vec![item],
         reservations,
         signed_up: None,
+        waiting: None,
         problems,
     }
 }

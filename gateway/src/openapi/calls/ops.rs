@@ -198,6 +198,18 @@ pub(crate) fn ops_calls() -> Vec<Call> {
         ),
         (OperatorAction::Unfreeze, "unfreeze", "/admin/v1/sales/{sale}/unfreeze", "Resume the sale clock"),
         (OperatorAction::Close, "close", "/admin/v1/sales/{sale}/close", "Stop new reservations for good"),
+        (
+            OperatorAction::SuspendStandby,
+            "suspendStandby",
+            "/admin/v1/sales/{sale}/standby-suspend",
+            "Stop grants to the standby queues",
+        ),
+        (
+            OperatorAction::ResumeStandby,
+            "resumeStandby",
+            "/admin/v1/sales/{sale}/standby-resume",
+            "Resume grants to the standby queues",
+        ),
     ] {
         calls.push(
             admin(("actions", id), Method::POST, path, (summary, action.effect()))

@@ -38,6 +38,13 @@ impl SaleSample {
         Self { time: sale.best_time(), read_model, stores, audited: status.audit_of(&sale), taps, sale }
     }
 
+    /// The models: item, id and index of each.
+    fn models(&self) -> impl Iterator<Item = (&str, &str, usize)> {
+        let catalogue = &self.read_model.catalogue;
+        let models = catalogue.items().iter().zip(&catalogue.definition.models).enumerate();
+        models.map(|(index, (item, model))| (item.name.as_str(), model.id.as_str(), index))
+    }
+
     fn write_stock(&self, family: &mut Family<'_>) -> fmt::Result {
         let (sale, read_model) = (self.sale.id.as_str(), &self.read_model);
         for (index, item) in read_model.catalogue.counted().iter().enumerate() {
@@ -99,6 +106,27 @@ pub(super) fn write(
         let takes_sign_ups = |sample: &&SaleSample| sample.read_model.catalogue.definition.signup.is_some();
         let mut samples = of.sales.iter().filter(takes_sign_ups);
         samples.try_for_each(|sample| family.put(&[&sample.sale.id], sample.read_model.sign_ups.now))
+    })?;
+    let has_standby = |sample: &&SaleSample| sample.read_model.catalogue.definition.sale.standby;
+    of.out.family(&list::STANDBY_WAITING, |family| {
+        of.sales.iter().filter(has_standby).try_for_each(|sample| {
+            let waiting = |id: &str| sample.sale.waiting_for(id);
+            sample.models().try_for_each(|(item, id, _)| family.put(&[&sample.sale.id, item], waiting(id)))
+        })
+    })?;
+    of.out.family(&list::STANDBY_ASIDE, |family| {
+        of.sales.iter().filter(has_standby).try_for_each(|sample| {
+            let aside = |index| sample.read_model.aside(index);
+            sample
+                .models()
+                .try_for_each(|(item, _, index)| family.put(&[&sample.sale.id, item], aside(index)))
+        })
+    })?;
+    of.out.family(&list::STANDBY_SUSPENDED, |family| {
+        let mut samples = of.sales.iter().filter(has_standby);
+        samples.try_for_each(|sample| {
+            family.put(&[&sample.sale.id], u64::from(sample.read_model.controls.suspended))
+        })
     })?;
     let outcomes: Vec<Outcome> = Outcome::all().collect();
     of.each(&list::TAPS, |sample, n| sample.taps.iter().map(|taps| taps.count(outcomes[n])).sum::<u64>())?;

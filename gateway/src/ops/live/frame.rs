@@ -185,6 +185,12 @@ pub struct SaleNow {
     pub frozen: bool,
     /// Closed by an operator action.
     pub closed: bool,
+    /// Grants to the standby queues are suspended.
+    pub suspended: bool,
+    /// How many buyers wait for each model, in the order of the `sale` line; left out without standby queues.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub waiting: Option<Vec<u64>>,
     /// Who paused it; null while it is not paused.
     #[schema(required)]
     pub pause: Option<ActionView>,
@@ -217,6 +223,8 @@ pub struct ItemNow {
     /// Free units; null: no limit.
     #[schema(required)]
     pub free: Option<i64>,
+    /// Units that are set aside for buyers who wait.
+    pub aside: i64,
     /// Units in holds.
     pub held: i64,
     /// Units in confirmed reservations.
@@ -234,11 +242,13 @@ pub struct LedgerBalance {
     /// Free units; null if a model has no limit.
     #[schema(required)]
     pub free: Option<i64>,
+    /// Units that are set aside for buyers who wait.
+    pub aside: i64,
     /// Units in holds.
     pub held: i64,
     /// Units in confirmed reservations.
     pub confirmed: i64,
-    /// `free + held + confirmed − total`.
+    /// `free + aside + held + confirmed − total`.
     pub drift: i64,
     /// This gateway's last full audit; null before the first.
     #[schema(required)]

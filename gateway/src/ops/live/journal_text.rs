@@ -32,6 +32,10 @@ fn line_of_second(second: &Second) -> JournalLine {
         (second.expired, "expired"),
         (second.signed_up, "signed up"),
         (second.withdrawn, "withdrawn"),
+        (second.joined, "joined a standby queue"),
+        (second.left, "left it"),
+        (second.granted, "granted to who waited"),
+        (second.skipped, "skipped"),
     ];
     let texts: Vec<String> = counts
         .iter()
@@ -61,6 +65,8 @@ fn line_of_act(act: &Entry, catalogue: &Catalogue) -> JournalLine {
         "freeze" => format!("{actor} froze the sale clock"),
         "unfreeze" => format!("{actor} unfroze the sale clock"),
         "close" => format!("{actor} closed the sale"),
+        "standby-suspend" => format!("{actor} suspended grants to the standby queues"),
+        "standby-resume" => format!("{actor} resumed grants to the standby queues"),
         "adopt" => match number("replayed") {
             None => "the gateways adopted a new epoch after a restart of Redis".to_owned(),
             Some(changes) => format!(

@@ -59,8 +59,9 @@ impl SaleMonitor {
             stores: definition.stores.len(),
             cities: self.cities.names.len(),
             actions: operator_action::effects()
+                .into_iter()
                 .map(|(action, effect)| ActionEffect { action, effect })
-                .into(),
+                .collect(),
         }
     }
 
@@ -82,7 +83,8 @@ impl SaleMonitor {
             .map(|index| {
                 let total = read_model.totals[index];
                 let free = total.map(|_| read_model.free[index]);
-                ItemNow { total, free, held: read_model.held(index), confirmed: read_model.confirmed[index] }
+                let (aside, held) = (read_model.aside(index), read_model.held(index));
+                ItemNow { total, free, aside, held, confirmed: read_model.confirmed[index] }
             })
             .collect();
         SaleNow {
@@ -90,6 +92,8 @@ impl SaleMonitor {
             paused: read_model.controls.paused,
             frozen: read_model.controls.frozen,
             closed: read_model.controls.closed,
+            suspended: read_model.controls.suspended,
+            waiting: self.waiting(&read_model),
             pause: read_model.actions.paused.as_deref().map(ActionView::of),
             sequence: read_model.sequence,
             age_ms: u64::try_from(self.sale.incomplete_for(now).as_millis()).unwrap_or(u64::MAX),
@@ -101,6 +105,13 @@ impl SaleMonitor {
             emptiest,
             journal: journal_text::journal(&self.sale.tail(), &read_model.catalogue),
         }
+    }
+
+    /// How many wait for each model; `None` without standby queues.
+    fn waiting(&self, read_model: &ReadModel) -> Option<Vec<u64>> {
+        let definition = &read_model.catalogue.definition;
+        let of = || definition.models.iter().map(|model| self.sale.waiting_for(&model.id)).collect();
+        definition.sale.standby.then(of)
     }
 
     /// All models together. Held and confirmed come from the journal's reservations; free is the counter,
@@ -115,13 +126,14 @@ impl SaleMonitor {
         let models = &items[..read_model.catalogue.definition.models.len()];
         let sum = |of: fn(&ItemNow) -> Option<i64>| models.iter().map(of).sum::<Option<i64>>();
         let (total, free) = (sum(|item| item.total), sum(|item| item.free));
+        let aside = models.iter().map(|item| item.aside).sum::<i64>();
         let [held, confirmed, ..] = read_model.counts.map(|count| i64::try_from(count).unwrap_or(i64::MAX));
-        let drift = total.zip(free).map_or(0, |(total, free)| free + held + confirmed - total);
+        let drift = total.zip(free).map_or(0, |(total, free)| free + aside + held + confirmed - total);
         let is_whole = self.sale.drift().is_none()
             && drift == 0
             && items.iter().all(|item| {
                 item.total.zip(item.free).is_none_or(|(total, free)| {
-                    free >= 0 && item.held >= 0 && free + item.held + item.confirmed == total
+                    free >= 0 && item.held >= 0 && free + item.aside + item.held + item.confirmed == total
                 })
             })
             && audited.as_ref().is_none_or(|audited| audited.drift == 0);
@@ -135,6 +147,6 @@ impl SaleMonitor {
             at: rfc3339(audited.at.saturating_mul(1_000)),
             balanced: audited.drift == 0,
         });
-        LedgerBalance { verdict, total, free, held, confirmed, drift, audit }
+        LedgerBalance { verdict, total, free, aside, held, confirmed, drift, audit }
     }
 }

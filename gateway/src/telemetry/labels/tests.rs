@@ -18,6 +18,7 @@ fn every_outcome_has_its_own_name_and_its_slo_verdict() {
     assert_eq!(
         names_with(Some(true)),
         "ok won replayed not-modified not-signed-up sale-not-open sale-paused sold-out purchase-limit \
-         reservation-not-held reservation-changed payment-conflict signup-not-open sale-closed signup-closed"
+         reservation-not-held reservation-changed payment-conflict signup-not-open not-sold-out standby-full sale-closed \
+         signup-closed"
     );
 }
