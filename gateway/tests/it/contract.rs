@@ -18,4 +18,5 @@ pub mod sales;
 pub mod serve;
 pub mod signup;
 pub mod smoke;
+pub mod standby;
 pub mod stores;

@@ -53,7 +53,7 @@ async fn a_patch_changes_all_of_it_or_nothing() {
     // One of three is gone: the other two do not move either.
     let amendment = json!({"model": "black", "packages": [], "store": "gz-2"});
     let reply = gateway.amend("alice", &id, &amendment).await;
-    let problem = refused(&reply, 409, "sold-out", &["items", "final"]);
+    let problem = refused(&reply, 409, "sold-out", &["items", "final", "standby"]);
     assert_eq!((&problem["items"], &problem["final"]), (&json!(["store:gz-2"]), &json!(false)));
     // What changes nothing leaves the version, and nothing behind.
     for same in [json!({}), body.clone(), json!({"store": "gz-1"})] {
@@ -75,7 +75,10 @@ async fn a_patch_changes_all_of_it_or_nothing() {
     // Its old store has room for others, its new one has not.
     let black = json!({"model": "black", "store": "gz-1"});
     let reply = gateway.reserve("carol", "k", &black).await;
-    assert_eq!(refused(&reply, 409, "sold-out", &["items", "final"])["items"], json!(["model:black"]));
+    assert_eq!(
+        refused(&reply, 409, "sold-out", &["items", "final", "standby"])["items"],
+        json!(["model:black"])
+    );
     // The key still stands for the request that was made, and finds what became of it.
     let again = gateway.reserve("alice", "k1", &body).await;
     assert_eq!((again.status, &again.json["model"]), (200, &json!("black")), "{}", again.text);

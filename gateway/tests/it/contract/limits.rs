@@ -22,7 +22,7 @@ async fn with_accept_partial_the_model_alone_decides() {
     settled(&gateway).await;
     let before = balanced(&gateway).await;
     let refusal = gateway.reserve("second", "k", &request(false)).await;
-    let problem = refused(&refusal, 409, "sold-out", &["items", "final"]);
+    let problem = refused(&refusal, 409, "sold-out", &["items", "final", "standby"]);
     assert_eq!(problem["items"], json!(["package:cover", "store:gz-2"]));
     assert_eq!(problem["final"], false);
     assert_eq!(balanced(&gateway).await, before);
@@ -55,7 +55,7 @@ async fn with_accept_partial_the_model_alone_decides() {
     settled(&gateway).await;
     for (buyer, key) in [("stranger", "k"), ("first", "k2")] {
         let reply = gateway.reserve(buyer, key, &request(true)).await;
-        let problem = refused(&reply, 409, "sold-out", &["items", "final"]);
+        let problem = refused(&reply, 409, "sold-out", &["items", "final", "standby"]);
         assert_eq!(problem["items"], json!(["model:white"]), "{buyer}");
     }
     balanced(&gateway).await;

@@ -119,7 +119,7 @@ async fn replay_then_closed_then_paused_then_unknown_then_limit_then_sold_out() 
 
     // Open, and white is sold out.
     let reply = alike(&gateway, &whole).await;
-    let problem = refused(&reply, 409, "sold-out", &["items", "final"]);
+    let problem = refused(&reply, 409, "sold-out", &["items", "final", "standby"]);
     assert_eq!(problem["items"], json!(["model:white", "package:cover"]));
     assert_eq!(problem["final"], false);
     let reply = alike(&gateway, &unknown).await;
@@ -164,11 +164,11 @@ async fn sold_out_is_final_when_no_hold_is_left() {
     assert_eq!(gateway.cancel("leaver", &left).await.status, 200);
     let held = gateway.reserve("holder", "old", &white()).await.id();
     let reply = alike(&gateway, &white()).await;
-    let problem = refused(&reply, 409, "sold-out", &["items", "final"]);
+    let problem = refused(&reply, 409, "sold-out", &["items", "final", "standby"]);
     assert_eq!(problem["final"], false, "a hold is outstanding");
     assert_eq!(gateway.confirm(&held, "p", 1).await.status, 200);
     let reply = alike(&gateway, &white()).await;
-    let problem = refused(&reply, 409, "sold-out", &["items", "final"]);
+    let problem = refused(&reply, 409, "sold-out", &["items", "final", "standby"]);
     assert_eq!(problem["final"], true, "what is paid does not come back by itself");
 
     // The refused keys left nothing, so they win once there is more.
@@ -178,6 +178,6 @@ async fn sold_out_is_final_when_no_hold_is_left() {
     let won = gateway.reserve("stranger", "new", &white()).await;
     assert_eq!(won.status, 201, "{}", won.text);
     let reply = gateway.reserve("leaver", "new", &white()).await;
-    refused(&reply, 409, "sold-out", &["items", "final"]);
+    refused(&reply, 409, "sold-out", &["items", "final", "standby"]);
     balanced(&gateway).await;
 }

@@ -145,7 +145,10 @@ async fn a_store_may_be_chosen_later() {
         assert_eq!(free(&gateway, &format!("store:{store}")).await, left);
     }
     let reply = gateway.reserve("dora", "k1", &json!({"model": "black"})).await;
-    assert_eq!(refused(&reply, 409, "sold-out", &["items", "final"])["items"], json!(["model:black"]));
+    assert_eq!(
+        refused(&reply, 409, "sold-out", &["items", "final", "standby"])["items"],
+        json!(["model:black"])
+    );
     let reply = gateway.reserve("dora", "k1", &json!({"model": "red"})).await;
     assert_eq!(refused(&reply, 422, "unknown-item", &["items"])["items"], json!(["model:red"]));
 
@@ -158,7 +161,10 @@ async fn a_store_may_be_chosen_later() {
     let shown = (chosen.status, &chosen.json["store"], &chosen.json["version"]);
     assert_eq!(shown, (200, &json!("gz-2"), &json!(2)), "{}", chosen.text);
     let reply = gateway.amend("bob", &bob, &json!({"store": "gz-2"})).await;
-    assert_eq!(refused(&reply, 409, "sold-out", &["items", "final"])["items"], json!(["store:gz-2"]));
+    assert_eq!(
+        refused(&reply, 409, "sold-out", &["items", "final", "standby"])["items"],
+        json!(["store:gz-2"])
+    );
     for (id, version) in [(&alice, 2), (&bob, 1), (&carol, 1)] {
         let paid = gateway.confirm(id, "pay", version).await;
         assert_eq!((paid.status, &paid.json["state"]), (200, &json!("confirmed")), "{}", paid.text);

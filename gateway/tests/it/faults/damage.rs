@@ -4,21 +4,21 @@ mod keys;
 
 use std::rc::Rc;
 
+use gateway::domain::choice::Choice;
 use gateway::domain::decision::{Decision, Shed};
 use gateway::domain::definition::{Definition, SignupTerms};
 use gateway::domain::identity::{BUYER_CHARS, buyer_part, reservation_id};
 use gateway::domain::reservation::State;
-use gateway::domain::signup::Choice;
 use gateway::manage::admin::{ApplyOutcome, OperatorAction};
 use gateway::manage::audit::AuditVerdict;
-use gateway::reserve::batch::SignUpDecision;
+use gateway::reserve::batch::{JoinDecision, SignUpDecision};
 use gateway::reserve::changes::{Amendment, Change, Requester, amend, cancel, confirm, read};
 use gateway::store::keys::Keys;
 use gateway::store::scripts::{Failure, Refusal, Script};
 
 use crate::model::instance::Instance;
 use crate::model::world::{Ledger, ops};
-use crate::model::{START, SignUpRequest, World, paid, simple, tap};
+use crate::model::{JoinRequest, START, SignUpRequest, World, paid, simple, tap};
 
 /// Five of `m1` and five slots at `s1`.
 fn five(sale: &str) -> Definition {
@@ -27,10 +27,12 @@ fn five(sale: &str) -> Definition {
     let instant = |ms| jiff::Timestamp::from_millisecond(START + ms).unwrap();
     definition.signup =
         Some(SignupTerms { opens_at: instant(0), closes_at: instant(86_400_000), required: false });
+    // Of `m2` there is none, so that it can be waited for.
+    (definition.sale.standby, definition.models[1].stock) = (true, Some(0));
     definition
 }
 
-/// A sale with a hold of `ada`, one of `bob` that is due, a car that `cyd` has paid, and a sign-up of `ada`.
+/// A sale with a hold of `ada`, one of `bob` that is due, a car that `cyd` has paid, a sign-up of `ada`, and `fay` waiting for `m2`.
 struct DamagedSale {
     ledger: Rc<Ledger>,
     id: String,
@@ -54,6 +56,7 @@ impl DamagedSale {
         }
         assert!(matches!(sale.tap("ada").await, Decision::Won(..)));
         assert!(matches!(sale.sign_up("ada").await, SignUpDecision::New(_)));
+        assert_eq!(sale.join("fay").await, JoinDecision::Joined(1));
         sale
     }
 
@@ -68,6 +71,11 @@ impl DamagedSale {
     async fn sign_up(&self, buyer: &'static str) -> SignUpDecision {
         let choice = Choice { model: "m1".to_owned(), packages: Vec::new(), store: None };
         self.instance.sign_up(&[SignUpRequest { buyer, choices: vec![choice] }]).await.remove(0)
+    }
+
+    async fn join(&self, buyer: &'static str) -> JoinDecision {
+        let request = JoinRequest { buyer, model: "m2", packages: Vec::new(), store: None };
+        self.instance.join(&[request]).await.remove(0)
     }
 
     async fn confirm(&self, sub: &str) -> Change {
@@ -122,6 +130,12 @@ impl DamagedSale {
                 other => panic!("{name}: {other:?}"),
             }
         }
+        for (name, sub) in [("joining", "dan"), ("joining again", "fay")] {
+            match self.join(sub).await {
+                JoinDecision::Refused(Decision::NotTaken(_)) => answers.push((name, Err(String::new()))),
+                other => panic!("{name}: {other:?}"),
+            }
+        }
         let identity =
             self.instance.sale.ledger_identity(&self.instance.redis_connection.live().unwrap().epoch);
         let mut definition = five(&self.id);
@@ -130,16 +144,20 @@ impl DamagedSale {
         let (opens, closes) = (START.to_string(), (START + 86_400_000).to_string());
         let apply = [
             "1", &json, &opens, &closes, "5000", "2000", "1", "3", "-", "ops", "-", &opens, &closes, "0",
-            "model:m1", "5", "30",
+            "1", "5000", "0", "model:m1", "5", "30",
         ];
         let (bob, ada) = (self.of("bob"), self.of("ada"));
-        let calls: [(&str, Script, &[&str]); 14] = [
+        let fay = buyer_part(&self.id, "fay");
+        let calls: [(&str, Script, &[&str]); 17] = [
             ("tick", Script::Tick, &[]),
             ("expire", Script::Expire, &["64"]),
             ("confirm", Script::Confirm, &[&ada, "pay", "1"]),
             ("cancel", Script::Cancel, &[&ada, "buyer"]),
             ("cancel of what is over", Script::Cancel, &[&bob, "service"]),
             ("withdraw", Script::Withdraw, &[&ada[..BUYER_CHARS], "ada"]),
+            ("leave", Script::Leave, &[&fay, "fay"]),
+            ("grant", Script::Grant, &["64", "model:m1", "model:m2"]),
+            ("suspend", Script::OperatorAction, &["standby-suspend", "ops", "-"]),
             ("restock", Script::Restock, &["model:m1", "30", "5", "ops", "-"]),
             ("apply", Script::Apply, &apply),
             ("adopt", Script::Adopt, &[&identity, "gateway"]),
@@ -221,6 +239,37 @@ fn a_damaged_record_refuses_only_its_buyers_calls() {
             assert_eq!(sale.problems().await, (AuditVerdict::Balanced, String::new()));
             assert!(matches!(sale.tap("ada").await, Decision::Replayed(..)));
         }
+    });
+}
+
+/// What comes back while its queue is damaged stays set aside; the tick's grants and the audit name the damage.
+#[test]
+fn a_damaged_place_keeps_what_comes_back_set_aside() {
+    let world = World::start();
+    world.run(async {
+        let sale = DamagedSale::open(&world).await;
+        let (standby, field) = (sale.keys.standby(), buyer_part(&sale.id, "fay"));
+        let row: String = sale.ledger.command(&["HGET", standby, &field]).await;
+        sale.ledger.command::<i64>(&["HSET", standby, &field, "rubbish"]).await;
+        assert!(matches!(sale.join("fay").await, JoinDecision::Refused(Decision::NotTaken(_))));
+        let restocked = sale.ledger.admin.restock(&sale.id, "model:m2", 1, 0, &ops()).await;
+        assert!(restocked.is_ok(), "{restocked:?}");
+        let granted = sale.instance.call(Script::Grant, &["64", "model:m2"]).await;
+        assert!(
+            matches!(&granted, Err(Failure::Refused(Refusal::Damaged(d))) if d.contains(&field)),
+            "{granted:?}"
+        );
+        let (verdict, problems) = sale.problems().await;
+        assert_eq!(verdict, AuditVerdict::Drift);
+        assert!(problems.contains(&field), "{problems}");
+        let aside: i64 = sale.ledger.command(&["HGET", sale.keys.stock(), "aside:m2"]).await;
+        assert_eq!(aside, 1, "nobody else gets it");
+
+        sale.ledger.command::<i64>(&["HSET", standby, &field, &row]).await;
+        sale.instance.call(Script::Grant, &["64", "model:m2"]).await.unwrap();
+        assert_eq!(sale.problems().await, (AuditVerdict::Balanced, String::new()));
+        let row: String = sale.ledger.command(&["HGET", standby, &field]).await;
+        assert!(row.starts_with("fay granted "), "{row}");
     });
 }
 

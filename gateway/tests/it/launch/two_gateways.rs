@@ -64,7 +64,7 @@ async fn five_thousand_buyers_tap_twice_and_a_hundred_cars_are_held() {
             }
             [409, 409] => {
                 for reply in replies {
-                    let problem = refused(reply, 409, "sold-out", &["items", "final"]);
+                    let problem = refused(reply, 409, "sold-out", &["items", "final", "standby"]);
                     assert_eq!(problem["items"].as_array().unwrap().len(), 1);
                 }
             }

@@ -42,7 +42,11 @@ impl Life<'_> {
         };
         Some(match op {
             Op::Reserve(_, taps) => Call::Reserve(taps.clone()),
-            Op::Again(_, which) => Call::Reserve(vec![self.model.claims[self.meant(*which)?.0].want.clone()]),
+            Op::Again(_, which) => {
+                // Who was granted a reservation made no request for it.
+                let want = &self.model.claims[self.meant(*which)?.0].want;
+                Call::Reserve(vec![Some(want.clone()).filter(|want| !want.key.is_empty())?])
+            }
             Op::Confirm { which, payment: reference, version_off, late: accepts_late, .. } => {
                 let meant = meant(*which, Role::Service)?;
                 let version = self.model.version_of(meant.index).saturating_add_signed(*version_off);

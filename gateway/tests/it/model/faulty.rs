@@ -31,7 +31,8 @@ impl Life<'_> {
         let attempt = |at: &usize| Attempt { op, at: *at, fault };
         match op {
             Op::Reserve(at, _) | Op::Again(at, _) | Op::Amend { at, .. } if self.is_outdated(*at) => Ok(()),
-            Op::SignUp(at, _) if self.is_outdated(*at) => Ok(()),
+            Op::SignUp(at, _) | Op::Join(at, _) if self.is_outdated(*at) => Ok(()),
+            Op::Join(at, requests) => self.faulty_join(op, (*at, fault), requests).await,
             Op::SignUp(at, requests) => self.faulty_sign_up(op, (*at, fault), requests).await,
             Op::Withdraw(at, buyer) => self.faulty_withdrawal(op, (*at, fault), buyer).await,
             Op::Sweep(at, entries) => self.faulty_sweep(attempt(at), *entries).await,
@@ -135,10 +136,12 @@ impl Life<'_> {
         self.is_over(&attempt).await;
         let instance = &self.instances[attempt.at];
         instance.sweep_all(entries).await;
-        self.model.sweep();
+        let ended = self.model.sweep();
         let sequence: u64 = self.ledger.command(&["HGET", instance.sale.keys.state(), "sequence"]).await;
-        self.model.swept_in(sequence - self.model.sequence);
-        Ok(())
+        // Where a step also grants, it is the only one.
+        let has_standby = self.model.definition.sale.standby;
+        self.model.swept_in(if has_standby { u64::from(ended > 0) } else { sequence - self.model.sequence });
+        same(attempt.op, sequence, self.model.sequence)
     }
 
     /// The answer; `None` if it is late.

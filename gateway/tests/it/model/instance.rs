@@ -6,11 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gateway::admit::{AdmissionRequest, TapAdmission};
+use gateway::domain::choice::Choice;
 use gateway::domain::decision::{Decision, Header};
 use gateway::domain::reservation::Reservation;
 use gateway::projection::read_model::{Sale, Sales};
 use gateway::recovery::sweeper::sweep;
-use gateway::reserve::batch::{Deadlines, QueueHandle, QueueLimits, SignUpCommand, SignUpDecision};
+use gateway::reserve::batch::{
+    Deadlines, JoinCommand, JoinDecision, QueueHandle, QueueLimits, SignUpCommand, SignUpDecision,
+};
 use gateway::reserve::changes::Change;
 use gateway::reserve::rounds::make_round;
 use gateway::reserve::tick::tick;
@@ -23,7 +26,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::link::Link;
-use super::plan::{SignUpRequest, Tap};
+use super::plan::{JoinRequest, SignUpRequest, Tap};
 use super::world::connected;
 
 /// How long a batch of a gateway with an outdated definition waits for the new one.
@@ -39,6 +42,7 @@ pub struct Instance {
     pub link: Link,
     queue: QueueHandle,
     sign_ups: QueueHandle<SignUpCommand>,
+    joins: QueueHandle<JoinCommand>,
     follower: Option<JoinHandle<()>>,
     /// Those of its process.
     sales: Arc<Sales>,
@@ -61,8 +65,14 @@ impl Instance {
         let limits = QueueLimits { batch_max: 64, queue_max: 64, delay_max: Duration::from_secs(10) };
         let connections = RedisConnections::from_open(redis_connection.clone());
         let queue = QueueHandle::start(sale.clone(), connections.clone(), limits, Arc::default());
-        let sign_ups = QueueHandle::start(sale.clone(), connections, limits, Arc::default());
-        Self { sale, redis_connection, link, queue, sign_ups, follower, sales }
+        let sign_ups = QueueHandle::start(sale.clone(), connections.clone(), limits, Arc::default());
+        let joins = QueueHandle::start(sale.clone(), connections, limits, Arc::default());
+        Self { sale, redis_connection, link, queue, sign_ups, joins, follower, sales }
+    }
+
+    /// The sales of its process.
+    pub fn sales(&self) -> &Sales {
+        &self.sales
     }
 
     /// Sends taps as one batch, in this order, and reduces the answers to what the contract shows.
@@ -119,6 +129,33 @@ impl Instance {
         let deadlines = Deadlines { queued: Instant::now(), send: late, answer: late };
         let asked = requests.iter().map(|SignUpRequest { buyer, choices }| {
             self.sign_ups.ask(SignUpCommand::new(&self.sale.id, buyer, choices.clone()), deadlines)
+        });
+        futures_util::future::join_all(asked).await
+    }
+
+    /// Sends requests to join as one batch, in this order.
+    pub async fn join(&self, requests: &[JoinRequest]) -> Vec<JoinDecision> {
+        self.join_within(requests, PATIENCE).await
+    }
+
+    /// The same, but the caller leaves before the late answer.
+    pub async fn join_and_leave(&self, requests: &[JoinRequest]) -> Vec<JoinDecision> {
+        let answered = self.join_within(requests, LEFT).await;
+        if self.link.is_met() {
+            self.link.held().await;
+            self.link.let_go().await;
+        }
+        answered
+    }
+
+    async fn join_within(&self, requests: &[JoinRequest], patience: Duration) -> Vec<JoinDecision> {
+        let late = Instant::now() + patience;
+        let deadlines = Deadlines { queued: Instant::now(), send: late, answer: late };
+        let asked = requests.iter().map(|JoinRequest { buyer, model, packages, store }| {
+            let owned = |id: &&str| (*id).to_owned();
+            let packages = packages.iter().map(owned).collect();
+            let choice = Choice { model: owned(model), packages, store: store.as_ref().map(owned) };
+            self.joins.ask(JoinCommand::new(&self.sale.id, buyer, choice), deadlines)
         });
         futures_util::future::join_all(asked).await
     }

@@ -31,6 +31,8 @@ pub struct Met {
     pub refused: Cell<u64>,
     /// Buyers who signed up.
     pub sign_ups: Cell<u64>,
+    /// Reservations that were granted.
+    pub granted: Cell<u64>,
 }
 
 /// Adds what it meets.
@@ -66,13 +68,19 @@ pub async fn live_through(
         // Then a gateway reads the sale anew before it amends.
         let outdated = (0..GATEWAYS).any(|at| life.is_outdated(at));
         life.step(op).await?;
+        if life.is_shown_only() {
+            // Nobody acts on a grant that was not shown.
+            for sub in BUYERS {
+                life.read(op, 0, sub).await?;
+            }
+        }
         life.model.check(op).map_err(TestCaseError::fail)?;
         // Definitions are not replayed, and a gateway that reads a sale again has lost its
         // acknowledgement buffer.
         let afresh = match op {
             Op::Apply(_) => true,
             Op::Refresh(_) => !following,
-            Op::Amend { .. } | Op::SignUp(..) => outdated,
+            Op::Amend { .. } | Op::SignUp(..) | Op::Join(..) => outdated,
             // Only a gateway that has read an unacknowledged change can replay it.
             Op::Faulty(..) => !following,
             _ => false,
@@ -83,6 +91,8 @@ pub async fn live_through(
     met.faults.set(met.faults.get() + life.faults);
     met.pairs.set(met.pairs.get() + life.pairs);
     met.refused.set(met.refused.get() + life.refused);
+    let granted = life.model.claims.iter().filter(|claim| claim.want.key.is_empty()).count();
+    met.granted.set(met.granted.get() + granted as u64);
     met.sign_ups.set(met.sign_ups.get() + life.model.signed_up().unwrap_or_default());
     life.end().await
 }
@@ -110,15 +120,31 @@ impl Life<'_> {
         }
     }
 
+    /// Whether grants come back from a crash only because a gateway has shown them.
+    fn is_shown_only(&self) -> bool {
+        self.past.is_some() && self.model.definition.sale.standby && !self.following
+    }
+
     async fn crash(&mut self, op: &Op, back: usize) -> Outcome {
         // By then journal consumers have read unacknowledged changes, too.
         self.audit(op).await?;
+        let is_shown_only = self.is_shown_only();
         if let Some(past) = &mut self.past {
             self.model.crashed(past.crash(self.ledger, &self.instances, back).await);
             // By then no answer of it is acknowledged.
             for instance in &self.instances {
-                same(op, instance.tick().await, self.model.tick())?;
+                let sequence = self.model.sequence;
+                let answered = instance.tick().await;
+                if is_shown_only {
+                    // No gateway was told who was skipped, or what nobody waited for.
+                    self.model.sequence = answered.sequence;
+                }
+                same(op, answered, self.model.tick())?;
+                self.model.sequence = sequence;
             }
+        }
+        if is_shown_only {
+            self.grant_again().await;
         }
         self.audit(op).await
     }
@@ -132,7 +158,9 @@ impl Life<'_> {
             Op::Again(at, which) => {
                 if let Some((index, _)) = self.meant(*which) {
                     let tap = self.model.claims[index].want.clone();
-                    self.reserve(op, *at, &[tap.clone(), tap]).await?;
+                    if !tap.key.is_empty() {
+                        self.reserve(op, *at, &[tap.clone(), tap]).await?;
+                    }
                 }
             }
             Op::Confirm { at, .. } | Op::Cancel(at, ..) | Op::Amend { at, .. } => {
@@ -142,6 +170,9 @@ impl Life<'_> {
             Op::SignUp(at, requests) => self.sign_up(op, *at, requests).await?,
             Op::Withdraw(at, buyer) => self.withdraw(op, *at, buyer).await?,
             Op::ReadSignUp(at, buyer) => self.read_sign_up(op, *at, buyer).await?,
+            Op::Join(at, requests) => self.join(op, *at, requests).await?,
+            Op::Leave(at, buyer) => self.leave(op, *at, buyer).await?,
+            Op::Grant(at) => self.grant(op, *at).await?,
             Op::Sweep(at, entries) => self.sweep(op, *at, *entries).await?,
             Op::OperatorAction(action) => {
                 let answered = self
@@ -295,10 +326,16 @@ impl Life<'_> {
             }
         }
         same(op, (report.verdict, report.problems), (AuditVerdict::Balanced, Vec::new()))?;
+        // Before the first unit there is no counter.
+        report.items.iter_mut().for_each(|item| item.aside = item.aside.filter(|aside| *aside != 0));
         report.items.sort_by(|a, b| a.item.cmp(&b.item));
         same(op, report.items, self.model.items())?;
         same(op, report.reservations, self.model.counts())?;
         same(op, report.signed_up, self.model.signed_up())?;
+        same(op, report.waiting, self.model.waiting())?;
+        if report.waiting.is_some() {
+            self.compare_places(op).await?;
+        }
         same(op, report.sequence, self.model.sequence)
     }
 
@@ -307,11 +344,22 @@ impl Life<'_> {
         self.audit(&Op::Audit).await?;
         self.step(&Op::OperatorAction(gateway::manage::admin::OperatorAction::Unfreeze)).await?;
         let terms = &self.model.definition.sale;
-        let steps = (terms.hold_ms + terms.grace_ms).div_ceil(2_000);
+        let hold = terms.hold_ms.max(terms.granted_hold_ms());
+        let steps = (hold + terms.grace_ms).div_ceil(2_000);
         // After TIME stepped back a tick only finds that out.
+        let has_standby = terms.standby;
         self.tick().await?;
         self.run(u8::try_from(steps).unwrap()).await?;
-        self.sweep(&Op::Sweep(1, 3), 1, 3).await?;
+        let entries = if has_standby { 64 } else { 3 };
+        self.sweep(&Op::Sweep(1, entries), 1, entries).await?;
+        // What came back may be held by those who waited, and so on.
+        for _ in 0..BUYERS.len() * 8 {
+            if !has_standby || self.model.counts().held == 0 {
+                break;
+            }
+            self.run(u8::try_from(steps).unwrap()).await?;
+            self.sweep(&Op::Sweep(1, entries), 1, entries).await?;
+        }
         self.audit(&Op::Audit).await?;
         for sub in BUYERS {
             self.read(&Op::Read(0, sub), 0, sub).await?;

@@ -1,6 +1,6 @@
 //! Random histories of a sale: what may happen, and how proptest makes it up and shrinks it.
 
-use gateway::domain::signup::Choice;
+use gateway::domain::choice::Choice;
 use gateway::manage::admin::OperatorAction;
 use gateway::reserve::changes::Amendment;
 use proptest::collection::vec;
@@ -33,6 +33,8 @@ pub struct History {
     pub configure_in: Option<i64>,
     /// From the beginning to the opening of sign-up, and to its end, ms; and whether only those may reserve.
     pub signup: Option<(i64, i64, bool)>,
+    /// How long a granted hold lasts, ms, and the places in a queue, if the sale has standby queues.
+    pub queues: Option<(u64, Option<u64>)>,
     /// Of `m1`, `m2`, `p1`, `p2`, `s1`, `s2`.
     pub stocks: Vec<Option<u64>>,
     pub ops: Vec<Op>,
@@ -54,6 +56,16 @@ pub struct Tap {
 pub struct SignUpRequest {
     pub buyer: &'static str,
     pub choices: Vec<Choice>,
+}
+
+/// A buyer's request to join a standby queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JoinRequest {
+    pub buyer: &'static str,
+    pub model: &'static str,
+    /// Sorted.
+    pub packages: Vec<&'static str>,
+    pub store: Option<&'static str>,
 }
 
 /// The caller of a call on a reservation.
@@ -114,6 +126,11 @@ pub enum Op {
     SignUp(usize, Vec<SignUpRequest>),
     Withdraw(usize, &'static str),
     ReadSignUp(usize, &'static str),
+    /// Requests to join standby queues in one batch.
+    Join(usize, Vec<JoinRequest>),
+    Leave(usize, &'static str),
+    /// Grants what is set aside.
+    Grant(usize),
     /// Sweeps until nothing is due, so many journal entries at a time.
     Sweep(usize, usize),
     OperatorAction(OperatorAction),
@@ -145,12 +162,24 @@ pub struct Troubles {
     pub pairs: bool,
     /// Buyers sign up, too; without pairs.
     pub sign_ups: bool,
+    /// Buyers wait, too; without pairs.
+    pub standby: bool,
+    /// With standby queues: nothing stops grants and nobody is skipped, so that what a recovery can't bring back, since it
+    /// was shown to nobody, is done again at once.
+    pub grants_go_on: bool,
 }
 
 /// All histories.
 pub fn histories(ops: std::ops::Range<usize>, troubles: Troubles) -> impl Strategy<Value = History> {
     // Do not change the order: stored seeds depend on it.
-    let any = if troubles.sign_ups { prop_oneof![3 => op(), 2 => sign_up()].boxed() } else { op().boxed() };
+    let any = match (troubles.sign_ups, troubles.standby) {
+        (true, _) => prop_oneof![3 => op(), 2 => sign_up()].boxed(),
+        (false, true) if troubles.grants_go_on => {
+            prop_oneof![1 => op().prop_map(at_once), 1 => standby()].prop_map(without_stops).boxed()
+        }
+        (false, true) => prop_oneof![1 => op().prop_map(at_once), 1 => standby()].boxed(),
+        (false, false) => op().boxed(),
+    };
     let op = match (troubles.crashes, troubles.faults, troubles.pairs) {
         (false, false, false) => any,
         (true, false, _) => prop_oneof![8 => any, 1 => crash()].boxed(),
@@ -159,16 +188,26 @@ pub fn histories(ops: std::ops::Range<usize>, troubles: Troubles) -> impl Strate
         (false, false, true) => prop_oneof![2 => any, 1 => together()].boxed(),
     };
     let signup = if troubles.sign_ups { signup().boxed() } else { Just(None).boxed() };
+    let queues = if troubles.standby { queues().boxed() } else { Just(None).boxed() };
     let opens_in = prop_oneof![6 => Just(0), 1 => Just(1_500), 1 => Just(3_600_000)];
-    (1..3_u32, 0..4_u32, opens_in, configure_in(), vec(stock(), 6), vec(op, ops), signup).prop_map(
-        |(per_buyer, more, opens_in, configure_in, stocks, ops, signup)| History {
-            per_buyer,
-            attempts: per_buyer + more,
-            opens_in,
-            configure_in,
-            signup,
-            stocks,
-            ops,
+    (1..3_u32, 0..4_u32, opens_in, configure_in(), vec(stock(), 6), vec(op, ops), (signup, queues)).prop_map(
+        move |(per_buyer, more, opens_in, configure_in, mut stocks, ops, (signup, queues))| {
+            if queues.is_some() {
+                // Mostly sold out.
+                stocks[0] = Some(stocks[0].unwrap_or(1) % 3);
+                stocks[1] = stocks[1].map(|n| n % 2);
+            }
+            let (per_buyer, more) = if troubles.grants_go_on { (100, 0) } else { (per_buyer, more) };
+            History {
+                per_buyer,
+                attempts: per_buyer + more,
+                opens_in,
+                configure_in,
+                signup,
+                queues,
+                stocks,
+                ops,
+            }
         },
     )
 }
@@ -303,6 +342,48 @@ fn sign_up() -> impl Strategy<Value = Op> {
         6 => (at(), vec(request, 1..4)).prop_map(|(at, requests)| Op::SignUp(at, requests)),
         2 => (at(), select(&BUYERS[..])).prop_map(|(at, buyer)| Op::Withdraw(at, buyer)),
         2 => (at(), select(&BUYERS[..])).prop_map(|(at, buyer)| Op::ReadSignUp(at, buyer)),
+    ]
+}
+
+fn queues() -> impl Strategy<Value = Option<(u64, Option<u64>)>> {
+    let hold = select(vec![3_000, 5_000, 9_000]);
+    option::weighted(0.95, (hold, option::weighted(0.2, 1..3_u64)))
+}
+
+/// One sweep ends all that is due: what comes back is then granted in one order.
+fn at_once(op: Op) -> Op {
+    if let Op::Sweep(at, _) = op { Op::Sweep(at, 64) } else { op }
+}
+
+fn without_stops(op: Op) -> Op {
+    match op {
+        Op::OperatorAction(action) if action.stops() => Op::Tick,
+        Op::Apply(mut edits) => {
+            edits.retain(|edit| !matches!(edit, Edit::ClosesIn(_) | Edit::Attempts(_)));
+            Op::Apply(edits)
+        }
+        op => op,
+    }
+}
+
+fn standby() -> impl Strategy<Value = Op> {
+    let at = || 0..GATEWAYS;
+    let packages = prop_oneof![2 => Just(Vec::new()), 1 => subsequence(&PACKAGES[..2], 0..=2)];
+    let request = (select(&BUYERS[..]), model(), packages, option::of(store()))
+        .prop_map(|(buyer, model, packages, store)| JoinRequest { buyer, model, packages, store });
+    let action = select(vec![
+        OperatorAction::SuspendStandby,
+        OperatorAction::ResumeStandby,
+        OperatorAction::ResumeStandby,
+    ]);
+    prop_oneof![
+        9 => (at(), vec(request, 1..4)).prop_map(|(at, requests)| Op::Join(at, requests)),
+        2 => (at(), select(&BUYERS[..])).prop_map(|(at, buyer)| Op::Leave(at, buyer)),
+        3 => at().prop_map(Op::Grant),
+        // Without them little comes back.
+        4 => (at(), 0..4_usize).prop_map(|(at, which)| Op::Cancel(at, which, Role::Service)),
+        2 => (select(vec!["model:m1", "model:m2"]), 0..4_u64).prop_map(|(item, total)| Op::Restock { item, total, was_off: 0 }),
+        1 => action.prop_map(Op::OperatorAction),
     ]
 }
 

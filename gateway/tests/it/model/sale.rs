@@ -3,10 +3,11 @@
 mod changes;
 mod operator_actions;
 mod sign_ups;
+mod standby;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use gateway::domain::decision::{Decision, Header, PurchaseLimit};
+use gateway::domain::decision::{Decision, Header};
 use gateway::domain::definition::Definition;
 use gateway::domain::identity::reservation_id;
 use gateway::domain::reservation::{Reservation, State};
@@ -14,6 +15,7 @@ use gateway::manage::audit::{Counts, ItemReport};
 
 use super::plan::{Op, START, Tap};
 use sign_ups::SignUps;
+use standby::Standby;
 
 /// How far one tick moves the sale clock, at most.
 const STEP_MAX: i64 = 2_000;
@@ -38,6 +40,9 @@ pub struct Model {
     totals: BTreeMap<String, Option<i64>>,
     ever_taken: BTreeSet<String>,
     sign_ups: SignUps,
+    standby: Standby,
+    /// What the sweep that is under way has returned, and how many holds it has ended.
+    swept: (Vec<String>, u64),
     /// `TIME` as it is, and the latest that was noted: by each tick and with each change.
     time: i64,
     noted: i64,
@@ -72,6 +77,8 @@ impl Model {
             claims: Vec::new(),
             ever_taken: BTreeSet::new(),
             sign_ups: SignUps::default(),
+            standby: Standby::default(),
+            swept: Default::default(),
             time: START,
             noted: START,
             clock: 0,
@@ -179,7 +186,7 @@ impl Model {
     }
 
     fn is_gone(&self, item: &str) -> bool {
-        self.totals[item].is_some_and(|total| total - self.adopted_all(item) < 1)
+        self.totals[item].is_some_and(|total| total - self.adopted_all(item) - self.aside(item) < 1)
     }
 
     fn unknown(&self, model: &str, packages: &[String], store: Option<&str>) -> Vec<String> {
@@ -216,7 +223,8 @@ impl Model {
         let report = |(item, total): (&String, &Option<i64>)| ItemReport {
             item: item.clone(),
             total: *total,
-            free: total.map(|total| total - self.adopted_all(item)),
+            free: total.map(|total| total - self.adopted_all(item) - self.aside(item)),
+            aside: Some(self.aside(item)).filter(|aside| *aside != 0),
             held: self.taken(item, State::Held),
             confirmed: self.taken(item, State::Confirmed),
             drift: 0,
@@ -277,14 +285,8 @@ impl Model {
         if !unknown.is_empty() {
             return Decision::UnknownItem(unknown);
         }
-        let counts = |r: &Reservation| r.state.takes_stock() && !self.is_over(r);
-        let active: Vec<String> = mine().filter(|c| counts(&c.is)).map(|c| c.is.id.clone()).collect();
-        if active.len() >= terms.per_buyer as usize {
-            return Decision::PurchaseLimit(PurchaseLimit::PerBuyer, active);
-        }
-        if mine().count() >= terms.attempts as usize {
-            let all = mine().map(|c| c.is.id.clone()).collect();
-            return Decision::PurchaseLimit(PurchaseLimit::Attempts, all);
+        if let Some((limit, ids)) = self.limit_of(tap.buyer) {
+            return Decision::PurchaseLimit(limit, ids);
         }
         self.take(tap, packages)
     }

@@ -72,9 +72,22 @@ async fn a_stream_sends_constants_once_and_then_the_numbers() {
     assert_eq!(names, ["model:white", "model:black", "package:cover", "package:care"]);
     let controls: Vec<_> =
         about["actions"].as_array().unwrap().iter().map(|action| &action["action"]).collect();
-    assert_eq!(controls, ["pause", "resume", "freeze", "unfreeze", "close", "restock", "limits"]);
+    assert_eq!(
+        controls,
+        [
+            "pause",
+            "resume",
+            "freeze",
+            "unfreeze",
+            "close",
+            "standby-suspend",
+            "standby-resume",
+            "restock",
+            "limits"
+        ]
+    );
 
-    let item = |total: Value, free: Value, held: i64, confirmed: i64| json!({"total": total, "free": free, "held": held, "confirmed": confirmed});
+    let item = |total: Value, free: Value, held: i64, confirmed: i64| json!({"total": total, "free": free, "aside": 0, "held": held, "confirmed": confirmed});
     assert_eq!(
         sale["items"],
         json!([

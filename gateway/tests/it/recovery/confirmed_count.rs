@@ -138,10 +138,20 @@ fn is_of_one_sequence(read_model: &ReadModel) {
 /// All counts of the read model.
 pub fn whole(read_model: &ReadModel) -> impl Debug + PartialEq + use<> {
     let ReadModel {
-        catalogue, sequence, controls, grace_ms, free, totals, counts, confirmed, sign_ups, ..
+        catalogue,
+        sequence,
+        controls,
+        grace_ms,
+        free,
+        totals,
+        counts,
+        confirmed,
+        aside,
+        sign_ups,
+        ..
     } = read_model.clone();
     let definition = catalogue.definition.clone();
-    let numbers = (free, totals, confirmed);
+    let numbers = (free, totals, confirmed, aside);
     (sequence, controls, grace_ms, counts, numbers, sign_ups.now, catalogue.revision, definition)
 }
 

@@ -1,4 +1,4 @@
-//! Each of a sale's eight keys of another type, or gone: nothing is written, the key is named, and the sale
+//! Each of a sale's ten keys of another type, or gone: nothing is written, the key is named, and the sale
 //! goes on once it is fixed.
 
 use gateway::manage::audit::AuditVerdict;
@@ -15,7 +15,7 @@ const ASIDE: &str = "aside";
 fn each_key_damaged(spoil: fn(key: &str, kind: &str) -> Option<Vec<String>>) {
     let world = World::start();
     world.run(async {
-        for at in 0..8 {
+        for at in 0..10 {
             let sale = DamagedSale::open(&world).await;
             let key = &sale.keys.all()[at];
             let kind: String = sale.ledger.command(&["TYPE", key]).await;

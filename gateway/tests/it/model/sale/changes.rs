@@ -148,18 +148,28 @@ impl Model {
     }
 
     fn replace(&mut self, which: usize, is: Reservation) -> Change {
+        let taken = |r: &Reservation| if r.state.takes_stock() { r.items() } else { Vec::new() };
+        let (before, after) = (taken(&self.claims[which].is), taken(&is));
+        let returned: Vec<String> = before.into_iter().filter(|item| !after.contains(item)).collect();
+        self.set_aside(&returned);
         self.claims[which].is = is.clone();
-        Change::Done(Box::new(is), self.changed())
+        let header = self.changed();
+        self.grant(&returned, returned.len());
+        Change::Done(Box::new(is), header)
     }
 
     /// Sweeps until nothing is due: how many holds that ends.
     pub fn sweep(&mut self) -> u64 {
         let over: Vec<bool> = self.claims.iter().map(|c| self.is_over(&c.is)).collect();
+        let mut returned = Vec::new();
         let mut ended = 0;
         for (claim, _) in self.claims.iter_mut().zip(over).filter(|(_, over)| *over) {
             claim.is.state = State::Expired;
+            returned.extend(claim.is.items());
             ended += 1;
         }
+        self.set_aside(&returned);
+        self.swept = (returned, ended);
         ended
     }
 
@@ -168,5 +178,8 @@ impl Model {
         for _ in 0..changes {
             self.changed();
         }
+        // In the same step, if one step ended all of them, as in histories with standby queues.
+        let (returned, ended) = std::mem::take(&mut self.swept);
+        self.grant(&returned, usize::try_from(ended).unwrap());
     }
 }

@@ -14,7 +14,13 @@ impl Model {
             OperatorAction::Freeze => (self.frozen, true),
             OperatorAction::Unfreeze => (self.frozen, false),
             OperatorAction::Close => (self.closed, true),
+            OperatorAction::SuspendStandby => (self.standby.suspended, true),
+            OperatorAction::ResumeStandby => (self.standby.suspended, false),
         };
+        let of_standby = matches!(action, OperatorAction::SuspendStandby | OperatorAction::ResumeStandby);
+        if of_standby && !self.definition.sale.standby {
+            return false;
+        }
         if is == shall_be {
             return false;
         }
@@ -24,6 +30,9 @@ impl Model {
             OperatorAction::Pause | OperatorAction::Resume => self.paused = shall_be,
             OperatorAction::Freeze | OperatorAction::Unfreeze => self.frozen = shall_be,
             OperatorAction::Close => self.closed = shall_be,
+            OperatorAction::SuspendStandby | OperatorAction::ResumeStandby => {
+                self.standby.suspended = shall_be
+            }
         }
         true
     }
@@ -43,11 +52,15 @@ impl Model {
             Some(&Some(now)) if now != total && now != was => RestockOutcome::Changed { total: now },
             Some(&Some(now)) if now != total && total < taken => RestockOutcome::Taken { taken },
             Some(&Some(now)) => {
+                let mut free = now - taken - self.aside(item);
                 if now != total {
+                    self.shift(item, total - now);
                     self.totals.insert(item.to_owned(), Some(total));
+                    free = total - taken - self.aside(item);
                     self.changed();
+                    self.grant(&[item.to_owned()], 64);
                 }
-                RestockOutcome::Done { total, free: total - taken }
+                RestockOutcome::Done { total, free }
             }
         }
     }
@@ -66,9 +79,16 @@ impl Model {
             return ApplyOutcome::Locked(vec!["closes_at".into()]);
         }
         let (old, new) = (stocks(before), stocks(after));
+        let unlimited = |item: &&String| new.get(*item) == Some(&None) && old[*item].is_some();
+        if old.keys().filter(unlimited).any(|item| self.is_awaited(item)) {
+            return ApplyOutcome::Locked(vec!["stock".into()]);
+        }
         let removed: Vec<String> = old.keys().filter(|item| !new.contains_key(*item)).cloned().collect();
-        let used: Vec<String> =
-            removed.iter().filter(|item| self.ever_taken.contains(*item)).cloned().collect();
+        let used: Vec<String> = removed
+            .iter()
+            .filter(|item| self.ever_taken.contains(*item) || self.is_awaited(item))
+            .cloned()
+            .collect();
         if !used.is_empty() {
             return ApplyOutcome::ItemTaken(used);
         }
@@ -96,10 +116,20 @@ impl Model {
         if !short.is_empty() {
             return ApplyOutcome::StockTaken(short);
         }
+        let mut changed: Vec<String> = Vec::new();
+        for (item, total) in &totals {
+            if old.get(item) != new.get(item) {
+                changed.push(item.clone());
+                if let (Some(total), Some(Some(was))) = (total, self.totals.get(item).copied()) {
+                    self.shift(item, total - was);
+                }
+            }
+        }
         self.totals = totals;
         self.definition = after.clone();
         self.revision += 1;
         self.changed();
+        self.grant(&changed, 64);
         ApplyOutcome::Updated(self.revision)
     }
 }
