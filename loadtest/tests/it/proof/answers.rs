@@ -242,7 +242,7 @@ fn a_winner_whose_second_request_is_refused_is_caught() {
 
 fn a_tap_that_buys_twice_is_caught() {
     let stage = Stage::set(1);
-    stage.apply(&definition(-60, true).replace("hold = ", "per_buyer = 2\nhold = "));
+    stage.apply(&definition(-60, true).replace("\nhold = ", "\nper_buyer = 2\nhold = "));
     let run = through(&stage, "spike", &["--buyers", "3"], |request, gateway| {
         let answer = gateway.answer(request);
         if request.is_tap() {
@@ -258,7 +258,7 @@ fn a_tap_that_buys_twice_is_caught() {
 
 fn a_retry_that_buys_again_is_caught() {
     let stage = Stage::set(1);
-    stage.apply(&definition(-60, true).replace("hold = ", "per_buyer = 2\nhold = "));
+    stage.apply(&definition(-60, true).replace("\nhold = ", "\nper_buyer = 2\nhold = "));
     let seen = Mutex::new(HashSet::new());
     let more = ["--buyers", "3", "--set", "retry-storm={patience=\"1s\",new_key=0}"];
     let run = through(&stage, "retry-storm", &more, move |request, gateway| {

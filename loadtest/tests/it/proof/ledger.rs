@@ -131,7 +131,7 @@ fn is_the_sale(request: &Request) -> bool {
 
 fn more_reservations_than_a_buyer_may_have_are_caught() {
     let stage = Stage::set(1);
-    stage.apply(&definition(-60, true).replace("hold = ", "per_buyer = 2\nhold = "));
+    stage.apply(&definition(-60, true).replace("\nhold = ", "\nper_buyer = 2\nhold = "));
     let more = ["--buyers", "2", "--set", "bots={connections=1,stale=0,forged=0,for=\"500ms\"}"];
     let run = shown(&stage, "bots", &more, |request, body| {
         if is_the_sale(request) {
