@@ -33,9 +33,9 @@ fn line_of_second(second: &Second) -> JournalLine {
         (second.signed_up, "signed up"),
         (second.withdrawn, "withdrawn"),
         (second.joined, "joined a standby queue"),
-        (second.left, "left it"),
-        (second.granted, "granted to who waited"),
-        (second.skipped, "skipped"),
+        (second.left, "left a standby queue"),
+        (second.granted, "granted from a standby queue"),
+        (second.skipped, "skipped in a standby queue"),
     ];
     let texts: Vec<String> = counts
         .iter()
