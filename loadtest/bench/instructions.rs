@@ -36,6 +36,9 @@ const COUNT: usize = 1_600;
 /// readers.
 const THREADS_MAX: usize = 99;
 
+/// A tap takes 50 times as long under Valgrind: on a busy machine none may be shed for that.
+const PATIENCE: [&str; 4] = ["--tap-deadline-ms", "60000", "--redis-answer-timeout-ms", "10000"];
+
 /// Counts, prints, and compares with the committed figures.
 pub(crate) fn run(options: &Options, committed: &Path) -> Result<(), Failed> {
     let known = read(committed)?;
@@ -44,7 +47,7 @@ pub(crate) fn run(options: &Options, committed: &Path) -> Result<(), Failed> {
     let redis = ledger(&folder, 10, COUNT)?;
     let out = format!("--callgrind-out-file={}", folder.path("callgrind").display());
     let wrapper = ["valgrind", "--tool=callgrind", "--instr-atstart=no", "--separate-threads=yes", &out];
-    let gateway = gateway(&folder, redis.address(), 1, &wrapper, &[])?;
+    let gateway = gateway(&folder, redis.address(), 1, &wrapper, &PATIENCE)?;
     let mut counted = BTreeMap::new();
     let mut longer = Vec::new();
     for (n, case) in CASES.into_iter().enumerate() {
