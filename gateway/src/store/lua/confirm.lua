@@ -38,9 +38,7 @@ end
 
 local others = 0
 for _, other in ipairs(record.list) do
-  if other ~= r and (other.state == 'confirmed' or (other.state == 'held' and not is_expired(s, other))) then
-    others = others + 1
-  end
+  if other ~= r and is_active(s, other) then others = others + 1 end
 end
 local items = items_of(r.model, r.packages, r.store)
 local stock, damage = fetch_stock(items)

@@ -62,15 +62,6 @@ local function granted_row(s, p, stock, totals)
     held_at = s.time, deadline = s.sale_clock + s.standby_hold, payment = '-', changes = integer(s.sequence + 1)}
 end
 
--- Whether a buyer with these reservations may have no further one.
-local function has_reached_limit(s, list)
-  local active = 0
-  for _, r in ipairs(list) do
-    if r.state == 'confirmed' or (r.state == 'held' and not is_expired(s, r)) then active = active + 1 end
-  end
-  return active >= s.per_buyer or #list >= s.attempts
-end
-
 -- The items of what places ask for besides the model.
 local function extras(places)
   local items = {}
@@ -132,7 +123,7 @@ local function grant(s, items, most)
         local record = texts[buyer] and parse_record(texts[buyer]) or {sub = p.sub, list = {}}
         if texts[buyer] and #record.list == 0 then return damaged_record(buyer) end
         looked, gone[#gone + 1] = looked + 1, members[i]
-        if has_reached_limit(s, record.list) then
+        if reached_limit(s, buyer, record.list) then
           p.state, skipped[#skipped + 1] = 'skipped', buyer .. ' ' .. p.sub
         else
           p.key = grant_key(s, buyer)

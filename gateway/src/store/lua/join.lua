@@ -53,16 +53,11 @@ local function position(p, buyer)
   return p.position or redis.call('ZLEXCOUNT', QUEUE, (queue_range(p.model)), '[' .. queue_member(p.model, p.number, buyer))
 end
 
--- The letter of the limit that this buyer has reached, and the ids that count; nil while one more is allowed.
-local function at_limit(buyer, list)
-  if not has_reached_limit(s, list) then return nil end
-  local active, all = {}, {}
-  for i, r in ipairs(list) do
-    all[i] = buyer .. r.key
-    if r.state == 'confirmed' or (r.state == 'held' and not is_expired(s, r)) then active[#active + 1] = all[i] end
-  end
-  if #active >= s.per_buyer then return 'L', table.concat(active, ' ') end
-  return 'A', table.concat(all, ' ')
+-- Lets the n-th buyer wait at a place of this number and position.
+local function put(n, number, at)
+  local p = {sub = subs[n], state = 'waiting', choice = choices[n], number = number, model = models[n],
+    sequence = integer(s.sequence + 1), position = at}
+  known[buyers[n]], changed[buyers[n]] = p, format_place(p)
 end
 
 local function decide(n)
@@ -79,9 +74,9 @@ local function decide(n)
     return 'S', integer(p.number) .. ' ' .. integer(position(p, buyer)) .. ' ' .. p.sequence
   end
   local r = p and p.state == 'granted' and find(record, p.key)
-  local is_live = r and (r.state == 'confirmed' or (r.state == 'held' and not is_expired(s, r)))
+  local limit, ids = reached_limit(s, buyer, record.list)
   -- A buyer with room for more may wait for something else.
-  if is_live and (p.choice == choices[n] or has_reached_limit(s, record.list)) then
+  if r and is_active(s, r) and (p.choice == choices[n] or limit) then
     return 'H', integer(p.number) .. ' ' .. p.choice .. ' ' .. format_row(r)
   end
   if stop then
@@ -94,13 +89,10 @@ local function decide(n)
   local is_waiting = p and p.state == 'waiting'
   if is_waiting and p.model == model then
     lines[#lines + 1] = subs[n] .. ' ' .. choices[n] .. ' ' .. integer(p.number)
-    known[buyer] = {sub = subs[n], state = 'waiting', choice = choices[n], number = p.number, model = model,
-      sequence = integer(s.sequence + 1), position = p.position}
-    changed[buyer] = format_place(known[buyer])
+    put(n, p.number, p.position)
     return 'W', integer(p.number) .. ' ' .. integer(position(p, buyer))
   end
-  local limit, ids = at_limit(buyer, record.list)
-  if limit then return limit, ids end
+  if limit then return limit, table.concat(ids, ' ') end
   if not totals['model:' .. model] or tonumber(stock['model:' .. model] or 0) > 0 then return 'I' end
   if s.standby_max > 0 and waiting_for(model) >= s.standby_max then return 'F' end
 
@@ -115,9 +107,7 @@ local function decide(n)
   s.last_place = s.last_place + 1
   lines[#lines + 1] = subs[n] .. ' ' .. choices[n]
   waiting[model] = waiting_for(model) + 1
-  known[buyer] = {sub = subs[n], state = 'waiting', choice = choices[n], number = s.last_place, model = model,
-    sequence = integer(s.sequence + 1), position = waiting[model]}
-  changed[buyer] = format_place(known[buyer])
+  put(n, s.last_place, waiting[model])
   added[queue_member(model, s.last_place, buyer)] = true
   return is_waiting and 'M' or 'J', integer(waiting[model])
 end

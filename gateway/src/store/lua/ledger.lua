@@ -283,6 +283,21 @@ local function damaged_record(buyer) return {'damaged', RECORDS .. ' has no rese
 -- Past its deadline and grace a hold is expired, swept or not.
 local function is_expired(s, r) return r.state == 'held' and s.sale_clock >= r.deadline + s.grace end
 
+-- Whether it counts against the limit of a buyer.
+local function is_active(s, r) return r.state == 'confirmed' or (r.state == 'held' and not is_expired(s, r)) end
+
+-- The letter of the limit that a buyer with these reservations has reached, and the ids that count; nil while one more is allowed.
+local function reached_limit(s, buyer, list)
+  local active, all = {}, {}
+  for i = 1, #list do
+    local r = list[i]
+    all[i] = buyer .. r.key
+    if is_active(s, r) then active[#active + 1] = all[i] end
+  end
+  if #active >= s.per_buyer then return 'L', active end
+  if #all >= s.attempts then return 'A', all end
+end
+
 local function find(record, key)
   for i = 1, #record.list do
     if record.list[i].key == key then return record.list[i] end

@@ -113,18 +113,6 @@ end
 
 local function may_reserve(i) return not signups or (signups[i] and signups[i]:sub(1, 2) ~= '0 ') end
 
--- The letter of the limit that this buyer has reached, and the ids that count; nil while one more is allowed.
-local function at_limit(buyer, list)
-  local active, all = {}, {}
-  for i = 1, #list do
-    local r = list[i]
-    all[i] = buyer .. r.key
-    if r.state == 'confirmed' or (r.state == 'held' and not is_expired(s, r)) then active[#active + 1] = all[i] end
-  end
-  if #active >= s.per_buyer then return 'L', active end
-  if #all >= s.attempts then return 'A', all end
-end
-
 -- "model packages store unavailable" of the items that were taken, and those that were sold out.
 local function named(got, gone)
   local model, packages, store, left_off = nil, {}, '-', {}
@@ -159,7 +147,7 @@ local function decide(i, buyer)
   end
   if not may_reserve(i) then return 'G' end
   if flags:byte(i) == UNKNOWN then return 'U' end
-  local limit, ids = at_limit(buyer, list)
+  local limit, ids = reached_limit(s, buyer, list)
   if limit then return limit, table.concat(ids, ' ') end
 
   local got, gone = take(wanted(i), flags:byte(i) == PARTIAL)
