@@ -6,4 +6,5 @@ pub mod round_waiters;
 pub mod rounds;
 pub mod signup;
 pub mod standby;
+mod take_back;
 pub mod tick;

@@ -1,13 +1,11 @@
 //! Calls on one buyer's place in a standby queue, and the grants that are left to do.
 
 use crate::domain::decision::{Header, Shed};
-use crate::domain::identity::buyer_part;
 use crate::domain::standby::PlaceChange;
 use crate::domain::subject::to_word;
-use crate::projection::acknowledged::Acknowledged;
 use crate::projection::read_model::Sale;
-use crate::reserve::changes::require_connection;
-use crate::store::connection::{LiveConnection, PRIMARY_CHANGED, RedisConnection};
+use crate::reserve::take_back::take_back;
+use crate::store::connection::{LiveConnection, RedisConnection};
 use crate::store::dial::Dial;
 use crate::store::reply::text;
 use crate::store::scripts::{Failure, Script, Scripts};
@@ -25,42 +23,15 @@ pub enum Leaving {
 
 /// Takes a buyer out of the queue.
 pub async fn leave<D: Dial>(connection: &RedisConnection<D>, sale: &Sale, sub: &str) -> Leaving {
-    match try_leave(connection, sale, sub).await {
-        Ok(()) => Leaving::Done,
+    let line = PlaceChange { sub: to_word(sub), after: None }.to_line(&sale.id).unwrap_or_default();
+    match take_back(connection, (sale, sub), (Script::Leave, "leave"), line).await {
+        Ok(_) => Leaving::Done,
         Err(Failure::Unknown(_) | Failure::NotReplicated { .. }) => Leaving::Unknown,
         Err(failure) => {
             tracing::debug!(sale = sale.id, %failure, "a buyer did not leave the standby queue");
             Leaving::NotTaken(failure.shed())
         }
     }
-}
-
-async fn try_leave<D: Dial>(connection: &RedisConnection<D>, sale: &Sale, sub: &str) -> Result<(), Failure> {
-    let live = require_connection(connection)?;
-    let identity = sale.ledger_identity(&live.epoch);
-    let args = (identity, sale.known_sequence(), buyer_part(&sale.id, sub), to_word(sub));
-    let reply = connection.call(&live, Script::Leave, &sale.keys, args).await;
-    let reply = reply.inspect_err(|failure| sale.note_refusal(failure))?;
-    let header = Header::of(&reply)?;
-    let word = |at: usize| reply.get(at).and_then(text);
-    let sequence = word(2).and_then(|sequence| sequence.parse().ok());
-    let mut buffer = sale.acknowledged();
-    let may_acknowledge = match sequence.ok_or_else(|| Failure::unreadable("a leaving that can't be read"))? {
-        0 => buffer.may_acknowledge(&live.epoch),
-        sequence => {
-            let line = PlaceChange { sub: to_word(sub), after: None }.to_line(&sale.id).unwrap_or_default();
-            // Alone in its entry. Of one that was made before the clocks are later ones.
-            let is_whole = word(3).as_deref() == Some("1");
-            let change = Acknowledged::of("leave", sequence, &header, line);
-            buffer.acknowledge(&live.epoch, Acknowledged { is_whole, ..change })
-        }
-    };
-    drop(buffer);
-    if !may_acknowledge {
-        return Err(Failure::Unknown(PRIMARY_CHANGED.to_owned()));
-    }
-    sale.advance_known_sequence(header.sequence);
-    Ok(())
 }
 
 /// The most grants of one script call.

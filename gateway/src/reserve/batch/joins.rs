@@ -1,6 +1,6 @@
 //! Batches of requests to join standby queues: the join script decides them.
 
-use redis::{ToRedisArgs, Value};
+use redis::ToRedisArgs;
 
 use crate::domain::catalogue::Catalogue;
 use crate::domain::choice::Choice;
@@ -8,11 +8,10 @@ use crate::domain::decision::{Decision, PurchaseLimit, Shed};
 use crate::domain::identity::buyer_part;
 use crate::domain::reservation::Reservation;
 use crate::domain::subject::to_word;
-use crate::projection::acknowledged::AcknowledgedLine;
 use crate::projection::read_model::Sale;
-use crate::reserve::batch::lines::{self, Letters, Lines};
+use crate::reserve::batch::lines::{self, Lettered, Letters, Lines, Read};
 use crate::reserve::batch::{Batch, Batched, Reply};
-use crate::store::scripts::{Script, text};
+use crate::store::scripts::Script;
 
 /// A request to join the queue of a model, or to wait for something else there.
 #[derive(Debug, Clone)]
@@ -60,60 +59,44 @@ impl JoinCommand {
     }
 }
 
-/// A decision, and the line of the change that it acknowledges.
-type Read = (JoinDecision, Option<AcknowledgedLine>);
+impl Lettered for JoinCommand {
+    const NONE: JoinDecision = JoinDecision::None;
 
-/// The decisions of one reply, in the batch's order.
-struct Decisions<'a> {
-    letters: Letters<'a>,
-    first: u64,
-    /// The number of the next new place.
-    number: u64,
-}
-
-impl<'a> Decisions<'a> {
-    fn of(reply: &'a [Value], requests: usize) -> Option<Self> {
-        let letters = Letters::of(reply, requests)?;
-        let first = letters.first.parse().ok()?;
-        Some(Self { letters, first, number: first })
-    }
-
-    fn next(&mut self, command: &JoinCommand, catalogue: &Catalogue) -> Option<Read> {
-        let header = self.letters.header;
-        let made = |number| Some((command.line(number), header.sequence, true));
+    fn read(&self, letters: &mut Letters<'_>, catalogue: &Catalogue) -> Option<Read<JoinDecision>> {
+        let header = letters.header;
+        let made = |number| Some((self.line(number), header.sequence, true));
         let refused = |decision| Some((JoinDecision::Refused(decision), None));
-        match self.letters.next()? {
+        match letters.next()? {
             letter @ (b'J' | b'M') => {
-                let [position] = self.letters.numbers()?;
-                self.number += 1;
+                let [position] = letters.numbers()?;
                 let decision = match letter {
                     b'J' => JoinDecision::Joined(position),
                     _ => JoinDecision::Waiting(position),
                 };
-                Some((decision, made(self.number - 1)))
+                Some((decision, made(letters.new_number())))
             }
             b'W' => {
-                let [number, position] = self.letters.numbers()?;
+                let [number, position] = letters.numbers()?;
                 Some((JoinDecision::Waiting(position), made(number)))
             }
             b'S' => {
-                let [number, position, sequence] = self.letters.numbers()?;
-                Some((JoinDecision::Waiting(position), Some((command.line(number), sequence, false))))
+                let [number, position, sequence] = letters.numbers()?;
+                Some((JoinDecision::Waiting(position), Some((self.line(number), sequence, false))))
             }
             b'H' => {
-                let detail = self.letters.detail()?;
+                let detail = letters.detail()?;
                 let mut words = detail.splitn(3, ' ').skip(1);
                 let granted = Choice::from_word(words.next()?)?;
-                let reservation = Reservation::from_row(&command.buyer_part, &command.sub, words.next()?)?;
+                let reservation = Reservation::from_row(&self.buyer_part, &self.sub, words.next()?)?;
                 Some((JoinDecision::Granted(granted.model, Box::new(reservation)), None))
             }
             b'C' => refused(Decision::Closed),
             b'N' => refused(Decision::NotOpen(header.time)),
             b'P' => refused(Decision::Paused),
             b'G' => refused(Decision::NotSignedUp),
-            b'U' => refused(Decision::UnknownItem(command.unknown_items(catalogue))),
+            b'U' => refused(Decision::UnknownItem(self.unknown_items(catalogue))),
             letter @ (b'L' | b'A') => {
-                let ids = self.letters.detail()?.split(' ').map(str::to_owned).collect();
+                let ids = letters.detail()?.split(' ').map(str::to_owned).collect();
                 let limit = if letter == b'L' { PurchaseLimit::PerBuyer } else { PurchaseLimit::Attempts };
                 refused(Decision::PurchaseLimit(limit, ids))
             }
@@ -159,22 +142,13 @@ impl Batched for JoinCommand {
     }
 
     fn deliver(batch: &mut Batch<Self>, reply: &Reply, sale: &Sale) {
-        let Reply { values, epoch, catalogue } = reply;
-        if values.first().and_then(text).as_deref() == Some("none") {
-            return batch.answer_all(&JoinDecision::None);
-        }
-        let Some(mut decisions) = Decisions::of(values, batch.taps.len()) else {
-            return batch.deliver_unreadable(reply, sale);
-        };
-        let read = batch.taps.iter().map(|tap| decisions.next(&tap.command, catalogue));
-        let read: Option<Vec<Read>> = read.collect();
-        let Some(read) = read else { return batch.deliver_unreadable(reply, sale) };
-        let header = &decisions.letters.header;
+        let Some((read, letters)) = lines::read(batch, reply, sale) else { return };
+        let (epoch, header) = (&reply.epoch, &letters.header);
         // All of it is buffered before any acknowledgement.
         let mut acknowledged = sale.acknowledged();
         let lines = read.iter().filter_map(|(_, change)| change.as_ref());
         let mut may_acknowledge =
-            acknowledged.acknowledge_lines(epoch, ("join", decisions.first), header, lines);
+            acknowledged.acknowledge_lines(epoch, ("join", letters.first), header, lines);
         for (decision, _) in &read {
             match decision {
                 JoinDecision::Granted(_, reservation) => {

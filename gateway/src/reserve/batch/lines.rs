@@ -4,9 +4,10 @@ use redis::{RedisWrite, ToRedisArgs, Value};
 
 use crate::domain::catalogue::Catalogue;
 use crate::domain::decision::{Header, Shed};
+use crate::projection::acknowledged::AcknowledgedLine;
 use crate::projection::read_model::Sale;
 use crate::reserve::batch::tap::Tap;
-use crate::reserve::batch::{Batch, Batched};
+use crate::reserve::batch::{Batch, Batched, Reply};
 use crate::store::scripts::text;
 
 /// The lines of a batch.
@@ -51,11 +52,48 @@ impl ToRedisArgs for Args<'_> {
     }
 }
 
+/// A decision, and the line of the change that it acknowledges.
+pub(super) type Read<D> = (D, Option<AcknowledgedLine>);
+
+/// A request whose script replies with letters.
+pub(super) trait Lettered: Batched {
+    /// What all are answered if the sale has no such thing.
+    const NONE: Self::Decision;
+
+    /// The decision of this request, which is the next of the reply; `None`: it can't be read.
+    fn read(&self, letters: &mut Letters<'_>, catalogue: &Catalogue) -> Option<Read<Self::Decision>>;
+}
+
+/// The decisions of a reply, in the batch's order, and the rest of the reply; `None`: the batch is answered without them.
+pub(super) fn read<'a, C: Lettered>(
+    batch: &mut Batch<C>,
+    reply: &'a Reply,
+    sale: &Sale,
+) -> Option<(Vec<Read<C::Decision>>, Letters<'a>)> {
+    let Reply { values, catalogue, .. } = reply;
+    if values.first().and_then(text).as_deref() == Some("none") {
+        batch.answer_all(&C::NONE);
+        return None;
+    }
+    let read = Letters::of(values, batch.taps.len()).and_then(|mut letters| {
+        let read = batch.taps.iter().map(|tap| tap.command.read(&mut letters, catalogue));
+        Some((read.collect::<Option<Vec<_>>>()?, letters))
+    });
+    if read.is_none() {
+        batch.deliver_unreadable(reply, sale);
+    }
+    read
+}
+
 /// The reply to such a batch: a letter for each request, and details of some.
 pub(super) struct Letters<'a> {
     pub(super) header: Header,
-    /// Precedes the letters.
-    pub(super) first: String,
+    /// The number of the first new row.
+    pub(super) first: u64,
+    /// The time of all new rows, in ms, if the script replies with it.
+    pub(super) at: Option<i64>,
+    /// The number of the next new row.
+    number: u64,
     letters: std::vec::IntoIter<u8>,
     details: &'a [Value],
 }
@@ -64,15 +102,25 @@ impl<'a> Letters<'a> {
     pub(super) fn of(reply: &'a [Value], requests: usize) -> Option<Self> {
         let header = Header::of(reply).ok()?;
         let first = reply.get(2).and_then(text)?;
+        let (first, at) = match first.split_once(' ') {
+            Some((first, at)) => (first.parse().ok()?, Some(at.parse().ok()?)),
+            None => (first.parse().ok()?, None),
+        };
         let letters = text(reply.get(3)?)?.into_bytes();
         let is_whole = letters.len() == requests;
         let (letters, details) = (letters.into_iter(), &reply[4..]);
-        is_whole.then_some(Self { header, first, letters, details })
+        is_whole.then_some(Self { header, first, at, number: first, letters, details })
     }
 
     /// The letter of the next request.
     pub(super) fn next(&mut self) -> Option<u8> {
         self.letters.next()
+    }
+
+    /// The number of the next new row.
+    pub(super) fn new_number(&mut self) -> u64 {
+        self.number += 1;
+        self.number - 1
     }
 
     /// The next detail.

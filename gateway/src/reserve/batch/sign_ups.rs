@@ -1,6 +1,6 @@
 //! Batches of sign-ups: the sign-up script decides them.
 
-use redis::{ToRedisArgs, Value};
+use redis::ToRedisArgs;
 
 use crate::domain::catalogue::Catalogue;
 use crate::domain::choice::Choice;
@@ -8,11 +8,10 @@ use crate::domain::decision::Shed;
 use crate::domain::identity::buyer_part;
 use crate::domain::signup::{SignUp, choices_to_word};
 use crate::domain::subject::to_word;
-use crate::projection::acknowledged::AcknowledgedLine;
 use crate::projection::read_model::Sale;
-use crate::reserve::batch::lines::{self, Letters, Lines};
+use crate::reserve::batch::lines::{self, Lettered, Letters, Lines, Read};
 use crate::reserve::batch::{Batch, Batched, Reply};
-use crate::store::scripts::{Script, text};
+use crate::store::scripts::Script;
 
 /// A request to sign up, or to change one's choices.
 #[derive(Debug, Clone)]
@@ -67,49 +66,31 @@ impl SignUpCommand {
     }
 }
 
-/// A decision, and the line of the change that it acknowledges.
-type Read = (SignUpDecision, Option<AcknowledgedLine>);
+impl Lettered for SignUpCommand {
+    const NONE: SignUpDecision = SignUpDecision::None;
 
-/// The decisions of one reply, in the batch's order.
-struct Decisions<'a> {
-    letters: Letters<'a>,
-    first: u64,
-    /// The number of the next new one.
-    number: u64,
-    at: i64,
-}
-
-impl<'a> Decisions<'a> {
-    fn of(reply: &'a [Value], requests: usize) -> Option<Self> {
-        let letters = Letters::of(reply, requests)?;
-        let (first, at) = letters.first.split_once(' ')?;
-        let (first, at) = (first.parse().ok()?, at.parse().ok()?);
-        Some(Self { letters, first, number: first, at })
-    }
-
-    fn next(&mut self, command: &SignUpCommand, catalogue: &Catalogue) -> Option<Read> {
-        let sequence = self.letters.header.sequence;
-        let sign_up = |number, at| SignUp { number, at, choices: command.choices.clone() };
-        Some(match self.letters.next()? {
+    fn read(&self, letters: &mut Letters<'_>, catalogue: &Catalogue) -> Option<Read<SignUpDecision>> {
+        let (sequence, made_at) = (letters.header.sequence, letters.at?);
+        let sign_up = |number, at| SignUp { number, at, choices: self.choices.clone() };
+        Some(match letters.next()? {
             b'N' => {
-                let number = self.number;
-                self.number += 1;
-                let made = (command.line(number, self.at), sequence, true);
-                (SignUpDecision::New(sign_up(number, self.at)), Some(made))
+                let number = letters.new_number();
+                let made = (self.line(number, made_at), sequence, true);
+                (SignUpDecision::New(sign_up(number, made_at)), Some(made))
             }
             b'C' => {
-                let [number, at] = self.letters.numbers()?;
+                let [number, at] = letters.numbers()?;
                 let at = i64::try_from(at).ok()?;
-                (SignUpDecision::Kept(sign_up(number, at)), Some((command.line(number, at), sequence, true)))
+                (SignUpDecision::Kept(sign_up(number, at)), Some((self.line(number, at), sequence, true)))
             }
             b'S' => {
-                let [number, at, sequence] = self.letters.numbers()?;
+                let [number, at, sequence] = letters.numbers()?;
                 let at = i64::try_from(at).ok()?;
-                (SignUpDecision::Kept(sign_up(number, at)), Some((command.line(number, at), sequence, false)))
+                (SignUpDecision::Kept(sign_up(number, at)), Some((self.line(number, at), sequence, false)))
             }
             b'O' => (SignUpDecision::NotOpen, None),
             b'X' => (SignUpDecision::Over, None),
-            b'U' => (SignUpDecision::UnknownItem(command.unknown_items(catalogue)), None),
+            b'U' => (SignUpDecision::UnknownItem(self.unknown_items(catalogue)), None),
             b'D' => (SignUpDecision::NotTaken(Shed::Ledger), None),
             _ => return None,
         })
@@ -150,22 +131,12 @@ impl Batched for SignUpCommand {
     }
 
     fn deliver(batch: &mut Batch<Self>, reply: &Reply, sale: &Sale) {
-        let Reply { values, epoch, catalogue } = reply;
-        if values.first().and_then(text).as_deref() == Some("none") {
-            return batch.answer_all(&SignUpDecision::None);
-        }
-        let Some(mut decisions) = Decisions::of(values, batch.taps.len()) else {
-            return batch.deliver_unreadable(reply, sale);
-        };
-        let read = batch.taps.iter().map(|tap| decisions.next(&tap.command, catalogue));
-        let read: Option<Vec<Read>> = read.collect();
-        let Some(read) = read else { return batch.deliver_unreadable(reply, sale) };
-        let header = &decisions.letters.header;
+        let Some((read, letters)) = lines::read(batch, reply, sale) else { return };
+        let (epoch, header) = (&reply.epoch, &letters.header);
         // All of it is buffered before any acknowledgement.
         let mut acknowledged = sale.acknowledged();
         let lines = read.iter().filter_map(|(_, change)| change.as_ref());
-        let may_acknowledge =
-            acknowledged.acknowledge_lines(epoch, ("signup", decisions.first), header, lines);
+        let may_acknowledge = acknowledged.acknowledge_lines(epoch, ("signup", letters.first), header, lines);
         if may_acknowledge && read.iter().any(|(decision, _)| *decision == SignUpDecision::Over) {
             acknowledged.note_late_by(header);
         }
