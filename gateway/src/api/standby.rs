@@ -101,17 +101,10 @@ pub(crate) fn standby_request(body: &[u8]) -> Result<Choice, Refused> {
 pub(crate) fn view(sale: &Sale, place: PlaceNow) -> StandbyView {
     let read_model = sale.read_model();
     let PlaceNow { model, state, position, reservation } = place;
+    let is_over = state == PlaceState::Waiting && read_model.phase(sale.best_time()) == Phase::Closed;
+    let state = if is_over { PlaceState::Ended } else { state };
     if state != PlaceState::Waiting {
         return StandbyView { model, position: None, odds: None, state, reservation };
-    }
-    if read_model.phase(sale.best_time()) == Phase::Closed {
-        return StandbyView {
-            model,
-            position: None,
-            odds: None,
-            state: PlaceState::Ended,
-            reservation: None,
-        };
     }
     let odds = read_model.outlook(&model).and_then(|outlook| outlook.odds(position));
     StandbyView { model, position: Some(position), odds, state, reservation: None }
