@@ -13,7 +13,7 @@ use testkit::{Failed, Method, block_on, print_line};
 
 use crate::cpus::others_cpus;
 use crate::generator::{Generator, Requests};
-use crate::instructions::{CONNECTIONS, searches};
+use crate::instructions::{CONNECTIONS, PATIENCE, searches};
 use crate::servers::{gateway, url};
 
 /// What no read may exceed.
@@ -56,7 +56,7 @@ pub(super) fn measure(folder: &RunFolder, redis: &Redis) -> Result<Vec<String>, 
     for (id, definition) in [("wide", searches::wide()), ("crowd", searches::crowd())] {
         apply_file(&write(&definition, &folder.path(""), id)?, &url(redis))?;
     }
-    let gateway_of = |wrapper: &[&str]| gateway(folder, redis.address(), 1, wrapper, &[]);
+    let gateway_of = |wrapper: &[&str]| gateway(folder, redis.address(), 1, wrapper, &PATIENCE);
     let cpus = others_cpus(1);
     let (gateway, other) = (gateway_of(&[])?, gateway_of(&["taskset", "-c", &cpus])?);
     define(&other, &rich())?;
