@@ -165,9 +165,14 @@ impl Client {
         send(self.request(Method::POST, &path).bearer_auth(self.token(sub))).await
     }
 
-    /// A `GET` on the ops listener, with the ops token.
+    /// A `GET` on the ops listener, with the ops token. A connection that is kept may end just when it is asked over: then
+    /// nothing was done, and another one is.
     pub async fn ops_get(&self, path: &str) -> Reply {
-        send(self.ops_request(Method::GET, path, &self.ops_token)).await
+        let ask = || send(self.ops_request(Method::GET, path, &self.ops_token));
+        match ask().await {
+            reply if reply.status == 408 => ask().await,
+            reply => reply,
+        }
     }
 
     /// A request on the ops listener, with this token, not yet sent.
