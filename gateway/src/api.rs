@@ -3,6 +3,7 @@
 pub mod bodies;
 pub(crate) mod decisions;
 pub mod document;
+pub mod draw;
 pub mod reservations;
 pub mod route;
 pub mod sales;

@@ -4,6 +4,7 @@
 mod archive;
 mod args;
 mod confirm;
+mod draw;
 mod items;
 mod journal;
 mod limits;
@@ -59,6 +60,18 @@ pub fn run(command: Command) -> Result<(), CommandError> {
             Command::Audit { sale, json, common } => audit(&admin(&common).await?, &sale, json).await,
             Command::Journal { sale, follow, from, common } => {
                 journal::run(&admin(&common).await?, &sale, follow, from.as_deref()).await
+            }
+            Command::Draw { verify: Some(file), .. } => draw::verify(&file),
+            Command::Draw { sale, reveal, beacon, publish, common, confirm_args, .. } => {
+                let admin = admin(&common).await?;
+                let sale = sale.unwrap_or_default();
+                match (publish, reveal.zip(beacon)) {
+                    (Some(file), _) => draw::publish(&admin, &sale, &file).await,
+                    (None, Some((reveal, beacon))) => {
+                        draw::draw(&admin, &sale, (&reveal, &beacon), confirm_args).await
+                    }
+                    (None, None) => draw::show(&admin, &sale).await,
+                }
             }
             Command::Token { sub, scope, ttl, count, auth_issuer, auth_audience, auth_secret_file } => {
                 let secret = read_secret(&auth_secret_file).map_err(CommandError::Usage)?;

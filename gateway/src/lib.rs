@@ -8,6 +8,7 @@ pub mod cli;
 pub mod config;
 pub mod doctor;
 pub mod domain;
+pub mod draw;
 pub mod fleet;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]

@@ -19,6 +19,7 @@ use crate::api::document::ServedDocument;
 use crate::api::worker::{self, WorkerContext};
 use crate::config::ServeConfig;
 use crate::domain::polling::PollLoad;
+use crate::draw::follow::follow;
 use crate::fleet::membership::Membership;
 use crate::http::connection_caps::ConnectionCaps;
 use crate::http::drain::{Drain, DrainPhase};
@@ -228,8 +229,11 @@ impl Gateway {
             tls: [files.tls, files.ops_tls.clone()],
             keys: files.keys,
         });
-        tokio::task::spawn_local(background::load_scripts(pool, scripts, scripts_loaded));
+        tokio::task::spawn_local(background::load_scripts(pool, scripts.clone(), scripts_loaded));
         tokio::task::spawn_local(background::watch_readiness(health.clone(), readiness));
+        let (pool, draws) = (config.redis.pool(1), sales.clone());
+        let of_draws = Admin::new(pool, scripts.clone(), sales.clone());
+        thread("draws", move || runtime::run(follow(of_draws, draws)))?;
         let audits = background::audit_all(admin.clone(), sales, metrics, config.audit_interval);
         tokio::task::spawn_local(audits);
         let ops = Rc::new(Ops {

@@ -40,9 +40,14 @@ pub(crate) fn decision(sale: &Sale, read_model: &ReadModel, decision: Decision) 
             Refused::new(problem::SALE_CLOSED, "The sale has closed; no reservations are taken any more.")
         }
         Decision::NotOpen(time) => {
-            let until = u64::try_from(read_model.controls.opens - time).unwrap_or(0);
             let opens_at = rfc3339(read_model.controls.opens);
-            Refused::new(problem::SALE_NOT_OPEN, ["The sale opens at ", &opens_at, "."].concat())
+            let (detail, else_ms) = match read_model.draw {
+                // Nobody knows the instant at which its allocation is over.
+                Some(_) => ("What the draw leaves sells once it is over; it begins at ", 2_000),
+                None => ("The sale opens at ", 0),
+            };
+            let until = u64::try_from(read_model.controls.opens - time).unwrap_or(else_ms);
+            Refused::new(problem::SALE_NOT_OPEN, [detail, &opens_at, "."].concat())
                 .with("opens_at", opens_at)
                 .with("server_time", rfc3339(time))
                 // All clients wait for the same instant: the spread is short, so that none is late by it.

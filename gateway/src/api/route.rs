@@ -12,7 +12,7 @@ use hyper::http::request::Parts;
 use crate::api::reservations::Caller;
 use crate::api::stores::StoresWanted;
 use crate::api::worker::Worker;
-use crate::api::{reservations, sales, signup, standby, stores};
+use crate::api::{draw, reservations, sales, signup, standby, stores};
 use crate::domain::problem;
 use crate::http::peer::Peer;
 use crate::http::request;
@@ -44,6 +44,7 @@ const STANDBY: Calls = &[
     ("PUT", Route::JoinStandby),
     ("DELETE", Route::LeaveStandby),
 ];
+const DRAW: Calls = &[("GET", Route::Draw), ("HEAD", Route::Draw)];
 const CONFIRM: Calls = &[("POST", Route::Confirm)];
 const CANCEL: Calls = &[("POST", Route::Cancel)];
 
@@ -79,6 +80,7 @@ fn path(text: &str) -> Option<Path<'_>> {
                 (Some("cities"), None, _) => (CITIES, sale, ""),
                 (Some("stores"), None, _) => (STORES, sale, ""),
                 (Some("stores"), Some(id), None) => (STORE, sale, id),
+                (Some("draw"), None, _) => (DRAW, sale, ""),
                 (Some("signup"), None, _) => (SIGNUP, sale, ""),
                 (Some("standby"), None, _) => (STANDBY, sale, ""),
                 (Some("reservations"), None, _) => (RESERVATIONS, sale, ""),
@@ -203,6 +205,11 @@ async fn dispatch(
             let sale = worker.sale(path.name)?;
             open()?;
             stores::one(&sale, path.id, parts)
+        }
+        Route::Draw => {
+            let sale = worker.sale(path.name)?;
+            open()?;
+            draw::get(&sale, parts)
         }
         Route::Reserve => {
             let caller = caller()?;

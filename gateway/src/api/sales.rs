@@ -261,6 +261,7 @@ fn view(read_model: &ReadModel, phase: Phase, poll_after_ms: u64, count: u64) ->
         deposit: terms.deposit,
         clock: if read_model.controls.frozen { SaleClock::Frozen } else { SaleClock::Running },
         poll_after_ms,
+        sells: terms.sells,
         signup: signup.as_ref().map(|SignupTerms { opens_at, closes_at, required }| SignupView {
             opens_at: rfc3339(opens_at.as_millisecond()),
             closes_at: rfc3339(closes_at.as_millisecond()),

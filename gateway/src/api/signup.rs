@@ -31,10 +31,11 @@ pub async fn put(caller: &Caller<'_>, sale: &str, parts: &Parts, body: Incoming)
     let SignupTerms { opens_at, closes_at, .. } = terms(&sale)?;
     let _permit = worker.acquire_permit(true)?;
     let command = SignUpCommand::new(&sale.id, caller.identity.sub(), choices);
+    let place = sale.drawn_place(caller.identity.sub());
     let deadlines = worker.deadlines(received, Instant::now());
     match worker.sign_ups(&sale).ask(command, deadlines).await {
-        SignUpDecision::New(sign_up) => Ok(created(&BuyerSignupView::new(&sign_up, closes_at))),
-        SignUpDecision::Kept(sign_up) => Ok(ok(&BuyerSignupView::new(&sign_up, closes_at))),
+        SignUpDecision::New(sign_up) => Ok(created(&BuyerSignupView::new(&sign_up, closes_at, place, None))),
+        SignUpDecision::Kept(sign_up) => Ok(ok(&BuyerSignupView::new(&sign_up, closes_at, place, None))),
         SignUpDecision::NotOpen => {
             let [opens_at, closes_at] = [opens_at, closes_at].map(|at| rfc3339(at.as_millisecond()));
             Err(Refused::new(problem::SIGNUP_NOT_OPEN, format!("Sign-up opens at {opens_at}."))
@@ -57,7 +58,10 @@ pub async fn get(caller: &Caller<'_>, sale: &str) -> Result<Answer, Refused> {
     let SignupTerms { closes_at, .. } = terms(&sale)?;
     let _permit = worker.acquire_permit(false)?;
     match signup::read(&worker.redis_connection(&sale), &sale, caller.identity.sub()).await {
-        Ok(Some(sign_up)) => Ok(ok(&BuyerSignupView::new(&sign_up, closes_at))),
+        Ok(Some((sign_up, reservation))) => {
+            let place = sale.drawn_place(caller.identity.sub());
+            Ok(ok(&BuyerSignupView::new(&sign_up, closes_at, place, reservation)))
+        }
         Ok(None) => Err(Refused::new(problem::SIGNUP_NOT_FOUND, "This buyer has not signed up.")),
         Err(failure) => {
             tracing::debug!(sale = sale.id, %failure, "a sign-up could not be read");

@@ -6,8 +6,9 @@ use utoipa::ToSchema;
 
 use crate::domain::choice::Choice;
 use crate::domain::decision::Header;
-use crate::domain::definition::Meta;
+use crate::domain::definition::{Meta, Sells};
 use crate::domain::degrees::Degrees;
+use crate::domain::draw::{DrawStage, Pseudonym};
 use crate::domain::price::{Price, PriceLine};
 use crate::domain::reservation::{Reservation, State};
 use crate::domain::rfc3339::rfc3339;
@@ -172,6 +173,8 @@ pub struct SaleView {
     pub clock: SaleClock,
     /// When to ask again; clients wait a random half to all of it.
     pub poll_after_ms: u64,
+    /// Whether whoever taps first gets what is for sale, or those who signed up, in the order of a draw.
+    pub sells: Sells,
     /// Left out: the sale takes no sign-ups.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -221,14 +224,62 @@ pub struct BuyerSignupView<'a> {
     /// Until then it can be changed or withdrawn.
     #[schema(format = DateTime)]
     pub withdraw_until: String,
+    /// What the buyer is called in the published file of the draw; left out where the sale has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub pseudonym: Option<String>,
+    /// The place among all entrants, from 1; left out until it is drawn.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub rank: Option<u64>,
+    /// The id of the reservation that the draw gave, at once or in the queue, whatever became of it since; left out until
+    /// there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub reservation: Option<String>,
 }
 
 impl<'a> BuyerSignupView<'a> {
-    /// A sign-up of a sale whose sign-up ends at this instant.
-    pub fn new(SignUp { number, at, choices }: &'a SignUp, closes_at: Timestamp) -> Self {
+    /// A sign-up of a sale whose sign-up ends at this instant, with the buyer's pseudonym and rank, if the sale has a draw,
+    /// and the reservation that it gave.
+    pub fn new(
+        SignUp { number, at, choices }: &'a SignUp,
+        closes_at: Timestamp,
+        place: Option<(Pseudonym, Option<u64>)>,
+        reservation: Option<String>,
+    ) -> Self {
         let (signed_up_at, withdraw_until) = (rfc3339(*at), rfc3339(closes_at.as_millisecond()));
-        Self { number: *number, choices, signed_up_at, withdraw_until }
+        let (pseudonym, rank) = place.unzip();
+        let (pseudonym, rank) = (pseudonym.map(|pseudonym| pseudonym.to_string()), rank.flatten());
+        Self { number: *number, choices, signed_up_at, withdraw_until, pseudonym, rank, reservation }
     }
+}
+
+/// What is public of a draw.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Draw)]
+pub struct DrawView {
+    /// How far it is.
+    pub stage: DrawStage,
+    /// The SHA-256 of the reveal, in hexadecimal, which stood in the definition before sign-up opened.
+    pub commitment: String,
+    /// What the beacon is, in words: which event outside, and when.
+    pub beacon_rule: String,
+    /// The root of all entrants, in hexadecimal: the Merkle tree hash of RFC 9162; null until they are fixed.
+    #[schema(required)]
+    pub root: Option<String>,
+    /// How many entrants there are; null until they are fixed.
+    #[schema(required)]
+    pub entrants: Option<u64>,
+    /// The reveal, in hexadecimal; null until it is drawn.
+    #[schema(required)]
+    pub reveal: Option<String>,
+    /// The beacon, in hexadecimal; null until it is drawn.
+    #[schema(required)]
+    pub beacon: Option<String>,
+    /// The seed, in hexadecimal; null until it is drawn.
+    #[schema(required)]
+    pub seed: Option<String>,
 }
 
 /// A buyer's place in a standby queue.

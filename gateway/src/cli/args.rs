@@ -68,6 +68,34 @@ pub enum Command {
         /// Connection options.
         common: CommonOptions,
     },
+    /// Draws the order of a sale that sells by a draw, publishes it, and verifies a published file
+    ///
+    /// With --reveal and --beacon it draws: once, and repeating it is harmless. With --publish it writes the file that anybody can
+    /// verify; it has pseudonyms in place of buyers. With --verify it repeats a draw from such a file, without Redis; exit code 1 if
+    /// something does not follow, with the line.
+    Draw {
+        /// The sale's id.
+        #[arg(required_unless_present = "verify", conflicts_with = "verify")]
+        sale: Option<String>,
+        /// The file whose SHA-256 is the commitment in the definition
+        #[arg(long, env = "LAUNCHGATE_REVEAL", value_name = "FILE", requires = "beacon")]
+        reveal: Option<PathBuf>,
+        /// The beacon, in hexadecimal: two digits a byte
+        #[arg(long, env = "LAUNCHGATE_BEACON", value_name = "HEX", requires = "reveal")]
+        beacon: Option<String>,
+        /// Writes the published file; it must not exist
+        #[arg(long, env = "LAUNCHGATE_PUBLISH", value_name = "FILE", conflicts_with_all = ["reveal", "beacon"])]
+        publish: Option<PathBuf>,
+        /// Verifies a published file
+        #[arg(long, env = "LAUNCHGATE_VERIFY", value_name = "FILE", conflicts_with_all = ["reveal", "beacon", "publish"])]
+        verify: Option<PathBuf>,
+        #[command(flatten)]
+        /// Connection options.
+        common: CommonOptions,
+        #[command(flatten)]
+        /// Reason and confirmation.
+        confirm_args: ConfirmArgs,
+    },
     /// Mints tokens for tests, one a line
     Token {
         /// The buyer; with --count, BUYER-0, BUYER-1, …

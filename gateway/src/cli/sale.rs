@@ -10,7 +10,7 @@ use crate::cli::confirm::{ConfirmPrompt, confirm, user_name};
 use crate::cli::{archive, show};
 use crate::domain::definition::{Definition, Mistake};
 use crate::domain::operator_action::{OperatorAction, RESTOCK_EFFECT, check_reason, restock_meaning};
-use crate::manage::admin::{Actor, Admin, ApplyOutcome, ForgetOutcome, Performed, RestockOutcome};
+use crate::manage::admin::{Actor, Admin, ApplyOutcome, ForgetOutcome, LATE_DRAW, Performed, RestockOutcome};
 use crate::ops::view::SaleState;
 use crate::recovery::release::{self, RELEASE_ALL_EFFECT, RELEASE_EFFECT};
 use crate::terminal::{CommandError, print, print_json};
@@ -157,6 +157,7 @@ async fn apply(admin: &Admin, file: &Path, reason: Option<String>) -> Result<(),
                 "definition-locked: these can't change any more: {fields}. Restore them in the file"
             )))
         }
+        ApplyOutcome::Late => Err(CommandError::No(format!("definition-locked: {LATE_DRAW}"))),
         ApplyOutcome::ItemTaken(items) => {
             let items = items.join(", ");
             Err(CommandError::No(format!(

@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::domain::degrees::Degrees;
 use crate::domain::duration::DurationText;
+use crate::domain::label::label;
 use crate::domain::text;
 pub use meta::{META_BYTES_MAX, Meta};
 use rules::DefinitionSource;
@@ -61,6 +62,9 @@ pub struct Definition {
     /// The `[signup]` table; `None`: the sale takes no sign-ups.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub signup: Option<SignupTerms>,
+    /// The `[draw]` table; `None`: first come, first served.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub draw: Option<DrawTerms>,
 }
 
 /// When buyers can sign up, and what for.
@@ -72,6 +76,27 @@ pub struct SignupTerms {
     pub closes_at: Timestamp,
     /// Whether only buyers who signed up can reserve.
     pub required: bool,
+}
+
+/// How the order of a draw comes about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DrawTerms {
+    /// The SHA-256 of the reveal, in hexadecimal of lower case.
+    pub commitment: String,
+    /// What the beacon is, in words: which event outside, and when.
+    pub beacon: String,
+}
+
+label! {
+    /// Who gets what is for sale.
+    #[derive(Default, Serialize, utoipa::ToSchema)]
+    #[serde(rename_all = "kebab-case")]
+    Sells:
+    /// Whoever taps first.
+    #[default]
+    FirstCome "first-come",
+    /// Those who signed up, in the order of a draw; first come for what is left.
+    Draw "draw",
 }
 
 /// The terms of a sale.
@@ -102,8 +127,11 @@ pub struct Terms {
     pub deposit: u64,
     /// Whether load tests may use this sale.
     pub rehearsal: bool,
+    /// Who gets what is for sale. Written only of a draw: older gateways do not know it.
+    #[serde(skip_serializing_if = "is_default")]
+    pub sells: Sells,
     /// Whether buyers can wait for models that are sold out. Written only where it is true: older gateways do not know it.
-    #[serde(skip_serializing_if = "is_false")]
+    #[serde(skip_serializing_if = "is_default")]
     pub standby: bool,
     /// How long a hold lasts that a waiting buyer is granted, in milliseconds; `None`: as others. There with `standby` only.
     #[serde(
@@ -209,7 +237,7 @@ impl Definition {
 
     /// Names and places that this version would refuse or normalise, each with its item.
     pub fn odd_texts(&self) -> impl Iterator<Item = (String, &str)> {
-        let Self { sale, models, packages, stores, signup: _ } = self;
+        let Self { sale, models, packages, stores, signup: _, draw: _ } = self;
         let names = std::iter::once(("the sale's name".to_owned(), sale.name.as_str()))
             .chain(models.iter().map(|m| (format!("the name of model:{}", m.id), m.name.as_str())))
             .chain(packages.iter().map(|p| (format!("the name of package:{}", p.id), p.name.as_str())))
@@ -256,9 +284,8 @@ impl fmt::Display for Mistake {
     }
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
-fn is_false(value: &bool) -> bool {
-    !*value
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]

@@ -65,6 +65,9 @@ pub struct Reservation {
     pub changes: Vec<u64>,
 }
 
+/// The fingerprint of a reservation that a draw gave: no request has it.
+pub const DRAWN: &str = "draw";
+
 /// The fingerprint of a reservation that a standby queue was granted: no request has it.
 const GRANTED: &str = "standby";
 

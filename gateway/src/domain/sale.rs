@@ -9,7 +9,7 @@ use crate::domain::label::label;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
-    /// Before `opens_at`.
+    /// Before `opens_at`, or until the allocation of a draw is over.
     Upcoming,
     /// Accepts reservations.
     Open,
@@ -35,7 +35,7 @@ label! {
     #[derive(Serialize, ToSchema)]
     #[serde(rename_all = "snake_case")]
     Condition:
-    /// Before `opens_at`.
+    /// Before `opens_at`, or until the allocation of a draw is over.
     Upcoming "upcoming",
     /// Accepts reservations.
     Open "open",
@@ -99,6 +99,8 @@ pub struct SaleControls {
     pub closed: bool,
     /// Grants to the standby queues are suspended.
     pub suspended: bool,
+    /// The sale sells by a draw whose allocation is not over: until then nobody can reserve.
+    pub is_drawing: bool,
     /// The opening instant, ms on Redis's `TIME`.
     pub opens: i64,
     /// The closing instant, likewise.
@@ -110,7 +112,7 @@ impl SaleControls {
     pub fn phase(&self, time: i64, models_left: bool) -> Phase {
         if self.closed || time >= self.closes {
             Phase::Closed
-        } else if time < self.opens {
+        } else if time < self.opens || self.is_drawing {
             Phase::Upcoming
         } else if self.paused {
             Phase::Paused

@@ -3,6 +3,7 @@
 
 mod buyer;
 mod differences;
+mod draw;
 mod feed;
 mod history;
 mod outcomes;
@@ -11,15 +12,16 @@ mod readers;
 use std::sync::Arc;
 
 pub use buyer::BuyerHistory;
-use differences::{locked_differences, stock_differences};
+use differences::{draw_differences, locked_differences, stock_differences};
+pub use draw::LATE_DRAW;
 use feed::PricedBy;
 pub use feed::{Fence, JournalPage, JournalRead};
-pub use outcomes::{ApplyOutcome, Performed, RestockOutcome};
+pub use outcomes::{ApplyOutcome, DrawOutcome, Performed, RestockOutcome};
 pub use readers::{ForgetOutcome, LeaseCall, LeaseOutcome, LeaseStatus, ReaderLease};
 use redis::{Cmd, FromRedisValue, Value};
 
 use crate::domain::decision::Header;
-use crate::domain::definition::{Definition, SignupTerms};
+use crate::domain::definition::{Definition, Sells, SignupTerms};
 pub use crate::domain::operator_action::OperatorAction;
 use crate::domain::sale::LedgerStop;
 use crate::manage::archive;
@@ -267,6 +269,12 @@ impl Admin {
             terms.granted_hold_ms().to_string(),
             terms.standby_max.unwrap_or(0).to_string(),
         ]);
+        let draw = draw_differences(before, after);
+        args.extend([
+            u8::from(terms.sells == Sells::Draw).to_string(),
+            if draw.is_empty() { "-".into() } else { draw.join(",") },
+            draw::new_secret()?,
+        ]);
         args.extend(stock_differences(before, after));
         let change = AcknowledgedChange {
             kind: "define",
@@ -285,6 +293,7 @@ impl Admin {
             "ok" if before.is_none() => ApplyOutcome::Created,
             "ok" => ApplyOutcome::Updated(revision + 1),
             "locked" => ApplyOutcome::Locked(rest.to_vec()),
+            "late" => ApplyOutcome::Late,
             "item-taken" => ApplyOutcome::ItemTaken(rest.to_vec()),
             "stock-taken" => {
                 let pair = |[item, taken]: &[String; 2]| Some((item.clone(), taken.parse().ok()?));

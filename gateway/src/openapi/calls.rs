@@ -8,8 +8,8 @@ use utoipa::openapi::Required;
 
 use crate::api::bodies::{AmendRequest, ChoiceRequest, ConfirmRequest, ReserveRequest, SignupRequest};
 use crate::api::view::{
-    BuyerSignupView, CityList, ReservationList, ReservationView, SaleList, SaleView, StandbyView, StorePage,
-    StoreView, TimeView,
+    BuyerSignupView, CityList, DrawView, ReservationList, ReservationView, SaleList, SaleView, StandbyView,
+    StorePage, StoreView, TimeView,
 };
 use crate::domain::problem;
 use crate::openapi::call::{Auth, Call, Content, call};
@@ -112,6 +112,16 @@ pub(crate) fn public_calls() -> Vec<Call> {
         .json::<StoreView<'_>>("The store.", examples::store())
         .or_not_modified("The store has not changed.")
         .or(&[problem::STORE_NOT_FOUND]),
+        open(
+            ("sign-up", "getDraw"),
+            "/v1/sales/{sale}/draw",
+            (
+                "The draw of a sale",
+                "With `sells` = `draw` there is no race: after sign-up the entrants are fixed by their root, a seed follows from it, a reveal that was committed to before, and a beacon from outside, and all are served in the order that follows from the seed. Cacheable for a second. 404 `not-found` where the sale has no draw.",
+            ),
+        )
+        .json::<DrawView>("What is public of it.", examples::draw())
+        .or_not_modified("The draw has not changed."),
         call(
             ("sign-up", "signUp"),
             Method::PUT,
@@ -135,7 +145,10 @@ pub(crate) fn public_calls() -> Vec<Call> {
             ("sign-up", "getSignup"),
             Method::GET,
             SIGNUP,
-            ("The caller's own sign-up", "404 `not-found` where the sale takes no sign-ups."),
+            (
+                "The caller's own sign-up",
+                "In a sale that sells by a draw also the pseudonym, the rank once it is drawn, and the reservation once there is one. 404 `not-found` where the sale takes no sign-ups.",
+            ),
             Auth::Token,
         )
         .json::<BuyerSignupView<'_>>("The sign-up.", examples::signup())

@@ -31,6 +31,7 @@ pub(crate) fn sale() -> Value {
         "deposit": 99_900,
         "clock": "running",
         "poll_after_ms": 2_000,
+        "sells": "first-come",
         "signup": {
             "opens_at": "2026-10-14T02:00:00.000Z",
             "closes_at": "2026-11-09T11:00:00.000Z",
@@ -92,6 +93,19 @@ pub(crate) fn signup() -> Value {
         "choices": [{"model": "air-400-white", "packages": ["cover"], "store": null}],
         "signed_up_at": "2026-10-14T02:00:00.417Z",
         "withdraw_until": "2026-11-09T11:00:00.000Z",
+    })
+}
+
+pub(crate) fn draw() -> Value {
+    json!({
+        "stage": "drawn",
+        "commitment": "1ab6a3f2d24ed8e2f6d9d5b5c8a2f0dd6a8b7f4d3c1b4c7f2d8e9a0b1c2d3e4f",
+        "beacon_rule": "the six digits drawn before notary X on 2026-11-09 at 19:30",
+        "root": "5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328",
+        "entrants": 150_000,
+        "reveal": "6f6e652073656372657420746861742077617320636f6d6d697474656420746f",
+        "beacon": "482913",
+        "seed": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
     })
 }
 

@@ -28,7 +28,9 @@ use crate::http::request::{self, BodyLimits, query};
 use crate::http::respond::{self, Answer, Refused};
 use crate::http::server::Handler;
 use crate::identify::ops_tokens::{OpsTokens, Role};
-use crate::manage::admin::{Admin, ApplyOutcome, BuyerHistory, OperatorAction, Performed, RestockOutcome};
+use crate::manage::admin::{
+    Admin, ApplyOutcome, BuyerHistory, LATE_DRAW, OperatorAction, Performed, RestockOutcome,
+};
 use crate::ops::exposition::Exposition;
 use crate::ops::feed::Feed;
 use crate::ops::health::Health;
@@ -260,6 +262,9 @@ impl Ops {
                 let detail = format!("These can't change any more: {}.", fields.join(", "));
                 return Err(Refused::new(problem::DEFINITION_LOCKED, detail).with("fields", fields));
             }
+            ApplyOutcome::Late => {
+                return Err(Refused::new(problem::DEFINITION_LOCKED, LATE_DRAW).with("fields", ["draw"]));
+            }
             ApplyOutcome::ItemTaken(items) => {
                 let list = items.join(", ");
                 let detail = format!("These were taken by buyers and can't be removed: {list}.");
@@ -375,7 +380,10 @@ impl Ops {
             sequence: header.sequence,
             reservations,
             standby: followed.place(&BuyerHash::new(sale, sub)).map(|place| standby_view(&followed, place)),
-            signup: sign_up.as_ref().zip(closes_at).map(|(sign_up, at)| BuyerSignupView::new(sign_up, at)),
+            signup: sign_up.as_ref().zip(closes_at).map(|(sign_up, at)| {
+                // The reservation is above.
+                BuyerSignupView::new(sign_up, at, followed.drawn_place(sub), None)
+            }),
             journal,
         }))
     }

@@ -3,6 +3,7 @@
 
 mod buyers;
 mod completeness;
+mod draw;
 mod drift;
 mod faults;
 #[cfg(test)]
@@ -22,6 +23,7 @@ use std::time::{Duration, Instant};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use buyers::Buyers;
 use completeness::Completeness;
+pub use draw::{DrawState, Drawn, Entrants};
 pub use drift::Counters;
 use faults::LedgerFault;
 pub(crate) use incarnation::{INCARNATION, ledger_identity, new_incarnation};
@@ -38,6 +40,7 @@ pub use totals::StoreTotals;
 
 use crate::domain::catalogue::Catalogue;
 use crate::domain::decision::Header;
+use crate::domain::draw::Ranking;
 use crate::domain::sale::{Availability, Phase, SaleControls};
 use crate::domain::signup::SignUpCount;
 use crate::domain::stores::StoreLevels;
@@ -125,6 +128,7 @@ pub struct Sale {
     buyers: Buyers,
     signed_up: ArcSwap<SignedUpBuyers>,
     standby: ArcSwap<StandbyQueues>,
+    ranking: ArcSwapOption<Ranking>,
     pending: Pending,
     /// The highest sequence that this process may have acknowledged.
     known_sequence: AtomicU64,
@@ -177,6 +181,10 @@ pub struct ReadModel {
     pub aside: Vec<i64>,
     /// How many buyers are signed up.
     pub sign_ups: SignUpCount,
+    /// The draw; `None`: the sale has none. Shared, since it rarely changes.
+    pub draw: Option<Arc<DrawState>>,
+    /// To how many entrants something was allocated, or nothing could be.
+    pub allocated: u64,
     /// Confirmed count of each model and package, by index.
     pub confirmed: Vec<i64>,
     /// Whether any model is left: every tap needs it, and there may be many models.
@@ -260,6 +268,7 @@ impl Sale {
             buyers: Buyers::of(buyers),
             signed_up: ArcSwap::from_pointee(signed_up),
             standby: ArcSwap::from_pointee(standby),
+            ranking: ArcSwapOption::empty(),
             pending: Pending::default(),
             complete_at: Mutex::default(),
             completeness: Completeness::default(),

@@ -12,7 +12,7 @@ use crate::domain::definition::Definition;
 use crate::domain::sale::SaleControls;
 use crate::domain::signup::SignUpCount;
 use crate::projection::actions::{self, ActionsInForce};
-use crate::projection::read_model::ReadModel;
+use crate::projection::read_model::{DrawState, ReadModel};
 use crate::store::keys::Keys;
 use crate::store::reply::{pairs, text, texts};
 use crate::store::scripts::{Failure, Refusal, Script, Scripts};
@@ -131,7 +131,13 @@ impl Snapshot {
             frozen: self.number("frozen") == 1,
             closed: self.number("closed") == 1,
             suspended: self.number("suspended") == 1,
-            opens: self.number("opens"),
+            // Until the allocation of a draw is over, the ledger's own opening instant never comes.
+            is_drawing: self.number("draw_opens") > 0 && self.number("allocated_in") == 0,
+            opens: if self.number("draw_opens") > 0 {
+                self.number("draw_opens")
+            } else {
+                self.number("opens")
+            },
             closes: self.number("closes"),
         }
     }
@@ -176,6 +182,9 @@ impl Snapshot {
             None => Ok(0),
         });
         let aside = aside.collect::<Result<Vec<_>, Refusal>>()?;
+        let no_text = |field| Refusal::Damaged(format!("{} has no text in {field}", keys.state()));
+        let draw = (self.number("draw_opens") > 0).then(|| DrawState::from_state(&self.state));
+        let draw = draw.transpose().map_err(no_text)?;
         Ok(ReadModel {
             sequence: self.header.sequence,
             controls: self.controls(),
@@ -187,6 +196,8 @@ impl Snapshot {
             counts: self.counts(),
             aside,
             sign_ups: SignUpCount::of(self.number("signed_up").unsigned_abs()),
+            draw: draw.map(Arc::new),
+            allocated: self.number("allocated").unsigned_abs(),
             confirmed: vec![0; catalogue.counted().len()],
             models_left: false,
             catalogue: catalogue.into(),

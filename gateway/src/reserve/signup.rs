@@ -11,6 +11,7 @@ use crate::reserve::take_back::take_back;
 use crate::store::connection::{PRIMARY_CHANGED, RedisConnection};
 use crate::store::dial::Dial;
 use crate::store::record::read_sign_up;
+use crate::store::reply::text;
 use crate::store::scripts::{Failure, Script};
 
 /// The outcome of a withdrawal.
@@ -31,18 +32,19 @@ fn line((sale, sub): (&Sale, &str), after: Option<SignUp>) -> String {
     SignUpChange { sub: to_word(sub), after }.to_line(&sale.id).unwrap_or_default()
 }
 
-/// A buyer's sign-up; `None`: there is none, or it was withdrawn.
+/// A buyer's sign-up, with the id of the reservation that a draw gave; `None`: there is none, or it was withdrawn.
 pub async fn read<D: Dial>(
     connection: &RedisConnection<D>,
     sale: &Sale,
     sub: &str,
-) -> Result<Option<SignUp>, Failure> {
+) -> Result<Option<(SignUp, Option<String>)>, Failure> {
     let live = require_connection(connection)?;
     let identity = sale.ledger_identity(&live.epoch);
     let args = (buyer_part(&sale.id, sub), to_word(sub), identity, sale.known_sequence());
     let reply = connection.call(&live, Script::ReadSignup, &sale.keys, args).await;
     let reply = reply.inspect_err(|failure| sale.note_refusal(failure))?;
     let (stored, header) = read_sign_up(&reply)?;
+    let reservation = reply.get(5).and_then(text).filter(|id| !id.is_empty());
     let mut buffer = sale.acknowledged();
     // What is shown is acknowledged, too: this may be the only answer about it.
     let may_acknowledge = match &stored {
@@ -57,7 +59,7 @@ pub async fn read<D: Dial>(
     if !may_acknowledge {
         return Err(Failure::NotDone(PRIMARY_CHANGED.to_owned()));
     }
-    Ok(stored.and_then(|(sign_up, _)| sign_up))
+    Ok(stored.and_then(|(sign_up, _)| sign_up).map(|sign_up| (sign_up, reservation)))
 }
 
 /// Withdraws a buyer's sign-up.

@@ -29,8 +29,8 @@ use crate::store::scripts::{Failure, Refusal};
 pub struct Entry {
     /// Its sequence; its id is `<sequence>-0`.
     pub sequence: u64,
-    /// `define`, `restock`, `signup`, `withdraw`, `join`, `leave`, `grant`, `reserve`, `amend`, `confirm`, `cancel`, `expire`,
-    /// `refuse`, `adopt`, `lost` or an operator action.
+    /// `define`, `restock`, `signup`, `withdraw`, `entrants`, `draw`, `allocate`, `join`, `leave`, `grant`, `reserve`, `amend`,
+    /// `confirm`, `cancel`, `expire`, `refuse`, `adopt`, `lost` or an operator action.
     pub kind: String,
     /// Redis's `TIME`, in ms.
     pub at: i64,
@@ -97,10 +97,10 @@ impl Entry {
         self.fields.get(name).map(String::as_str).filter(|value| name != "reason" || *value != "-")
     }
 
-    /// Who made it, if it is a definition, a restock or an operator action.
+    /// Who made it, if it is a definition, a restock, a draw or an operator action.
     pub fn operator(&self) -> Option<&str> {
-        let is_made_by_operator =
-            matches!(self.kind.as_str(), "define" | "restock") || OperatorAction::parse(&self.kind).is_some();
+        let is_made_by_operator = matches!(self.kind.as_str(), "define" | "restock" | "draw")
+            || OperatorAction::parse(&self.kind).is_some();
         self.field("who").filter(|_| is_made_by_operator)
     }
 

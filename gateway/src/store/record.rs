@@ -42,7 +42,7 @@ pub(crate) fn read_sign_up(reply: &[Value]) -> Result<(StoredSignUp, Header), Fa
     let (number, sequence) = row.split_once(' ').ok_or_else(unreadable)?;
     let sign_up = match (number, rest) {
         ("0", _) => None,
-        (number, [choices, at]) => Some(SignUp::from_words(number, at, choices).ok_or_else(unreadable)?),
+        (number, [choices, at, ..]) => Some(SignUp::from_words(number, at, choices).ok_or_else(unreadable)?),
         _ => return Err(unreadable()),
     };
     Ok((Some((sign_up, sequence.parse().map_err(|_| unreadable())?)), header))

@@ -50,6 +50,9 @@ scripts! {
     SignUp, "signups.lua" "open.lua" "sign_up.lua", DENY_OOM, "Signs up a batch of buyers.";
     Withdraw, "signups.lua" "open.lua" "withdraw.lua", ALLOW_OOM, "Withdraws a buyer's sign-up.";
     ReadSignup, "signups.lua" "signup.lua", READ_ONLY, "Reads a buyer's sign-up.";
+    FixEntrants, "signups.lua" "open.lua" "entrants.lua", ALLOW_OOM, "Fixes the entrants of a draw.";
+    Draw, "open.lua" "draw.lua", ALLOW_OOM, "Stores reveal, beacon and seed of a draw.";
+    Allocate, "signups.lua" "places.lua" "open.lua" "allocate.lua", DENY_OOM, "Allocates to a batch of entrants in order of rank.";
     Join, "places.lua" "grants.lua" "open.lua" "join.lua", DENY_OOM, "Lets a batch of buyers join standby queues.";
     Leave, "places.lua" "open.lua" "leave.lua", ALLOW_OOM, "Takes a buyer out of the standby queue.";
     Grant, "places.lua" "grants.lua" "open.lua" "grant.lua", ALLOW_OOM, "Grants what is set aside.";
@@ -74,6 +77,8 @@ impl Script {
             Self::Tick
                 | Self::Expire
                 | Self::Grant
+                | Self::FixEntrants
+                | Self::Allocate
                 | Self::Snapshot
                 | Self::Replay
                 | Self::Adopt

@@ -34,6 +34,8 @@ label! {
     Confirm "confirm",
     /// Its cancellation.
     Cancel "cancel",
+    /// The draw.
+    Draw "draw",
     /// The caller's sign-up.
     Signup "signup",
     /// A sign-up, or other choices.

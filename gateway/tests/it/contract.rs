@@ -5,6 +5,7 @@ pub mod amend;
 pub mod browsers;
 pub mod cli;
 pub mod definition;
+pub mod draw;
 pub mod journal;
 pub mod lease;
 pub mod limits;

@@ -12,14 +12,16 @@ use crate::domain::definition::node::{
 use crate::domain::definition::rules::{self, DefinitionSource, RuleResult};
 use crate::domain::definition::table::Table;
 use crate::domain::definition::{
-    Definition, MODELS_MAX, Mistake, Model, PACKAGES_MAX, PRICE_MAX, Package, STOCK_MAX, STORES_MAX,
-    SignupTerms, Store, Terms, meta,
+    Definition, DrawTerms, MODELS_MAX, Mistake, Model, PACKAGES_MAX, PRICE_MAX, Package, STOCK_MAX,
+    STORES_MAX, Sells, SignupTerms, Store, Terms, meta,
 };
 
 const NAME_CHARS_MAX: usize = 200;
 /// Of a city and of a province.
 const PLACE_CHARS_MAX: usize = 100;
 const ADDRESS_CHARS_MAX: usize = 200;
+/// Of the words that say what the beacon of a draw is.
+const BEACON_CHARS_MAX: usize = 500;
 const HOLD_MS: RangeInclusive<u64> = 1_000..=24 * 3_600_000;
 const GRACE_MS: RangeInclusive<u64> = 0..=3_600_000;
 const GRACE_MS_DEFAULT: u64 = 60_000;
@@ -27,12 +29,13 @@ const PER_BUYER_DEFAULT: u32 = 1;
 const ATTEMPTS_DEFAULT: u32 = 5;
 /// The limit of `per_buyer` and `attempts`.
 const TIMES_MAX: u32 = 100;
-/// The keys of `[sale]`, of a model, a package, `[signup]` and a store.
+/// The keys of `[sale]`, of a model, a package, `[signup]`, `[draw]` and a store.
 const TERMS: &str = "id, name, opens_at, closes_at, hold, grace, per_buyer, attempts, currency, deposit, rehearsal, \
-     standby, standby_hold, standby_max, configure_until, listed, meta";
+     sells, standby, standby_hold, standby_max, configure_until, listed, meta";
 const MODEL: &str = "id, name, price, stock, meta";
 const PACKAGE: &str = "id, name, price, stock, models, meta";
 const SIGNUP: &str = "opens_at, closes_at, required";
+const DRAW: &str = "commitment, beacon";
 const STORE: &str = "id, name, city, capacity, province, address, lat, lng";
 
 /// Checks the tree; all mistakes, with those found before.
@@ -49,8 +52,9 @@ pub(super) fn check(
 /// The definition in the tree; with placeholders and gaps where a mistake was found, `None` where no more can be
 /// checked.
 fn definition(root: &Node<'_>, source: DefinitionSource, mistakes: &Mistakes) -> Option<Definition> {
-    let name = |value: &RawValue<'_>| rules::words(value, NAME_CHARS_MAX, source);
-    let root = Table::open(root, &FieldPath::Root, "sale, model, package, stores, signup", mistakes)?;
+    let words = |value: &RawValue<'_>, chars_max| rules::words(value, chars_max, source);
+    let name = |value: &RawValue<'_>| words(value, NAME_CHARS_MAX);
+    let root = Table::open(root, &FieldPath::Root, "sale, model, package, stores, signup, draw", mistakes)?;
     let sale = terms(&root, name);
     let models = list(&root, "model", 1..=MODELS_MAX, MODEL, |table| Model {
         id: table.needed("id", rules::item_id),
@@ -69,8 +73,51 @@ fn definition(root: &Node<'_>, source: DefinitionSource, mistakes: &Mistakes) ->
         meta: meta::read(table),
     });
     let stores = list(&root, "stores", 0..=STORES_MAX, STORE, |table| store(table, source));
-    let signup = root.field("signup").map(|field| signup(&root, field));
-    Some(Definition { sale: sale?, models, packages, stores, signup: signup.flatten() })
+    let signup = root.field("signup").and_then(|field| signup(&root, field));
+    let draw = root.field("draw").and_then(|field| draw(&root, field, words));
+    let sale = sale?;
+    check_sells(&root, &sale, signup.as_ref());
+    Some(Definition { sale, models, packages, stores, signup, draw })
+}
+
+fn draw(
+    root: &Table<'_, '_>,
+    field: &Field<'_>,
+    words: impl Fn(&RawValue<'_>, usize) -> RuleResult<String>,
+) -> Option<DrawTerms> {
+    let way = FieldPath::Key(root.way, "draw");
+    let table = Table::open(&field.value, &way, DRAW, root.mistakes)?;
+    Some(DrawTerms {
+        commitment: table.needed("commitment", rules::sha256),
+        beacon: table.needed("beacon", |value| words(value, BEACON_CHARS_MAX)),
+    })
+}
+
+/// A draw has entrants, who sign up before it; who comes away without a hold waits in a queue.
+fn check_sells(root: &Table<'_, '_>, sale: &Terms, signup: Option<&SignupTerms>) {
+    let sells = root.field("sale").and_then(|sale| key_of(&sale.value, "sells"));
+    let Some(sells) = sells.filter(|_| sale.sells == Sells::Draw) else {
+        if let Some(field) = root.field("draw") {
+            let what = "`draw` needs `sells = \"draw\"` in `sale`".to_owned();
+            root.mistakes.wrong(field.place, &FieldPath::Key(root.way, "draw"), what);
+        }
+        return;
+    };
+    let way = FieldPath::Key(&FieldPath::Key(root.way, "sale"), "sells");
+    let lacking = |what: &str| {
+        root.mistakes.wrong(sells.place, &way, format!("`sells = \"draw\"` needs {what}"));
+    };
+    for table in ["signup", "draw"] {
+        if root.field(table).is_none() {
+            lacking(&format!("the table `{table}`"));
+        }
+    }
+    if !sale.standby {
+        lacking("`standby = true`: who comes away without a hold waits");
+    }
+    if signup.is_some_and(|signup| signup.closes_at > sale.opens_at) {
+        lacking("the end of sign-up, `signup.closes_at`, not to be later than `opens_at`");
+    }
 }
 
 fn signup(root: &Table<'_, '_>, field: &Field<'_>) -> Option<SignupTerms> {
@@ -128,6 +175,7 @@ fn terms(root: &Table<'_, '_>, name: impl Fn(&RawValue<'_>) -> RuleResult<String
         currency: table.needed("currency", rules::currency),
         deposit: table.may("deposit", price).unwrap_or(0),
         rehearsal: table.may("rehearsal", rules::boolean).unwrap_or(false),
+        sells: table.may("sells", rules::sells).unwrap_or_default(),
         standby,
         standby_hold_ms: table.may("standby_hold", |value| rules::duration(value, HOLD_MS)),
         standby_max: table.may("standby_max", |value| rules::whole(value, 1..=STOCK_MAX)),
@@ -204,12 +252,15 @@ fn model_ids<'n>(root: &Table<'n, '_>) -> HashSet<&'n str> {
     nodes.iter().filter_map(id_of).map(|(id, _)| id).collect()
 }
 
+/// The value of a key in a table.
+fn key_of<'n, 'a>(node: &'n Node<'a>, key: &str) -> Option<&'n Node<'a>> {
+    let RawValue::Table(fields) = &node.value else { return None };
+    fields.iter().find(|field| field.key == key).map(|field| &field.value)
+}
+
 /// The text and position of a table's `id`.
 fn id_of<'n, 'a>(node: &'n Node<'a>) -> Option<(&'n str, SourcePosition<'a>)> {
-    let RawValue::Table(fields) = &node.value else {
-        return None;
-    };
-    let node = &fields.iter().find(|field| field.key == "id")?.value;
+    let node = key_of(node, "id")?;
     let RawValue::Text(id) = &node.value else {
         return None;
     };

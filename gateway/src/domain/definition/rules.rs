@@ -8,9 +8,11 @@ use std::ops::RangeInclusive;
 use jiff::civil::DateTime;
 use jiff::{Timestamp, Zoned};
 
+use crate::domain::definition::Sells;
 use crate::domain::definition::node::{RawValue, shortened};
 use crate::domain::degrees::Degrees;
 use crate::domain::duration::{self, DurationText};
+use crate::domain::hex;
 use crate::domain::text;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,6 +83,20 @@ pub(super) fn currency(value: &RawValue<'_>) -> RuleResult<String> {
             Ok(text.to_string())
         }
         _ => expected("three capital letters such as \"CNY\"", value),
+    }
+}
+
+pub(super) fn sells(value: &RawValue<'_>) -> RuleResult<Sells> {
+    let found = if let RawValue::Text(text) = value { Sells::parse(text) } else { None };
+    found.map_or_else(|| expected("\"first-come\" or \"draw\"", value), Ok)
+}
+
+/// A SHA-256 in hexadecimal, as programs print it.
+pub(super) fn sha256(value: &RawValue<'_>) -> RuleResult<String> {
+    let is_one = |text: &str| hex::decode_exactly::<32>(text).is_some();
+    match value {
+        RawValue::Text(text) if is_one(text) => Ok(text.to_ascii_lowercase()),
+        _ => expected("a SHA-256, 64 hexadecimal digits, as `sha256sum` prints it", value),
     }
 }
 

@@ -9,6 +9,7 @@ fn phases_have_an_order() {
         frozen: true,
         closed: false,
         suspended: false,
+        is_drawing: false,
         opens: 100,
         closes: 200,
     };

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::domain::definition::Definition;
+use crate::domain::definition::{Definition, Sells};
 
 /// Differences in fields that are locked once a reservation exists, since buyers rely on them.
 pub(crate) fn locked_differences(before: &Definition, after: &Definition) -> Vec<String> {
@@ -26,6 +26,14 @@ pub(crate) fn locked_differences(before: &Definition, after: &Definition) -> Vec
     prices.sort();
     let terms = terms.into_iter().filter(|(differs, _)| *differs).map(|(_, field)| field.to_owned());
     terms.chain(prices).collect()
+}
+
+/// Differences in what those who sign up for a draw rely on, which is locked once sign-up has opened.
+pub(crate) fn draw_differences(before: Option<&Definition>, after: &Definition) -> Vec<&'static str> {
+    let sells = before.map_or(Sells::default(), |before| before.sale.sells);
+    let draw = before.and_then(|before| before.draw.as_ref());
+    let terms = [(sells != after.sale.sells, "sells"), (draw != after.draw.as_ref(), "draw")];
+    terms.into_iter().filter(|(differs, _)| *differs).map(|(_, field)| field).collect()
 }
 
 /// The items with a different stock, as the apply script expects them.

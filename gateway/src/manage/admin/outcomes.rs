@@ -24,6 +24,8 @@ pub enum ApplyOutcome {
     Unchanged(u64),
     /// These fields are locked.
     Locked(Vec<String>),
+    /// Sign-up for its draw has opened by then: the commitment has to stand before that.
+    Late,
     /// These items were taken before and can't be removed.
     ItemTaken(Vec<String>),
     /// More is taken of these items than their new total.
@@ -54,4 +56,31 @@ pub enum RestockOutcome {
         /// Number that is taken.
         taken: i64,
     },
+}
+
+/// The outcome of a draw.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DrawOutcome {
+    /// It is drawn, by this call or by one before, with this seed in hexadecimal.
+    Done {
+        /// What all ranks follow from.
+        seed: String,
+        /// Whether this call drew.
+        is_new: bool,
+    },
+    /// The sale has no draw.
+    None,
+    /// Its entrants are not fixed yet.
+    Unfixed,
+    /// The reveal has this SHA-256, and the definition another one as its commitment.
+    NotCommitted {
+        /// Of the reveal, in hexadecimal.
+        found: String,
+        /// Of the definition.
+        commitment: String,
+    },
+    /// It was drawn before, with this seed.
+    Drawn(String),
+    /// The sale is over.
+    Closed,
 }

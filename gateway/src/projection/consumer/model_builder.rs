@@ -1,6 +1,7 @@
 //! Builds a read model: reads a sale and applies its journal, entry by entry.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use redis::Value;
 use redis::aio::ConnectionLike;
@@ -250,7 +251,16 @@ fn apply(read_model: &mut ReadModel, entry: &Entry) {
             read_model.set_free(place, left);
         }
     }
+    if let Some(allocated) = entry.field("allocated").and_then(|n| n.parse().ok()) {
+        read_model.allocated = allocated;
+    }
+    if let Some(draw) =
+        read_model.draw.as_mut().filter(|_| matches!(entry.kind.as_str(), "entrants" | "draw"))
+    {
+        Arc::make_mut(draw).note(entry);
+    }
     match entry.kind.as_str() {
+        "allocate" => read_model.controls.is_drawing = false,
         "pause" => read_model.controls.paused = true,
         "resume" => read_model.controls.paused = false,
         "freeze" => read_model.controls.frozen = true,

@@ -21,6 +21,7 @@ impl Sale {
             frozen: false,
             closed: false,
             suspended: false,
+            is_drawing: false,
             opens: terms.opens_at.as_millisecond(),
             closes: terms.closes_at.as_millisecond(),
         };
@@ -38,6 +39,8 @@ impl Sale {
             counts: [1, 0, 0, 0],
             aside: Vec::new(),
             sign_ups: SignUpCount::default(),
+            draw: None,
+            allocated: 0,
             confirmed: vec![0; catalogue.counted().len()],
             models_left: false,
             catalogue,

@@ -82,12 +82,37 @@ impl Entry {
     /// What an entry without reservations is about.
     fn add_fields(&self, line: &mut Map<String, Value>) {
         for name in [
-            "revision", "item", "total", "was", "signed", "released", "epoch", "replayed", "lost", "who",
+            "revision",
+            "item",
+            "total",
+            "was",
+            "signed",
+            "released",
+            "epoch",
+            "replayed",
+            "lost",
+            "root",
+            "entrants",
+            "reveal",
+            "beacon",
+            "seed",
+            "allocated",
+            "who",
             "reason",
         ] {
             if let Some(value) = self.field(name) {
                 let number = value.parse::<u64>().ok().filter(|_| {
-                    matches!(name, "revision" | "total" | "was" | "signed" | "replayed" | "lost")
+                    matches!(
+                        name,
+                        "revision"
+                            | "total"
+                            | "was"
+                            | "signed"
+                            | "replayed"
+                            | "lost"
+                            | "entrants"
+                            | "allocated"
+                    )
                 });
                 let name = if name == "signed" { "signed_up" } else { name };
                 line.insert(name.into(), number.map_or_else(|| json!(value), |n| json!(n)));

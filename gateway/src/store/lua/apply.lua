@@ -9,13 +9,16 @@
 --       14 TIME when sign-up opens, ms, or '-': the sale takes none  15 when it closes, ms  16 '1': only who has signed up
 --          may reserve, else '0'
 --       17 '1': it has standby queues, else '0'  18 how long a granted hold lasts, ms  19 the most places in a queue, 0: no limit
+--       20 '1': it sells by a draw, else '0'  21 fields of the draw that differ and are locked once sign-up has opened, joined by
+--          ',', or '-'  22 a new secret of its pseudonyms, 64 hexadecimal digits, for a sale without one
 --       then three values for each item that differs:
 --         item, stock before ('' no limit, '-' not there), stock now ('' no limit, '-' removed)
 -- Reply {'ok', header, revision}, or {'revision', …}, {'locked', field, …} (`signup`, `standby`: there are sign-ups
 --       or places, so it can't go; `stock`: buyers wait for a model, so its limit can't go),
+--       {'late'}: it sells by a draw, and its sign-up has opened before its commitment stood there,
 --       {'stock-taken', item, taken, …}: the items whose new total is below what is taken,
 --       {'item-taken', item, …}: items that were ever taken and can't be removed
--- Example  "epoch incarnation" 0 0 {…} 1700000000000 1800000000000 900000 60000 1 5 - ops - - 0 0 0 0 0 model:air - 3000
+-- Example  "epoch incarnation" 0 0 {…} 1700000000000 1800000000000 900000 60000 1 5 - ops - - 0 0 0 0 0 0 - - model:air - 3000
 --       -> ok, "1 …", 1
 
 local fresh = redis.call('EXISTS', STATE, JOURNAL) == 0
@@ -51,13 +54,35 @@ end
 -- Where grants were ever suspended, units may be set aside.
 local is_in_use = s.standby == 1 and (s.last_place > 0 or redis.call('HEXISTS', STATE, 'suspended_in') == 1)
 if standby == '0' and is_in_use then return {'locked', 'standby'} end
+local sells_by_draw, draw_differs, secret = unpack(ARGV, 20, 22)
+if draw_differs ~= '-' then
+  local has_opened = (s.signup_closes or 0) > 0 and s.time >= s.signup_opens
+  if has_opened or s.number > 0 then
+    local fields = {}
+    for field in draw_differs:gmatch('[^,]+') do fields[#fields + 1] = field end
+    return {'locked', unpack(fields)}
+  end
+  if sells_by_draw == '1' and tonumber(signup_opens) <= s.time then return {'late'} end
+end
+-- Who is an entrant is fixed.
+if (s.fixed_in or 0) > 0 and (tonumber(signup_opens) ~= s.signup_opens or tonumber(signup_closes) ~= s.signup_closes) then
+  return {'locked', 'signup'}
+end
 if s.format < 3 and (has_sign_ups or standby == '1') then
   s.format, s.signed_up, s.last_signup = 3, 0, 0
   s.suspended, s.waiting, s.last_place, s.swept_grants = 0, 0, 0, 0
 end
+if s.format < 4 and sells_by_draw == '1' then
+  s.format, s.entrants, s.allocated, s.fixed_in, s.drawn_in, s.allocated_in = 4, 0, 0, 0, 0, 0
+end
+local draw_opens, opens = 0, tonumber(ARGV[5])
+if sells_by_draw == '1' then
+  draw_opens = opens
+  if s.allocated_in == 0 then opens = NEVER end
+end
 
 local items, before, after = {}, {}, {}
-for at = 20, #ARGV, 3 do
+for at = 23, #ARGV, 3 do
   local item = ARGV[at]
   items[#items + 1] = item
   before[item], after[item] = ARGV[at + 1], ARGV[at + 2]
@@ -122,13 +147,18 @@ if fresh then
   entry[#entry + 1] = s.incarnation
 end
 local state = {epoch = s.epoch, format = math.max(s.format, 2), incarnation = s.incarnation, revision = s.revision,
-  number = s.number, paused = s.paused, frozen = s.frozen, closed = s.closed, opens = ARGV[5], closes = ARGV[6], hold = ARGV[7],
+  number = s.number, paused = s.paused, frozen = s.frozen, closed = s.closed, opens = opens, closes = ARGV[6], hold = ARGV[7],
   grace = ARGV[8], per_buyer = ARGV[9], attempts = ARGV[10], swept = s.swept, limits = s.limits}
 if s.format > 2 then
   state.signup_opens, state.signup_closes, state.signup_required = signup_opens, signup_closes, signup_required
   state.signed_up, state.last_signup = s.signed_up, s.last_signup
   state.standby, state.standby_hold, state.standby_max = standby, standby_hold, standby_max
   state.suspended, state.waiting, state.last_place, state.swept_grants = s.suspended, s.waiting, s.last_place, s.swept_grants
+end
+if s.format > 3 then
+  state.draw_opens, state.entrants, state.allocated = draw_opens, s.entrants, s.allocated
+  state.fixed_in, state.drawn_in, state.allocated_in = s.fixed_in, s.drawn_in, s.allocated_in
+  if redis.call('HEXISTS', STATE, 'draw_secret') == 0 then state.draw_secret = secret end
 end
 commit(s, 'define', entry, flat(stock), {}, state)
 for _, item in ipairs(gone) do
@@ -139,7 +169,7 @@ store_pairs(TOTALS, flat(new_totals))
 redis.call('SET', DEFINITION, ARGV[4])
 
 -- By the new terms, what a higher total has set aside; the ticks go on with what this call can't grant.
-s.opens, s.closes, s.per_buyer, s.attempts = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[9]), tonumber(ARGV[10])
+s.opens, s.closes, s.per_buyer, s.attempts = opens, tonumber(ARGV[6]), tonumber(ARGV[9]), tonumber(ARGV[10])
 s.grace, s.standby, s.standby_hold = tonumber(ARGV[8]), tonumber(standby), tonumber(standby_hold)
 local reply = {'ok', header(s), integer(s.revision)}
 grant(s, items, 64)

@@ -45,7 +45,8 @@ local CHUNK = 1000
 -- the older must not write what the newer can't read. A ledger without the field has format 1.
 --   2  the state has the sale's incarnation; rows have subs of any provider and a bounded list of changes
 --   3  the sale takes sign-ups or has standby queues: only such a definition makes it, so that no other sale shuts out older gateways
-local FORMAT = 3
+--   4  the sale sells by a draw: likewise
+local FORMAT = 4
 
 local NUMBERS = {'sequence', 'revision', 'number', 'now', 'clock', 'tick', 'paused', 'frozen', 'closed',
   'opens', 'closes', 'hold', 'grace', 'per_buyer', 'attempts', 'held', 'confirmed', 'cancelled', 'expired',
@@ -54,6 +55,15 @@ local NUMBERS = {'sequence', 'revision', 'number', 'now', 'clock', 'tick', 'paus
 -- given, and the second cursor of the sweep.
 local FURTHER_NUMBERS = {'signup_opens', 'signup_closes', 'signup_required', 'signed_up', 'last_signup', 'standby', 'standby_hold',
   'standby_max', 'suspended', 'waiting', 'last_place', 'swept_grants'}
+-- From format 4 on: when the allocation of a draw starts, 0 if the sale has none; how many entrants there are, and to how many of
+-- them, in order of rank, something was allocated or nothing could be; and the sequences of the entries that fixed the entrants, drew
+-- the seed, and ended the allocation, 0 before. Besides them the state has the texts `draw_secret`, `draw_root`, `draw_reveal`,
+-- `draw_beacon` and `draw_seed`, in hexadecimal.
+local DRAW_NUMBERS = {'draw_opens', 'entrants', 'allocated', 'fixed_in', 'drawn_in', 'allocated_in'}
+
+-- The opening instant of a sale until the allocation of its draw is over, so that no other script need know of draws: the last
+-- millisecond of the year 9999.
+local NEVER = 253402300799999
 
 -- A whole number as text; Lua's and Redis's own conversion takes twice as long.
 local function integer(n) return string.format('%d', n) end
@@ -114,6 +124,10 @@ local function read_state()
   if damage then return nil, damage end
   if s.format > 2 then
     damage = read_numbers(FURTHER_NUMBERS, redis.call('HMGET', STATE, unpack(FURTHER_NUMBERS)), 0)
+    if damage then return nil, damage end
+  end
+  if s.format > 3 then
+    damage = read_numbers(DRAW_NUMBERS, redis.call('HMGET', STATE, unpack(DRAW_NUMBERS)), 0)
     if damage then return nil, damage end
   end
   if not s.epoch then return nil, {'damaged', STATE .. ' has no epoch'} end

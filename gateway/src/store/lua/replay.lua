@@ -20,6 +20,7 @@ if #bad > 0 then return {'damaged', table.concat(bad, '; ')} end
 local BUYERS = {reserve = true, amend = true, confirm = true, cancel = true, expire = true, refuse = true, grant = true}
 local SIGNUP_KINDS = {signup = true, withdraw = true}
 local PLACE_KINDS = {join = true, leave = true}
+local DRAW_KINDS = {entrants = true, draw = true, allocate = true}
 local OTHERS = {restock = true, adopt = true, lost = true}
 local COUNTED = {'held', 'confirmed', 'cancelled', 'expired'}
 
@@ -169,7 +170,9 @@ local function replay_places(e, named)
   gap = gap or (not e.left and not e.is_whole)
   local fields = e.fields
   if gap and not named.gap then fields[#fields + 1], fields[#fields + 2] = 'gap', '1' end
-  local state = {waiting = waiting, last_place = last}
+  local state, why = draw_state(e, named)
+  if not state then return why end
+  state.waiting, state.last_place = waiting, last
   if s.last_place == 0 then state.swept_grants = s.sequence end
   s.waiting, s.last_place, s.swept_grants = waiting, last, state.swept_grants or s.swept_grants
   -- What the loss of others' reservations has freed is for those who wait.
@@ -262,11 +265,28 @@ local function note_asides(e, named, delta)
   end
 end
 
+-- What an entry of a draw, or of its allocation, sets in the state; nil and the reason if it can't.
+local function draw_state(e, named)
+  if not (DRAW_KINDS[e.kind] or named.allocated) then return {} end
+  if s.format < 4 then return nil, 'the sale has no draw' end
+  local state = {allocated = tonumber(named.allocated)}
+  if e.kind == 'entrants' then
+    state = {draw_root = named.root, entrants = tonumber(named.entrants), fixed_in = e.sequence}
+  elseif e.kind == 'draw' then
+    state = {draw_reveal = named.reveal, draw_beacon = named.beacon, draw_seed = named.seed, drawn_in = e.sequence}
+  elseif e.kind == 'allocate' then
+    state.opens, state.allocated_in = s.draw_opens, e.sequence
+  end
+  for field, value in pairs(state) do s[field] = value end
+  return state
+end
+
 -- Appends one change; returns the reason if it can't, else nil.
 local function append(e)
   if e.sequence ~= s.sequence + 1 then return 'the ledger is at ' .. integer(s.sequence) end
   if e.kind == 'define' then return 'it changed the definition' end
-  if not (BUYERS[e.kind] or SIGNUP_KINDS[e.kind] or PLACE_KINDS[e.kind] or OTHERS[e.kind] or control_of(e.kind)) then
+  if not (BUYERS[e.kind] or SIGNUP_KINDS[e.kind] or PLACE_KINDS[e.kind] or DRAW_KINDS[e.kind] or OTHERS[e.kind]
+    or control_of(e.kind)) then
     return 'the kind ' .. e.kind .. ' is unknown'
   end
   s.now, s.clock = math.max(s.now, e.at), math.max(s.clock, e.clock)
@@ -290,7 +310,13 @@ local function append(e)
     end
   end
   local field, value = control_of(e.kind)
-  local state, totals = field and control_state(s, field, value) or {}, {}
+  local state, why = draw_state(e, named)
+  if not state then
+    s.number = number
+    return why
+  end
+  for name, at in pairs(field and control_state(s, field, value) or {}) do state[name] = at end
+  local totals = {}
   state.number, s.number = s.number, number
   if e.kind == 'restock' then
     if redis.call('HGET', TOTALS, named.item) ~= named.was then return named.item .. ' had another total' end
@@ -318,8 +344,8 @@ local function append(e)
       items[#items + 1] = item
     end
   end
-  local stock, why = fetch_stock(items)
-  if not stock then return why[2] end
+  local stock, damage = fetch_stock(items)
+  if not stock then return damage[2] end
   local left, touched = {}, {}
   for i, item in ipairs(items) do
     local n = stock[item] + (delta[item] or 0)

@@ -1,6 +1,6 @@
 //! The definition of a random sale, and its edits.
 
-use gateway::domain::definition::{Definition, Model, Package, SignupTerms, Store, Terms};
+use gateway::domain::definition::{Definition, Model, Package, Sells, SignupTerms, Store, Terms};
 use jiff::Timestamp;
 
 use super::plan::{Edit, History, START};
@@ -32,6 +32,7 @@ impl History {
                 currency: "CNY".into(),
                 deposit: 1,
                 rehearsal: true,
+                sells: Sells::FirstCome,
                 configure_until: self.configure_in.map(|ms| instant(ms).max(instant(self.opens_in) + TICK)),
                 standby: self.queues.is_some(),
                 standby_hold_ms: self.queues.map(|(hold, _)| hold),
@@ -50,6 +51,7 @@ impl History {
                 closes_at: instant(closes_in),
                 required,
             }),
+            draw: None,
         }
     }
 }

@@ -24,7 +24,7 @@ impl Life<'_> {
     pub(super) async fn read_sign_up(&mut self, op: &Op, at: usize, buyer: &str) -> Outcome {
         let instance = &self.instances[at];
         let answered = signup::read(&instance.redis_connection, &instance.sale, buyer).await;
-        same(op, answered.unwrap(), self.model.sign_up_of(buyer))
+        same(op, answered.unwrap().map(|(sign_up, _)| sign_up), self.model.sign_up_of(buyer))
     }
 
     /// Sign-ups whose call meets a fault.

@@ -89,7 +89,7 @@ prop_compose! {
         let at = |ms| Timestamp::from_millisecond(ms).unwrap();
         Terms {
             id, name, opens_at: at(opens_ms), closes_at: at(opens_ms + open_ms), hold_ms, grace_ms, per_buyer,
-            attempts: (per_buyer + more).min(100), currency, deposit, rehearsal, listed, meta,
+            attempts: (per_buyer + more).min(100), currency, deposit, rehearsal, listed, meta, sells: Sells::FirstCome,
             configure_until: configure_ms.map(|ms| at(opens_ms + ms)), standby,
             standby_hold_ms: standby_hold_ms.filter(|_| standby), standby_max: standby_max.filter(|_| standby),
         }
@@ -125,7 +125,7 @@ prop_compose! {
                 lat: degrees(lat), lng: degrees(lng),
             }
         }).collect();
-        Definition { sale, models, packages, stores, signup: None }
+        Definition { sale, models, packages, stores, signup: None, draw: None }
     }
 }
 

@@ -1,0 +1,210 @@
+//! What every gateway does for draws in the background: fixes the entrants, ranks them, allocates.
+//!
+//! All of it may be done by any number of gateways at once, and again after any crash: the scripts do each step once.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use redis::Value;
+
+use crate::domain::draw::Seed;
+use crate::domain::hex;
+use crate::domain::sale::SaleControls;
+use crate::draw::entrants::LedgerEntrants;
+use crate::manage::admin::Admin;
+use crate::projection::read_model::{DrawState, Drawn, Entrants, Sale, Sales};
+use crate::store::reply::text;
+use crate::store::scripts::{Failure, Script};
+
+/// Between two looks at a sale, with jitter.
+const LOOK: Duration = Duration::from_millis(200);
+/// After the end of sign-up the gateways begin at different times, so that mostly one reads all sign-ups.
+const SPREAD: Duration = Duration::from_secs(2);
+/// How long another gateway that allocates is left alone.
+const LEAVE_ALONE: Duration = Duration::from_secs(1);
+/// How long after a failure it is tried again.
+const RETRY: Duration = Duration::from_secs(1);
+/// Entrants of one script call: more make a call long, and save little.
+const BATCH: u64 = 128;
+/// Calls for one sale before the next sale's turn.
+const CALLS_MAX: u64 = 200;
+/// Entrants that are kept ready: some 25 MB.
+const WINDOW: u64 = 256 * 1024;
+
+/// Follows all draws for the lifetime of the process.
+pub async fn follow(admin: Admin, sales: Arc<Sales>) {
+    let mut followed: HashMap<String, FollowedDraw> = HashMap::new();
+    loop {
+        let all = sales.all();
+        followed.retain(|incarnation, _| all.iter().any(|sale| sale.incarnation() == incarnation));
+        for sale in all {
+            let Some(state) = sale.read_model().draw.clone() else { continue };
+            let draw = followed.entry(sale.incarnation().to_owned()).or_default();
+            if draw.rests_until.is_some_and(|until| Instant::now() < until) {
+                continue;
+            }
+            draw.rests_until = None;
+            if let Err(failure) = draw.step(&admin, &sale, &state).await {
+                draw.rest(RETRY);
+                // The connection reports an outage, and the sweeper what is wrong with the ledger.
+                tracing::debug!(sale = sale.id, %failure, "a step of the draw was not taken");
+            }
+        }
+        tokio::time::sleep(LOOK.mul_f32(0.5 + fastrand::f32())).await;
+    }
+}
+
+/// What this process has of one draw.
+#[derive(Default)]
+struct FollowedDraw {
+    rests_until: Option<Instant>,
+    /// Whether it has waited for another gateway to fix the entrants.
+    has_waited: bool,
+    /// Ranks that are kept ready, and their entrants.
+    ranks: Range<u64>,
+    entrants: Vec<String>,
+    /// Where another gateway was last seen.
+    seen: u64,
+}
+
+impl FollowedDraw {
+    fn rest(&mut self, time: Duration) {
+        self.rests_until = Some(Instant::now() + time);
+    }
+
+    /// Takes the next step of a draw, if there is one.
+    async fn step(&mut self, admin: &Admin, sale: &Sale, draw: &DrawState) -> Result<(), Failure> {
+        let read_model = sale.read_model();
+        let SaleControls { is_drawing, opens, closes, paused, closed, .. } = read_model.controls;
+        let (entrants, time) = (draw.entrants, sale.best_time());
+        let Some(Entrants { root, count }) = entrants else {
+            let signup = read_model.catalogue.definition.signup.as_ref();
+            let is_over = signup.is_some_and(|signup| time >= signup.closes_at.as_millisecond());
+            if !is_over || closed {
+                return Ok(());
+            }
+            if !std::mem::replace(&mut self.has_waited, true) {
+                self.rest(SPREAD.mul_f32(fastrand::f32()));
+                return Ok(());
+            }
+            return fix(admin, sale, draw, read_model.sign_ups.now).await;
+        };
+        let Some(Drawn { seed, .. }) = draw.drawn.as_ref() else { return Ok(()) };
+        let entrants = LedgerEntrants { admin, sale: &sale.id, secret: &draw.secret, count };
+        if sale.ranking().is_none() {
+            let found = entrants.root().await?;
+            if found != (root, count) {
+                tracing::error!(
+                    sale = sale.id,
+                    found = hex::encode(&found.0),
+                    root = hex::encode(&root),
+                    "the entrants in the ledger are not those whose root was fixed: nothing is allocated"
+                );
+                self.rest(30 * RETRY);
+                return Ok(());
+            }
+            sale.set_ranking(Arc::new(entrants.ranking(seed).await?));
+        }
+        if !is_drawing || closed || time >= closes {
+            (self.ranks, self.entrants) = (0..0, Vec::new());
+            return Ok(());
+        }
+        // Ready before the opening.
+        let next = read_model.allocated.max(self.seen) + 1;
+        self.make_ready(sale, &entrants, seed, next).await?;
+        if time < opens || paused { Ok(()) } else { self.allocate(admin, sale, &entrants, seed).await }
+    }
+
+    /// Keeps the entrants of this rank and the next ones ready.
+    async fn make_ready(
+        &mut self,
+        sale: &Sale,
+        entrants: &LedgerEntrants<'_>,
+        seed: &Seed,
+        rank: u64,
+    ) -> Result<(), Failure> {
+        if self.ranks.contains(&rank) || rank > entrants.count {
+            return Ok(());
+        }
+        let Some(ranking) = sale.ranking() else { return Ok(()) };
+        let last = entrants.count.min(rank + WINDOW - 1);
+        self.entrants = entrants.of_ranks(seed, &ranking, rank..=last).await?;
+        self.ranks = rank..last + 1;
+        Ok(())
+    }
+
+    /// Allocates some batches.
+    async fn allocate(
+        &mut self,
+        admin: &Admin,
+        sale: &Sale,
+        entrants: &LedgerEntrants<'_>,
+        seed: &Seed,
+    ) -> Result<(), Failure> {
+        let mut next = sale.read_model().allocated.max(self.seen) + 1;
+        for _ in 0..CALLS_MAX {
+            self.make_ready(sale, entrants, seed, next).await?;
+            let skipped = usize::try_from(next.saturating_sub(self.ranks.start)).unwrap_or(usize::MAX);
+            let batch = self.entrants.iter().skip(skipped).take(usize::try_from(BATCH).unwrap_or(1));
+            let args = std::iter::once(next.to_string()).chain(batch.cloned());
+            let reply = admin.call(Script::Allocate, &sale.id, sale.incarnation(), args, None).await?;
+            let number = |at: usize| reply.get(at).and_then(text).and_then(|n| n.parse::<u64>().ok());
+            let unreadable = || Failure::unreadable("a reply of the allocate script that can't be read");
+            match reply.first().and_then(text).as_deref() {
+                Some("ok") => {
+                    let done = number(2).ok_or_else(unreadable)?;
+                    if reply.get(3).and_then(text).as_deref() == Some("1") {
+                        return Ok(());
+                    }
+                    next = done + 1;
+                    self.seen = done;
+                }
+                Some("at") => {
+                    // Another gateway allocates: this one goes on where that is seen to stop.
+                    let at = number(1).ok_or_else(unreadable)?;
+                    if std::mem::replace(&mut self.seen, at) != at {
+                        self.rest(LEAVE_ALONE);
+                        return Ok(());
+                    }
+                    next = at + 1;
+                }
+                // Not open by Redis's clock, paused or closed meanwhile.
+                Some("stopped" | "none") => return Ok(()),
+                _ => return Err(unreadable()),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Fixes the entrants.
+async fn fix(admin: &Admin, sale: &Sale, draw: &DrawState, count: u64) -> Result<(), Failure> {
+    let entrants = LedgerEntrants { admin, sale: &sale.id, secret: &draw.secret, count };
+    let (root, count) = entrants.root().await?;
+    let args = [hex::encode(&root), count.to_string()];
+    let reply: Vec<Value> = admin.call(Script::FixEntrants, &sale.id, sale.incarnation(), args, None).await?;
+    let word = |at: usize| reply.get(at).and_then(text).unwrap_or_default();
+    match word(0).as_str() {
+        "ok" if word(2) == "1" => {
+            tracing::info!(
+                sale = sale.id,
+                root = hex::encode(&root),
+                entrants = count,
+                "the entrants are fixed"
+            );
+        }
+        "differs" if !word(1).is_empty() => {
+            tracing::error!(
+                sale = sale.id,
+                found = hex::encode(&root),
+                root = word(1),
+                "another gateway has fixed other entrants: run `gateway audit`"
+            );
+        }
+        // By Redis's clock sign-up is not over, or a recovery changes the sign-ups: the next look is soon.
+        _ => {}
+    }
+    Ok(())
+}
