@@ -22,6 +22,8 @@ use crate::store::scripts::{Failure, Script};
 const LOOK: Duration = Duration::from_millis(200);
 /// After the end of sign-up the gateways begin at different times, so that mostly one reads all sign-ups.
 const SPREAD: Duration = Duration::from_secs(2);
+/// By how much this process's reading of Redis's clock may be wrong.
+const CLOCKS_DIFFER_MS: i64 = 5_000;
 /// How long another gateway that allocates is left alone.
 const LEAVE_ALONE: Duration = Duration::from_secs(1);
 /// How long after a failure it is tried again.
@@ -39,14 +41,14 @@ pub async fn follow(admin: Admin, sales: Arc<Sales>) {
     loop {
         let all = sales.all();
         followed.retain(|incarnation, _| all.iter().any(|sale| sale.incarnation() == incarnation));
-        for sale in all {
-            let Some(state) = sale.read_model().draw.clone() else { continue };
-            let draw = followed.entry(sale.incarnation().to_owned()).or_default();
+        for sale in all.iter().filter(|sale| sale.read_model().draw.is_some()) {
+            let new = || FollowedDraw::new(Some(SPREAD), BATCH, CALLS_MAX);
+            let draw = followed.entry(sale.incarnation().to_owned()).or_insert_with(new);
             if draw.rests_until.is_some_and(|until| Instant::now() < until) {
                 continue;
             }
             draw.rests_until = None;
-            if let Err(failure) = draw.step(&admin, &sale, &state).await {
+            if let Err(failure) = draw.step(&admin, sale).await {
                 draw.rest(RETRY);
                 // The connection reports an outage, and the sweeper what is wrong with the ledger.
                 tracing::debug!(sale = sale.id, %failure, "a step of the draw was not taken");
@@ -57,11 +59,13 @@ pub async fn follow(admin: Admin, sales: Arc<Sales>) {
 }
 
 /// What this process has of one draw.
-#[derive(Default)]
-struct FollowedDraw {
+pub struct FollowedDraw {
     rests_until: Option<Instant>,
-    /// Whether it has waited for another gateway to fix the entrants.
-    has_waited: bool,
+    /// How long, at most, it still waits for another gateway to fix the entrants.
+    spread: Option<Duration>,
+    /// Entrants of a script call, and the most calls of a step.
+    batch: u64,
+    calls_max: u64,
     /// Ranks that are kept ready, and their entrants.
     ranks: Range<u64>,
     entrants: Vec<String>,
@@ -70,28 +74,35 @@ struct FollowedDraw {
 }
 
 impl FollowedDraw {
+    /// With nothing of it. It waits for other gateways so long, at most, and allocates in calls of so many entrants, some of
+    /// them in a step.
+    pub fn new(spread: Option<Duration>, batch: u64, calls_max: u64) -> Self {
+        Self { rests_until: None, spread, batch, calls_max, ranks: 0..0, entrants: Vec::new(), seen: 0 }
+    }
+
     fn rest(&mut self, time: Duration) {
         self.rests_until = Some(Instant::now() + time);
     }
 
-    /// Takes the next step of a draw, if there is one.
-    async fn step(&mut self, admin: &Admin, sale: &Sale, draw: &DrawState) -> Result<(), Failure> {
+    /// Takes the next step of a sale's draw; whether there was one.
+    pub async fn step(&mut self, admin: &Admin, sale: &Sale) -> Result<bool, Failure> {
         let read_model = sale.read_model();
+        let Some(draw) = read_model.draw.as_deref() else { return Ok(false) };
         let SaleControls { is_drawing, opens, closes, paused, closed, .. } = read_model.controls;
         let (entrants, time) = (draw.entrants, sale.best_time());
         let Some(Entrants { root, count }) = entrants else {
             let signup = read_model.catalogue.definition.signup.as_ref();
             let is_over = signup.is_some_and(|signup| time >= signup.closes_at.as_millisecond());
             if !is_over || closed {
-                return Ok(());
+                return Ok(false);
             }
-            if !std::mem::replace(&mut self.has_waited, true) {
-                self.rest(SPREAD.mul_f32(fastrand::f32()));
-                return Ok(());
+            if let Some(spread) = self.spread.take() {
+                self.rest(spread.mul_f32(fastrand::f32()));
+                return Ok(false);
             }
             return fix(admin, sale, draw, read_model.sign_ups.now).await;
         };
-        let Some(Drawn { seed, .. }) = draw.drawn.as_ref() else { return Ok(()) };
+        let Some(Drawn { seed, .. }) = draw.drawn.as_ref() else { return Ok(false) };
         let entrants = LedgerEntrants { admin, sale: &sale.id, secret: &draw.secret, count };
         if sale.ranking().is_none() {
             let found = entrants.root().await?;
@@ -103,18 +114,19 @@ impl FollowedDraw {
                     "the entrants in the ledger are not those whose root was fixed: nothing is allocated"
                 );
                 self.rest(30 * RETRY);
-                return Ok(());
+                return Ok(false);
             }
             sale.set_ranking(Arc::new(entrants.ranking(seed).await?));
         }
-        if !is_drawing || closed || time >= closes {
+        // By the script's clock the sale may be open for a little longer.
+        if !is_drawing || closed || time >= closes + CLOCKS_DIFFER_MS {
             (self.ranks, self.entrants) = (0..0, Vec::new());
-            return Ok(());
+            return Ok(false);
         }
         // Ready before the opening.
         let next = read_model.allocated.max(self.seen) + 1;
         self.make_ready(sale, &entrants, seed, next).await?;
-        if time < opens || paused { Ok(()) } else { self.allocate(admin, sale, &entrants, seed).await }
+        if time < opens || paused { Ok(false) } else { self.allocate(admin, sale, &entrants, seed).await }
     }
 
     /// Keeps the entrants of this rank and the next ones ready.
@@ -135,19 +147,19 @@ impl FollowedDraw {
         Ok(())
     }
 
-    /// Allocates some batches.
+    /// Allocates some batches; whether there were any.
     async fn allocate(
         &mut self,
         admin: &Admin,
         sale: &Sale,
         entrants: &LedgerEntrants<'_>,
         seed: &Seed,
-    ) -> Result<(), Failure> {
+    ) -> Result<bool, Failure> {
         let mut next = sale.read_model().allocated.max(self.seen) + 1;
-        for _ in 0..CALLS_MAX {
+        for _ in 0..self.calls_max {
             self.make_ready(sale, entrants, seed, next).await?;
             let skipped = usize::try_from(next.saturating_sub(self.ranks.start)).unwrap_or(usize::MAX);
-            let batch = self.entrants.iter().skip(skipped).take(usize::try_from(BATCH).unwrap_or(1));
+            let batch = self.entrants.iter().skip(skipped).take(usize::try_from(self.batch).unwrap_or(1));
             let args = std::iter::once(next.to_string()).chain(batch.cloned());
             let reply = admin.call(Script::Allocate, &sale.id, sale.incarnation(), args, None).await?;
             let number = |at: usize| reply.get(at).and_then(text).and_then(|n| n.parse::<u64>().ok());
@@ -156,7 +168,7 @@ impl FollowedDraw {
                 Some("ok") => {
                     let done = number(2).ok_or_else(unreadable)?;
                     if reply.get(3).and_then(text).as_deref() == Some("1") {
-                        return Ok(());
+                        return Ok(true);
                     }
                     next = done + 1;
                     self.seen = done;
@@ -166,21 +178,21 @@ impl FollowedDraw {
                     let at = number(1).ok_or_else(unreadable)?;
                     if std::mem::replace(&mut self.seen, at) != at {
                         self.rest(LEAVE_ALONE);
-                        return Ok(());
+                        return Ok(false);
                     }
                     next = at + 1;
                 }
                 // Not open by Redis's clock, paused or closed meanwhile.
-                Some("stopped" | "none") => return Ok(()),
+                Some("stopped" | "none") => return Ok(false),
                 _ => return Err(unreadable()),
             }
         }
-        Ok(())
+        Ok(true)
     }
 }
 
-/// Fixes the entrants.
-async fn fix(admin: &Admin, sale: &Sale, draw: &DrawState, count: u64) -> Result<(), Failure> {
+/// Fixes the entrants; whether this process did.
+async fn fix(admin: &Admin, sale: &Sale, draw: &DrawState, count: u64) -> Result<bool, Failure> {
     let entrants = LedgerEntrants { admin, sale: &sale.id, secret: &draw.secret, count };
     let (root, count) = entrants.root().await?;
     let args = [hex::encode(&root), count.to_string()];
@@ -206,5 +218,5 @@ async fn fix(admin: &Admin, sale: &Sale, draw: &DrawState, count: u64) -> Result
         // By Redis's clock sign-up is not over, or a recovery changes the sign-ups: the next look is soon.
         _ => {}
     }
-    Ok(())
+    Ok(false)
 }

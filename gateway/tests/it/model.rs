@@ -3,6 +3,7 @@
 mod call;
 pub mod crash;
 mod definition;
+mod draw;
 mod faulty;
 pub mod instance;
 mod life;
@@ -36,6 +37,17 @@ use plan::{Troubles, histories};
 use proptest::test_runner::{Config, FileFailurePersistence, TestCaseError, TestError, TestRunner};
 use sale::Clocks;
 pub use world::World;
+
+/// Buyers sign up, and what they want is drawn; who gets nothing waits.
+const DRAWS: Troubles = Troubles {
+    crashes: false,
+    faults: false,
+    pairs: false,
+    sign_ups: true,
+    standby: true,
+    draws: true,
+    grants_go_on: false,
+};
 
 type Outcome = Result<(), TestCaseError>;
 
@@ -141,6 +153,30 @@ fn queues_recovered_from_acknowledged_changes_are_what_the_model_has() {
 fn queues_whose_answers_are_lost_are_what_the_model_has() {
     let troubles = Troubles { faults: true, standby: true, ..Troubles::default() };
     property("standby-answers-lost", 200, false, troubles);
+}
+
+/// A sale that sells by a draw, with all that may happen meanwhile.
+#[test]
+fn draws_are_what_the_model_has() {
+    property("draws", 300, false, DRAWS);
+}
+
+/// Gateways that follow the journal refuse all taps until a draw is over.
+#[test]
+fn gateways_that_follow_know_the_draws_that_the_model_has() {
+    property("draws-following", 60, true, DRAWS);
+}
+
+/// Redis forgets the last changes, also in the middle of an allocation: the result is the same.
+#[test]
+fn draws_recovered_from_read_entries_are_what_the_model_has() {
+    property("draws-recovered-from-read", 80, true, Troubles { crashes: true, ..DRAWS });
+}
+
+/// Calls and answers of buyers and gateways are lost, late or doubled meanwhile.
+#[test]
+fn draws_whose_answers_are_lost_are_what_the_model_has() {
+    property("draws-answers-lost", 150, false, Troubles { faults: true, ..DRAWS });
 }
 
 /// Whatever two gateways do at once, it is as if one had been first.
@@ -318,6 +354,7 @@ pub fn simple(sale: &str) -> Definition {
         configure_in: None,
         signup: None,
         queues: None,
+        draws: false,
         stocks,
         ops,
     }
@@ -364,12 +401,14 @@ fn property(name: &str, cases: u32, following: bool, troubles: Troubles) {
         [met.crashes, met.faults, met.pairs, met.refused].map(Cell::into_inner);
     println!(
         "{name}: {} histories, {crashes} crashes of Redis, {faults} calls that went wrong, {pairs} pairs of calls at once, \
-         {refused} refusals from the read model, {} grants",
+         {refused} refusals from the read model, {} grants, {} served in draws",
         lived.get(),
-        met.granted.get()
+        met.granted.get(),
+        met.drawn.get()
     );
     let sign_ups = met.sign_ups.into_inner() > 0;
     let standby = met.granted.into_inner() > 0;
+    let draws = met.drawn.into_inner() > 0;
     let grants_go_on = troubles.grants_go_on;
     let had = Troubles {
         crashes: crashes > 0,
@@ -377,6 +416,7 @@ fn property(name: &str, cases: u32, following: bool, troubles: Troubles) {
         pairs: pairs > 0,
         sign_ups,
         standby,
+        draws,
         grants_go_on,
     };
     assert_eq!(had, troubles);

@@ -193,8 +193,8 @@ impl JournalReader {
                 let change = self.change(serde_json::from_str(line)?);
                 self.journal.changes.push(change);
             }
-            // No buyer of a load test signs up or waits. A grant without a reservation only gives units back.
-            "signup" | "withdraw" | "join" | "leave" | "grant" => {}
+            // No buyer of a load test signs up, enters a draw or waits. A grant without a reservation only gives units back.
+            "signup" | "withdraw" | "entrants" | "draw" | "allocate" | "join" | "leave" | "grant" => {}
             kind => {
                 let mut line: serde_json::Map<_, _> = serde_json::from_str(line)?;
                 // Other lines may have members of these names that are not stock: the `was` of `adopt`

@@ -65,13 +65,28 @@ pub fn verify(path: &Path) -> Result<Verified, FileError> {
         all.push(line);
     }
     check_entrants(&head, &tree)?;
-    let Some(seed) = seed(&head)? else { return Ok(Verified { head, holds: None }) };
+    let Some(seed) = seed(&head)? else {
+        check_unknown(&all, |line| line.rank.is_none() && line.model.is_none())?;
+        return Ok(Verified { head, holds: None });
+    };
     let order = check_ranks(&all, &seed)?;
-    let holds = head.stock.clone().map(|stock| {
-        let left = ModelsLeft(stock.into_iter().collect());
-        check_allocation(&all, &kinds, &order, left)
-    });
-    Ok(Verified { holds: holds.transpose()?, head })
+    let Some(stock) = head.stock.clone() else {
+        check_unknown(&all, |line| line.model.is_none())?;
+        return Ok(Verified { head, holds: None });
+    };
+    let left = ModelsLeft(stock.into_iter().collect());
+    let holds = check_allocation(&all, &kinds, &order, left)?;
+    Ok(Verified { holds: Some(holds), head })
+}
+
+/// No line says what can't follow from the first one yet.
+fn check_unknown(all: &[Line], is_silent: impl Fn(&Line) -> bool) -> Result<(), FileError> {
+    match all.iter().position(|line| !is_silent(line)) {
+        Some(index) => {
+            Err(no(index + 2, "it has a rank or a model, and the first line has not what they follow from"))
+        }
+        None => Ok(()),
+    }
 }
 
 fn no(line: usize, what: &str) -> FileError {
@@ -112,8 +127,10 @@ fn check_entrants(head: &Head, tree: &MerkleTree) -> Result<(), FileError> {
 
 /// The seed, from reveal and beacon; `None`: nothing was drawn.
 fn seed(head: &Head) -> Result<Option<Seed>, FileError> {
-    let (Some(reveal), Some(beacon), Some(said)) = (&head.reveal, &head.beacon, &head.seed) else {
-        return Ok(None);
+    let (reveal, beacon, said) = match (&head.reveal, &head.beacon, &head.seed) {
+        (Some(reveal), Some(beacon), Some(said)) => (reveal, beacon, said),
+        (None, None, None) if head.stock.is_none() => return Ok(None),
+        _ => return Err(no(1, "it must have reveal, beacon and seed, or none of them and no stock")),
     };
     let bytes = |text: &str| hex::decode(text).ok_or_else(|| no(1, "reveal and beacon must be hexadecimal"));
     let (reveal, beacon) = (bytes(reveal)?, bytes(beacon)?);

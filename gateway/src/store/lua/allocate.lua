@@ -51,7 +51,7 @@ end
 
 -- The winners as columns, their rows, and the places of items in the entry's list of stock.
 local first, deadline = s.number + 1, s.sale_clock + s.hold
-local won, who, wants, records, listed, places = {}, {}, {}, {}, {}, {}
+local won, who, wants, records, listed, places, taken = {}, {}, {}, {}, {}, {}, {}
 local function place_of(item)
   if not places[item] then
     listed[#listed + 1] = item
@@ -60,13 +60,18 @@ local function place_of(item)
   return places[item]
 end
 
+local function take(item)
+  stock[item] = stock[item] - 1
+  -- As in reserve.lua, so that a lost set is noticed.
+  if first == 1 then taken[#taken + 1] = item end
+  return place_of(item)
+end
+
 local function win(n, choice)
-  local got, gone, packages, store, left_off = {place_of(choice.model)}, {}, {}, '-', {}
-  stock[choice.model] = stock[choice.model] - 1
+  local got, gone, packages, store, left_off = {take(choice.model)}, {}, {}, '-', {}
   for _, item in ipairs(choice.extras) do
     if is_free(item) then
-      stock[item] = stock[item] - 1
-      got[#got + 1] = place_of(item)
+      got[#got + 1] = take(item)
       local kind, id = item:match('^(%a+):(.*)$')
       if kind == 'store' then store = id else packages[#packages + 1] = id end
     else
@@ -121,12 +126,8 @@ local function note(entry, state, is_last)
 end
 
 if #won > 0 then
-  local left, taken = {}, {}
-  for i, item in ipairs(listed) do
-    left[2 * i - 1], left[2 * i] = item, integer(stock[item])
-    -- As in reserve.lua, so that a lost set is noticed.
-    if first == 1 then taken[#taken + 1] = item end
-  end
+  local left = {}
+  for i, item in ipairs(listed) do left[2 * i - 1], left[2 * i] = item, integer(stock[item]) end
   s.held = s.held + #won
   local entry, state = note({'first', integer(first), 'deadline', integer(deadline), 'buyers', table.concat(won, ' '),
     'who', table.concat(who, '\n'), 'wants', table.concat(wants, '\n')}, {number = s.number}, #losers == 0)

@@ -56,13 +56,17 @@ local is_in_use = s.standby == 1 and (s.last_place > 0 or redis.call('HEXISTS', 
 if standby == '0' and is_in_use then return {'locked', 'standby'} end
 local sells_by_draw, draw_differs, secret = unpack(ARGV, 20, 22)
 if draw_differs ~= '-' then
-  local has_opened = (s.signup_closes or 0) > 0 and s.time >= s.signup_opens
+  local has_opened = (s.signup_closes or 0) > 0 and (s.time >= s.signup_opens or s.last_signup > 0)
   if has_opened or s.number > 0 then
     local fields = {}
     for field in draw_differs:gmatch('[^,]+') do fields[#fields + 1] = field end
     return {'locked', unpack(fields)}
   end
   if sells_by_draw == '1' and tonumber(signup_opens) <= s.time then return {'late'} end
+end
+-- A draw's sign-up can't seem not to have opened yet.
+if (s.draw_opens or 0) > 0 and s.time >= s.signup_opens and tonumber(signup_opens) ~= s.signup_opens then
+  return {'locked', 'signup.opens_at'}
 end
 -- Who is an entrant is fixed.
 if (s.fixed_in or 0) > 0 and (tonumber(signup_opens) ~= s.signup_opens or tonumber(signup_closes) ~= s.signup_closes) then
@@ -106,8 +110,9 @@ for _, item in ipairs(items) do
   local taken = (total or 0) - (counter or 0) - aside
   local is_awaited = aside > 0 or (s.standby == 1 and item:sub(1, 6) == 'model:' and count_waiting(item:sub(7)) > 0)
   if total then s.limits = s.limits - 1 end
+  if is_spoken_for(s, item) and (before[item] == '') ~= (after[item] == '') then return {'locked', 'stock'} end
   if after[item] == '-' then
-    if taken ~= 0 or is_awaited or redis.call('SISMEMBER', TAKEN, item) == 1 then used[#used + 1] = item end
+    if taken ~= 0 or is_awaited or is_spoken_for(s, item) or redis.call('SISMEMBER', TAKEN, item) == 1 then used[#used + 1] = item end
     gone[#gone + 1] = item
     listed[#listed + 1] = item .. ' -'
   else
@@ -115,9 +120,10 @@ for _, item in ipairs(items) do
     if after[item] ~= '' then
       -- A concurrent restock stays: only the difference between the definitions is applied.
       now_total = tonumber(after[item]) + (total and (total - tonumber(before[item])) or 0)
-      if now_total < taken then
+      local least = is_spoken_for(s, item) and total or taken
+      if now_total < least then
         short[#short + 1] = item
-        short[#short + 1] = integer(taken)
+        short[#short + 1] = integer(least)
       end
       s.limits = s.limits + 1
     elseif is_awaited then

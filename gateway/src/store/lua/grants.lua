@@ -3,12 +3,17 @@
 -- Such units are never free: they are counted in `aside:MODEL` of the stock until they are granted, in the same script as far as its
 -- bound allows. Nothing of a model is free while buyers wait for it, and so reserve.lua need not know of the queues.
 
+-- Whether the allocation of a draw is under way.
+local function is_allocating(s) return s.opens == NEVER and s.allocated > 0 end
+
+-- Whether all that is free of an item is for the entrants of a draw, so that its total can't go down.
+local function is_spoken_for(s, item) return is_allocating(s) and item:sub(1, 6) == 'model:' end
+
 -- Whether returned units of an item are set aside: those of a model with a limit, if buyers wait, an operator suspended grants, or
 -- the allocation of a draw is under way: what comes back then must not change it.
 local function is_set_aside(s, item)
   local model = s.standby == 1 and item:match('^model:(.*)$')
-  local is_allocating = s.opens == NEVER and s.allocated > 0
-  return model and (s.suspended == 1 or is_allocating or count_waiting(model) > 0) and redis.call('HEXISTS', TOTALS, item) == 1
+  return model and (s.suspended == 1 or is_allocating(s) or count_waiting(model) > 0) and redis.call('HEXISTS', TOTALS, item) == 1
 end
 
 -- The counter of what is set aside of a model; nil for other items.

@@ -94,6 +94,22 @@ local function repeat_sweep(e)
   end
 end
 
+-- What an entry of a draw, or of its allocation, sets in the state; nil and the reason if it can't.
+local function draw_state(e, named)
+  if not (DRAW_KINDS[e.kind] or named.allocated) then return {} end
+  if s.format < 4 then return nil, 'the sale has no draw' end
+  local state = {allocated = tonumber(named.allocated)}
+  if e.kind == 'entrants' then
+    state = {draw_root = named.root, entrants = tonumber(named.entrants), fixed_in = e.sequence}
+  elseif e.kind == 'draw' then
+    state = {draw_reveal = named.reveal, draw_beacon = named.beacon, draw_seed = named.seed, drawn_in = e.sequence}
+  elseif e.kind == 'allocate' then
+    state.opens, state.allocated_in = s.draw_opens, e.sequence
+  end
+  for field, value in pairs(state) do s[field] = value end
+  return state
+end
+
 -- Replays sign-ups, or a withdrawal, by their rows: "choices number at" or "-"; returns the reason if it can't. Of a batch that was
 -- only acknowledged in part the numbers need not follow each other, and the sign-up that a change was of may be lost.
 local function replay_signups(e, named)
@@ -263,22 +279,6 @@ local function note_asides(e, named, delta)
     delta[item] = (delta[item] or 0) + tonumber(n)
     delta[aside_of(item)] = (delta[aside_of(item)] or 0) - tonumber(n)
   end
-end
-
--- What an entry of a draw, or of its allocation, sets in the state; nil and the reason if it can't.
-local function draw_state(e, named)
-  if not (DRAW_KINDS[e.kind] or named.allocated) then return {} end
-  if s.format < 4 then return nil, 'the sale has no draw' end
-  local state = {allocated = tonumber(named.allocated)}
-  if e.kind == 'entrants' then
-    state = {draw_root = named.root, entrants = tonumber(named.entrants), fixed_in = e.sequence}
-  elseif e.kind == 'draw' then
-    state = {draw_reveal = named.reveal, draw_beacon = named.beacon, draw_seed = named.seed, drawn_in = e.sequence}
-  elseif e.kind == 'allocate' then
-    state.opens, state.allocated_in = s.draw_opens, e.sequence
-  end
-  for field, value in pairs(state) do s[field] = value end
-  return state
 end
 
 -- Appends one change; returns the reason if it can't, else nil.

@@ -117,6 +117,45 @@ fn subs(count: usize) -> Vec<String> {
     (0..count).map(|n| format!("buyer {n}")).collect()
 }
 
+/// One changed word: the verification names its line.
+fn every_change_of_a_file_shows(operator: &Operator<'_>, published: &Path) {
+    let path = operator.path("changed");
+    let check = |text: &str, code: i32, named: &str| {
+        std::fs::write(&path, text).unwrap();
+        let ended = verify(&path);
+        assert!(ended.code == code && ended.err.contains(named), "{named}: {ended:?}");
+    };
+    let text = std::fs::read_to_string(published).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    for line in [1, 2, 5, 12] {
+        let words: Vec<&str> = lines[line].split(' ').collect();
+        let others = ["0".repeat(32), "white//gz-2".into(), "13".into(), "pink".into()];
+        for (word, other) in others.iter().enumerate() {
+            let mut changed = words.clone();
+            changed[word] = other;
+            let changed = changed.join(" ");
+            let mut all = lines.clone();
+            all[line] = &changed;
+            let named = if word < 2 { "line ".to_owned() } else { format!("line {}:", line + 1) };
+            check(&all.join("\n"), 1, &named);
+        }
+    }
+    let head: Value = serde_json::from_str(lines[0]).unwrap();
+    for (from, to) in [
+        ("\"entrants\":12", "\"entrants\":13"),
+        ("482913", "482914"),
+        (COMMITMENT, &"1".repeat(64)),
+        (&head["seed"].to_string(), "null"),
+        (&format!(",\"stock\":{}", head["stock"]), ""),
+    ] {
+        let changed = text.replacen(from, to, 1);
+        assert_ne!(changed, text, "{from}");
+        check(&changed, 1, "line ");
+    }
+    check(&lines[..12].join("\n"), 1, "12 entrants");
+    check("rubbish\n", 2, "not a published file");
+}
+
 #[tokio::test]
 async fn entrants_are_served_in_an_order_that_anybody_can_repeat() {
     let redis = Redis::start();
@@ -162,6 +201,9 @@ async fn entrants_are_served_in_an_order_that_anybody_can_repeat() {
     let other = with(definition.clone(), "/draw/commitment", json!("0".repeat(64)));
     let locked = apply(&gateway, &other).await;
     assert_eq!(refused(&locked, 409, "definition-locked", &["fields"])["fields"], json!(["draw"]));
+    let later = with(definition.clone(), "/signup/opens_at", json!("2098-01-01T00:00:00Z"));
+    let locked = apply(&gateway, &later).await;
+    assert_eq!(refused(&locked, 409, "definition-locked", &["fields"])["fields"], json!(["signup.opens_at"]));
     let ended = over(definition);
     open(&gateway, &ended).await;
     let fixed = stage(&gateway, "fixed").await;
@@ -268,36 +310,5 @@ async fn entrants_are_served_in_an_order_that_anybody_can_repeat() {
     assert_eq!(gateway.get_as(&buyers[*next], STANDBY).await.json["reservation"], granted);
     balanced(&gateway).await;
 
-    // One changed byte: the verification names its line.
-    let text = std::fs::read_to_string(&published).unwrap();
-    let lines: Vec<&str> = text.lines().collect();
-    for line in [1, 2, 5, 12] {
-        let words: Vec<&str> = lines[line].split(' ').collect();
-        for (word, other) in
-            [(0, "0".repeat(32)), (1, "white//gz-2".into()), (2, "13".into()), (3, "pink".into())]
-        {
-            let mut changed = words.clone();
-            changed[word] = &other;
-            let mut changed_lines = lines.clone();
-            let changed = changed.join(" ");
-            changed_lines[line] = &changed;
-            let path = operator.path("changed");
-            std::fs::write(&path, changed_lines.join("\n")).unwrap();
-            let ended = verify(&path);
-            let named = if word < 2 { "line ".to_owned() } else { format!("line {}:", line + 1) };
-            assert!(ended.code == 1 && ended.err.contains(&named), "{changed}: {ended:?}");
-        }
-    }
-    for (from, to) in
-        [("\"entrants\":12", "\"entrants\":13"), ("482913", "482914"), (COMMITMENT, &"1".repeat(64))]
-    {
-        let path = operator.path("changed");
-        std::fs::write(&path, text.replacen(from, to, 1)).unwrap();
-        let ended = verify(&path);
-        assert!(ended.code == 1 && ended.err.contains("line 1:"), "{from}: {ended:?}");
-    }
-    std::fs::write(operator.path("changed"), lines[..12].join("\n")).unwrap();
-    assert_eq!(verify(&operator.path("changed")).code, 1, "an entrant is missing");
-    std::fs::write(operator.path("changed"), "rubbish\n").unwrap();
-    assert_eq!(verify(&operator.path("changed")).code, 2);
+    every_change_of_a_file_shows(&operator, &published);
 }

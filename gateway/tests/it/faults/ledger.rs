@@ -205,9 +205,9 @@ async fn a_ledger_of_a_later_version_is_refused_in_words_and_the_other_sales_go_
     let gateway = Gateway::start(&redis).await;
     open(&gateway, &small()).await;
     open(&gateway, &with(small(), "/sale/id", json!("other"))).await;
-    redis.run::<()>("HSET lg:{small}:state format 4");
+    redis.run::<()>("HSET lg:{small}:state format 5");
     put_off(&gateway.reserve("alice", "k", &far()).await);
-    let why = alarm(&redis, "format 4").await;
+    let why = alarm(&redis, "format 5").await;
     assert!(why.contains("a later version of the gateway has made"), "{why}");
     let tap = gateway.request(Method::POST, "/v1/sales/other/reservations").bearer_auth(token("alice"));
     assert_eq!(send(tap.header("idempotency-key", "k").json(&far())).await.status, 201);

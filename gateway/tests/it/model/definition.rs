@@ -1,8 +1,9 @@
 //! The definition of a random sale, and its edits.
 
-use gateway::domain::definition::{Definition, Model, Package, Sells, SignupTerms, Store, Terms};
+use gateway::domain::definition::{Definition, DrawTerms, Model, Package, Sells, SignupTerms, Store, Terms};
 use jiff::Timestamp;
 
+use super::draw::committed;
 use super::plan::{Edit, History, START};
 
 impl History {
@@ -32,7 +33,7 @@ impl History {
                 currency: "CNY".into(),
                 deposit: 1,
                 rehearsal: true,
-                sells: Sells::FirstCome,
+                sells: if self.draws { Sells::Draw } else { Sells::FirstCome },
                 configure_until: self.configure_in.map(|ms| instant(ms).max(instant(self.opens_in) + TICK)),
                 standby: self.queues.is_some(),
                 standby_hold_ms: self.queues.map(|(hold, _)| hold),
@@ -51,7 +52,7 @@ impl History {
                 closes_at: instant(closes_in),
                 required,
             }),
-            draw: None,
+            draw: self.draws.then(|| DrawTerms { commitment: committed(), beacon: "a die".into() }),
         }
     }
 }
@@ -72,7 +73,11 @@ pub fn edited(before: &Definition, edits: &[Edit]) -> Definition {
                 let until = ms.map(|ms| instant(ms).max(after.sale.opens_at + TICK));
                 after.sale.configure_until = until;
             }
-            Edit::Locked(0) => after.sale.opens_at -= TICK,
+            Edit::Locked(0) => {
+                let least =
+                    after.signup.as_ref().filter(|_| after.draw.is_some()).map(|signup| signup.closes_at);
+                after.sale.opens_at = (after.sale.opens_at - TICK).max(least.unwrap_or(Timestamp::MIN));
+            }
             Edit::Locked(1) => after.sale.hold_ms += 1_000,
             Edit::Locked(2) => after.sale.grace_ms += 1_000,
             Edit::Locked(3) => after.sale.per_buyer = 1,

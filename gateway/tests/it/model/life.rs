@@ -31,6 +31,8 @@ pub struct Met {
     pub refused: Cell<u64>,
     /// Buyers who signed up.
     pub sign_ups: Cell<u64>,
+    /// Entrants who were served in a draw.
+    pub drawn: Cell<u64>,
     /// Reservations that were granted.
     pub granted: Cell<u64>,
 }
@@ -63,6 +65,7 @@ pub async fn live_through(
             false => ledger.instance(at, sale).await,
         });
     }
+    life.learn_secret().await;
     life.remember(true).await;
     for op in &history.ops {
         // Then a gateway reads the sale anew before it amends.
@@ -93,6 +96,7 @@ pub async fn live_through(
     met.refused.set(met.refused.get() + life.refused);
     let granted = life.model.claims.iter().filter(|claim| claim.want.key.is_empty()).count();
     met.granted.set(met.granted.get() + granted as u64);
+    met.drawn.set(met.drawn.get() + life.model.drawn() as u64);
     met.sign_ups.set(met.sign_ups.get() + life.model.signed_up().unwrap_or_default());
     life.end().await
 }
@@ -146,6 +150,7 @@ impl Life<'_> {
         if is_shown_only {
             self.grant_again().await;
         }
+        self.learn_allocated().await?;
         self.audit(op).await
     }
 
@@ -173,6 +178,8 @@ impl Life<'_> {
             Op::Join(at, requests) => self.join(op, *at, requests).await?,
             Op::Leave(at, buyer) => self.leave(op, *at, buyer).await?,
             Op::Grant(at) => self.grant(op, *at).await?,
+            Op::FollowDraw(at) => self.follow_draw(op, *at).await?,
+            Op::Draw(beacon) => self.draw(op, *beacon).await?,
             Op::Sweep(at, entries) => self.sweep(op, *at, *entries).await?,
             Op::OperatorAction(action) => {
                 let answered = self
@@ -219,7 +226,7 @@ impl Life<'_> {
         }
     }
 
-    async fn refresh(&mut self, at: usize) {
+    pub(super) async fn refresh(&mut self, at: usize) {
         if !self.following {
             self.instances[at] = self.ledger.instance(at, self.id()).await;
             self.revisions[at] = self.model.revision;

@@ -18,9 +18,9 @@ pub const GATEWAYS: usize = 2;
 pub const BUYERS: [&str; 4] = ["ada", "bob", "cyd", "dan"];
 const KEYS: [&str; 3] = ["k0", "k1", "k2"];
 /// What may be asked for. `m3`, `p3` and `s3` do not exist at first; `p1` fits `m1` only.
-const MODELS: [&str; 3] = ["m1", "m2", "m3"];
-const PACKAGES: [&str; 3] = ["p1", "p2", "p3"];
-const STORES: [&str; 3] = ["s1", "s2", "s3"];
+pub const MODELS: [&str; 3] = ["m1", "m2", "m3"];
+pub const PACKAGES: [&str; 3] = ["p1", "p2", "p3"];
+pub const STORES: [&str; 3] = ["s1", "s2", "s3"];
 
 /// One random life of a sale.
 #[derive(Debug, Clone)]
@@ -35,6 +35,8 @@ pub struct History {
     pub signup: Option<(i64, i64, bool)>,
     /// How long a granted hold lasts, ms, and the places in a queue, if the sale has standby queues.
     pub queues: Option<(u64, Option<u64>)>,
+    /// Whether it sells by a draw, to those who sign up; with both of the above.
+    pub draws: bool,
     /// Of `m1`, `m2`, `p1`, `p2`, `s1`, `s2`.
     pub stocks: Vec<Option<u64>>,
     pub ops: Vec<Op>,
@@ -131,6 +133,10 @@ pub enum Op {
     Leave(usize, &'static str),
     /// Grants what is set aside.
     Grant(usize),
+    /// A gateway takes the next step of the draw.
+    FollowDraw(usize),
+    /// An operator draws, with this beacon.
+    Draw(u8),
     /// Sweeps until nothing is due, so many journal entries at a time.
     Sweep(usize, usize),
     OperatorAction(OperatorAction),
@@ -164,6 +170,8 @@ pub struct Troubles {
     pub sign_ups: bool,
     /// Buyers wait, too; without pairs.
     pub standby: bool,
+    /// The sale sells by a draw; with sign-ups and queues.
+    pub draws: bool,
     /// With standby queues: nothing stops grants and nobody is skipped, so that what a recovery can't bring back, since it
     /// was shown to nobody, is done again at once.
     pub grants_go_on: bool,
@@ -173,6 +181,9 @@ pub struct Troubles {
 pub fn histories(ops: std::ops::Range<usize>, troubles: Troubles) -> impl Strategy<Value = History> {
     // Do not change the order: stored seeds depend on it.
     let any = match (troubles.sign_ups, troubles.standby) {
+        _ if troubles.draws => {
+            prop_oneof![3 => op().prop_map(at_once), 1 => sign_up(), 2 => standby(), 4 => draw()].boxed()
+        }
         (true, _) => prop_oneof![3 => op(), 2 => sign_up()].boxed(),
         (false, true) if troubles.grants_go_on => {
             prop_oneof![1 => op().prop_map(at_once), 1 => standby()].prop_map(without_stops).boxed()
@@ -187,7 +198,14 @@ pub fn histories(ops: std::ops::Range<usize>, troubles: Troubles) -> impl Strate
         (true, true, _) => prop_oneof![8 => any.clone(), 1 => crash(), 2 => faulty(any)].boxed(),
         (false, false, true) => prop_oneof![2 => any, 1 => together()].boxed(),
     };
-    let signup = if troubles.sign_ups { signup().boxed() } else { Just(None).boxed() };
+    let signup = match troubles {
+        // Its commitment stands before.
+        Troubles { draws: true, .. } => {
+            select(vec![2_000, 5_000]).prop_map(|ms| Some((1, ms, false))).boxed()
+        }
+        Troubles { sign_ups: true, .. } => signup().boxed(),
+        _ => Just(None).boxed(),
+    };
     let queues = if troubles.standby { queues().boxed() } else { Just(None).boxed() };
     let opens_in = prop_oneof![6 => Just(0), 1 => Just(1_500), 1 => Just(3_600_000)];
     (1..3_u32, 0..4_u32, opens_in, configure_in(), vec(stock(), 6), vec(op, ops), (signup, queues)).prop_map(
@@ -198,6 +216,13 @@ pub fn histories(ops: std::ops::Range<usize>, troubles: Troubles) -> impl Strate
                 stocks[1] = stocks[1].map(|n| n % 2);
             }
             let (per_buyer, more) = if troubles.grants_go_on { (100, 0) } else { (per_buyer, more) };
+            let (opens_in, queues, ops) = match signup {
+                Some((opens, closes, _)) if troubles.draws => {
+                    let queues = queues.or(Some((5_000, None)));
+                    (closes + opens_in.min(1_500), queues, drawing(ops, opens, closes))
+                }
+                _ => (opens_in, queues, ops),
+            };
             History {
                 per_buyer,
                 attempts: per_buyer + more,
@@ -205,6 +230,7 @@ pub fn histories(ops: std::ops::Range<usize>, troubles: Troubles) -> impl Strate
                 configure_in,
                 signup,
                 queues,
+                draws: troubles.draws,
                 stocks,
                 ops,
             }
@@ -384,6 +410,30 @@ fn standby() -> impl Strategy<Value = Op> {
         4 => (at(), 0..4_usize).prop_map(|(at, which)| Op::Cancel(at, which, Role::Service)),
         2 => (select(vec!["model:m1", "model:m2"]), 0..4_u64).prop_map(|(item, total)| Op::Restock { item, total, was_off: 0 }),
         1 => action.prop_map(Op::OperatorAction),
+    ]
+}
+
+/// Among these steps everybody signs up, sign-up ends and there is a draw.
+fn drawing(mut ops: Vec<Op>, opens: i64, closes: i64) -> Vec<Op> {
+    let choice = |model: &str, package: &str| Choice {
+        model: model.to_owned(),
+        packages: vec![package.to_owned()],
+        store: Some(STORES[0].to_owned()),
+    };
+    let wants = [choice(MODELS[0], PACKAGES[0]), choice(MODELS[1], PACKAGES[1])];
+    let request =
+        |(n, buyer): (usize, &&'static str)| SignUpRequest { buyer, choices: wants[n % 2..].to_vec() };
+    let requests = BUYERS.iter().enumerate().map(request).collect();
+    let end = [Op::Pass(closes), Op::FollowDraw(0), Op::Draw(1), Op::Pass(2_000)];
+    let rest = ops.split_off(ops.len() / 3);
+    [vec![Op::Pass(opens), Op::SignUp(0, requests)], ops, end.to_vec(), rest].concat()
+}
+
+fn draw() -> impl Strategy<Value = Op> {
+    prop_oneof![
+        6 => (0..GATEWAYS).prop_map(Op::FollowDraw),
+        2 => prop_oneof![4 => Just(1_u8), 1 => Just(2)].prop_map(Op::Draw),
+        2 => Just(Op::Run(1)),
     ]
 }
 

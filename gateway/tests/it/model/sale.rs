@@ -1,6 +1,7 @@
 //! Models a sale by the contract, in plain maps and a list, without Redis.
 
 mod changes;
+mod draw;
 mod operator_actions;
 mod sign_ups;
 mod standby;
@@ -14,6 +15,7 @@ use gateway::domain::reservation::{Reservation, State};
 use gateway::manage::audit::{Counts, ItemReport};
 
 use super::plan::{Op, START, Tap};
+use draw::Draw;
 use sign_ups::SignUps;
 use standby::Standby;
 
@@ -41,6 +43,7 @@ pub struct Model {
     ever_taken: BTreeSet<String>,
     sign_ups: SignUps,
     standby: Standby,
+    draw: Option<Draw>,
     /// What the sweep that is under way has returned, and how many holds it has ended.
     swept: (Vec<String>, u64),
     /// `TIME` as it is, and the latest that was noted: by each tick and with each change.
@@ -78,6 +81,7 @@ impl Model {
             ever_taken: BTreeSet::new(),
             sign_ups: SignUps::default(),
             standby: Standby::default(),
+            draw: None,
             swept: Default::default(),
             time: START,
             noted: START,
@@ -271,7 +275,7 @@ impl Model {
         if self.is_closed() {
             return Decision::Closed;
         }
-        if self.now() < terms.opens_at.as_millisecond() {
+        if self.now() < terms.opens_at.as_millisecond() || self.is_drawing() {
             return Decision::NotOpen(self.now());
         }
         if self.paused {

@@ -50,7 +50,9 @@ impl Model {
             None => RestockOutcome::UnknownItem,
             Some(None) => RestockOutcome::NoLimit,
             Some(&Some(now)) if now != total && now != was => RestockOutcome::Changed { total: now },
-            Some(&Some(now)) if now != total && total < taken => RestockOutcome::Taken { taken },
+            Some(&Some(now)) if now != total && total < self.least(item, now) => {
+                RestockOutcome::Taken { taken: self.least(item, now) }
+            }
             Some(&Some(now)) => {
                 let mut free = now - taken - self.aside(item);
                 if now != total {
@@ -63,6 +65,11 @@ impl Model {
                 RestockOutcome::Done { total, free }
             }
         }
+    }
+
+    /// The least that an item's total can be.
+    fn least(&self, item: &str, total: i64) -> i64 {
+        if self.is_spoken_for(item) { total } else { self.adopted_all(item) }
     }
 
     /// Applies a definition. Lists that have no order by contract are sorted.
@@ -80,13 +87,21 @@ impl Model {
         }
         let (old, new) = (stocks(before), stocks(after));
         let unlimited = |item: &&String| new.get(*item) == Some(&None) && old[*item].is_some();
-        if old.keys().filter(unlimited).any(|item| self.is_awaited(item)) {
+        let is_limit_new = |item: &&String| {
+            let is_limited = |stock: &Option<u64>| stock.is_some();
+            new.get(*item).map(is_limited).unwrap_or(true) != is_limited(&old[*item])
+        };
+        if old.keys().filter(unlimited).any(|item| self.is_awaited(item))
+            || old.keys().filter(is_limit_new).any(|item| self.is_spoken_for(item))
+        {
             return ApplyOutcome::Locked(vec!["stock".into()]);
         }
         let removed: Vec<String> = old.keys().filter(|item| !new.contains_key(*item)).cloned().collect();
         let used: Vec<String> = removed
             .iter()
-            .filter(|item| self.ever_taken.contains(*item) || self.is_awaited(item))
+            .filter(|item| {
+                self.ever_taken.contains(*item) || self.is_awaited(item) || self.is_spoken_for(item)
+            })
             .cloned()
             .collect();
         if !used.is_empty() {
@@ -109,9 +124,17 @@ impl Model {
         let short: Vec<(String, u64)> = totals
             .iter()
             .filter(|(item, total)| {
-                old.get(*item) != new.get(*item) && total.is_some_and(|n| n < self.adopted_all(item))
+                let least = |item| {
+                    self.totals.get(item).copied().flatten().map_or(0, |total| self.least(item, total))
+                };
+                old.get(*item) != new.get(*item)
+                    && total.is_some_and(|n| n < self.adopted_all(item).max(least(item.as_str())))
             })
-            .map(|(item, _)| (item.clone(), self.adopted_all(item).unsigned_abs()))
+            .map(|(item, _)| {
+                let least =
+                    self.totals.get(item).copied().flatten().map_or(0, |total| self.least(item, total));
+                (item.clone(), self.adopted_all(item).max(least).unsigned_abs())
+            })
             .collect();
         if !short.is_empty() {
             return ApplyOutcome::StockTaken(short);

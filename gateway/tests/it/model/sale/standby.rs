@@ -58,7 +58,7 @@ impl Model {
     fn is_set_aside(&self, item: &str) -> bool {
         let Some(id) = item.strip_prefix("model:").filter(|_| self.has_standby()) else { return false };
         let is_limited = self.totals.get(item).copied().flatten().is_some();
-        is_limited && (self.standby.suspended || !self.queue(id).is_empty())
+        is_limited && (self.standby.suspended || self.is_allocating() || !self.queue(id).is_empty())
     }
 
     /// Units of these items came back.
@@ -85,7 +85,8 @@ impl Model {
 
     /// Grants what is set aside of these items; how many it granted.
     pub fn grant(&mut self, items: &[String], most: usize) -> u64 {
-        let is_open = !self.is_closed() && self.now() >= self.definition.sale.opens_at.as_millisecond();
+        let has_opened = self.now() >= self.definition.sale.opens_at.as_millisecond();
+        let is_open = has_opened && !self.is_closed() && !self.is_drawing();
         if !self.has_standby() || self.standby.suspended || !is_open || self.paused {
             return 0;
         }
@@ -212,7 +213,7 @@ impl Model {
         if self.is_closed() {
             return refused(Decision::Closed);
         }
-        if self.now() < self.definition.sale.opens_at.as_millisecond() {
+        if self.now() < self.definition.sale.opens_at.as_millisecond() || self.is_drawing() {
             return refused(Decision::NotOpen(self.now()));
         }
         if self.paused {
@@ -237,17 +238,33 @@ impl Model {
         if !self.is_gone(&item) {
             return (JoinDecision::NotSoldOut, false);
         }
-        let most = self.definition.sale.standby_max.unwrap_or(u64::MAX);
-        if self.queue(model).len() as u64 >= most {
+        if !self.has_room(model) {
             return (JoinDecision::Full, false);
         }
-        self.standby.last += 1;
-        let place =
-            Place { wants: request.clone(), number: self.standby.last, state: PlaceState::Waiting, id: None };
-        self.standby.places.insert(buyer, place);
+        self.add_place(request.clone());
         let position = self.queue(model).len() as u64;
         positions.insert(buyer, position);
         (if waits.is_some() { JoinDecision::Waiting(position) } else { JoinDecision::Joined(position) }, true)
+    }
+
+    fn has_room(&self, model: &str) -> bool {
+        (self.queue(model).len() as u64) < self.definition.sale.standby_max.unwrap_or(u64::MAX)
+    }
+
+    /// Whether someone to whom the draw gave nothing can wait for this model.
+    pub(super) fn may_wait(&self, model: &str) -> bool {
+        self.total(&format!("model:{model}")).is_some() && self.has_room(model)
+    }
+
+    pub(super) fn has_place(&self, buyer: &str) -> bool {
+        self.standby.places.contains_key(buyer)
+    }
+
+    /// At the end of its queue.
+    pub(super) fn add_place(&mut self, wants: JoinRequest) {
+        self.standby.last += 1;
+        let (number, state) = (self.standby.last, PlaceState::Waiting);
+        self.standby.places.insert(wants.buyer, Place { wants, number, state, id: None });
     }
 
     /// The limit that a buyer has reached, and the ids that count.
