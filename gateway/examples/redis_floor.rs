@@ -1,10 +1,9 @@
-//! The floor of Redis: drives the reserve script directly, to measure a reservation at one batch size
+//! The floor of Redis: drives the script of reservations, or of sign-ups, directly, to measure one of them at one batch size
 //! without HTTP.
 //!
-//! It uses the gateway's own queue and connection, one batch at a time. Prints one JSON object: `batch`,
-//! `reservations`, `redis_cpu_us`, `script_us` and `bytes` (Redis CPU time, script time and memory, of
-//! one reservation). Exit codes: 0 measured, 1 a tap did not win, 2 wrong usage, 3 Redis or the sale is
-//! unreachable.
+//! It uses the gateway's own queue and connection, one batch at a time. Prints one JSON object: `batch`, `made`, `first` (the
+//! first buyer), `redis_cpu_us`, `script_us` and `bytes` (Redis CPU time, script time and memory, of one). Exit codes: 0
+//! measured, 1 one was refused, 2 wrong usage, 3 Redis or the sale is unreachable.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -13,9 +12,10 @@ use std::time::Duration;
 use clap::Parser;
 use futures_util::future::join_all;
 use gateway::admit::{AdmissionRequest, TapAdmission};
+use gateway::domain::choice::Choice;
 use gateway::domain::decision::Decision;
 use gateway::projection::consumer;
-use gateway::reserve::batch::{Deadlines, QueueHandle, QueueLimits};
+use gateway::reserve::batch::{Deadlines, QueueHandle, QueueLimits, SignUpCommand, SignUpDecision};
 use gateway::store::connection::RedisConnection;
 use gateway::store::connections::RedisConnections;
 use gateway::store::dial::{LedgerConnection, Redis};
@@ -25,7 +25,7 @@ use redis::InfoDict;
 use testkit::ending::exit;
 use testkit::{Failed, print_line};
 
-/// Drives the reserve script of an open sale with enough stock.
+/// Drives the script of an open sale with enough stock, or whose sign-up is open.
 #[derive(Parser)]
 struct Args {
     /// The URL of Redis.
@@ -37,9 +37,12 @@ struct Args {
     /// Taps in a batch, 1 to 1,000.
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1_000))]
     batch: u16,
-    /// Total reservations, rounded up to full batches.
+    /// Total, rounded up to full batches.
     #[arg(long)]
     count: usize,
+    /// Sign-ups instead of reservations.
+    #[arg(long)]
+    sign_up: bool,
 }
 
 fn main() -> ExitCode {
@@ -59,12 +62,10 @@ async fn measure(args: Args) -> Result<(), Failed> {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     let batch = usize::from(args.batch);
-    let queue = QueueHandle::start(
-        sale.clone(),
-        RedisConnections::from_open(redis_connection),
-        QueueLimits { batch_max: batch, queue_max: batch, delay_max: std::time::Duration::from_secs(10) },
-        Arc::default(),
-    );
+    let limits = QueueLimits { batch_max: batch, queue_max: batch, delay_max: Duration::from_secs(10) };
+    let connections = RedisConnections::from_open(redis_connection);
+    let queue = QueueHandle::start(sale.clone(), connections.clone(), limits, Arc::default());
+    let sign_ups = QueueHandle::<SignUpCommand>::start(sale.clone(), connections, limits, Arc::default());
 
     let definition = sale.read_model().catalogue.definition.clone();
     let packages: Vec<String> = definition.packages.iter().take(2).map(|p| p.id.clone()).collect();
@@ -78,33 +79,45 @@ async fn measure(args: Args) -> Result<(), Failed> {
         TapAdmission::new(&sale, &sub, "tap", request, now).admit(now)
     };
 
+    let sign_up = |n: usize| {
+        let model = |n: usize| &definition.models[n % definition.models.len()].id;
+        let choice = |n| Choice { model: model(n).clone(), packages: packages.clone(), store: None };
+        SignUpCommand::new(&sale.id, &format!("b-{}", first + n as u64), vec![choice(n), choice(n + 1)])
+    };
+    let deadlines = || {
+        let queued = tokio::time::Instant::now();
+        let late = queued + Duration::from_secs(10);
+        Deadlines { queued, send: late, answer: late }
+    };
+    // What went wrong.
+    let ask = async |n: usize| {
+        if args.sign_up {
+            let decision = sign_ups.ask(sign_up(n), deadlines()).await;
+            return (!matches!(decision, SignUpDecision::New(_))).then(|| format!("{decision:?}"));
+        }
+        let decision = match tap(n) {
+            Ok(admitted) => queue.ask(admitted, deadlines()).await,
+            Err((refusal, _)) => refusal,
+        };
+        (!matches!(decision, Decision::Won(..))).then(|| format!("{decision:?}"))
+    };
+
     let before = Cost::read(&mut conn).await?;
     let batches = args.count.div_ceil(batch);
     for n in 0..batches {
-        let taps = (0..batch).map(|i| {
-            let admitted = tap(n * batch + i);
-            let queued = tokio::time::Instant::now();
-            let late = queued + Duration::from_secs(10);
-            let deadlines = Deadlines { queued, send: late, answer: late };
-            let queue = &queue;
-            async move {
-                match admitted {
-                    Ok(admitted) => queue.ask(admitted, deadlines).await,
-                    Err((refusal, _)) => refusal,
-                }
-            }
-        });
-        if let Some(lost) = join_all(taps).await.into_iter().find(|d| !matches!(d, Decision::Won(..))) {
-            return Err(Failed::Wrong(format!("a tap did not win: {lost:?}")));
+        let asked = (0..batch).map(|i| ask(n * batch + i));
+        if let Some(refused) = join_all(asked).await.into_iter().flatten().next() {
+            return Err(Failed::Wrong(format!("one was refused: {refused}")));
         }
     }
     let after = Cost::read(&mut conn).await?;
 
-    let reservations = batches * batch;
-    let each = |total: f64| (total / reservations as f64 * 100.0).round() / 100.0;
+    let made = batches * batch;
+    let each = |total: f64| (total / made as f64 * 100.0).round() / 100.0;
     let result = serde_json::json!({
         "batch": batch,
-        "reservations": reservations,
+        "made": made,
+        "first": format!("b-{first}"),
         "redis_cpu_us": each(after.cpu_us - before.cpu_us),
         "script_us": each(after.script_us - before.script_us),
         "bytes": each(after.bytes - before.bytes),

@@ -7,6 +7,7 @@ mod attacks;
 mod beside;
 mod cases;
 mod cpus;
+mod draw;
 mod figures;
 mod floods;
 mod generator;
@@ -77,6 +78,9 @@ pub(crate) struct Options {
     /// Instead: measure how far a relay's copy in PostgreSQL is behind, and what it costs the gateway beside it
     #[arg(long, conflicts_with_all = ["instructions", "growth", "overload", "hostile", "loadtest", "pages"])]
     relay: bool,
+    /// Instead: measure a draw of a million entrants, from sign-up to the end of the allocation
+    #[arg(long, conflicts_with_all = ["instructions", "growth", "overload", "hostile", "loadtest", "pages", "relay"])]
+    draw: bool,
     /// Changes a second for the relay
     #[arg(long, requires = "relay", default_value_t = relay::RATE, value_parser = clap::value_parser!(u32).range(10..=20_000))]
     rate: u32,
@@ -131,6 +135,8 @@ fn main() -> ExitCode {
         hostile::run(&options)
     } else if options.pages {
         pages::run(&options)
+    } else if options.draw {
+        draw::run(&options)
     } else if options.relay {
         relay::run(&options)
     } else if options.loadtest {

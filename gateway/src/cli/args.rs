@@ -78,16 +78,16 @@ pub enum Command {
         #[arg(required_unless_present = "verify", conflicts_with = "verify")]
         sale: Option<String>,
         /// The file whose SHA-256 is the commitment in the definition
-        #[arg(long, env = "LAUNCHGATE_REVEAL", value_name = "FILE", requires = "beacon")]
+        #[arg(long, value_name = "FILE", requires = "beacon")]
         reveal: Option<PathBuf>,
         /// The beacon, in hexadecimal: two digits a byte
-        #[arg(long, env = "LAUNCHGATE_BEACON", value_name = "HEX", requires = "reveal")]
+        #[arg(long, value_name = "HEX", requires = "reveal")]
         beacon: Option<String>,
         /// Writes the published file; it must not exist
-        #[arg(long, env = "LAUNCHGATE_PUBLISH", value_name = "FILE", conflicts_with_all = ["reveal", "beacon"])]
+        #[arg(long, value_name = "FILE", conflicts_with_all = ["reveal", "beacon"])]
         publish: Option<PathBuf>,
         /// Verifies a published file
-        #[arg(long, env = "LAUNCHGATE_VERIFY", value_name = "FILE", conflicts_with_all = ["reveal", "beacon", "publish"])]
+        #[arg(long, value_name = "FILE", conflicts_with_all = ["reveal", "beacon", "publish"])]
         verify: Option<PathBuf>,
         #[command(flatten)]
         /// Connection options.

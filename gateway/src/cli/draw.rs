@@ -42,7 +42,8 @@ pub(super) async fn draw(
             CommandError::Usage(format!("{what} {BEACON_BYTES_MAX} bytes: nothing was done"))
         })?;
     let what = format!("draw {sale}");
-    let prompt = ConfirmPrompt { what, meaning: Vec::new(), effect: EFFECT, word: sale, is_final: false };
+    let meaning = vec![format!("The beacon is {} ({} bytes).", hex::encode(&beacon), beacon.len())];
+    let prompt = ConfirmPrompt { what, meaning, effect: EFFECT, word: sale, is_final: false };
     let by = confirm(&prompt, confirm_args, summary(admin, sale)).await?;
     match admin.draw(sale, &reveal, &beacon, &by).await? {
         DrawOutcome::Done { seed, is_new: true } => print(&format!("{sale}: drawn, with the seed {seed}\n")),
@@ -115,7 +116,20 @@ pub(super) fn verify(path: &Path) -> Result<(), CommandError> {
             )
         }
     };
-    print(&format!("{}: {}: {what}\n", path.display(), summarize(&head)))
+    let stock = |(model, stock): (&String, &Option<u64>)| {
+        format!("{model} {}", stock.map_or("without a limit".to_owned(), |stock| stock.to_string()))
+    };
+    let stock = head.stock.iter().flatten().map(stock).collect::<Vec<_>>().join(", ");
+    let mut text = format!("{}: {}: {what}\n", path.display(), summarize(&head));
+    text += "compare with what was public before:\n";
+    text += &format!("  commitment {}\n  beacon     {}\n", head.commitment, head.beacon_rule);
+    if let Some(beacon) = &head.beacon {
+        text += &format!("  beacon was {beacon}\n");
+    }
+    if !stock.is_empty() {
+        text += &format!("  stock      {stock}\n");
+    }
+    print(&text)
 }
 
 fn summarize(Head { sale, entrants, root, .. }: &Head) -> String {

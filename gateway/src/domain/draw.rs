@@ -125,29 +125,28 @@ impl Seed {
 }
 
 /// The order of all entrants: 8 bytes for each.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Ranking {
+    seed: Seed,
     tickets: Vec<u64>,
     /// Entrants of equal tickets, in order: among ten million there are none but once in 400,000 draws.
     ties: FxHashMap<u64, Vec<Pseudonym>>,
 }
 
 impl Ranking {
-    /// Ranks entrants by their tickets, and those of equal ones by their pseudonyms.
-    pub fn new(entrants: Vec<(u64, Pseudonym)>) -> Self {
-        let mut ranking = Self::default();
-        ranking.add(entrants);
-        ranking
+    /// Ranks entrants by their tickets of this seed, and those of equal ones by their pseudonyms.
+    pub fn new(seed: Seed, mut entrants: Vec<(u64, Pseudonym)>) -> Self {
+        entrants.sort_unstable();
+        let mut ties: FxHashMap<u64, Vec<Pseudonym>> = FxHashMap::default();
+        for equal in entrants.chunk_by(|a, b| a.0 == b.0).filter(|equal| equal.len() > 1) {
+            ties.insert(equal[0].0, equal.iter().map(|(_, pseudonym)| *pseudonym).collect());
+        }
+        Self { seed, tickets: entrants.into_iter().map(|(ticket, _)| ticket).collect(), ties }
     }
 
-    /// Adds entrants whose tickets are all above the former ones: so that their pseudonyms need not be in memory at once.
-    pub fn add(&mut self, mut entrants: Vec<(u64, Pseudonym)>) {
-        entrants.sort_unstable();
-        for equal in entrants.chunk_by(|a, b| a.0 == b.0).filter(|equal| equal.len() > 1) {
-            self.ties.insert(equal[0].0, equal.iter().map(|(_, pseudonym)| *pseudonym).collect());
-        }
-        self.tickets.reserve_exact(entrants.len());
-        self.tickets.extend(entrants.into_iter().map(|(ticket, _)| ticket));
+    /// What it follows from.
+    pub fn seed(&self) -> Seed {
+        self.seed
     }
 
     /// How many entrants there are.

@@ -25,10 +25,13 @@ const CALM_MS_MAX: u64 = 60_000;
 /// assert_eq!(poll_after_ms(Phase::Upcoming, 20_000, 1), 5_000);
 /// assert_eq!(poll_after_ms(Phase::Upcoming, 20_000, 8), 20_000);
 /// assert_eq!(poll_after_ms(Phase::Open, -5_000, 2), 2_000);
+/// assert_eq!(poll_after_ms(Phase::Upcoming, -5_000, 2), 10_000);
 /// ```
 pub fn poll_after_ms(phase: Phase, until_open_ms: i64, load: u32) -> u64 {
     let until = until_open_ms.max(0).unsigned_abs();
     let (calm, most) = match phase {
+        // Of a draw whose allocation is not over.
+        Phase::Upcoming if until == 0 => (5_000, u64::MAX),
         Phase::Upcoming => ((until / SHARE_OF_DISTANCE).min(CALM_MS_MAX), until),
         Phase::Open => (1_000, u64::MAX),
         Phase::Paused | Phase::SoldOut => (5_000, u64::MAX),

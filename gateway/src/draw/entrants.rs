@@ -1,7 +1,7 @@
 //! The entrants of a draw, from the ledger: all who are signed up when sign-up is over, each with the latest choices.
 //!
-//! There may be ten million, and a gateway keeps eight bytes of each. What takes more is made in passes over the journal,
-//! each of which keeps one part of them.
+//! There may be ten million, and a gateway keeps eight bytes of each. Where more is needed of all for a while, it is made in
+//! passes over the journal, each of which keeps one part of them.
 
 use std::collections::HashMap;
 use std::ops::RangeInclusive;
@@ -10,6 +10,7 @@ use redis::aio::ConnectionLike;
 
 use crate::domain::draw::merkle::{MerkleTree, leaf};
 use crate::domain::draw::{Hash, Pseudonym, Ranking, Secret, Seed};
+use crate::domain::hex;
 use crate::domain::identity::buyer_part;
 use crate::domain::subject::from_word;
 use crate::manage::admin::Admin;
@@ -50,6 +51,18 @@ fn parts(count: u64) -> impl Iterator<Item = RangeInclusive<u64>> {
         let [from, to] = [first(part), first(part + 1) - 1].map(|n| u64::try_from(n).unwrap_or(u64::MAX));
         from..=to
     })
+}
+
+/// Fails unless these are the entrants that were fixed.
+pub(crate) fn check_root(found: &MerkleTree, count: u64, root: &str) -> Result<(), Failure> {
+    let found_root = hex::encode(&found.root());
+    if found_root == root {
+        return Ok(());
+    }
+    let found = found.leaves();
+    Err(Failure::NotDone(format!(
+        "the ledger has {found} entrants with the root {found_root}, and {count} with the root {root} were fixed: run `gateway audit`"
+    )))
 }
 
 impl LedgerEntrants<'_> {
@@ -137,21 +150,16 @@ impl LedgerEntrants<'_> {
         Ok(())
     }
 
-    /// The order of all.
-    pub(crate) async fn ranking(&self, seed: &Seed) -> Result<Ranking, Failure> {
-        let mut ranking = Ranking::default();
-        for part in parts(self.count) {
-            let mut tickets = Vec::new();
-            self.each(|Entrant { pseudonym, .. }| {
-                let ticket = seed.ticket(&pseudonym);
-                if part.contains(&ticket) {
-                    tickets.push((ticket, pseudonym));
-                }
-            })
-            .await?;
-            ranking.add(tickets);
-        }
-        Ok(ranking)
+    /// The order of all, if they are those of this root.
+    pub(crate) async fn ranking(&self, seed: &Seed, root: &str) -> Result<Ranking, Failure> {
+        let (mut tree, mut tickets) = (MerkleTree::default(), Vec::new());
+        let each = |pseudonym: Pseudonym, leaf| {
+            tree.add(leaf);
+            tickets.push((seed.ticket(&pseudonym), pseudonym));
+        };
+        self.by_pseudonym(|entrant| leaf(&entrant.pseudonym, entrant.choices), each).await?;
+        check_root(&tree, self.count, root)?;
+        Ok(Ranking::new(*seed, tickets))
     }
 
     /// Those of these ranks, as `lua/allocate.lua` takes them, in order.

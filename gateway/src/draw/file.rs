@@ -21,6 +21,7 @@ const VERSION: u32 = 1;
 
 /// The first line: all that is published of the draw as a whole.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Head {
     /// The version of the file: 1.
     pub launchgate_draw: u32,

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use redis::Value;
 
+use crate::domain::decision::Header;
 use crate::domain::draw::Seed;
 use crate::domain::hex;
 use crate::domain::sale::SaleControls;
@@ -26,14 +27,15 @@ const SPREAD: Duration = Duration::from_secs(2);
 const CLOCKS_DIFFER_MS: i64 = 5_000;
 /// How long another gateway that allocates is left alone.
 const LEAVE_ALONE: Duration = Duration::from_secs(1);
-/// How long after a failure it is tried again.
+/// How long after a failure it is tried again, and after so many times as long at most: each try may read all sign-ups.
 const RETRY: Duration = Duration::from_secs(1);
+const RETRY_FACTOR_MAX: u32 = 30;
 /// Entrants of one script call: more make a call long, and save little.
 const BATCH: u64 = 128;
 /// Calls for one sale before the next sale's turn.
 const CALLS_MAX: u64 = 200;
-/// Entrants that are kept ready: some 25 MB.
-const WINDOW: u64 = 256 * 1024;
+/// Entrants that are kept ready: some 50 MB. For each window all sign-ups are read.
+const WINDOW: u64 = 512 * 1024;
 
 /// Follows all draws for the lifetime of the process.
 pub async fn follow(admin: Admin, sales: Arc<Sales>) {
@@ -48,10 +50,9 @@ pub async fn follow(admin: Admin, sales: Arc<Sales>) {
                 continue;
             }
             draw.rests_until = None;
-            if let Err(failure) = draw.step(&admin, sale).await {
-                draw.rest(RETRY);
-                // The connection reports an outage, and the sweeper what is wrong with the ledger.
-                tracing::debug!(sale = sale.id, %failure, "a step of the draw was not taken");
+            match draw.step(&admin, sale).await {
+                Ok(_) => draw.failures = 0,
+                Err(failure) => draw.note_failure(&sale.id, &failure),
             }
         }
         tokio::time::sleep(LOOK.mul_f32(0.5 + fastrand::f32())).await;
@@ -61,11 +62,15 @@ pub async fn follow(admin: Admin, sales: Arc<Sales>) {
 /// What this process has of one draw.
 pub struct FollowedDraw {
     rests_until: Option<Instant>,
+    /// Steps that failed, one after the other.
+    failures: u32,
     /// How long, at most, it still waits for another gateway to fix the entrants.
     spread: Option<Duration>,
     /// Entrants of a script call, and the most calls of a step.
     batch: u64,
     calls_max: u64,
+    /// What all below follows from.
+    seed: Option<Seed>,
     /// Ranks that are kept ready, and their entrants.
     ranks: Range<u64>,
     entrants: Vec<String>,
@@ -77,11 +82,21 @@ impl FollowedDraw {
     /// With nothing of it. It waits for other gateways so long, at most, and allocates in calls of so many entrants, some of
     /// them in a step.
     pub fn new(spread: Option<Duration>, batch: u64, calls_max: u64) -> Self {
-        Self { rests_until: None, spread, batch, calls_max, ranks: 0..0, entrants: Vec::new(), seen: 0 }
+        let (rests_until, failures, seed, ranks, entrants, seen) = (None, 0, None, 0..0, Vec::new(), 0);
+        Self { rests_until, failures, spread, batch, calls_max, seed, ranks, entrants, seen }
     }
 
     fn rest(&mut self, time: Duration) {
         self.rests_until = Some(Instant::now() + time);
+    }
+
+    /// Logs the first of several failures.
+    fn note_failure(&mut self, sale: &str, failure: &Failure) {
+        if self.failures == 0 {
+            tracing::warn!(sale, %failure, "the draw waits; it is tried again");
+        }
+        self.failures = (self.failures + 1).min(RETRY_FACTOR_MAX);
+        self.rest(RETRY * self.failures);
     }
 
     /// Takes the next step of a sale's draw; whether there was one.
@@ -104,19 +119,11 @@ impl FollowedDraw {
         };
         let Some(Drawn { seed, .. }) = draw.drawn.as_ref() else { return Ok(false) };
         let entrants = LedgerEntrants { admin, sale: &sale.id, secret: &draw.secret, count };
-        if sale.ranking().is_none() {
-            let found = entrants.root().await?;
-            if found != (root, count) {
-                tracing::error!(
-                    sale = sale.id,
-                    found = hex::encode(&found.0),
-                    root = hex::encode(&root),
-                    "the entrants in the ledger are not those whose root was fixed: nothing is allocated"
-                );
-                self.rest(30 * RETRY);
-                return Ok(false);
-            }
-            sale.set_ranking(Arc::new(entrants.ranking(seed).await?));
+        if self.seed.replace(*seed) != Some(*seed) {
+            (self.ranks, self.entrants, self.seen) = (0..0, Vec::new(), 0);
+        }
+        if sale.ranking(*seed).is_none() {
+            sale.set_ranking(Arc::new(entrants.ranking(seed, &hex::encode(&root)).await?));
         }
         // By the script's clock the sale may be open for a little longer.
         if !is_drawing || closed || time >= closes + CLOCKS_DIFFER_MS {
@@ -140,7 +147,7 @@ impl FollowedDraw {
         if self.ranks.contains(&rank) || rank > entrants.count {
             return Ok(());
         }
-        let Some(ranking) = sale.ranking() else { return Ok(()) };
+        let Some(ranking) = sale.ranking(*seed) else { return Ok(()) };
         let last = entrants.count.min(rank + WINDOW - 1);
         self.entrants = entrants.of_ranks(seed, &ranking, rank..=last).await?;
         self.ranks = rank..last + 1;
@@ -193,30 +200,33 @@ impl FollowedDraw {
 
 /// Fixes the entrants; whether this process did.
 async fn fix(admin: &Admin, sale: &Sale, draw: &DrawState, count: u64) -> Result<bool, Failure> {
+    let call = async |args: [String; 3]| {
+        let reply: Vec<Value> =
+            admin.call(Script::FixEntrants, &sale.id, sale.incarnation(), args, None).await?;
+        let words = reply.iter().map(|value| text(value).unwrap_or_default()).collect::<Vec<_>>();
+        Ok::<_, Failure>((words, reply))
+    };
+    let (words, reply) = call(["-".to_owned(), "0".to_owned(), "0".to_owned()]).await?;
+    if words[0] != "ok" {
+        // By Redis's clock sign-up is not over.
+        return Ok(false);
+    }
+    let sequence = Header::of(&reply)?.sequence.to_string();
     let entrants = LedgerEntrants { admin, sale: &sale.id, secret: &draw.secret, count };
     let (root, count) = entrants.root().await?;
-    let args = [hex::encode(&root), count.to_string()];
-    let reply: Vec<Value> = admin.call(Script::FixEntrants, &sale.id, sale.incarnation(), args, None).await?;
-    let word = |at: usize| reply.get(at).and_then(text).unwrap_or_default();
-    match word(0).as_str() {
-        "ok" if word(2) == "1" => {
-            tracing::info!(
-                sale = sale.id,
-                root = hex::encode(&root),
-                entrants = count,
-                "the entrants are fixed"
-            );
+    let root = hex::encode(&root);
+    let (words, _) = call([root.clone(), count.to_string(), sequence]).await?;
+    match (words[0].as_str(), words.get(1), words.get(2)) {
+        ("ok", _, Some(is_new)) => {
+            if is_new == "1" {
+                tracing::info!(sale = sale.id, root, entrants = count, "the entrants are fixed");
+            }
+            Ok(is_new == "1")
         }
-        "differs" if !word(1).is_empty() => {
-            tracing::error!(
-                sale = sale.id,
-                found = hex::encode(&root),
-                root = word(1),
-                "another gateway has fixed other entrants: run `gateway audit`"
-            );
-        }
-        // By Redis's clock sign-up is not over, or a recovery changes the sign-ups: the next look is soon.
-        _ => {}
+        ("differs", Some(other), Some(others)) => Err(Failure::NotDone(format!(
+            "{count} entrants with the root {root} were found, and there are {others} {other}; run `gateway audit`"
+        ))),
+        // Sign-up was open again meanwhile.
+        _ => Ok(false),
     }
-    Ok(false)
 }

@@ -11,7 +11,7 @@ fn pseudonyms(count: usize) -> Vec<Pseudonym> {
 }
 
 fn ranks(seed: &Seed, pseudonyms: &[Pseudonym]) -> Vec<u64> {
-    let ranking = Ranking::new(pseudonyms.iter().map(|p| (seed.ticket(p), *p)).collect());
+    let ranking = Ranking::new(*seed, pseudonyms.iter().map(|p| (seed.ticket(p), *p)).collect());
     pseudonyms.iter().map(|p| ranking.rank(seed.ticket(p), p).unwrap()).collect()
 }
 
@@ -73,7 +73,7 @@ fn ranks_are_a_permutation_and_equal_tickets_go_by_pseudonym() {
     let mut sorted = entrants.clone();
     sorted.sort();
     let tickets = |p: &Pseudonym| if *p == sorted[4] { 1 } else { 9 };
-    let ranking = Ranking::new(entrants.iter().map(|p| (tickets(p), *p)).collect());
+    let ranking = Ranking::new(seed_of(0), entrants.iter().map(|p| (tickets(p), *p)).collect());
     let by_rank: Vec<Option<u64>> = sorted.iter().map(|p| ranking.rank(tickets(p), p)).collect();
     assert_eq!(by_rank, [2, 3, 4, 5, 1].map(Some));
     assert_eq!(

@@ -5,10 +5,11 @@ use std::fs::OpenOptions;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
+use crate::domain::draw::merkle::{MerkleTree, leaf};
 use crate::domain::draw::{Pseudonym, Ranking};
 use crate::domain::hex;
 use crate::domain::reservation::DRAWN;
-use crate::draw::entrants::LedgerEntrants;
+use crate::draw::entrants::{LedgerEntrants, check_root};
 use crate::draw::file::{FileError, Head, VERSION, disk, unopened};
 use crate::manage::admin::Admin;
 use crate::projection::read_model::{DrawState, Drawn};
@@ -35,10 +36,13 @@ pub async fn publish(admin: &Admin, sale: &str, path: &Path) -> Result<Head, Fil
     };
     let entrants = LedgerEntrants { admin, sale, secret: &draw.secret, count: fixed.count };
     let ranking = match &draw.drawn {
-        Some(drawn) => Some(entrants.ranking(&drawn.seed).await?),
+        Some(drawn) => Some(entrants.ranking(&drawn.seed, &hex::encode(&fixed.root)).await?),
         None => None,
     };
-    let allocation = Allocation::read(admin, sale, &draw).await?;
+    let allocation = match &draw.drawn {
+        Some(_) => Allocation::read(admin, sale, &draw).await?,
+        None => None,
+    };
     let text = |text: fn(&Drawn) -> String| draw.drawn.as_ref().map(text);
     let head = Head {
         launchgate_draw: VERSION,
@@ -82,12 +86,15 @@ async fn write(
         let rank = rank.map_or("-".to_owned(), |rank| rank.to_string());
         writeln!(out, "{pseudonym} {choices} {rank} {}", model.map_or("-", String::as_str))
     };
-    let each = |pseudonym, choices| {
+    let mut tree = MerkleTree::default();
+    let each = |pseudonym, choices: String| {
+        tree.add(leaf(&pseudonym, &choices));
         if written.is_ok() {
             written = line(pseudonym, choices);
         }
     };
     entrants.by_pseudonym(|entrant| entrant.choices.to_owned(), each).await?;
+    check_root(&tree, entrants.count, &head.root)?;
     Ok(written)
 }
 
@@ -113,11 +120,13 @@ impl Allocation {
                 let entry = Entry::parse(value).ok_or_else(|| journal::unreadable(&keys, value))?;
                 at = entry.sequence;
                 has_begun |= entry.field("allocated").is_some();
-                if entry.kind == "allocate" {
+                if entry.field("over").is_some() {
                     return Ok(Some(found));
                 }
-                let reservations = if entry.kind == "reserve" { entry.reservations() } else { None };
-                for r in reservations.unwrap_or_default().into_iter().filter(|r| r.fingerprint == DRAWN) {
+                let reservations =
+                    if entry.kind == "reserve" { entry.reservations() } else { Some(Vec::new()) };
+                let reservations = reservations.ok_or_else(|| journal::unreadable(&keys, value))?;
+                for r in reservations.into_iter().filter(|r| r.fingerprint == DRAWN) {
                     has_begun = true;
                     found.models.insert(draw.secret.pseudonym(&r.buyer), r.model);
                 }

@@ -25,7 +25,7 @@ pub struct Verified {
 /// One entrant's line.
 struct Line {
     pseudonym: Pseudonym,
-    /// Its place among the different choices, and that of its model among the models.
+    /// Its place among the different choices.
     choices: usize,
     rank: Option<u64>,
     model: Option<String>,
@@ -104,7 +104,10 @@ impl Line {
             Some(index) => index,
             None => kinds.insert_full(choices.to_owned()).0,
         };
-        let rank = if rank == "-" { None } else { Some(rank.parse().ok()?) };
+        let rank = match rank {
+            "-" => None,
+            text => Some(text.parse().ok().filter(|rank: &u64| rank.to_string() == text)?),
+        };
         Some(Self { pseudonym, choices: index, rank, model: (model != "-").then(|| model.to_owned()) })
     }
 }
@@ -152,8 +155,8 @@ fn seed(head: &Head) -> Result<Option<Seed>, FileError> {
 
 /// The indexes of all lines in order of rank.
 fn check_ranks(all: &[Line], seed: &Seed) -> Result<Vec<usize>, FileError> {
-    let ranking =
-        Ranking::new(all.iter().map(|line| (seed.ticket(&line.pseudonym), line.pseudonym)).collect());
+    let tickets = all.iter().map(|line| (seed.ticket(&line.pseudonym), line.pseudonym)).collect();
+    let ranking = Ranking::new(*seed, tickets);
     let mut order = vec![0; all.len()];
     for (index, line) in all.iter().enumerate() {
         let rank = ranking.rank(seed.ticket(&line.pseudonym), &line.pseudonym);

@@ -260,7 +260,7 @@ fn apply(read_model: &mut ReadModel, entry: &Entry) {
         Arc::make_mut(draw).note(entry);
     }
     match entry.kind.as_str() {
-        "allocate" => read_model.controls.is_drawing = false,
+        "allocate" if entry.field("over").is_some() => read_model.controls.is_drawing = false,
         "pause" => read_model.controls.paused = true,
         "resume" => read_model.controls.paused = false,
         "freeze" => read_model.controls.frozen = true,

@@ -93,9 +93,9 @@ impl ReadModel {
 }
 
 impl Sale {
-    /// The order of the draw; `None`: nothing was drawn, or this gateway still ranks.
-    pub fn ranking(&self) -> Option<Arc<Ranking>> {
-        self.ranking.load_full()
+    /// The order that follows from this seed; `None`: this gateway still ranks.
+    pub fn ranking(&self, seed: Seed) -> Option<Arc<Ranking>> {
+        self.ranking.load_full().filter(|ranking| ranking.seed() == seed)
     }
 
     /// Stores the order of the draw.
@@ -108,8 +108,8 @@ impl Sale {
         let draw = self.read_model().draw.clone()?;
         let pseudonym = draw.secret.pseudonym(sub);
         let rank = || {
-            let ticket = draw.drawn.as_ref()?.seed.ticket(&pseudonym);
-            self.ranking()?.rank(ticket, &pseudonym)
+            let seed = draw.drawn.as_ref()?.seed;
+            self.ranking(seed)?.rank(seed.ticket(&pseudonym), &pseudonym)
         };
         Some((pseudonym, rank()))
     }

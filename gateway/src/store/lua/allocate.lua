@@ -1,9 +1,9 @@
--- Allocates what is for sale to a batch of entrants in order of rank: each is given a hold of the first choice whose model is free,
--- packages and store as far as they are there; who gets none waits for the first choice. Denied at maxmemory.
+-- Allocates what is for sale to a batch of entrants in order of rank. Denied at maxmemory.
 --
--- The winners of a batch are an entry `reserve`, as of taps; who waits is an entry `join` behind it. Whoever has a reservation of the
--- draw or a place already is left alone: after a loss a batch may be repeated. With the last rank an entry `allocate` ends it, and
--- what is left sells first-come.
+-- Each is given a hold of the first choice whose model is free, packages and store as far as they are there. The others wait for
+-- their first choice. The winners of a batch are an entry `reserve`, as of taps, and the others an entry `join` behind it; a batch
+-- without either is an entry `allocate`. An entrant with a reservation of the draw, or with a place, is left alone: after a loss a
+-- batch may be repeated. After the last rank an entry `allocate` with the field `over` ends it, and what is left sells first-come.
 -- ARGV  1 identity  2 known sequence  3 rank of the first  4 … a line for each: "buyer sub choices"
 -- Reply {'ok', header, ranks that are done, 1 if the allocation is over, else 0}, or nothing was done: {'none'}: nothing was drawn,
 --       {'at', ranks that are done}: another gateway was faster, or {'stopped', 'not-open', 'paused' or 'closed'}
@@ -22,24 +22,39 @@ local items, seen = {}, {}
 local function need(item)
   if not seen[item] then seen[item], items[#items + 1] = true, item end
 end
-for i = FIRST, #ARGV do
-  local n = i - FIRST + 1
-  local words
-  buyers[n], subs[n], words = ARGV[i]:match('^(%S+) (%S+) (%S+)$')
-  choices[n] = {}
+local function parse_choices(words)
+  local list = {}
   for word in words:gmatch('[^;]+') do
     local model, packages, store = word:match('^([^/]+)/([^/]*)/([^/]*)$')
     local choice = {word = word, model = 'model:' .. model}
     choice.extras = items_of(model, packages == '' and '-' or packages, store == '' and '-' or store)
     table.remove(choice.extras, 1)
-    table.insert(choices[n], choice)
+    list[#list + 1] = choice
     need(choice.model)
     for _, item in ipairs(choice.extras) do need(item) end
   end
+  return list
+end
+
+-- Many entrants want the same.
+local parsed = {}
+for i = FIRST, #ARGV do
+  local n = i - FIRST + 1
+  local words
+  buyers[n], subs[n], words = ARGV[i]:match('^(%S+) (%S+) (%S+)$')
+  parsed[words] = parsed[words] or parse_choices(words)
+  choices[n] = parsed[words]
 end
 local texts, rows = fetch(RECORDS, buyers), fetch(STANDBY, buyers)
 local stock, totals = fetch(STOCK, items), fetch(TOTALS, items)
-for item, free in pairs(stock) do stock[item] = tonumber(free or nil) end
+for item, free in pairs(stock) do
+  stock[item] = tonumber(free or nil)
+  if not stock[item] and (free or totals[item]) then return {'damaged', STOCK .. ' has no number in ' .. item} end
+end
+for _, buyer in ipairs(buyers) do
+  if texts[buyer] and not parse_record(texts[buyer]) then return damaged_record(buyer) end
+  if rows[buyer] and not parse_place(rows[buyer]) then return damaged_place(buyer) end
+end
 
 local function is_free(item) return stock[item] and (not totals[item] or stock[item] > 0) end
 
@@ -91,7 +106,7 @@ local function win(n, choice)
   records[#records + 1] = texts[buyers[n]] and texts[buyers[n]] .. '\n' .. row or subs[n] .. ' ' .. row
 end
 
--- The choice that someone waits for who gets nothing: the first one; without it none, if its queue is full or the model is gone.
+-- Whether an entrant without a hold can wait for the first choice: not if its queue is full, or the model is not there any more.
 local waiting = {}
 local function may_wait(choice)
   local model = choice.model
@@ -115,7 +130,7 @@ for n, buyer in ipairs(buyers) do
   end
 end
 
--- The state of the last entry has the ranks that are done, also where neither somebody won nor waits.
+-- The last entry of a batch has the ranks that are done.
 local done = s.allocated + #buyers
 local function note(entry, state, is_last)
   if is_last then
@@ -154,11 +169,11 @@ if #losers > 0 then
   for from = 1, #members, CHUNK do
     redis.call('ZADD', QUEUE, unpack(members, from, math.min(from + CHUNK - 1, #members)))
   end
-elseif #won == 0 then
-  store_pairs(STATE, {'allocated', integer(done)})
+elseif #won == 0 and #buyers > 0 then
+  commit(s, 'allocate', {'allocated', integer(done)}, {}, {}, {allocated = done})
 end
 s.allocated = done
 if s.allocated >= s.entrants then
-  commit(s, 'allocate', {'allocated', integer(done)}, {}, {}, {opens = s.draw_opens, allocated_in = s.sequence + 1})
+  commit(s, 'allocate', {'allocated', integer(done), 'over', '1'}, {}, {}, {opens = s.draw_opens, allocated_in = s.sequence + 1})
 end
 return {'ok', header(s), integer(done), s.allocated >= s.entrants and 1 or 0}

@@ -51,7 +51,8 @@ local stock, damage = fetch_stock(names)
 if not stock then return damage end
 local gone = {}
 for _, item in ipairs(items_of(model, packages, store)) do
-  if difference[item] < 0 and not unlimited[item] and stock[item] < 1 then gone[#gone + 1] = item end
+  local is_new = difference[item] < 0 and not unlimited[item]
+  if is_new and (stock[item] < 1 or is_reserved_for_draw(s, item)) then gone[#gone + 1] = item end
 end
 if #gone > 0 then return {'sold-out', header(s), unpack(gone)} end
 local changed

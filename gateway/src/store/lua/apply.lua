@@ -57,7 +57,7 @@ if standby == '0' and is_in_use then return {'locked', 'standby'} end
 local sells_by_draw, draw_differs, secret = unpack(ARGV, 20, 22)
 if draw_differs ~= '-' then
   local has_opened = (s.signup_closes or 0) > 0 and (s.time >= s.signup_opens or s.last_signup > 0)
-  if has_opened or s.number > 0 then
+  if has_opened or s.number > 0 or is_in_use then
     local fields = {}
     for field in draw_differs:gmatch('[^,]+') do fields[#fields + 1] = field end
     return {'locked', unpack(fields)}
@@ -110,9 +110,10 @@ for _, item in ipairs(items) do
   local taken = (total or 0) - (counter or 0) - aside
   local is_awaited = aside > 0 or (s.standby == 1 and item:sub(1, 6) == 'model:' and count_waiting(item:sub(7)) > 0)
   if total then s.limits = s.limits - 1 end
-  if is_spoken_for(s, item) and (before[item] == '') ~= (after[item] == '') then return {'locked', 'stock'} end
+  local is_other_limit = (before[item] == '') ~= (after[item] == '')
+  if is_reserved_for_draw(s, item) and (is_new or is_other_limit) then return {'locked', 'stock'} end
   if after[item] == '-' then
-    if taken ~= 0 or is_awaited or is_spoken_for(s, item) or redis.call('SISMEMBER', TAKEN, item) == 1 then used[#used + 1] = item end
+    if taken ~= 0 or is_awaited or is_reserved_for_draw(s, item) or redis.call('SISMEMBER', TAKEN, item) == 1 then used[#used + 1] = item end
     gone[#gone + 1] = item
     listed[#listed + 1] = item .. ' -'
   else
@@ -120,7 +121,7 @@ for _, item in ipairs(items) do
     if after[item] ~= '' then
       -- A concurrent restock stays: only the difference between the definitions is applied.
       now_total = tonumber(after[item]) + (total and (total - tonumber(before[item])) or 0)
-      local least = is_spoken_for(s, item) and total or taken
+      local least = is_reserved_for_draw(s, item) and total or taken
       if now_total < least then
         short[#short + 1] = item
         short[#short + 1] = integer(least)

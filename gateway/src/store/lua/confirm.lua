@@ -41,12 +41,17 @@ for _, other in ipairs(record.list) do
   if other ~= r and is_active(s, other) then others = others + 1 end
 end
 local items = items_of(r.model, r.packages, r.store)
-local stock, damage = fetch_stock(items)
-if not stock then return damage end
 local totals = fetch(TOTALS, items)
+-- While a draw allocates, what came back of the model is among what is set aside.
+local counters = {}
+for i, item in ipairs(items) do
+  counters[i] = totals[item] and is_reserved_for_draw(s, item) and aside_of(item) or item
+end
+local stock, damage = fetch_stock(counters)
+if not stock then return damage end
 local fits = others < s.per_buyer
-for _, item in ipairs(items) do
-  if not is_due and totals[item] and stock[item] < 1 then fits = false end
+for i, item in ipairs(items) do
+  if not is_due and totals[item] and stock[counters[i]] < 1 then fits = false end
 end
 
 local change, returned = {}, nil

@@ -6,14 +6,15 @@
 -- Whether the allocation of a draw is under way.
 local function is_allocating(s) return s.opens == NEVER and s.allocated > 0 end
 
--- Whether all that is free of an item is for the entrants of a draw, so that its total can't go down.
-local function is_spoken_for(s, item) return is_allocating(s) and item:sub(1, 6) == 'model:' end
+-- Whether all that is free of an item is for the entrants of a draw: nobody else can take it, and its total can't go down.
+local function is_reserved_for_draw(s, item) return is_allocating(s) and item:sub(1, 6) == 'model:' end
 
--- Whether returned units of an item are set aside: those of a model with a limit, if buyers wait, an operator suspended grants, or
--- the allocation of a draw is under way: what comes back then must not change it.
+-- Whether returned units of an item are set aside: those of a model with a limit, if buyers wait or an operator suspended grants.
+-- Before a draw allocates, units are free, so that it can; meanwhile they are set aside, so that nothing changes its result.
 local function is_set_aside(s, item)
   local model = s.standby == 1 and item:match('^model:(.*)$')
-  return model and (s.suspended == 1 or is_allocating(s) or count_waiting(model) > 0) and redis.call('HEXISTS', TOTALS, item) == 1
+  if not model or (s.opens == NEVER and s.allocated == 0) then return false end
+  return (s.suspended == 1 or is_allocating(s) or count_waiting(model) > 0) and redis.call('HEXISTS', TOTALS, item) == 1
 end
 
 -- The counter of what is set aside of a model; nil for other items.

@@ -61,8 +61,8 @@ local FURTHER_NUMBERS = {'signup_opens', 'signup_closes', 'signup_required', 'si
 -- `draw_beacon` and `draw_seed`, in hexadecimal.
 local DRAW_NUMBERS = {'draw_opens', 'entrants', 'allocated', 'fixed_in', 'drawn_in', 'allocated_in'}
 
--- The opening instant of a sale until the allocation of its draw is over, so that no other script need know of draws: the last
--- millisecond of the year 9999.
+-- The opening instant of a sale until the allocation of its draw is over, so that reserve.lua and join.lua need not know of draws:
+-- the last millisecond of the year 9999.
 local NEVER = 253402300799999
 
 -- A whole number as text; Lua's and Redis's own conversion takes twice as long.

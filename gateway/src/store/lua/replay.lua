@@ -103,7 +103,7 @@ local function draw_state(e, named)
     state = {draw_root = named.root, entrants = tonumber(named.entrants), fixed_in = e.sequence}
   elseif e.kind == 'draw' then
     state = {draw_reveal = named.reveal, draw_beacon = named.beacon, draw_seed = named.seed, drawn_in = e.sequence}
-  elseif e.kind == 'allocate' then
+  elseif named.over then
     state.opens, state.allocated_in = s.draw_opens, e.sequence
   end
   for field, value in pairs(state) do s[field] = value end
@@ -195,7 +195,9 @@ local function replay_places(e, named)
   local stock = {}
   for _, p in pairs(known) do
     local item = 'model:' .. p.model
-    local free = gap and p.state == 'waiting' and redis.call('HEXISTS', TOTALS, item) == 1 and fetch_stock({item, aside_of(item)})
+    -- But not while a draw allocates: it is for the next entrant.
+    local is_theirs = gap and p.state == 'waiting' and s.opens ~= NEVER
+    local free = is_theirs and redis.call('HEXISTS', TOTALS, item) == 1 and fetch_stock({item, aside_of(item)})
     if free and free[item] > 0 then
       stock[item], stock[aside_of(item)] = 0, free[aside_of(item)] + free[item]
     end
@@ -246,8 +248,10 @@ local function note_asides(e, named, delta)
   end
   for item, n in pairs(models) do
     local aside, is_aside = aside_of(item), e.kind == 'grant'
-    if not is_aside and e.left then is_aside = n > 0 and listed[aside] ~= nil end
-    if not is_aside and not e.left then is_aside = n > 0 and is_set_aside(s, item) end
+    -- A late payment takes a unit that came back while a draw allocates.
+    local is_retaken = n < 0 and e.kind == 'confirm' and is_reserved_for_draw(s, item)
+    if not is_aside and e.left then is_aside = (n > 0 or is_retaken) and listed[aside] ~= nil end
+    if not is_aside and not e.left then is_aside = is_retaken or (n > 0 and is_set_aside(s, item)) end
     local stock = e.kind == 'restock' and n < 0 and fetch_stock({item, aside})
     if stock then
       local free, spare = stock[item], stock[aside]

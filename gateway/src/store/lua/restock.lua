@@ -3,7 +3,7 @@
 -- ARGV  1 identity  2 known sequence  3 item  4 total  5 previous total  6 who  7 reason or '-'
 -- Reply {'ok', header, total, free, 1 when this call changed something, else 0}, {'unknown-item'},
 --       {'no-limit'}: the item has none, {'stock-changed', total}: it is neither the previous nor the new one,
---       {'stock-taken', taken}: more is taken, or all of it is spoken for: a draw allocates
+--       {'stock-taken', taken}: more is taken, or a draw allocates all of it
 -- Example  "epoch incarnation" 7 model:air 3500 3000 ops - -> ok, "8 …", 3500, 512, 1
 
 local item, total, was = ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
@@ -18,7 +18,7 @@ current = tonumber(current)
 if not current then return {'damaged', TOTALS .. ' has no number in ' .. item} end
 if current == total then return {'ok', header(s), integer(total), integer(stock[item]), 0} end
 if current ~= was then return {'stock-changed', integer(current)} end
-local taken = is_spoken_for(s, item) and current or current - stock[item] - (aside and stock[aside] or 0)
+local taken = is_reserved_for_draw(s, item) and current or current - stock[item] - (aside and stock[aside] or 0)
 if total < taken then return {'stock-taken', integer(taken)} end
 
 local set_aside = stock[aside]

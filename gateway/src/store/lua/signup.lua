@@ -19,8 +19,8 @@ if not found then return damaged_signup(ARGV[1]) end
 if not found.choices then return {'ok', header(s), row} end
 local id = ''
 if s.format > 3 and s.drawn_in > 0 then
-  local place = redis.call('HGET', STANDBY, ARGV[1])
-  local text = redis.call('HGET', RECORDS, ARGV[1])
+  local function read(key) return redis.call('TYPE', key).ok == 'hash' and redis.call('HGET', key, ARGV[1]) end
+  local place, text = read(STANDBY), read(RECORDS)
   local record = text and parse_record(text)
   local key = draw_key(ARGV[1])
   if record and find(record, key) then

@@ -2,20 +2,28 @@
 
 use gateway::domain::draw::{Secret, commitment};
 use gateway::domain::hex;
+use gateway::draw::file::{self, FileError};
 use gateway::draw::follow::FollowedDraw;
 use gateway::reserve::rounds::make_round;
 
 use super::Outcome;
 use super::life::{Life, same};
-use super::plan::Op;
+use super::plan::{GATEWAYS, Op};
 use super::world::ops;
 use proptest::test_runner::TestCaseError;
 
+/// How many entrants each gateway serves at once.
+const BATCHES: [usize; GATEWAYS] = [1, 3];
 const REVEAL: &[u8] = b"what was committed to";
 
 /// The commitment of every definition.
 pub(super) fn committed() -> String {
     hex::encode(&commitment(REVEAL))
+}
+
+/// What each gateway has of a draw.
+pub(super) fn followed() -> [FollowedDraw; GATEWAYS] {
+    BATCHES.map(|batch| FollowedDraw::new(None, batch as u64, 1))
 }
 
 impl Life<'_> {
@@ -35,23 +43,33 @@ impl Life<'_> {
         same(op, answered.unwrap(), self.model.draw_with(REVEAL, &[beacon]))
     }
 
-    /// A gateway takes its next step, of one entrant.
+    /// A gateway takes its next step: the first one serves entrants one by one, the other in batches.
     pub(super) async fn follow_draw(&mut self, op: &Op, at: usize) -> Outcome {
         self.catch_up(at).await;
         same(op, self.instances[at].read_clock().await, self.model.tick())?;
-        self.learn_allocated().await?;
         let instance = &self.instances[at];
-        let mut followed = FollowedDraw::new(None, 1, 1);
         let admin = self.ledger.admin_of(instance);
-        let mut step = async || {
-            followed.step(&admin, &instance.sale).await.map_err(|e| TestCaseError::fail(e.to_string()))
-        };
-        // Where a rank got nothing, its journal does not tell: it goes on where the ledger is found to be.
-        if !step().await? {
-            step().await?;
+        // Where it takes the other gateway for busy, it takes the step the next time.
+        for _ in 0..2 {
+            let step = self.followed[at].step(&admin, &instance.sale).await;
+            if step.map_err(|failure| TestCaseError::fail(failure.to_string()))? {
+                break;
+            }
         }
-        self.model.follow_draw();
-        self.learn_allocated().await
+        self.model.follow_draw(BATCHES[at]);
+        Ok(())
+    }
+
+    /// Whoever has the published file can repeat the draw.
+    pub(super) async fn publish_and_verify(&self) -> Outcome {
+        if !self.model.has_entrants() {
+            return Ok(());
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let (path, sale) = (folder.path().join("published"), &self.instances[0].sale.id);
+        let fail = |error: FileError| TestCaseError::fail(error.to_string());
+        file::publish(&self.ledger.admin, sale, &path).await.map_err(fail)?;
+        file::verify(&path).map(drop).map_err(fail)
     }
 
     /// Its read model has all that the ledger has.
@@ -62,15 +80,5 @@ impl Life<'_> {
         } else {
             self.refresh(at).await;
         }
-    }
-
-    /// A recovery brings back what is in the journal.
-    pub(super) async fn learn_allocated(&mut self) -> Outcome {
-        if self.model.definition.draw.is_none() {
-            return Ok(());
-        }
-        let state = self.instances[0].sale.keys.state();
-        let allocated: usize = self.ledger.command(&["HGET", state, "allocated"]).await;
-        self.model.allocated_in_ledger(allocated).map_err(TestCaseError::fail)
     }
 }

@@ -5,6 +5,7 @@ use std::fmt::Debug;
 
 use gateway::domain::decision::Decision;
 use gateway::domain::identity::{buyer_part, reservation_id};
+use gateway::draw::follow::FollowedDraw;
 use gateway::manage::admin::Performed;
 use gateway::manage::audit::AuditVerdict;
 use gateway::reserve::changes::{self, Change, Payment, Requester};
@@ -13,6 +14,7 @@ use proptest::test_runner::TestCaseError;
 use super::Outcome;
 use super::crash::Past;
 use super::definition::edited;
+use super::draw::followed;
 use super::instance::{Instance, plain};
 use super::plan::{BUYERS, GATEWAYS, History, Op, Role, START, Tap};
 use super::sale::Model;
@@ -52,6 +54,7 @@ pub async fn live_through(
         ledger,
         model: Model::new(definition),
         instances: Vec::new(),
+        followed: followed(),
         revisions: vec![1; GATEWAYS],
         following,
         past: history.crashes().then(|| Past::new(ledger, GATEWAYS)),
@@ -106,6 +109,7 @@ pub(super) struct Life<'a> {
     pub(super) ledger: &'a Ledger,
     pub(super) model: Model,
     pub(super) instances: Vec<Instance>,
+    pub(super) followed: [FollowedDraw; GATEWAYS],
     /// The definition's revision at each gateway.
     revisions: Vec<u64>,
     pub(super) following: bool,
@@ -150,7 +154,6 @@ impl Life<'_> {
         if is_shown_only {
             self.grant_again().await;
         }
-        self.learn_allocated().await?;
         self.audit(op).await
     }
 
@@ -371,6 +374,7 @@ impl Life<'_> {
         for sub in BUYERS {
             self.read(&Op::Read(0, sub), 0, sub).await?;
         }
+        self.publish_and_verify().await?;
         same(&"the holds at the end", self.model.counts().held, 0)
     }
 }

@@ -49,6 +49,9 @@ impl Model {
             }
             _ => {
                 self.ever_taken.extend(shown.items());
+                if has_ended && !is_due {
+                    self.take_back_from_aside(&shown.items());
+                }
                 self.replace(which, Reservation { state: State::Confirmed, payment, ..*shown })
             }
         }
@@ -59,7 +62,11 @@ impl Model {
         let claim = &self.claims[which];
         let others = self.claims.iter().filter(|c| c.sub == claim.sub && c.is.id != claim.is.id);
         let others = others.filter(|c| c.is.state.takes_stock() && !self.is_over(&c.is)).count();
-        let is_there = is_due || !claim.is.items().iter().any(|item| self.is_gone(item));
+        let is_gone = |item: &String| match self.is_kept_for_entrants(item) {
+            true => self.aside(item) < 1,
+            false => self.is_gone(item),
+        };
+        let is_there = is_due || !claim.is.items().iter().any(is_gone);
         others < self.definition.sale.per_buyer as usize && is_there
     }
 
@@ -137,7 +144,7 @@ impl Model {
         }
         let (old, new) = (now.items(), next.items());
         let items: Vec<String> =
-            new.iter().filter(|i| !old.contains(i) && self.is_gone(i)).cloned().collect();
+            new.iter().filter(|i| !old.contains(i) && self.is_gone_or_reserved(i)).cloned().collect();
         if !items.is_empty() {
             let is_final = self.counts().held == 0;
             return Change::SoldOut { items, is_final };

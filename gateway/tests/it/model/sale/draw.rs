@@ -43,8 +43,27 @@ impl Model {
     }
 
     /// Whether all that is free of an item is for the entrants.
-    pub(super) fn is_spoken_for(&self, item: &str) -> bool {
+    pub(super) fn is_reserved_for_draw(&self, item: &str) -> bool {
         self.is_allocating() && item.starts_with("model:")
+    }
+
+    /// The same of one with a limit: what comes back of it is set aside.
+    pub(super) fn is_kept_for_entrants(&self, item: &str) -> bool {
+        self.is_reserved_for_draw(item) && self.total(item).is_some()
+    }
+
+    pub(super) fn is_gone_or_reserved(&self, item: &str) -> bool {
+        self.is_gone(item) || self.is_kept_for_entrants(item)
+    }
+
+    /// Whether units that come back are free, since the draw has not begun to allocate.
+    pub(super) fn is_before_allocation(&self) -> bool {
+        self.draw.as_ref().is_some_and(|draw| !draw.is_over && draw.allocated == 0)
+    }
+
+    /// Whether its entrants are fixed.
+    pub fn has_entrants(&self) -> bool {
+        self.draw.as_ref().is_some_and(|draw| draw.fixed)
     }
 
     /// How many entrants were given something by the draw.
@@ -91,19 +110,8 @@ impl Model {
         }
     }
 
-    /// The ledger came back with so many entrants served: of the others that it had served before nothing is in its journal,
-    /// since they got nothing.
-    pub fn allocated_in_ledger(&mut self, allocated: usize) -> Result<(), String> {
-        let Some(draw) = &mut self.draw else { return Ok(()) };
-        if draw.allocated < allocated {
-            return Err(format!("{} entrants were served, and the ledger has {allocated}", draw.allocated));
-        }
-        draw.allocated = allocated;
-        Ok(())
-    }
-
-    /// A gateway takes its next step: fixes the entrants, or serves one.
-    pub fn follow_draw(&mut self) {
+    /// A gateway takes its next step: fixes the entrants, or serves so many.
+    pub fn follow_draw(&mut self, batch: usize) {
         let Some(draw) = self.draw.clone() else { return };
         let terms = self.definition.signup.as_ref().unwrap();
         if !draw.fixed {
@@ -120,10 +128,16 @@ impl Model {
         }
         let mut order = self.entrants();
         order.sort_by_key(|(pseudonym, _)| (seed.ticket(pseudonym), *pseudonym));
-        if let Some((_, buyer)) = order.get(draw.allocated) {
-            self.serve(buyer);
-            self.draw.as_mut().unwrap().allocated += 1;
+        let served: Vec<_> = order.iter().skip(draw.allocated).take(batch).collect();
+        let (claims, last) = (self.claims.len(), self.last_place());
+        served.iter().for_each(|(_, buyer)| self.serve(buyer));
+        let (won, waits) = (self.claims.len() > claims, self.last_place() > last);
+        let entries =
+            usize::from(won) + usize::from(waits) + usize::from(!won && !waits && !served.is_empty());
+        for _ in 0..entries {
+            self.changed();
         }
+        self.draw.as_mut().unwrap().allocated += served.len();
         if self.draw.as_ref().unwrap().allocated == order.len() {
             self.draw.as_mut().unwrap().is_over = true;
             self.changed();
@@ -150,7 +164,6 @@ impl Model {
             };
             if self.may_wait(wants.model) {
                 self.add_place(wants);
-                self.changed();
             }
             return;
         };
@@ -191,6 +204,5 @@ impl Model {
             partial: true,
         };
         self.claims.push(Claim { sub: buyer, want, is });
-        self.changed();
     }
 }

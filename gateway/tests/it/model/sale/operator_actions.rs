@@ -69,7 +69,7 @@ impl Model {
 
     /// The least that an item's total can be.
     fn least(&self, item: &str, total: i64) -> i64 {
-        if self.is_spoken_for(item) { total } else { self.adopted_all(item) }
+        if self.is_reserved_for_draw(item) { total } else { self.adopted_all(item) }
     }
 
     /// Applies a definition. Lists that have no order by contract are sorted.
@@ -87,12 +87,14 @@ impl Model {
         }
         let (old, new) = (stocks(before), stocks(after));
         let unlimited = |item: &&String| new.get(*item) == Some(&None) && old[*item].is_some();
-        let is_limit_new = |item: &&String| {
-            let is_limited = |stock: &Option<u64>| stock.is_some();
-            new.get(*item).map(is_limited).unwrap_or(true) != is_limited(&old[*item])
+        // Of a model that a draw allocates: neither comes nor goes a limit, nor the model itself.
+        let is_limited = |stock: Option<&Option<u64>>| stock.map(|stock| stock.is_some());
+        let is_other = |item: &&String| match new.get(*item) {
+            None => is_limited(old.get(*item)) == Some(false),
+            stock => is_limited(stock) != is_limited(old.get(*item)),
         };
         if old.keys().filter(unlimited).any(|item| self.is_awaited(item))
-            || old.keys().filter(is_limit_new).any(|item| self.is_spoken_for(item))
+            || old.keys().chain(new.keys()).filter(is_other).any(|item| self.is_reserved_for_draw(item))
         {
             return ApplyOutcome::Locked(vec!["stock".into()]);
         }
@@ -100,7 +102,7 @@ impl Model {
         let used: Vec<String> = removed
             .iter()
             .filter(|item| {
-                self.ever_taken.contains(*item) || self.is_awaited(item) || self.is_spoken_for(item)
+                self.ever_taken.contains(*item) || self.is_awaited(item) || self.is_reserved_for_draw(item)
             })
             .cloned()
             .collect();

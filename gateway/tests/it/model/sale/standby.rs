@@ -57,6 +57,9 @@ impl Model {
 
     fn is_set_aside(&self, item: &str) -> bool {
         let Some(id) = item.strip_prefix("model:").filter(|_| self.has_standby()) else { return false };
+        if self.is_before_allocation() {
+            return false;
+        }
         let is_limited = self.totals.get(item).copied().flatten().is_some();
         is_limited && (self.standby.suspended || self.is_allocating() || !self.queue(id).is_empty())
     }
@@ -254,6 +257,17 @@ impl Model {
     /// Whether someone to whom the draw gave nothing can wait for this model.
     pub(super) fn may_wait(&self, model: &str) -> bool {
         self.total(&format!("model:{model}")).is_some() && self.has_room(model)
+    }
+
+    pub(super) fn last_place(&self) -> u64 {
+        self.standby.last
+    }
+
+    /// A late payment takes units that came back while a draw allocates.
+    pub(super) fn take_back_from_aside(&mut self, items: &[String]) {
+        for item in items.iter().filter(|item| self.is_kept_for_entrants(item)).cloned().collect::<Vec<_>>() {
+            *self.standby.aside.get_mut(&item).unwrap() -= 1;
+        }
     }
 
     pub(super) fn has_place(&self, buyer: &str) -> bool {
