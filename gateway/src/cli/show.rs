@@ -10,7 +10,7 @@ use crate::fleet;
 use crate::fleet::report::GatewayReport;
 use crate::manage::admin::{Admin, ShownSale};
 use crate::manage::audit::{AuditReport, AuditVerdict};
-use crate::ops::view::{ItemView, SaleDetail, SaleState};
+use crate::ops::view::{DrawNow, ItemView, SaleDetail, SaleState};
 use crate::projection::actions::ActionNote;
 use crate::projection::snapshot::Snapshot;
 use crate::store::checkout;
@@ -103,6 +103,7 @@ fn head(sale: &ShownSale) -> Vec<String> {
     ];
     let in_force = in_force.into_iter().filter(|(is_in_force, ..)| *is_in_force);
     lines.extend(in_force.map(|(_, what, note)| row("", &by(what, note.as_deref()))));
+    lines.push(row("sells", state.sells.name()));
     lines.push(row("opens", &time_text(controls.opens)));
     lines.push(row("closes", &time_text(controls.closes)));
     lines.push(row("now", &time_text(snapshot.header.time)));
@@ -111,6 +112,10 @@ fn head(sale: &ShownSale) -> Vec<String> {
         let until = time_text(closes_at.as_millisecond());
         let required = if *required { ", required" } else { "" };
         lines.push(row("sign-up", &format!("{signed_up} signed up, until {until}{required}")));
+    }
+    if let Some(DrawNow { stage, entrants, allocated }) = state.draw {
+        let found = format!("{}, {entrants} entrants, {allocated} allocated", stage.name());
+        lines.push(row("draw", &found));
     }
     if let Some(waiting) = state.waiting {
         lines.push(row("standby", &format!("{waiting} wait")));

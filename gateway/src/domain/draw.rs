@@ -37,6 +37,18 @@ label! {
     Allocated "allocated",
 }
 
+impl DrawStage {
+    /// Of a draw whose steps were taken or not.
+    pub fn of(is_fixed: bool, is_drawn: bool, is_allocated: bool) -> Self {
+        match (is_fixed, is_drawn, is_allocated) {
+            (false, ..) => Self::Announced,
+            (true, false, _) => Self::Fixed,
+            (true, true, false) => Self::Drawn,
+            (true, true, true) => Self::Allocated,
+        }
+    }
+}
+
 /// A SHA-256.
 pub type Hash = [u8; 32];
 

@@ -8,7 +8,8 @@ use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 
 use crate::api::bodies::whole_number;
 use crate::domain::catalogue::ASIDE;
-use crate::domain::definition::Definition;
+use crate::domain::definition::{Definition, Sells};
+use crate::domain::draw::DrawStage;
 use crate::domain::rfc3339::rfc3339;
 use crate::domain::sale::{Condition, Phase};
 use crate::manage::admin::ShownSale;
@@ -78,6 +79,18 @@ impl ActionView {
     }
 }
 
+/// How far the draw of a sale is.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[schema(as = DrawProgress)]
+pub struct DrawNow {
+    /// Its stage.
+    pub stage: DrawStage,
+    /// How many entrants it has; 0 until they are fixed.
+    pub entrants: u64,
+    /// To how many of them, in order of rank, something was allocated, or nothing could be.
+    pub allocated: u64,
+}
+
 /// A sale's live numbers.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct SaleState {
@@ -132,6 +145,12 @@ pub struct SaleState {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub waiting: Option<u64>,
+    /// Who gets what is for sale.
+    pub sells: Sells,
+    /// How far the draw is; left out where the sale has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub draw: Option<DrawNow>,
     /// Reservations by state.
     pub reservations: Counts,
 }
@@ -261,6 +280,12 @@ impl SaleState {
             close: view(&snapshot.actions.closed),
             suspension: view(&snapshot.actions.suspended),
             waiting: definition.sale.standby.then(|| snapshot.number("waiting").unsigned_abs()),
+            sells: definition.sale.sells,
+            draw: snapshot.draw_stage().map(|stage| DrawNow {
+                stage,
+                entrants: snapshot.number("entrants").unsigned_abs(),
+                allocated: snapshot.number("allocated").unsigned_abs(),
+            }),
             reservations: Counts::of(snapshot.counts()),
         }
     }

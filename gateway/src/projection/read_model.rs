@@ -23,6 +23,7 @@ use std::time::{Duration, Instant};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use buyers::Buyers;
 use completeness::Completeness;
+use draw::LocalDraw;
 pub use draw::{DrawState, Drawn, Entrants};
 pub use drift::Counters;
 use faults::LedgerFault;
@@ -40,7 +41,6 @@ pub use totals::StoreTotals;
 
 use crate::domain::catalogue::Catalogue;
 use crate::domain::decision::Header;
-use crate::domain::draw::Ranking;
 use crate::domain::sale::{Availability, Phase, SaleControls};
 use crate::domain::signup::SignUpCount;
 use crate::domain::stores::StoreLevels;
@@ -128,7 +128,7 @@ pub struct Sale {
     buyers: Buyers,
     signed_up: ArcSwap<SignedUpBuyers>,
     standby: ArcSwap<StandbyQueues>,
-    ranking: ArcSwapOption<Ranking>,
+    draw: LocalDraw,
     pending: Pending,
     /// The highest sequence that this process may have acknowledged.
     known_sequence: AtomicU64,
@@ -268,7 +268,7 @@ impl Sale {
             buyers: Buyers::of(buyers),
             signed_up: ArcSwap::from_pointee(signed_up),
             standby: ArcSwap::from_pointee(standby),
-            ranking: ArcSwapOption::empty(),
+            draw: LocalDraw::default(),
             pending: Pending::default(),
             complete_at: Mutex::default(),
             completeness: Completeness::default(),

@@ -9,6 +9,7 @@ use redis::aio::ConnectionLike;
 use crate::domain::catalogue::{Catalogue, Item};
 use crate::domain::decision::Header;
 use crate::domain::definition::Definition;
+use crate::domain::draw::DrawStage;
 use crate::domain::sale::SaleControls;
 use crate::domain::signup::SignUpCount;
 use crate::projection::actions::{self, ActionsInForce};
@@ -140,6 +141,13 @@ impl Snapshot {
             },
             closes: self.number("closes"),
         }
+    }
+
+    /// How far the draw is; `None`: the sale has none.
+    pub fn draw_stage(&self) -> Option<DrawStage> {
+        let [is_fixed, is_drawn, is_allocated] =
+            ["fixed_in", "drawn_in", "allocated_in"].map(|field| self.number(field) > 0);
+        (self.number("draw_opens") > 0).then(|| DrawStage::of(is_fixed, is_drawn, is_allocated))
     }
 
     /// The applied definition.

@@ -6,6 +6,7 @@ pub use prometheus_client::metrics::MetricType as MetricKind;
 use serde::{Serialize, Serializer};
 
 use crate::domain::decision::Shed;
+use crate::domain::draw::DrawStage;
 use crate::domain::sale::Condition;
 use crate::telemetry::labels::{Ended, Listener, OpsRefusal, Outcome, Route, Slo, Stage, User, WatchedFile};
 use crate::telemetry::taps::TapResult;
@@ -175,6 +176,18 @@ metrics! {
     SIGNED_UP Gauge "signed_up" "buyers" [SALE]
         only "the sale takes sign-ups"
         "Buyers who are signed up."
+    SIGNUP_CLOSES Gauge "signup_closes_timestamp_seconds" "seconds" [SALE]
+        only "the sale takes sign-ups"
+        "When sign-up ends."
+    DRAW_STAGE Gauge "draw_stage" "1 or 0" [SALE, fixed("stage", DrawStage::NAMES)]
+        only "the sale sells by a draw"
+        "1 for the draw's present stage: announced, its entrants are fixed, drawn, or all is allocated."
+    DRAW_ENTRANTS Gauge "draw_entrants" "buyers" [SALE]
+        only "the sale sells by a draw"
+        "Entrants of the draw; 0 until they are fixed."
+    DRAW_ALLOCATED Gauge "draw_allocated" "buyers" [SALE]
+        only "the sale sells by a draw"
+        "Entrants, in order of rank, who were allocated a hold or a place in a standby queue, or could be given neither."
     STANDBY_WAITING Gauge "standby_waiting" "buyers" [SALE, ITEM]
         only "the sale has standby queues"
         "Buyers who wait for a model."

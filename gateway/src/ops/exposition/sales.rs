@@ -45,6 +45,12 @@ impl SaleSample {
         models.map(|(index, (item, model))| (item.name.as_str(), model.id.as_str(), index))
     }
 
+    /// When sign-up ends, and how many are signed up; `None`: the sale takes no sign-ups.
+    fn signup(&self) -> Option<(i64, u64)> {
+        let signup = self.read_model.catalogue.definition.signup.as_ref()?;
+        Some((signup.closes_at.as_millisecond(), self.read_model.sign_ups.now))
+    }
+
     fn write_stock(&self, family: &mut Family<'_>) -> fmt::Result {
         let (sale, read_model) = (self.sale.id.as_str(), &self.read_model);
         for (index, item) in read_model.catalogue.counted().iter().enumerate() {
@@ -70,6 +76,18 @@ impl SalesWriter<'_, '_> {
     fn one<V: Value>(&mut self, metric: &'static Metric, value: impl Fn(&SaleSample) -> V) -> fmt::Result {
         self.out.family(metric, |family| {
             self.sales.iter().try_for_each(|sample| family.put(&[&sample.sale.id], value(sample)))
+        })
+    }
+
+    /// Writes a metric with a series for each sale that has a value.
+    fn some<V: Value>(
+        &mut self,
+        metric: &'static Metric,
+        value: impl Fn(&SaleSample) -> Option<V>,
+    ) -> fmt::Result {
+        self.out.family(metric, |family| {
+            let mut values = self.sales.iter().filter_map(|sample| Some((sample, value(sample)?)));
+            values.try_for_each(|(sample, value)| family.put(&[&sample.sale.id], value))
         })
     }
 
@@ -102,10 +120,19 @@ pub(super) fn write(
     of.each(&list::STORES, |sample, n| sample.stores.by_availability[n])?;
     of.each(&list::STORE_SLOTS, |sample, n| [sample.stores.slots, sample.stores.free][n])?;
     of.each(&list::RESERVATIONS, |sample, n| sample.read_model.counts[n])?;
-    of.out.family(&list::SIGNED_UP, |family| {
-        let takes_sign_ups = |sample: &&SaleSample| sample.read_model.catalogue.definition.signup.is_some();
-        let mut samples = of.sales.iter().filter(takes_sign_ups);
-        samples.try_for_each(|sample| family.put(&[&sample.sale.id], sample.read_model.sign_ups.now))
+    of.some(&list::SIGNED_UP, |sample| Some(sample.signup()?.1))?;
+    of.some(&list::SIGNUP_CLOSES, |sample| Some(seconds(sample.signup()?.0)))?;
+    of.out.family(&list::DRAW_STAGE, |family| {
+        of.sales.iter().try_for_each(|SaleSample { sale, read_model, .. }| {
+            let Some(stage) = read_model.draw_stage() else { return Ok(()) };
+            family.each(&[&sale.id], |n| u64::from(stage as usize == n))
+        })
+    })?;
+    of.some(&list::DRAW_ENTRANTS, |sample| {
+        sample.read_model.draw.as_ref().map(|_| sample.read_model.entrants())
+    })?;
+    of.some(&list::DRAW_ALLOCATED, |sample| {
+        sample.read_model.draw.as_ref().map(|_| sample.sale.allocated())
     })?;
     let has_standby = |sample: &&SaleSample| sample.read_model.catalogue.definition.sale.standby;
     of.out.family(&list::STANDBY_WAITING, |family| {
@@ -122,11 +149,8 @@ pub(super) fn write(
                 .try_for_each(|(item, _, index)| family.put(&[&sample.sale.id, item], aside(index)))
         })
     })?;
-    of.out.family(&list::STANDBY_SUSPENDED, |family| {
-        let mut samples = of.sales.iter().filter(has_standby);
-        samples.try_for_each(|sample| {
-            family.put(&[&sample.sale.id], u64::from(sample.read_model.controls.suspended))
-        })
+    of.some(&list::STANDBY_SUSPENDED, |sample| {
+        has_standby(&sample).then_some(u64::from(sample.read_model.controls.suspended))
     })?;
     let outcomes: Vec<Outcome> = Outcome::all().collect();
     of.each(&list::TAPS, |sample, n| sample.taps.iter().map(|taps| taps.count(outcomes[n])).sum::<u64>())?;

@@ -1,11 +1,15 @@
 //! The draw of a sale as this process follows it: entrants, seed, how far its allocation is, and the ranks.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwapOption;
 
 use crate::domain::draw::{DrawStage, Hash, Pseudonym, Ranking, Secret, Seed};
 use crate::domain::hex;
-use crate::projection::read_model::{ReadModel, Sale};
+use crate::domain::sale::{Phase, SaleControls};
+use crate::projection::read_model::{ReadModel, Sale, lock};
 use crate::store::journal::Entry;
 
 /// A draw at one sequence.
@@ -79,28 +83,53 @@ impl DrawState {
     }
 }
 
+/// What a process knows of a draw besides the journal.
+#[derive(Default)]
+pub(super) struct LocalDraw {
+    ranking: ArcSwapOption<Ranking>,
+    /// To how many entrants something was allocated when [`Sale::allocation_stalled`] was last asked, and since when.
+    moved: Mutex<Option<(u64, Instant)>>,
+}
+
 impl ReadModel {
+    /// How many entrants the draw has; 0 until they are fixed.
+    pub fn entrants(&self) -> u64 {
+        self.draw.as_ref().and_then(|draw| draw.entrants).map_or(0, |entrants| entrants.count)
+    }
+
     /// How far the draw is; `None`: the sale has none.
     pub fn draw_stage(&self) -> Option<DrawStage> {
         let draw = self.draw.as_ref()?;
-        Some(match (draw.entrants, &draw.drawn) {
-            (None, _) => DrawStage::Announced,
-            (Some(_), None) => DrawStage::Fixed,
-            (Some(_), Some(_)) if self.controls.is_drawing => DrawStage::Drawn,
-            (Some(_), Some(_)) => DrawStage::Allocated,
-        })
+        Some(DrawStage::of(draw.entrants.is_some(), draw.drawn.is_some(), !self.controls.is_drawing))
     }
 }
 
 impl Sale {
     /// The order that follows from this seed; `None`: this gateway still ranks.
     pub fn ranking(&self, seed: Seed) -> Option<Arc<Ranking>> {
-        self.ranking.load_full().filter(|ranking| ranking.seed() == seed)
+        self.draw.ranking.load_full().filter(|ranking| ranking.seed() == seed)
     }
 
     /// Stores the order of the draw.
     pub(crate) fn set_ranking(&self, ranking: Arc<Ranking>) {
-        self.ranking.store(Some(ranking));
+        self.draw.ranking.store(Some(ranking));
+    }
+
+    /// For how long the allocation has not moved although it can; `None`: it can't, or need not. Asked at least once a second.
+    pub fn allocation_stalled(&self, now: Instant) -> Option<Duration> {
+        let read_model = self.read_model();
+        let SaleControls { paused, opens, .. } = read_model.controls;
+        let time = self.best_time();
+        let can_move = read_model.draw_stage() == Some(DrawStage::Drawn)
+            && read_model.phase(time) == Phase::Upcoming
+            && time >= opens
+            && !paused
+            && self.ledger_stop().is_none();
+        let allocated = read_model.allocated;
+        let mut moved = lock(&self.draw.moved);
+        let since = moved.filter(|(before, _)| *before == allocated).map_or(now, |(_, since)| since);
+        *moved = can_move.then_some((allocated, since));
+        can_move.then(|| now.saturating_duration_since(since))
     }
 
     /// The pseudonym of a buyer, and the rank once it is known; `None`: the sale has no draw.
