@@ -13,6 +13,9 @@ export function showSale(about) {
   setText(by('stores'), stores);
 }
 
+/** A draw is upcoming until its allocation is over. */
+const isAllocating = ({ draw, state }, opens, now) => draw !== undefined && state === 'upcoming' && now >= opens;
+
 /** The countdown, or the time since, with the opening and the closing in words. */
 export function countOf(about, sale, now) {
   if (!about || !sale || now === null) return { label: '', number: UNKNOWN, instants: '' };
@@ -25,6 +28,10 @@ export function countOf(about, sale, now) {
     // Only the journal has the time of the close.
     const instants = `opening ${open}; would have closed ${close}`;
     return { label: 'closed by hand; since the opening', number: clockSpan(now - opens), instants };
+  }
+  if (isAllocating(sale, opens, now)) {
+    const label = `${sale.draw.stage === 'drawn' ? 'allocating' : 'not drawn'}; since the opening`;
+    return { label, number: clockSpan(now - opens), instants: `opened ${open}; closes ${close}` };
   }
   // A fenced or halted sale may be at any time of its life.
   const isFaulty = sale.state === 'fenced' || sale.state === 'halted';
@@ -129,6 +136,15 @@ function showStock(about, sale) {
   );
 }
 
+const DRAW_STAGES = { announced: 'announced', fixed: 'entrants fixed', drawn: 'drawn', allocated: 'allocated' };
+
+/** Sign-ups, and how far the draw is, where the sale has them. */
+export function drawFacts({ signed_up: signedUp, draw }) {
+  const signups = signedUp === undefined ? [] : [['signed up', signedUp]];
+  if (!draw) return signups;
+  return [...signups, ['draw', DRAW_STAGES[draw.stage] ?? draw.stage], ['entrants', draw.entrants], ['allocated', draw.allocated]];
+}
+
 /** Without a read for this long the state of the ledger is unknown. */
 const UNREAD_MS = 1000;
 
@@ -165,10 +181,10 @@ function showLedger(sale) {
   if (!line.firstChild) line.append(bar(['confirmed', 'held', 'free']));
   share(line.firstChild, parts(ledger));
   const { held, confirmed, cancelled, expired } = sale.reservations;
-  const facts = [['reservations made', held + confirmed + cancelled + expired], ['cancelled', cancelled], ['expired', expired]];
+  const facts = [['reservations made', held + confirmed + cancelled + expired], ['cancelled', cancelled], ['expired', expired], ...drawFacts(sale)];
   fill(by('reservations'), facts, () => make('div', '', make('dt'), make('dd')), (pair, [name, number]) => {
     setText(pair.children[0], name);
-    setText(pair.children[1], count(number));
+    setText(pair.children[1], typeof number === 'string' ? number : count(number));
   });
   setText(by('sequence'), `change ${count(sale.sequence)}`);
 }

@@ -10,7 +10,7 @@ use crate::identify::ops_tokens::Role;
 use crate::manage::audit::Counts;
 use crate::ops::live::taps::{Latency, Taps};
 use crate::ops::rate_limits::policy_schema;
-use crate::ops::view::ActionView;
+use crate::ops::view::{ActionView, DrawNow};
 
 /// One line. `hello` comes first, then `sale` if there is one, and `history`; then `now` each second.
 /// When the definition changes, `sale` comes again.
@@ -191,6 +191,14 @@ pub struct SaleNow {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub waiting: Option<Vec<u64>>,
+    /// How many buyers are signed up; left out where the sale takes no sign-ups.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub signed_up: Option<u64>,
+    /// How far the draw is; left out where the sale has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub draw: Option<DrawNow>,
     /// Who paused it; null while it is not paused.
     #[schema(required)]
     pub pause: Option<ActionView>,

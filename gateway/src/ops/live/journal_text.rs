@@ -67,6 +67,15 @@ fn line_of_act(act: &Entry, catalogue: &Catalogue) -> JournalLine {
         "close" => format!("{actor} closed the sale"),
         "standby-suspend" => format!("{actor} suspended grants to the standby queues"),
         "standby-resume" => format!("{actor} resumed grants to the standby queues"),
+        "entrants" => {
+            let entrants = number("entrants").unwrap_or_default();
+            format!("sign-up is over: the gateways fixed {entrants} entrants of the draw")
+        }
+        "draw" => format!("{actor} drew: the order of all entrants is fixed"),
+        "allocate" => {
+            let allocated = number("allocated").unwrap_or_default();
+            format!("the allocation of the draw is over: all {allocated} entrants had their turn")
+        }
         "adopt" => match number("replayed") {
             None => "the gateways adopted a new epoch after a restart of Redis".to_owned(),
             Some(changes) => format!(
@@ -83,7 +92,7 @@ fn line_of_act(act: &Entry, catalogue: &Catalogue) -> JournalLine {
     JournalLine {
         sequence: act.sequence,
         at: rfc3339(act.at),
-        ops: !matches!(act.kind.as_str(), "adopt" | "lost"),
+        ops: !matches!(act.kind.as_str(), "adopt" | "lost" | "entrants" | "allocate"),
         text,
     }
 }

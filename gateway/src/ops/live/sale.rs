@@ -11,7 +11,7 @@ use crate::ops::live::frame::{
     ActionEffect, AuditNow, CityNow, ItemName, ItemNow, LedgerBalance, SaleLine, SaleNow, StoresNow,
 };
 use crate::ops::live::journal_text;
-use crate::ops::view::ActionView;
+use crate::ops::view::{ActionView, DrawNow};
 use crate::projection::read_model::{READ_MODEL_AGE_MAX, ReadModel, Sale};
 use crate::telemetry::metrics::AuditSummary;
 
@@ -94,6 +94,12 @@ impl SaleMonitor {
             closed: read_model.controls.closed,
             suspended: read_model.controls.suspended,
             waiting: self.waiting(&read_model),
+            signed_up: read_model.catalogue.definition.signup.as_ref().map(|_| read_model.sign_ups.now),
+            draw: read_model.draw_stage().map(|stage| DrawNow {
+                stage,
+                entrants: read_model.entrants(),
+                allocated: self.sale.allocated(),
+            }),
             pause: read_model.actions.paused.as_deref().map(ActionView::of),
             sequence: read_model.sequence,
             age_ms: u64::try_from(self.sale.incomplete_for(now).as_millis()).unwrap_or(u64::MAX),
