@@ -19,6 +19,12 @@ STATE = " or ".join(
     f'(launchgate_sale_phase{{S, phase="{phase}"}} == 1) * {number}' for number, phase in enumerate(STATES, 1)
 )
 STATE_WORDS = {str(number): word for number, word in enumerate(STATES.values(), 1)}
+# The stages of a draw, in order: the one that is furthest counts.
+DRAW_STAGES = {"announced": "Announced", "fixed": "Entrants fixed", "drawn": "Drawn", "allocated": "Allocated"}
+DRAW_STAGE = " or ".join(
+    f'(launchgate_draw_stage{{S, stage="{stage}"}} == 1) * {number}' for number, stage in enumerate(DRAW_STAGES, 1)
+)
+DRAW_WORDS = {str(number): (word, PLAIN) for number, word in enumerate(DRAW_STAGES.values(), 1)}
 # What watches besides the scrapes of gateways: nothing fires where one of them is not configured.
 WATCHERS = {"probe": "probes", "node": "hosts", "redis": "Redises", "alertmanager": "Alertmanagers"}
 # An operator's pause as `name: reason`; without one, words that say so.
@@ -259,6 +265,23 @@ def launch():
             "locale",
             query("max(launchgate_signed_up{S})", "signed up"),
             width=12,
+        ),
+        graph(
+            "Draw",
+            "Entrants of the draw, in a sale that sells by one, and how many of them were served, in the order of rank.",
+            "locale",
+            query("max(launchgate_draw_entrants{S})", "entrants"),
+            query("max(launchgate_draw_allocated{S})", "allocated"),
+            width=12,
+        ),
+        figure(
+            "Stage of the draw",
+            "How far the draw is: announced, its entrants are fixed at the end of sign-up, drawn, and all is allocated.",
+            "none",
+            query(f"max({DRAW_STAGE})", "stage"),
+            words=DRAW_WORDS,
+            width=12,
+            height=8,
         ),
         graph(
             "Standby",

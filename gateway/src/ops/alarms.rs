@@ -3,11 +3,14 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use crate::domain::draw::DrawStage;
 use crate::domain::rfc3339::rfc3339;
 use crate::domain::sale::{Condition, LedgerStop, Phase};
 use crate::fleet::alarm::{Alarm, Level};
 use crate::ops::status::GatewayStatus;
-use crate::ops::thresholds::{HOLDS_OVERDUE, OPENING_AT_HAND, OPENING_NEAR, READ_MODEL_STALE};
+use crate::ops::thresholds::{
+    DRAW_NEAR, DRAW_STALLED, HOLDS_OVERDUE, OPENING_AT_HAND, OPENING_NEAR, READ_MODEL_STALE,
+};
 use crate::projection::read_model::Sale;
 use crate::telemetry::labels::User;
 use crate::telemetry::metrics::{AnswerCounts, AuditSummary};
@@ -222,7 +225,12 @@ fn of_sale(
             (read_model.controls.paused, "the sale is paused"),
             (read_model.controls.frozen, "the sale clock is frozen"),
             (sale.time(now).is_none(), "Redis's clock was not read"),
-            ((0..read_model.catalogue.definition.models.len()).all(has_no_stock), "no model has any stock"),
+            // The allocation of a draw may take all that there is.
+            (
+                time < read_model.controls.opens
+                    && (0..read_model.catalogue.definition.models.len()).all(has_no_stock),
+                "no model has any stock",
+            ),
         ];
         missing.extend(controls.iter().filter(|(is_so, _)| *is_so).map(|(_, text)| (*text).to_owned()));
         if !missing.is_empty() {
@@ -231,6 +239,44 @@ fn of_sale(
             add(level, "opening-not-ready", text);
         }
     }
+    if let Some((level, name, text)) = of_draw(sale, time, now) {
+        add(level, name, text);
+    }
+}
+
+/// A draw that is late, or whose allocation stands still.
+fn of_draw(sale: &Sale, time: i64, now: Instant) -> Option<(Level, &'static str, String)> {
+    let (id, read_model) = (&sale.id, sale.read_model());
+    let entrants = read_model.entrants();
+    if let Some(stalled) = sale.allocation_stalled(now).filter(|stalled| *stalled >= DRAW_STALLED) {
+        let (allocated, seconds) = (sale.allocated(), stalled.as_secs());
+        let text = format!(
+            "Entrants of the draw get nothing: {allocated} of {entrants} are allocated, and no more since {seconds} s. Run \
+             `gateway audit {id}`, and check the log of the gateways."
+        );
+        return Some((Level::Fault, "draw-stuck", text));
+    }
+    let todo = match read_model.draw_stage()? {
+        DrawStage::Announced => "Its entrants are not fixed yet: check the log of the gateways",
+        DrawStage::Fixed => "Run `gateway draw` with the reveal and the beacon",
+        DrawStage::Drawn | DrawStage::Allocated => return None,
+    };
+    let is_signup_over = read_model.catalogue.definition.signup.as_ref()?.closes_at.as_millisecond() <= time;
+    let left = read_model.controls.opens.saturating_sub(time);
+    let is_near = u128::try_from(left).map_or(true, |left| left < DRAW_NEAR.as_millis());
+    if !is_signup_over || !is_near || read_model.phase(time) != Phase::Upcoming {
+        return None;
+    }
+    let seconds = left.unsigned_abs() / 1_000;
+    Some(if left > 0 {
+        let text = format!("It opens in {seconds} s, and nothing is drawn. {todo}.");
+        (Level::Warning, "draw-not-drawn", text)
+    } else {
+        let text = format!(
+            "Entrants get nothing: it should have opened {seconds} s ago, and nothing is drawn. {todo}."
+        );
+        (Level::Fault, "draw-not-drawn", text)
+    })
 }
 
 #[cfg(test)]

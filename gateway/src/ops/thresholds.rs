@@ -22,6 +22,14 @@ pub(super) const OPENING_NEAR: Duration = Duration::from_secs(15 * 60);
 /// Time before an opening from which the live page shows a fault instead: only an announcement still helps.
 pub(super) const OPENING_AT_HAND: Duration = Duration::from_secs(60);
 
+/// Time before an opening from which a draw should be drawn (LaunchgateDrawNotDrawn): an operator has to fetch the beacon and
+/// to run `gateway draw`, and every gateway reads all sign-ups after it.
+pub(super) const DRAW_NEAR: Duration = Duration::from_secs(10 * 60);
+
+/// Time without any progress of a draw's allocation (LaunchgateDrawStuck). A batch takes milliseconds, a failover some
+/// seconds, and another gateway goes on within seconds where one ended.
+pub(super) const DRAW_STALLED: Duration = Duration::from_secs(30);
+
 /// Difference between the clocks of a gateway and of Redis (LaunchgateGatewayClockOff). NTP keeps hosts within
 /// milliseconds; a second is well below the smallest `--auth-leeway` that deployments use.
 pub(super) const CLOCK_OFFSET: Duration = Duration::from_secs(1);
