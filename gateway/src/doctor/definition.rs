@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::doctor::memory::total;
-use crate::doctor::report::{Findings, age, any, some};
+use crate::doctor::memory::{PLACE_BYTES, SIGN_UP_BYTES, total};
+use crate::doctor::report::{Findings, age, any, bytes, some};
 use crate::domain::definition::{Definition, Model, SignupTerms, Terms};
 use crate::domain::duration::DurationText;
 use crate::domain::text::search_key;
@@ -15,6 +15,12 @@ const AWAY_MAX_S: i64 = 90 * 86_400;
 const HOLD_MS_MIN: u64 = 120_000;
 /// A payment may be in progress when a hold ends.
 const GRACE_MS_MIN: u64 = 10_000;
+/// Between the end of sign-up and the opening the entrants are fixed, the beacon is there, and an operator draws.
+pub(super) const DRAW_MS_MIN: i64 = 600_000;
+/// Of this many entrants the doctor names the memory: their number is not known before.
+const ENTRANTS: u64 = 1_000_000;
+/// Bytes of an entrant's rank in each gateway.
+const RANK_BYTES: u64 = 8;
 
 /// Runs every check that needs only the definition and the time.
 pub(super) fn check(definition: &Definition, now_ms: i64, lines: &mut Findings) {
@@ -22,6 +28,7 @@ pub(super) fn check(definition: &Definition, now_ms: i64, lines: &mut Findings) 
     terms(definition, lines);
     signup(definition, lines);
     standby(&definition.sale, lines);
+    draw(definition, lines);
     models(definition, lines);
     packages(definition, lines);
     stores(definition, lines);
@@ -125,6 +132,34 @@ fn standby(sale: &Terms, lines: &mut Findings) {
         lines.warn("standby", found, todo);
     } else {
         lines.ok("standby", found);
+    }
+}
+
+fn draw(Definition { sale, models, signup, draw, .. }: &Definition, lines: &mut Findings) {
+    let (Some(_), Some(SignupTerms { closes_at, .. })) = (draw, signup) else { return };
+    let left_ms = sale.opens_at.as_millisecond().saturating_sub(closes_at.as_millisecond());
+    let found = format!("sign-up ends {} before the opening", age(left_ms.unsigned_abs() / 1_000));
+    if left_ms < DRAW_MS_MIN {
+        let todo = "the beacon has to come and `gateway draw` to run in between: end sign-up earlier";
+        lines.warn("draw", found, todo);
+    } else {
+        lines.ok("draw", found);
+    }
+    let places = sale.standby_max.map(|most| most.saturating_mul(models.len() as u64));
+    let [signups, ranks, queues] = [
+        ENTRANTS * SIGN_UP_BYTES,
+        ENTRANTS * RANK_BYTES,
+        places.map_or(ENTRANTS, |most| most.min(ENTRANTS)).saturating_mul(PLACE_BYTES),
+    ]
+    .map(bytes);
+    let found = format!(
+        "a million entrants take {signups} of Redis as sign-ups, {queues} as places in standby queues, and {ranks} of each gateway"
+    );
+    if sale.standby_max.is_none() {
+        let todo = "every entrant who gets no hold becomes a place: bound the queues with `standby_max`";
+        lines.warn("draw-room", found, todo);
+    } else {
+        lines.ok("draw-room", found);
     }
 }
 

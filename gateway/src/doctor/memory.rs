@@ -10,6 +10,10 @@ pub const RESERVATION_BYTES: u64 = 1_000;
 /// Bytes of an item: its counter and its total, by name.
 pub const ITEM_BYTES: u64 = 250;
 
+/// Bytes of a sign-up, and of a place in a standby queue, in batches of 64 (see `docs/operations.md`).
+pub(super) const SIGN_UP_BYTES: u64 = 171;
+pub(super) const PLACE_BYTES: u64 = 357;
+
 /// The memory that a sale can still need.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MemoryNeed {

@@ -9,6 +9,7 @@ pub(super) use facts::{AppliedSale, SaleFacts};
 use crate::doctor::definition;
 use crate::doctor::report::{Finding, Findings, age, differing, some};
 use crate::domain::definition::Mistake;
+use crate::domain::draw::DrawStage;
 use crate::domain::sale::{LedgerStop, SaleControls};
 use crate::manage::admin::{LeaseStatus, ReaderLease};
 use crate::manage::audit::AuditVerdict as Audited;
@@ -31,6 +32,7 @@ pub(super) fn check(facts: &SaleFacts) -> Vec<Finding> {
             check_restocks(facts, applied, &mut lines);
             check_controls(applied, &mut lines);
             check_reservations(facts, applied, &mut lines);
+            check_draw(facts, applied, &mut lines);
         }
         Ok(None) => {
             let todo = match &facts.file {
@@ -184,6 +186,22 @@ fn check_reservations(facts: &SaleFacts, applied: &AppliedSale, lines: &mut Find
     } else {
         lines.ok("reservations", found);
     }
+}
+
+fn check_draw(facts: &SaleFacts, applied: &AppliedSale, lines: &mut Findings) {
+    let AppliedSale { definition, controls, draw, .. } = applied;
+    let (Some(stage), Some(signup)) = (draw, &definition.signup) else { return };
+    let is_over = facts.now_ms >= signup.closes_at.as_millisecond();
+    let is_near = controls.opens.saturating_sub(facts.now_ms) < definition::DRAW_MS_MIN;
+    let todo = match stage {
+        DrawStage::Announced if is_over && is_near => {
+            "its entrants are not fixed: check the gateways' log".to_owned()
+        }
+        DrawStage::Fixed if is_near => format!("gateway draw {} --reveal FILE --beacon HEX", facts.id),
+        _ => return lines.ok("drawn", stage.name()),
+    };
+    let when = if facts.now_ms < controls.opens { "it opens soon" } else { "its opening has passed" };
+    lines.fail("drawn", format!("{}: sign-up is over, {when}, and nothing is drawn", stage.name()), todo);
 }
 
 fn check_audit(facts: &SaleFacts, lines: &mut Findings) {

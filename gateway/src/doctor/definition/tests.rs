@@ -41,6 +41,18 @@ fn bad(changes: &[(&str, Value)]) -> Vec<(&'static str, Severity)> {
     without_passing(lines.end())
 }
 
+/// A sale that sells by a draw whose sign-up ends at this time of the day on which it opens at 01:00.
+fn drawn(closes: &str, most: Value) -> Vec<(&'static str, Value)> {
+    let closes = format!("2030-01-01T{closes}:00Z");
+    vec![
+        ("/sale/sells", json!("draw")),
+        ("/sale/standby", json!(true)),
+        ("/sale/standby_max", most),
+        ("/signup", json!({"opens_at": "2029-12-01T00:00:00Z", "closes_at": closes})),
+        ("/draw", json!({"commitment": "0".repeat(64), "beacon": "six digits of a notary"})),
+    ]
+}
+
 #[test]
 fn a_good_definition_passes() {
     assert_eq!(bad(&[]), []);
@@ -51,6 +63,7 @@ fn a_good_definition_passes() {
         json!({"opens_at": "2029-12-01T00:00:00Z", "closes_at": "2030-01-01T01:00:00Z", "required": true});
     assert_eq!(bad(&[("/signup", signup)]), []);
     assert_eq!(bad(&[("/sale/standby", json!(true)), ("/sale/standby_hold", json!("2h"))]), []);
+    assert_eq!(bad(&drawn("00:50", json!(500))), []);
 }
 
 #[test]
@@ -80,6 +93,8 @@ fn every_unintended_value_is_reported() {
         (&[("/signup", signup("2029-12-01", "2030-02-01"))], "sign-up", Warn),
         (&[("/signup", signup("2030-02-01", "2030-03-01"))], "sign-up", Fail),
         (&[("/sale/standby", json!(true)), ("/sale/standby_hold", json!("3m"))], "standby", Warn),
+        (&drawn("00:51", json!(500)), "draw", Warn),
+        (&drawn("00:50", json!(null)), "draw-room", Warn),
         (&[("/stores", json!([]))], "stores", Warn),
         (&[("/stores/0/capacity", json!(59))], "stores", Fail),
         (&[("/stores/1/capacity", json!(0)), ("/stores/0/capacity", json!(90))], "cities", Warn),
@@ -108,6 +123,30 @@ fn names_that_hide_stores_are_reported() {
         "one city in several spellings: GUANGZHOU and Guangzhou",
     );
     assert_eq!(found, [(Severity::Warn, odd), (Severity::Warn, spellings)]);
+}
+
+#[test]
+fn a_draw_names_what_its_entrants_take() {
+    let found = |most| {
+        let mut document = good();
+        for (pointer, value) in drawn("00:50", most) {
+            let (parent, key) = pointer.rsplit_once('/').unwrap();
+            document.pointer_mut(parent).unwrap()[key] = value;
+        }
+        document["sale"].as_object_mut().unwrap().retain(|_, value| !value.is_null());
+        let definition = Definition::from_json(document.to_string().as_bytes()).unwrap();
+        let mut lines = Findings::of("sale s");
+        draw(&definition, &mut lines);
+        lines.end().into_iter().map(|line| line.found).collect::<Vec<_>>()
+    };
+    let of = |queues: &str| {
+        format!(
+            "a million entrants take 163.1 MiB of Redis as sign-ups, {queues} as places in standby queues, and 7.6 MiB of each gateway"
+        )
+    };
+    let ends = "sign-up ends 10 min before the opening".to_owned();
+    assert_eq!(found(json!(500)), [ends.clone(), of("348.6 KiB")]);
+    assert_eq!(found(json!(null)), [ends, of("340.5 MiB")]);
 }
 
 #[test]

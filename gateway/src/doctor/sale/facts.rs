@@ -2,6 +2,7 @@
 
 use crate::doctor::redis::RedisInstance;
 use crate::domain::definition::Definition;
+use crate::domain::draw::DrawStage;
 use crate::domain::sale::{LedgerStop, SaleControls};
 use crate::manage::admin::{Admin, ReaderLease, ShownSale};
 use crate::manage::audit::AuditReport;
@@ -44,6 +45,8 @@ pub(in crate::doctor) struct AppliedSale {
     pub controls: SaleControls,
     /// Reservations: held, confirmed, cancelled, expired.
     pub counts: [u64; 4],
+    /// How far its draw is; `None`: it has none.
+    pub draw: Option<DrawStage>,
     /// What keeps the ledger from serving it.
     pub stop: Option<LedgerStop>,
 }
@@ -66,6 +69,7 @@ impl SaleFacts {
                 sequence: snapshot.header.sequence,
                 controls: snapshot.controls(),
                 counts: snapshot.counts(),
+                draw: snapshot.draw_stage(),
                 stop,
                 definition,
             })),

@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::doctor::report::{Severity, without_passing};
-use crate::domain::definition::Definition;
+use crate::domain::definition::{Definition, SignupTerms};
+use crate::domain::draw::DrawStage;
 use crate::domain::sale::{LedgerStop, SaleControls};
 use crate::manage::admin::ReaderLease;
 use crate::manage::audit::{AuditReport, Counts, ItemReport};
@@ -30,7 +31,7 @@ fn applied() -> AppliedSale {
         opens,
         closes,
     };
-    AppliedSale { definition, revision: 1, sequence: 7, controls, counts: [0; 4], stop: None }
+    AppliedSale { definition, revision: 1, sequence: 7, controls, counts: [0; 4], draw: None, stop: None }
 }
 
 fn report(verdict: Audited, drift: i64, problems: &[&str]) -> AuditReport {
@@ -133,6 +134,37 @@ fn every_obstacle_of_a_launch_is_reported() {
     let mut open = with(|of| of.counts = [3, 0, 0, 0]);
     open.now_ms += 7_200_000;
     assert_eq!(bad(&open), [("dates", Warn)]);
+}
+
+#[test]
+fn a_draw_that_is_late_is_reported() {
+    use DrawStage::{Allocated, Announced, Drawn, Fixed};
+    let drawn = |stage, minutes: i64| {
+        let mut definition = small();
+        let closes_at = jiff::Timestamp::from_millisecond(NOW + 50 * 60_000).unwrap();
+        definition.signup =
+            Some(SignupTerms { opens_at: jiff::Timestamp::UNIX_EPOCH, closes_at, required: false });
+        let applied = with(|of| (of.definition, of.draw) = (definition, Some(stage)));
+        let lines = check(&SaleFacts { now_ms: NOW + minutes * 60_000, file: None, ..applied });
+        let line = lines.into_iter().find(|line| line.check == "drawn").unwrap();
+        (line.verdict, line.found, line.todo.unwrap_or_default())
+    };
+    let ok = |stage: DrawStage| (Severity::Ok, stage.name().to_owned(), String::new());
+    assert_eq!(drawn(Announced, 49), ok(Announced), "sign-up goes on");
+    assert_eq!(drawn(Fixed, 50), ok(Fixed));
+    assert_eq!((drawn(Drawn, 59), drawn(Drawn, 61)), (ok(Drawn), ok(Drawn)));
+    assert_eq!(drawn(Allocated, 61), ok(Allocated));
+    let fail = |minutes, stage| {
+        let (verdict, found, todo) = drawn(stage, minutes);
+        assert_eq!(verdict, Severity::Fail, "{found}");
+        (found, todo)
+    };
+    let (found, todo) = fail(51, Announced);
+    assert_eq!(found, "announced: sign-up is over, it opens soon, and nothing is drawn");
+    assert!(todo.contains("log"), "{todo}");
+    let (found, todo) = fail(60, Fixed);
+    assert_eq!(found, "fixed: sign-up is over, its opening has passed, and nothing is drawn");
+    assert_eq!(todo, "gateway draw small --reveal FILE --beacon HEX");
 }
 
 #[test]
