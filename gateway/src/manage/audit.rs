@@ -3,6 +3,7 @@
 //! Counters and sequence N are read in one step. The journal up to N is replayed and gives every reservation and
 //! total at N; the records must match, except those that changed after N. So an audit of a live sale is exact.
 
+mod draw;
 mod places;
 mod records;
 mod report;
@@ -12,6 +13,7 @@ mod sign_ups;
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
+use draw::ReplayedDraw;
 use indexmap::IndexSet;
 use places::ReplayedPlaces;
 pub(crate) use places::queue_pages;
@@ -82,6 +84,9 @@ pub(crate) async fn audit_over(
             problems.add(format!("the state has {counted} in {field}, the journal {in_journal}"));
         }
     }
+    if snapshot.damages.is_empty() {
+        journal.draw.compare(&snapshot, &mut problems);
+    }
     let is_damaged = |key| damaged(&snapshot, key);
     if has_standby && ![keys.standby(), keys.queue(), keys.journal()].into_iter().any(is_damaged) {
         places.compare(conn, &keys, snapshot.header.sequence, &mut problems).await?;
@@ -121,6 +126,7 @@ struct ReplayedJournal {
     totals: HashMap<String, Option<i64>>,
     sign_ups: ReplayedSignUps,
     places: ReplayedPlaces,
+    draw: ReplayedDraw,
     /// What is set aside, by counter.
     asides: HashMap<String, i64>,
 }
@@ -211,6 +217,7 @@ fn apply_entry(
     }
     journal.sign_ups.apply(entry, numbers.has_lost, keys, problems);
     journal.places.apply(entry, numbers.has_lost, keys, problems);
+    journal.draw.apply(entry, journal.sign_ups.signed_up, numbers.has_lost, keys, problems);
     for (item, total) in entry.totals() {
         match total {
             Total::Of(n) => journal.totals.insert(item, Some(n)),

@@ -2,6 +2,7 @@
 
 pub mod archive;
 pub mod doctor;
+pub mod draw;
 pub mod live;
 pub mod metrics;
 pub mod metrics_outside;

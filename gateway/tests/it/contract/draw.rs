@@ -22,12 +22,12 @@ const REVEAL: &[u8] = b"a reveal of some thirty-two bytes";
 const COMMITMENT: &str = "ba985c938ff302375999a2fabbffa99529d58c4856b1697861bc00a0cb7eb400";
 
 /// So many seconds from now, to the second.
-fn from_now(seconds: i64) -> Value {
+pub fn from_now(seconds: i64) -> Value {
     json!(Timestamp::from_second(Timestamp::now().as_second() + seconds).unwrap().to_string())
 }
 
 /// `small`, which sells by a draw: 3 white and 2 black cars, sign-up opens at once and ends with a test's word.
-fn drawn() -> Value {
+pub fn drawn() -> Value {
     let mut definition = with(small(), "/model/0/stock", json!(3));
     definition = with(definition, "/model/1/stock", json!(2));
     definition = with(definition, "/package/0/stock", json!(2));
@@ -40,13 +40,13 @@ fn drawn() -> Value {
 }
 
 /// The same with sign-up over, a second after it opened.
-fn over(mut definition: Value) -> Value {
+pub fn over(mut definition: Value) -> Value {
     let opened: Timestamp = definition["signup"]["opens_at"].as_str().unwrap().parse().unwrap();
     definition["signup"]["closes_at"] = json!((opened + 1.seconds()).to_string());
     definition
 }
 
-async fn sign_up(gateway: &Client, sub: &str, choices: &Value) -> Reply {
+pub async fn sign_up(gateway: &Client, sub: &str, choices: &Value) -> Reply {
     let body = json!({"choices": choices});
     let request = || gateway.request(Method::PUT, SIGNUP).bearer_auth(gateway.token(sub)).json(&body);
     eventually("sign-up is open", || async {
@@ -68,7 +68,7 @@ async fn public(gateway: &Client) -> Value {
     reply.json
 }
 
-async fn stage(gateway: &Client, stage: &str) -> Value {
+pub async fn stage(gateway: &Client, stage: &str) -> Value {
     eventually(stage, || async {
         let draw = public(gateway).await;
         (draw["stage"] == stage).then_some(draw)
@@ -77,13 +77,13 @@ async fn stage(gateway: &Client, stage: &str) -> Value {
 }
 
 /// A folder with the reveal, and the command line.
-struct Operator<'a> {
+pub struct Operator<'a> {
     redis: &'a Redis,
     folder: TempDir,
 }
 
 impl<'a> Operator<'a> {
-    fn new(redis: &'a Redis) -> Self {
+    pub fn new(redis: &'a Redis) -> Self {
         let folder = TempDir::new().unwrap();
         std::fs::write(folder.path().join("reveal"), REVEAL).unwrap();
         std::fs::write(folder.path().join("another"), b"another reveal of many bytes").unwrap();
@@ -94,7 +94,7 @@ impl<'a> Operator<'a> {
         self.folder.path().join(name)
     }
 
-    fn draw(&self, reveal: &str, beacon: &str) -> Ended {
+    pub fn draw(&self, reveal: &str, beacon: &str) -> Ended {
         let reveal = self.path(reveal);
         let args = ["--reveal", reveal.to_str().unwrap(), "--beacon", beacon, "--reason", "the day"];
         run(&[&["draw", "small", "--redis", &self.redis.url()][..], &args].concat())

@@ -144,7 +144,7 @@ impl DamagedSale {
         let (opens, closes) = (START.to_string(), (START + 86_400_000).to_string());
         let apply = [
             "1", &json, &opens, &closes, "5000", "2000", "1", "3", "-", "ops", "-", &opens, &closes, "0",
-            "1", "5000", "0", "model:m1", "5", "30",
+            "1", "5000", "0", "0", "-", "-", "model:m1", "5", "30",
         ];
         let (bob, ada) = (self.of("bob"), self.of("ada"));
         let fay = buyer_part(&self.id, "fay");
