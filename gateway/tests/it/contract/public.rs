@@ -38,7 +38,8 @@ async fn the_sale_shows_its_terms_and_availability() {
         answered,
         json!({"id": "small", "name": "Small", "phase": "open", "opens_at": "2026-01-01T00:00:00.000Z",
             "closes_at": "2100-01-01T00:00:00.000Z", "hold_seconds": 900.0, "grace_seconds": 60.0, "per_buyer": 1,
-            "attempts": 5, "currency": "CNY", "deposit": 99_900, "clock": "running", "poll_after_ms": 1000, "standby": false,
+            "attempts": 5, "currency": "CNY", "deposit": 99_900, "clock": "running", "poll_after_ms": 1000,
+            "sells": "first-come", "standby": false,
             "models": [
                 {"id": "white", "name": "White", "price": 4_999_900, "availability": "in_stock"},
                 {"id": "black", "name": "Black", "price": 5_099_900, "availability": "in_stock"},
