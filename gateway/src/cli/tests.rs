@@ -2,8 +2,8 @@
 
 use super::*;
 
-/// What destroys or confirms something is a flag only: an environment is inherited.
-const FLAGS_ONLY: [&str; 2] = ["all", "confirm"];
+/// What destroys, confirms or draws something is a flag only, and what excludes that: an environment is inherited.
+const FLAGS_ONLY: [&str; 6] = ["all", "confirm", "reveal", "beacon", "publish", "verify"];
 /// Options that choose a form of the output.
 const FORMS: [&str; 4] = ["help", "version", "spec", "api"];
 

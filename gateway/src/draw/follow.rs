@@ -174,7 +174,6 @@ impl FollowedDraw {
             match reply.first().and_then(text).as_deref() {
                 Some("ok") => {
                     let done = number(2).ok_or_else(unreadable)?;
-                    sale.note_allocated(done);
                     if reply.get(3).and_then(text).as_deref() == Some("1") {
                         return Ok(true);
                     }
@@ -184,7 +183,6 @@ impl FollowedDraw {
                 Some("at") => {
                     // Another gateway allocates: this one goes on where that is seen to stop.
                     let at = number(1).ok_or_else(unreadable)?;
-                    sale.note_allocated(at);
                     if std::mem::replace(&mut self.seen, at) != at {
                         self.rest(LEAVE_ALONE);
                         return Ok(false);

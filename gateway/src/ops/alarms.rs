@@ -249,7 +249,7 @@ fn of_draw(sale: &Sale, time: i64, now: Instant) -> Option<(Level, &'static str,
     let (id, read_model) = (&sale.id, sale.read_model());
     let entrants = read_model.entrants();
     if let Some(stalled) = sale.allocation_stalled(now).filter(|stalled| *stalled >= DRAW_STALLED) {
-        let (allocated, seconds) = (sale.allocated(), stalled.as_secs());
+        let (allocated, seconds) = (read_model.allocated, stalled.as_secs());
         let text = format!(
             "Entrants of the draw get nothing: {allocated} of {entrants} are allocated, and no more since {seconds} s. Run \
              `gateway audit {id}`, and check the log of the gateways."

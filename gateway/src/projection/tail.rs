@@ -95,6 +95,8 @@ impl Tail {
             "withdraw" => second.withdrawn += lines_of("signups"),
             // The hold had ended before.
             "refuse" => return true,
+            // A batch of entrants whom a draw gave nothing.
+            "allocate" if entry.field("over").is_none() => return true,
             _ => {
                 push(&mut self.acts, Arc::new(entry.without_items()));
                 return true;

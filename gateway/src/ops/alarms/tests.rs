@@ -138,14 +138,15 @@ fn an_allocation_that_stands_still_is_an_alarm_and_one_that_goes_on_or_is_stoppe
     let text = "draw-stuck: Entrants of the draw get nothing: 0 of 1000 are allocated, and no more since 30 s. Run \
         `gateway audit fixture`, and check the log of the gateways.";
     assert_eq!(after(30), Some((Level::Fault, text.to_owned())));
-    sale.note_allocated(128);
-    assert_eq!((after(31), after(60)), (None, None));
-    assert!(after(61).is_some());
-    let pause = |is_paused| {
+    let change = |change: fn(&mut ReadModel, bool), is_so| {
         let mut read_model = ReadModel::clone(&sale.read_model());
-        read_model.controls.paused = is_paused;
+        change(&mut read_model, is_so);
         sale.set_read_model(read_model);
     };
+    change(|read_model, _| read_model.allocated = 128, true);
+    assert_eq!((after(31), after(60)), (None, None));
+    assert!(after(61).is_some());
+    let pause = |is_paused| change(|read_model, is_paused| read_model.controls.paused = is_paused, is_paused);
     pause(true);
     assert_eq!(after(100), None);
     pause(false);

@@ -132,7 +132,7 @@ pub(super) fn write(
         sample.read_model.draw.as_ref().map(|_| sample.read_model.entrants())
     })?;
     of.some(&list::DRAW_ALLOCATED, |sample| {
-        sample.read_model.draw.as_ref().map(|_| sample.sale.allocated())
+        sample.read_model.draw.as_ref().map(|_| sample.read_model.allocated)
     })?;
     let has_standby = |sample: &&SaleSample| sample.read_model.catalogue.definition.sale.standby;
     of.out.family(&list::STANDBY_WAITING, |family| {

@@ -98,7 +98,7 @@ impl SaleMonitor {
             draw: read_model.draw_stage().map(|stage| DrawNow {
                 stage,
                 entrants: read_model.entrants(),
-                allocated: self.sale.allocated(),
+                allocated: read_model.allocated,
             }),
             pause: read_model.actions.paused.as_deref().map(ActionView::of),
             sequence: read_model.sequence,
