@@ -118,6 +118,9 @@ impl Entry {
                 line.insert(name.into(), number.map_or_else(|| json!(value), |n| json!(n)));
             }
         }
+        if self.kind == "allocate" {
+            line.insert("over".into(), json!(self.field("over").is_some()));
+        }
     }
 
     /// The whole reservation after the change; `None` if the entry is damaged.

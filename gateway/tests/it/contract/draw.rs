@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use testkit::check::{balanced, refused, settled};
 use testkit::cli::{Ended, run};
-use testkit::definition::{apply, open, small, white, with};
+use testkit::definition::{apply, known, open, small, white, with};
 use testkit::eventually;
 use testkit::gateway::{Client, Gateway, Reply, send};
 use testkit::redis::Redis;
@@ -311,4 +311,50 @@ async fn entrants_are_served_in_an_order_that_anybody_can_repeat() {
     balanced(&gateway).await;
 
     every_change_of_a_file_shows(&operator, &published);
+}
+
+/// Two gateways allocate, and one is killed on the way: the result is the one that anybody can repeat.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_draw_goes_on_where_a_killed_gateway_has_left_it() {
+    const ENTRANTS: usize = 1_500;
+    let redis = Redis::start();
+    let (mut first, second) = (Gateway::start(&redis).await, Gateway::start(&redis).await);
+    let mut definition = with(drawn(), "/model/0/stock", json!(300));
+    definition["sale"]["standby_max"] = json!(500);
+    open(&first, &definition).await;
+    known(&second, "small").await;
+    let choices =
+        [json!([{"model": "white"}]), json!([{"model": "black"}, {"model": "white", "store": "gz-2"}])];
+    let buyers = subs(ENTRANTS);
+    let signed = stream::iter(buyers.iter().enumerate())
+        .map(|(n, sub)| {
+            let gateway = if n % 2 == 0 { &first } else { &second };
+            sign_up(gateway, sub, &choices[n % 2])
+        })
+        .buffer_unordered(32);
+    signed.for_each(async |reply| assert_eq!(reply.status, 201, "{}", reply.text)).await;
+
+    let mut ended = over(definition);
+    open(&second, &ended).await;
+    stage(&second, "fixed").await;
+    assert_eq!(Operator::new(&redis).draw("reveal", "00").code, 0);
+    ended["sale"]["opens_at"] = ended["signup"]["closes_at"].clone();
+    open(&second, &ended).await;
+    eventually("the allocation has begun", || async {
+        let allocated: u64 = redis.run("HGET lg:{small}:state allocated");
+        (allocated > 0).then_some(())
+    })
+    .await;
+    first.kill();
+    stage(&second, "allocated").await;
+    settled(&second).await;
+    balanced(&second).await;
+    let verified = verify(&Operator::new(&redis).publish("result"));
+    assert!(verified.code == 0 && verified.out.contains("302 entrants got a hold at once"), "{verified:?}");
+
+    // Some 600 of each first choice have no hold, and there are 500 places in each queue.
+    let sale = second.ops_get("/admin/v1/sales/small").await.json;
+    assert_eq!(sale["draw"], json!({"stage": "allocated", "entrants": ENTRANTS, "allocated": ENTRANTS}));
+    let held = second.audit().await;
+    assert_eq!((&held["reservations"]["held"], &held["waiting"]), (&json!(302), &json!(1_000)), "{held}");
 }
