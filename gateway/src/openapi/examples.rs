@@ -226,6 +226,7 @@ pub(crate) fn sale_state(action: &str) -> Value {
         "state": phase,
         "phase": phase,
         "rehearsal": false,
+        "sells": "first-come",
         "opens_at": "2026-11-09T12:00:00.000Z",
         "closes_at": "2026-11-11T16:00:00.000Z",
         "server_time": SERVER_TIME,
