@@ -3,3 +3,4 @@
 pub mod admin;
 pub mod archive;
 pub mod audit;
+pub mod file_error;

@@ -6,17 +6,18 @@ use crate::cli::args::ConfirmArgs;
 use crate::cli::confirm::{ConfirmPrompt, confirm};
 use crate::cli::show::summary;
 use crate::manage::admin::Admin;
-use crate::manage::archive::{self, ArchiveError, ArchiveHead, PURGE_EFFECT};
+use crate::manage::archive::{self, ArchiveHead, PURGE_EFFECT};
 use crate::manage::audit::AuditVerdict;
+use crate::manage::file_error::FileError;
 use crate::terminal::{CommandError, print};
 
-impl From<ArchiveError> for CommandError {
-    fn from(error: ArchiveError) -> Self {
+impl From<FileError> for CommandError {
+    fn from(error: FileError) -> Self {
         match error {
-            ArchiveError::Ledger(failure) => failure.into(),
-            ArchiveError::File(why) => Self::Usage(why),
-            ArchiveError::Disk(why) => Self::Outside(why),
-            ArchiveError::Refused(why) => Self::No(why),
+            FileError::Ledger(failure) => failure.into(),
+            FileError::File(why) => Self::Usage(why),
+            FileError::Disk(why) => Self::Outside(why),
+            FileError::Refused(why) => Self::No(why),
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::cli::confirm::{ConfirmPrompt, confirm};
 use crate::cli::show::summary;
 use crate::domain::draw::{BEACON_BYTES_MAX, REVEAL_BYTES_MAX, REVEAL_BYTES_MIN};
 use crate::domain::hex;
-use crate::draw::file::{self, FileError, Head, Verified};
+use crate::draw::file::{self, Head, Verified};
 use crate::manage::admin::{Admin, DrawOutcome};
 use crate::projection::read_model::{Drawn, Entrants};
 use crate::terminal::{CommandError, print};
@@ -15,17 +15,6 @@ use crate::terminal::{CommandError, print};
 /// What drawing does to buyers.
 const EFFECT: &str =
     "Fixes the order of all who signed up, for good: from `opens_at` on they are given holds in this order.";
-
-impl From<FileError> for CommandError {
-    fn from(error: FileError) -> Self {
-        match error {
-            FileError::Ledger(failure) => failure.into(),
-            FileError::File(why) => Self::Usage(why),
-            FileError::Disk(why) => Self::Outside(why),
-            FileError::No(why) => Self::No(why),
-        }
-    }
-}
 
 /// Draws.
 pub(super) async fn draw(

@@ -7,14 +7,11 @@ mod publish;
 mod verify;
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 pub use publish::publish;
 pub use verify::{Verified, verify};
-
-use crate::store::scripts::Failure;
 
 /// The version of the file.
 const VERSION: u32 = 1;
@@ -44,29 +41,4 @@ pub struct Head {
     /// How many of each model there were when the allocation began, null without a limit; left out until it is over.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stock: Option<BTreeMap<String, Option<u64>>>,
-}
-
-/// Why a file was not published or verified.
-#[derive(Debug, thiserror::Error)]
-pub enum FileError {
-    /// The ledger could not be read.
-    #[error(transparent)]
-    Ledger(#[from] Failure),
-    /// The file can't be opened, or is not such a file.
-    #[error("{0}")]
-    File(String),
-    /// The disk does not take it.
-    #[error("{0}")]
-    Disk(String),
-    /// The answer is no.
-    #[error("{0}")]
-    No(String),
-}
-
-fn unopened(path: &Path) -> impl Fn(std::io::Error) -> FileError {
-    move |error| FileError::File(format!("can't open {}: {error}", path.display()))
-}
-
-fn disk(path: &Path) -> impl Fn(std::io::Error) -> FileError {
-    move |error| FileError::Disk(format!("{}: {error}", path.display()))
 }

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::manage::audit::AuditReport;
-use crate::store::scripts::Failure;
+use crate::manage::file_error::{FileError, disk, unopened};
 
 const FORMAT: &str = "launchgate-sale";
 const VERSION: u32 = 1;
@@ -75,49 +75,6 @@ enum ArchiveLine {
     },
 }
 
-/// Why an archive operation failed.
-#[derive(Debug, thiserror::Error)]
-pub enum ArchiveError {
-    /// The ledger, or the connection to it, failed.
-    #[error("{0}")]
-    Ledger(#[from] Failure),
-    /// The file is not a valid archive.
-    #[error("{0}")]
-    File(String),
-    /// The file could not be read or written.
-    #[error("{0}")]
-    Disk(String),
-    /// The operation is not allowed, for this reason.
-    #[error("{0}")]
-    Refused(String),
-}
-
-impl From<redis::RedisError> for ArchiveError {
-    fn from(error: redis::RedisError) -> Self {
-        Self::Ledger(error.into())
-    }
-}
-
-fn disk(path: &Path) -> impl Fn(io::Error) -> ArchiveError {
-    move |error| ArchiveError::Disk(format!("{}: {error}", path.display()))
-}
-
-/// A name that the caller gave wrongly is wrong input; the rest is the disk's.
-fn unopened(path: &Path) -> impl Fn(io::Error) -> ArchiveError {
-    move |error| match error.kind() {
-        io::ErrorKind::AlreadyExists => {
-            let name = path.display();
-            ArchiveError::File(format!(
-                "{name} exists, and an export overwrites no file: choose another name"
-            ))
-        }
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
-            ArchiveError::File(format!("{}: {error}", path.display()))
-        }
-        _ => disk(path)(error),
-    }
-}
-
 /// Writes lines, and at the end their digest.
 struct ArchiveWriter<'a> {
     out: BufWriter<&'a File>,
@@ -155,7 +112,7 @@ struct ArchiveReader<'a> {
 
 impl<'a> ArchiveReader<'a> {
     /// Opens a file and reads its first line.
-    fn open(path: &'a Path) -> Result<(Self, ArchiveHead), ArchiveError> {
+    fn open(path: &'a Path) -> Result<(Self, ArchiveHead), FileError> {
         let file = File::open(path).map_err(unopened(path))?;
         let mut reader = Self { path, lines: BufReader::new(file), number: 0, digest: Sha256::new() };
         match reader.next()? {
@@ -169,7 +126,7 @@ impl<'a> ArchiveReader<'a> {
     }
 
     /// The next line but the last; `None` after the last one has verified the digest.
-    fn next(&mut self) -> Result<Option<ArchiveLine>, ArchiveError> {
+    fn next(&mut self) -> Result<Option<ArchiveLine>, FileError> {
         let mut text = Vec::new();
         let read = (&mut self.lines).take(LINE_BYTES_MAX).read_until(b'\n', &mut text);
         read.map_err(disk(self.path))?;
@@ -192,13 +149,13 @@ impl<'a> ArchiveReader<'a> {
         }
     }
 
-    fn bad(&self, what: &str) -> ArchiveError {
-        ArchiveError::File(format!("{} {what}", self.path.display()))
+    fn bad(&self, what: &str) -> FileError {
+        FileError::File(format!("{} {what}", self.path.display()))
     }
 }
 
 /// Reads and verifies a whole file.
-fn verify(path: &Path) -> Result<ArchiveHead, ArchiveError> {
+fn verify(path: &Path) -> Result<ArchiveHead, FileError> {
     let (mut reader, head) = ArchiveReader::open(path)?;
     while reader.next()?.is_some() {}
     Ok(head)

@@ -2,6 +2,7 @@
 //! consumer and the connections write them.
 
 mod buyers;
+mod clock;
 mod completeness;
 mod draw;
 mod drift;
@@ -22,6 +23,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use buyers::Buyers;
+pub use clock::Clock;
 use completeness::Completeness;
 use draw::LocalDraw;
 pub use draw::{DrawState, Drawn, Entrants};
@@ -40,7 +42,6 @@ use tokio::sync::{Notify, watch};
 pub use totals::StoreTotals;
 
 use crate::domain::catalogue::Catalogue;
-use crate::domain::decision::Header;
 use crate::domain::sale::{Availability, Phase, SaleControls};
 use crate::domain::signup::SignUpCount;
 use crate::domain::stores::StoreLevels;
@@ -241,14 +242,6 @@ impl ReadModel {
     }
 }
 
-/// The last reading of Redis's clock, and its uncertainty.
-#[derive(Debug, Clone, Copy)]
-pub struct Clock {
-    time: i64,
-    at: Instant,
-    error_ms: i64,
-}
-
 impl Sale {
     pub(crate) fn new(
         id: &str,
@@ -357,37 +350,6 @@ impl Sale {
         buyers.into_iter().for_each(|buyer| self.buyers.add(buyer));
     }
 
-    /// Redis's current `TIME` and its uncertainty, in ms; `None` without a reading younger than
-    /// [`READ_MODEL_AGE_MAX`].
-    pub fn time(&self, now: Instant) -> Option<(i64, i64)> {
-        let clock = self.clock.load();
-        let clock = clock.as_ref()?;
-        let age = now.saturating_duration_since(clock.at);
-        (age < READ_MODEL_AGE_MAX).then(|| (clock.time + millis(age), clock.error_ms))
-    }
-
-    /// Redis's `TIME` that a tick of this process last wrote to the ledger.
-    pub(crate) fn noted_time(&self) -> i64 {
-        self.clock.load().as_ref().map_or(i64::MIN, |clock| clock.time)
-    }
-
-    /// The best estimate of Redis's current `TIME`; this host's wall clock without any reading.
-    pub fn best_time(&self) -> i64 {
-        match self.clock.load().as_ref() {
-            Some(clock) => clock.time + millis(clock.at.elapsed()),
-            None => jiff::Timestamp::now().as_millisecond(),
-        }
-    }
-
-    /// Stores a script's reading of Redis's clock.
-    pub fn read_clock(&self, header: &Header, sent: Instant) {
-        let round_trip = sent.elapsed();
-        // The reading is from between sending and now; host clocks drift by less than 1 ms a
-        // second, and a reading is valid for one second.
-        let error_ms = millis(round_trip) + 5;
-        self.clock.store(Some(Arc::new(Clock { time: header.time, at: Instant::now(), error_ms })));
-    }
-
     /// The progress of this process's sweeper.
     pub fn tick_status(&self) -> &SweepStatus {
         &self.sweep_status
@@ -397,10 +359,6 @@ impl Sale {
 /// A panic under one of these locks leaves plain data behind, which is still valid.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn millis(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

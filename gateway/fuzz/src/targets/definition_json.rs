@@ -45,7 +45,7 @@ pub(super) fn holds(definition: Definition) {
     assert_eq!(Definition::from_ledger(definition.to_json().as_bytes()).as_ref(), Ok(&definition));
     assert_eq!(definition.odd_texts().next(), None);
 
-    let Definition { sale, models, packages, stores, signup: _ } = &definition;
+    let Definition { sale, models, packages, stores, signup: _, draw: _ } = &definition;
     let id = |id: &str, more: &[u8]| {
         let fits = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || more.contains(&b);
         assert!((1..=64).contains(&id.len()) && id.bytes().all(fits), "{id:?}");

@@ -10,8 +10,9 @@ use crate::domain::draw::{Pseudonym, Ranking};
 use crate::domain::hex;
 use crate::domain::reservation::DRAWN;
 use crate::draw::entrants::{LedgerEntrants, check_root};
-use crate::draw::file::{FileError, Head, VERSION, disk, unopened};
+use crate::draw::file::{Head, VERSION};
 use crate::manage::admin::Admin;
+use crate::manage::file_error::{FileError, disk, unopened};
 use crate::projection::read_model::{DrawState, Drawn};
 use crate::store::journal::{self, Entry, Total};
 use crate::store::scripts::Failure;
@@ -23,16 +24,16 @@ const ENTRIES: usize = 200;
 ///
 /// # Errors
 ///
-/// [`FileError::File`] if the file exists, or its folder does not; [`FileError::No`] if the sale has no draw, or its
+/// [`FileError::File`] if the file exists, or its folder does not; [`FileError::Refused`] if the sale has no draw, or its
 /// entrants are not fixed. Then this leaves no file.
 pub async fn publish(admin: &Admin, sale: &str, path: &Path) -> Result<Head, FileError> {
     let Some((terms, draw)) = admin.draw_state(sale).await? else {
-        return Err(FileError::No(format!("{sale} has no draw")));
+        return Err(FileError::Refused(format!("{sale} has no draw")));
     };
     let Some(fixed) = draw.entrants else {
         let why =
             "the entrants are not fixed yet: a gateway does that within seconds after the end of sign-up";
-        return Err(FileError::No(format!("{sale}: {why}")));
+        return Err(FileError::Refused(format!("{sale}: {why}")));
     };
     let entrants = LedgerEntrants { admin, sale, secret: &draw.secret, count: fixed.count };
     let ranking = match &draw.drawn {

@@ -11,7 +11,8 @@ use crate::domain::draw::merkle::{MerkleTree, leaf};
 use crate::domain::draw::{Pseudonym, Ranking, Seed, commitment};
 use crate::domain::hex;
 use crate::domain::signup::choices_from_word;
-use crate::draw::file::{FileError, Head, VERSION, unopened};
+use crate::draw::file::{Head, VERSION};
+use crate::manage::file_error::{FileError, unopened};
 
 /// What a file proves.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +36,7 @@ struct Line {
 ///
 /// # Errors
 ///
-/// [`FileError::File`] if it can't be read, or is no such file; [`FileError::No`] if something does not follow from the
+/// [`FileError::File`] if it can't be read, or is no such file; [`FileError::Refused`] if something does not follow from the
 /// rest, with the line.
 pub fn verify(path: &Path) -> Result<Verified, FileError> {
     let mut lines = BufReader::new(File::open(path).map_err(unopened(path))?).lines();
@@ -90,7 +91,7 @@ fn check_unknown(all: &[Line], is_silent: impl Fn(&Line) -> bool) -> Result<(), 
 }
 
 fn no(line: usize, what: &str) -> FileError {
-    FileError::No(format!("line {line}: {what}"))
+    FileError::Refused(format!("line {line}: {what}"))
 }
 
 impl Line {
@@ -116,12 +117,12 @@ impl Line {
 fn check_entrants(head: &Head, tree: &MerkleTree) -> Result<(), FileError> {
     if tree.leaves() != head.entrants {
         let (found, said) = (tree.leaves(), head.entrants);
-        return Err(FileError::No(format!("line 1: it says {said} entrants, and {found} follow")));
+        return Err(FileError::Refused(format!("line 1: it says {said} entrants, and {found} follow")));
     }
     let root = hex::encode(&tree.root());
     if root != head.root {
         let said = &head.root;
-        return Err(FileError::No(format!(
+        return Err(FileError::Refused(format!(
             "line 1: the entrants have the root {root}, and it says {said}: an entrant or a choice was changed, added or removed"
         )));
     }
@@ -140,7 +141,7 @@ fn seed(head: &Head) -> Result<Option<Seed>, FileError> {
     let found = hex::encode(&commitment(&reveal));
     if found != head.commitment {
         let said = &head.commitment;
-        return Err(FileError::No(format!(
+        return Err(FileError::Refused(format!(
             "line 1: the reveal has the SHA-256 {found}, and the commitment is {said}"
         )));
     }
@@ -148,7 +149,7 @@ fn seed(head: &Head) -> Result<Option<Seed>, FileError> {
     let seed = Seed::new(&head.sale, &root, head.entrants, &reveal, &beacon);
     let found = hex::encode(&seed.0);
     if found != *said {
-        return Err(FileError::No(format!("line 1: the seed is {found}, and it says {said}")));
+        return Err(FileError::Refused(format!("line 1: the seed is {found}, and it says {said}")));
     }
     Ok(Some(seed))
 }

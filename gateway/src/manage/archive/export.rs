@@ -11,10 +11,10 @@ use redis::Value;
 use crate::domain::rfc3339::rfc3339;
 use crate::manage::admin::Admin;
 use crate::manage::archive::{
-    ArchiveError, ArchiveHead, ArchiveLine, ArchiveWriter, FORMAT, VERSION, VERSION_WITH_SIGN_UPS, disk,
-    unopened,
+    ArchiveHead, ArchiveLine, ArchiveWriter, FORMAT, VERSION, VERSION_WITH_SIGN_UPS,
 };
 use crate::manage::audit::queue_pages;
+use crate::manage::file_error::{FileError, disk, unopened};
 use crate::projection::consumer::scan;
 use crate::projection::snapshot;
 use crate::store::journal;
@@ -30,9 +30,9 @@ const ENTRIES: usize = 200;
 ///
 /// # Errors
 ///
-/// [`ArchiveError::File`] if the file exists, or its folder does not; [`ArchiveError::Refused`] if the sale changed during
+/// [`FileError::File`] if the file exists, or its folder does not; [`FileError::Refused`] if the sale changed during
 /// every attempt. Then this leaves no file.
-pub async fn export(admin: &Admin, sale: &str, path: &Path) -> Result<ArchiveHead, ArchiveError> {
+pub async fn export(admin: &Admin, sale: &str, path: &Path) -> Result<ArchiveHead, FileError> {
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
     let file = file.map_err(unopened(path))?;
     let outcome = tries(admin, sale, path, &file).await;
@@ -43,14 +43,14 @@ pub async fn export(admin: &Admin, sale: &str, path: &Path) -> Result<ArchiveHea
     outcome
 }
 
-async fn tries(admin: &Admin, sale: &str, path: &Path, mut file: &File) -> Result<ArchiveHead, ArchiveError> {
+async fn tries(admin: &Admin, sale: &str, path: &Path, mut file: &File) -> Result<ArchiveHead, FileError> {
     for _ in 0..TRIES {
         file.set_len(0).and_then(|()| file.seek(SeekFrom::Start(0))).map_err(disk(path))?;
         if let Some(head) = write(admin, sale, path, file).await? {
             return Ok(head);
         }
     }
-    Err(ArchiveError::Refused(format!(
+    Err(FileError::Refused(format!(
         "{sale} has changed each of {TRIES} times while it was read: close it, or pause and freeze it, and export it then"
     )))
 }
@@ -61,7 +61,7 @@ async fn write(
     sale: &str,
     path: &Path,
     file: &File,
-) -> Result<Option<ArchiveHead>, ArchiveError> {
+) -> Result<Option<ArchiveHead>, FileError> {
     let audit = admin.audit(sale).await?;
     let (keys, mut conn) = admin.open(sale).await?;
     let snapshot = snapshot::read(&mut conn, &admin.scripts, &keys, true).await?;

@@ -8,7 +8,8 @@ use redis::{Pipeline, Script, Value};
 
 use crate::manage::admin::Admin;
 use crate::manage::archive::purge::announce;
-use crate::manage::archive::{ArchiveError, ArchiveHead, ArchiveLine, ArchiveReader, verify};
+use crate::manage::archive::{ArchiveHead, ArchiveLine, ArchiveReader, verify};
+use crate::manage::file_error::FileError;
 use crate::projection::read_model::{INCARNATION, new_incarnation};
 use crate::store::dial::read_run_id;
 use crate::store::keys::Keys;
@@ -20,8 +21,8 @@ static TAKE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../..
 ///
 /// # Errors
 ///
-/// [`ArchiveError::Refused`] if the sale exists, or if the audit differs; nothing is left then.
-pub async fn import(admin: &Admin, path: &Path) -> Result<ArchiveHead, ArchiveError> {
+/// [`FileError::Refused`] if the sale exists, or if the audit differs; nothing is left then.
+pub async fn import(admin: &Admin, path: &Path) -> Result<ArchiveHead, FileError> {
     let head = verify(path)?;
     let (keys, mut conn) = admin.open(&head.sale).await?;
     let staged = Keys::staged(&head.sale);
@@ -52,7 +53,7 @@ pub async fn import(admin: &Admin, path: &Path) -> Result<ArchiveHead, ArchiveEr
     if audit != head.audit {
         unlink(&mut admin.open(&head.sale).await?.1, &keys).await?;
         let why = audit.first_problem().unwrap_or_else(|| "its figures differ".to_owned());
-        return Err(ArchiveError::Refused(format!(
+        return Err(FileError::Refused(format!(
             "the audit of the import differs from that of the export: {why}. The import was removed"
         )));
     }
@@ -60,8 +61,8 @@ pub async fn import(admin: &Admin, path: &Path) -> Result<ArchiveHead, ArchiveEr
     Ok(head)
 }
 
-fn is_there(sale: &str) -> ArchiveError {
-    ArchiveError::Refused(format!("this Redis has a sale {sale} already: nothing was imported"))
+fn is_there(sale: &str) -> FileError {
+    FileError::Refused(format!("this Redis has a sale {sale} already: nothing was imported"))
 }
 
 async fn unlink(conn: &mut impl ConnectionLike, keys: &Keys) -> redis::RedisResult<()> {
@@ -74,7 +75,7 @@ async fn load(
     path: &Path,
     to: &Keys,
     incarnation: &str,
-) -> Result<(), ArchiveError> {
+) -> Result<(), FileError> {
     // This Redis serves it from now on.
     let epoch = read_run_id(conn).await?;
     let (mut reader, _) = ArchiveReader::open(path)?;

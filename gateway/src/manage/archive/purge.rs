@@ -7,8 +7,9 @@ use serde_json::json;
 
 use crate::domain::rfc3339::rfc3339;
 use crate::manage::admin::{Actor, Admin, run};
-use crate::manage::archive::{ArchiveError, verify};
+use crate::manage::archive::verify;
 use crate::manage::audit::AuditVerdict;
+use crate::manage::file_error::FileError;
 use crate::store::Pool;
 use crate::store::keys::{Keys, PURGED, SALES};
 use crate::store::scripts::{Failure, Script, text};
@@ -22,16 +23,16 @@ pub const PURGE_EFFECT: &str = "Every reservation, the journal and all ids of bu
 ///
 /// # Errors
 ///
-/// [`ArchiveError::Refused`] with what to do first; nothing is removed then.
-pub async fn purge(admin: &Admin, sale: &str, export: &Path, by: &Actor) -> Result<(), ArchiveError> {
+/// [`FileError::Refused`] with what to do first; nothing is removed then.
+pub async fn purge(admin: &Admin, sale: &str, export: &Path, by: &Actor) -> Result<(), FileError> {
     let head = verify(export)?;
     if head.sale != sale {
         let listed = format!("{} is an export of {}, not of {sale}", export.display(), head.sale);
-        return Err(ArchiveError::Refused(listed));
+        return Err(FileError::Refused(listed));
     }
     let (incarnation, _) = admin.look(sale).await?;
     if incarnation != head.incarnation {
-        return Err(ArchiveError::Refused(format!(
+        return Err(FileError::Refused(format!(
             "{} is not an export of the current sale {sale}, but of another one of that name: export it \
                 again, and purge it with the new file",
             export.display()
@@ -42,7 +43,7 @@ pub async fn purge(admin: &Admin, sale: &str, export: &Path, by: &Actor) -> Resu
         return Err(changed(sale, audit.sequence, head.audit.sequence));
     }
     if audit.verdict == AuditVerdict::Drift {
-        return Err(ArchiveError::Refused(format!(
+        return Err(FileError::Refused(format!(
             "the ledger of {sale} drifts ({}): an operator must resolve the drift before a purge",
             audit.first_problem().unwrap_or_default()
         )));
@@ -64,11 +65,11 @@ pub async fn purge(admin: &Admin, sale: &str, export: &Path, by: &Actor) -> Resu
                 let rest = [keys.recovery(), keys.readers()];
                 return Ok(run(pool, keys.recovery(), redis::cmd("UNLINK").arg(&rest)).await?);
             }
-            Some("held") => ArchiveError::Refused(format!(
+            Some("held") => FileError::Refused(format!(
                 "{} holds of {sale} are outstanding: wait until they are paid or have expired, and export it again",
                 reply.get(1).and_then(text).unwrap_or_default()
             )),
-            Some("open") => ArchiveError::Refused(format!("{sale} is not closed: gateway sale close {sale}")),
+            Some("open") => FileError::Refused(format!("{sale} is not closed: gateway sale close {sale}")),
             _ => changed(sale, audit.sequence + 1, head.audit.sequence),
         },
         // The outcome is unknown: a retry finds it.
@@ -80,8 +81,8 @@ pub async fn purge(admin: &Admin, sale: &str, export: &Path, by: &Actor) -> Resu
     Err(why_not)
 }
 
-fn changed(sale: &str, now: u64, then: u64) -> ArchiveError {
-    ArchiveError::Refused(format!(
+fn changed(sale: &str, now: u64, then: u64) -> FileError {
+    FileError::Refused(format!(
         "{sale} is at sequence {now} by now, and its export at {then}: export it again, and purge it with \
             the new file"
     ))

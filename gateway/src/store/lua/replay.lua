@@ -20,7 +20,6 @@ if #bad > 0 then return {'damaged', table.concat(bad, '; ')} end
 local BUYERS = {reserve = true, amend = true, confirm = true, cancel = true, expire = true, refuse = true, grant = true}
 local SIGNUP_KINDS = {signup = true, withdraw = true}
 local PLACE_KINDS = {join = true, leave = true}
-local DRAW_KINDS = {entrants = true, draw = true, allocate = true}
 local OTHERS = {restock = true, adopt = true, lost = true}
 local COUNTED = {'held', 'confirmed', 'cancelled', 'expired'}
 
@@ -92,22 +91,6 @@ local function repeat_sweep(e)
     commit(s, 'lost', {'who', 'gateways', 'reason', 'a sweep', unpack(mark)}, {}, {}, {})
     gap = true
   end
-end
-
--- What an entry of a draw, or of its allocation, sets in the state; nil and the reason if it can't.
-local function draw_state(e, named)
-  if not (DRAW_KINDS[e.kind] or named.allocated) then return {} end
-  if s.format < 4 then return nil, 'the sale has no draw' end
-  local state = {allocated = tonumber(named.allocated)}
-  if e.kind == 'entrants' then
-    state = {draw_root = named.root, entrants = tonumber(named.entrants), fixed_in = e.sequence}
-  elseif e.kind == 'draw' then
-    state = {draw_reveal = named.reveal, draw_beacon = named.beacon, draw_seed = named.seed, drawn_in = e.sequence}
-  elseif named.over then
-    state.opens, state.allocated_in = s.draw_opens, e.sequence
-  end
-  for field, value in pairs(state) do s[field] = value end
-  return state
 end
 
 -- Replays sign-ups, or a withdrawal, by their rows: "choices number at" or "-"; returns the reason if it can't. Of a batch that was
@@ -186,7 +169,7 @@ local function replay_places(e, named)
   gap = gap or (not e.left and not e.is_whole)
   local fields = e.fields
   if gap and not named.gap then fields[#fields + 1], fields[#fields + 2] = 'gap', '1' end
-  local state, why = draw_state(e, named)
+  local state, why = draw_state(s, e, named)
   if not state then return why end
   state.waiting, state.last_place = waiting, last
   if s.last_place == 0 then state.swept_grants = s.sequence end
@@ -314,7 +297,7 @@ local function append(e)
     end
   end
   local field, value = control_of(e.kind)
-  local state, why = draw_state(e, named)
+  local state, why = draw_state(s, e, named)
   if not state then
     s.number = number
     return why

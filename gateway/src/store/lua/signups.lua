@@ -34,6 +34,3 @@ local function find_signup(sub, row)
 end
 
 local function damaged_signup(buyer) return {'damaged', SIGNUPS .. ' has no sign-up in field ' .. buyer} end
-
--- The key of the reservation that the draw gives a buyer: 12 characters of its id, the same however often it is allocated.
-local function draw_key(buyer) return redis.sha1hex(STATE .. ' ' .. buyer .. ' draw'):sub(1, 12) end

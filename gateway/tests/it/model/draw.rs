@@ -2,8 +2,9 @@
 
 use gateway::domain::draw::{Secret, commitment};
 use gateway::domain::hex;
-use gateway::draw::file::{self, FileError};
+use gateway::draw::file;
 use gateway::draw::follow::FollowedDraw;
+use gateway::manage::file_error::FileError;
 use gateway::reserve::rounds::make_round;
 
 use super::Outcome;
