@@ -5,7 +5,9 @@ EMPTY = {
     (
         "launch",
         "Critical alerts",
-    ): "no critical alert fires in a good launch; the later drift is checked to fire"
+    ): "no critical alert fires in a good launch; the later drift is checked to fire",
+    ("launch", "Draw"): "the sale of the small launch has no draw; that of another sale is shown",
+    ("launch", "Stage of the draw"): "the sale of the small launch has no draw; that of another sale is shown",
 }
 
 # Alerts with a selector that may be without data there.

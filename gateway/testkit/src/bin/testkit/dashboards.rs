@@ -11,7 +11,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rustls::pki_types::CertificateDer;
 use rustls::version::TLS13;
+use serde_json::{Value, json};
 use testkit::cli::run as gateway_command;
+use testkit::definition::{apply_file, small, with, write};
 use testkit::files::local_address;
 use testkit::gateway::{Gateway, GatewaySetup, client, send};
 use testkit::keys::{Key, write_keys};
@@ -71,6 +73,17 @@ pub(crate) fn run(common: &Common) -> Result<(), Failed> {
         "every panel shows something, every rule works; what was broken reached the pager, and nothing else",
     );
     Ok(())
+}
+
+/// A sale that sells by a draw.
+fn drawn() -> Value {
+    let mut definition = with(small(), "/sale/id", json!("drawn"));
+    definition["sale"]["opens_at"] = json!("2099-01-01T00:00:00Z");
+    definition["sale"]["sells"] = json!("draw");
+    definition["sale"]["standby"] = json!(true);
+    definition["signup"] = json!({"opens_at": "2098-01-01T00:00:00Z", "closes_at": "2098-06-01T00:00:00Z"});
+    definition["draw"] = json!({"commitment": "0".repeat(64), "beacon": "six digits of a notary"});
+    definition
 }
 
 impl<'a> Check<'a> {
@@ -178,6 +191,8 @@ impl<'a> Check<'a> {
         let stores =
             std::fs::read_to_string(example.join("stores.csv")).map_err(Failed::to("read the stores"))?;
         sale.apply(dir, &stores, &self.redis.url())?;
+        // Another one has the metrics of a draw, which is years ahead. The boards choose the first sale by its name.
+        apply_file(&write(&drawn(), dir, "drawn")?, &self.redis.url())?;
         self.start_relay()?;
         let values = [
             "crowd = {lead = \"8s\", at_opening = 60, tail = \"8s\", looks_again = 1}",
