@@ -42,7 +42,7 @@ pub(crate) fn decision(sale: &Sale, read_model: &ReadModel, decision: Decision) 
         Decision::NotOpen(time) => {
             let opens_at = rfc3339(read_model.controls.opens);
             let (detail, else_ms) = match read_model.draw {
-                // Nobody knows the instant at which its allocation is over.
+                // When the allocation ends is not known before it has ended: until then, a fixed wait.
                 Some(_) => ("What the draw leaves sells once it is over; it begins at ", 2_000),
                 None => ("The sale opens at ", 0),
             };
