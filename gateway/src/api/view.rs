@@ -171,7 +171,7 @@ pub struct SaleView {
     pub clock: SaleClock,
     /// When to ask again; clients wait a random half to all of it.
     pub poll_after_ms: u64,
-    /// Whether whoever taps first gets what is for sale, or those who signed up, in the order of a draw.
+    /// `first-come`: to taps, in their order. `draw`: to those who signed up, in the order of a draw.
     pub sells: Sells,
     /// Left out: the sale takes no sign-ups.
     #[serde(skip_serializing_if = "Option::is_none")]

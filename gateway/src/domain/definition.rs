@@ -92,7 +92,7 @@ label! {
     #[derive(Default, Serialize, utoipa::ToSchema)]
     #[serde(rename_all = "kebab-case")]
     Sells:
-    /// Whoever taps first.
+    /// Taps, in their order.
     #[default]
     FirstCome "first-come",
     /// Those who signed up, in the order of a draw; first come for what is left.

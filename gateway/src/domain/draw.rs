@@ -147,13 +147,22 @@ pub struct Ranking {
 
 impl Ranking {
     /// Ranks entrants by their tickets of this seed, and those of equal ones by their pseudonyms.
-    pub fn new(seed: Seed, mut entrants: Vec<(u64, Pseudonym)>) -> Self {
-        entrants.sort_unstable();
+    pub fn new(seed: Seed, entrants: &[Pseudonym]) -> Self {
+        Self::by_tickets(seed, entrants, |pseudonym| seed.ticket(pseudonym))
+    }
+
+    fn by_tickets(seed: Seed, entrants: &[Pseudonym], ticket: impl Fn(&Pseudonym) -> u64) -> Self {
+        let mut tickets: Vec<u64> = entrants.iter().map(&ticket).collect();
+        tickets.sort_unstable();
         let mut ties: FxHashMap<u64, Vec<Pseudonym>> = FxHashMap::default();
-        for equal in entrants.chunk_by(|a, b| a.0 == b.0).filter(|equal| equal.len() > 1) {
-            ties.insert(equal[0].0, equal.iter().map(|(_, pseudonym)| *pseudonym).collect());
+        ties.extend(tickets.windows(2).filter(|two| two[0] == two[1]).map(|two| (two[0], Vec::new())));
+        if !ties.is_empty() {
+            for pseudonym in entrants {
+                ties.entry(ticket(pseudonym)).and_modify(|equal| equal.push(*pseudonym));
+            }
+            ties.values_mut().for_each(|equal| equal.sort_unstable());
         }
-        Self { seed, tickets: entrants.into_iter().map(|(ticket, _)| ticket).collect(), ties }
+        Self { seed, tickets, ties }
     }
 
     /// What it follows from.
@@ -171,8 +180,12 @@ impl Ranking {
         self.tickets.is_empty()
     }
 
-    /// The place of an entrant, from 1; `None`: there is none of this ticket.
-    pub fn rank(&self, ticket: u64, pseudonym: &Pseudonym) -> Option<u64> {
+    /// The place of an entrant, from 1; `None`: this is none.
+    pub fn rank(&self, pseudonym: &Pseudonym) -> Option<u64> {
+        self.place(self.seed.ticket(pseudonym), pseudonym)
+    }
+
+    fn place(&self, ticket: u64, pseudonym: &Pseudonym) -> Option<u64> {
         let before = self.tickets.partition_point(|other| *other < ticket);
         self.tickets.get(before).filter(|found| **found == ticket)?;
         let among = match self.ties.get(&ticket) {
@@ -180,11 +193,6 @@ impl Ranking {
             None => 0,
         };
         Some((before + among) as u64 + 1)
-    }
-
-    /// The ticket of this rank, from 1.
-    pub fn ticket(&self, rank: u64) -> Option<u64> {
-        self.tickets.get(usize::try_from(rank.checked_sub(1)?).ok()?).copied()
     }
 }
 

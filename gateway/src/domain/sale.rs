@@ -89,7 +89,7 @@ pub enum SaleClock {
 }
 
 /// The controls and terms in the ledger's state that decide the phase.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct SaleControls {
     /// New reservations are paused.
     pub paused: bool,

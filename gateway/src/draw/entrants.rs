@@ -151,35 +151,26 @@ impl LedgerEntrants<'_> {
     }
 
     /// The order of all, if they are those of this root.
-    pub(crate) async fn ranking(&self, seed: &Seed, root: &str) -> Result<Ranking, Failure> {
-        let (mut tree, mut tickets) = (MerkleTree::default(), Vec::new());
+    pub(crate) async fn ranking(&self, seed: Seed, root: &str) -> Result<Ranking, Failure> {
+        let (mut tree, mut pseudonyms) = (MerkleTree::default(), Vec::new());
         let each = |pseudonym: Pseudonym, leaf| {
             tree.add(leaf);
-            tickets.push((seed.ticket(&pseudonym), pseudonym));
+            pseudonyms.push(pseudonym);
         };
         self.by_pseudonym(|entrant| leaf(&entrant.pseudonym, entrant.choices), each).await?;
         check_root(&tree, self.count, root)?;
-        Ok(Ranking::new(*seed, tickets))
+        Ok(Ranking::new(seed, &pseudonyms))
     }
 
     /// Those of these ranks, as `lua/allocate.lua` takes them, in order.
     pub(crate) async fn of_ranks(
         &self,
-        seed: &Seed,
         ranking: &Ranking,
         ranks: RangeInclusive<u64>,
     ) -> Result<Vec<String>, Failure> {
-        let Some((from, to)) = ranking.ticket(*ranks.start()).zip(ranking.ticket(*ranks.end())) else {
-            return Ok(Vec::new());
-        };
         let mut found = Vec::new();
         self.each(|Entrant { pseudonym, sub, choices }| {
-            let ticket = seed.ticket(&pseudonym);
-            // No rank is looked for that is surely another one.
-            if !(from..=to).contains(&ticket) {
-                return;
-            }
-            let rank = ranking.rank(ticket, &pseudonym).filter(|rank| ranks.contains(rank));
+            let rank = ranking.rank(&pseudonym).filter(|rank| ranks.contains(rank));
             if let (Some(rank), Some(name)) = (rank, from_word(sub)) {
                 found.push((rank, format!("{} {sub} {choices}", buyer_part(self.sale, &name))));
             }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use redis::Value;
 
 use crate::domain::decision::Header;
-use crate::domain::draw::Seed;
+use crate::domain::draw::{Ranking, Seed};
 use crate::domain::hex;
 use crate::domain::sale::SaleControls;
 use crate::draw::entrants::LedgerEntrants;
@@ -117,14 +117,19 @@ impl FollowedDraw {
             }
             return fix(admin, sale, draw, read_model.sign_ups.now).await;
         };
-        let Some(Drawn { seed, .. }) = draw.drawn.as_ref() else { return Ok(false) };
+        let Some(Drawn { seed, .. }) = draw.drawn else { return Ok(false) };
         let entrants = LedgerEntrants { admin, sale: &sale.id, secret: &draw.secret, count };
-        if self.seed.replace(*seed) != Some(*seed) {
+        if self.seed.replace(seed) != Some(seed) {
             (self.ranks, self.entrants, self.seen) = (0..0, Vec::new(), 0);
         }
-        if sale.ranking(*seed).is_none() {
-            sale.set_ranking(Arc::new(entrants.ranking(seed, &hex::encode(&root)).await?));
-        }
+        let ranking = match sale.ranking(seed) {
+            Some(ranking) => ranking,
+            None => {
+                let ranking = Arc::new(entrants.ranking(seed, &hex::encode(&root)).await?);
+                sale.set_ranking(ranking.clone());
+                ranking
+            }
+        };
         // By the script's clock the sale may be open for a little longer.
         if !is_drawing || closed || time >= closes + CLOCKS_DIFFER_MS {
             (self.ranks, self.entrants) = (0..0, Vec::new());
@@ -132,43 +137,41 @@ impl FollowedDraw {
         }
         // Ready before the opening.
         let next = read_model.allocated.max(self.seen) + 1;
-        self.make_ready(sale, &entrants, seed, next).await?;
-        if time < opens || paused { Ok(false) } else { self.allocate(admin, sale, &entrants, seed).await }
+        self.make_ready(&entrants, &ranking, next).await?;
+        if time < opens || paused { Ok(false) } else { self.allocate(sale, &entrants, &ranking, next).await }
     }
 
     /// Keeps the entrants of this rank and the next ones ready.
     async fn make_ready(
         &mut self,
-        sale: &Sale,
         entrants: &LedgerEntrants<'_>,
-        seed: &Seed,
+        ranking: &Ranking,
         rank: u64,
     ) -> Result<(), Failure> {
         if self.ranks.contains(&rank) || rank > entrants.count {
             return Ok(());
         }
-        let Some(ranking) = sale.ranking(*seed) else { return Ok(()) };
         let last = entrants.count.min(rank + WINDOW - 1);
-        self.entrants = entrants.of_ranks(seed, &ranking, rank..=last).await?;
+        self.entrants = entrants.of_ranks(ranking, rank..=last).await?;
         self.ranks = rank..last + 1;
         Ok(())
     }
 
-    /// Allocates some batches; whether there were any.
+    /// Allocates some batches from this rank on; whether there were any.
     async fn allocate(
         &mut self,
-        admin: &Admin,
         sale: &Sale,
         entrants: &LedgerEntrants<'_>,
-        seed: &Seed,
+        ranking: &Ranking,
+        mut next: u64,
     ) -> Result<bool, Failure> {
-        let mut next = sale.read_model().allocated.max(self.seen) + 1;
         for _ in 0..self.calls_max {
-            self.make_ready(sale, entrants, seed, next).await?;
+            self.make_ready(entrants, ranking, next).await?;
             let skipped = usize::try_from(next.saturating_sub(self.ranks.start)).unwrap_or(usize::MAX);
             let batch = self.entrants.iter().skip(skipped).take(usize::try_from(self.batch).unwrap_or(1));
             let args = std::iter::once(next.to_string()).chain(batch.cloned());
-            let reply = admin.call(Script::Allocate, &sale.id, sale.incarnation(), args, None).await?;
+            let reply =
+                entrants.admin.call(Script::Allocate, &sale.id, sale.incarnation(), args, None).await?;
             let number = |at: usize| reply.get(at).and_then(text).and_then(|n| n.parse::<u64>().ok());
             let unreadable = || Failure::unreadable("a reply of the allocate script that can't be read");
             match reply.first().and_then(text).as_deref() {

@@ -150,6 +150,13 @@ impl Snapshot {
         (self.number("draw_opens") > 0).then(|| DrawStage::of(is_fixed, is_drawn, is_allocated))
     }
 
+    /// The draw; `None`: the sale has none.
+    pub fn parse_draw(&self, keys: &Keys) -> Result<Option<DrawState>, Failure> {
+        let no_text = |field| Refusal::Damaged(format!("{} has no text in {field}", keys.state()));
+        let draw = (self.number("draw_opens") > 0).then(|| DrawState::from_state(&self.state));
+        Ok(draw.transpose().map_err(no_text)?)
+    }
+
     /// The applied definition.
     pub fn parse_definition(&self, keys: &Keys) -> Result<Definition, Failure> {
         Definition::from_ledger(self.definition.as_bytes()).map_err(|mistakes| {
@@ -190,9 +197,6 @@ impl Snapshot {
             None => Ok(0),
         });
         let aside = aside.collect::<Result<Vec<_>, Refusal>>()?;
-        let no_text = |field| Refusal::Damaged(format!("{} has no text in {field}", keys.state()));
-        let draw = (self.number("draw_opens") > 0).then(|| DrawState::from_state(&self.state));
-        let draw = draw.transpose().map_err(no_text)?;
         Ok(ReadModel {
             sequence: self.header.sequence,
             controls: self.controls(),
@@ -204,7 +208,7 @@ impl Snapshot {
             counts: self.counts(),
             aside,
             sign_ups: SignUpCount::of(self.number("signed_up").unsigned_abs()),
-            draw: draw.map(Arc::new),
+            draw: self.parse_draw(keys)?.map(Arc::new),
             allocated: self.number("allocated").unsigned_abs(),
             confirmed: vec![0; catalogue.counted().len()],
             models_left: false,

@@ -22,15 +22,7 @@ fn applied() -> AppliedSale {
     let definition = small();
     let ms = jiff::Timestamp::as_millisecond;
     let (opens, closes) = (ms(definition.sale.opens_at), ms(definition.sale.closes_at));
-    let controls = SaleControls {
-        paused: false,
-        frozen: false,
-        closed: false,
-        suspended: false,
-        is_drawing: false,
-        opens,
-        closes,
-    };
+    let controls = SaleControls { opens, closes, ..SaleControls::default() };
     AppliedSale { definition, revision: 1, sequence: 7, controls, counts: [0; 4], draw: None, stop: None }
 }
 

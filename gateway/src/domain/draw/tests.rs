@@ -11,8 +11,8 @@ fn pseudonyms(count: usize) -> Vec<Pseudonym> {
 }
 
 fn ranks(seed: &Seed, pseudonyms: &[Pseudonym]) -> Vec<u64> {
-    let ranking = Ranking::new(*seed, pseudonyms.iter().map(|p| (seed.ticket(p), *p)).collect());
-    pseudonyms.iter().map(|p| ranking.rank(seed.ticket(p), p).unwrap()).collect()
+    let ranking = Ranking::new(*seed, pseudonyms);
+    pseudonyms.iter().map(|p| ranking.rank(p).unwrap()).collect()
 }
 
 fn seed_of(n: u32) -> Seed {
@@ -73,15 +73,12 @@ fn ranks_are_a_permutation_and_equal_tickets_go_by_pseudonym() {
     let mut sorted = entrants.clone();
     sorted.sort();
     let tickets = |p: &Pseudonym| if *p == sorted[4] { 1 } else { 9 };
-    let ranking = Ranking::new(seed_of(0), entrants.iter().map(|p| (tickets(p), *p)).collect());
-    let by_rank: Vec<Option<u64>> = sorted.iter().map(|p| ranking.rank(tickets(p), p)).collect();
+    let ranking = Ranking::by_tickets(seed_of(0), &entrants, tickets);
+    let by_rank: Vec<Option<u64>> = sorted.iter().map(|p| ranking.place(tickets(p), p)).collect();
     assert_eq!(by_rank, [2, 3, 4, 5, 1].map(Some));
-    assert_eq!(
-        (ranking.len(), ranking.ticket(1), ranking.ticket(5), ranking.ticket(6)),
-        (5, Some(1), Some(9), None)
-    );
+    assert_eq!(ranking.len(), 5);
     let stranger = secret().pseudonym("a stranger");
-    assert_eq!((ranking.rank(5, &stranger), ranking.rank(9, &stranger)), (None, None));
+    assert_eq!((ranking.place(5, &stranger), ranking.place(9, &stranger)), (None, None));
 }
 
 #[test]

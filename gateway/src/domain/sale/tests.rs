@@ -4,15 +4,7 @@ use super::*;
 
 #[test]
 fn phases_have_an_order() {
-    let mut controls = SaleControls {
-        paused: false,
-        frozen: true,
-        closed: false,
-        suspended: false,
-        is_drawing: false,
-        opens: 100,
-        closes: 200,
-    };
+    let mut controls = SaleControls { frozen: true, opens: 100, closes: 200, ..SaleControls::default() };
     assert_eq!(controls.phase(99, true), Phase::Upcoming);
     assert_eq!(controls.phase(100, true), Phase::Open);
     assert_eq!(controls.phase(100, false), Phase::SoldOut);

@@ -6,14 +6,14 @@ use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use crate::domain::draw::merkle::{MerkleTree, leaf};
-use crate::domain::draw::{Pseudonym, Ranking};
+use crate::domain::draw::{Pseudonym, Ranking, Secret};
 use crate::domain::hex;
 use crate::domain::reservation::DRAWN;
 use crate::draw::entrants::{LedgerEntrants, check_root};
 use crate::draw::file::{Head, VERSION};
 use crate::manage::admin::Admin;
 use crate::manage::file_error::{FileError, disk, unopened};
-use crate::projection::read_model::{DrawState, Drawn};
+use crate::projection::read_model::Drawn;
 use crate::store::journal::{self, Entry, Total};
 use crate::store::scripts::Failure;
 
@@ -36,13 +36,13 @@ pub async fn publish(admin: &Admin, sale: &str, path: &Path) -> Result<Head, Fil
         return Err(FileError::Refused(format!("{sale}: {why}")));
     };
     let entrants = LedgerEntrants { admin, sale, secret: &draw.secret, count: fixed.count };
-    let ranking = match &draw.drawn {
-        Some(drawn) => Some(entrants.ranking(&drawn.seed, &hex::encode(&fixed.root)).await?),
-        None => None,
-    };
-    let allocation = match &draw.drawn {
-        Some(_) => Allocation::read(admin, sale, &draw).await?,
-        None => None,
+    let root = hex::encode(&fixed.root);
+    let (ranking, allocation) = match &draw.drawn {
+        Some(drawn) => {
+            let ranking = entrants.ranking(drawn.seed, &root).await?;
+            (Some(ranking), Allocation::read(admin, sale, &draw.secret).await?)
+        }
+        None => (None, None),
     };
     let text = |text: fn(&Drawn) -> String| draw.drawn.as_ref().map(text);
     let head = Head {
@@ -50,7 +50,7 @@ pub async fn publish(admin: &Admin, sale: &str, path: &Path) -> Result<Head, Fil
         sale: sale.to_owned(),
         commitment: terms.commitment,
         beacon_rule: terms.beacon,
-        root: hex::encode(&fixed.root),
+        root,
         entrants: fixed.count,
         reveal: text(|drawn| drawn.reveal.clone()),
         beacon: text(|drawn| drawn.beacon.clone()),
@@ -59,7 +59,7 @@ pub async fn publish(admin: &Admin, sale: &str, path: &Path) -> Result<Head, Fil
     };
     let file = OpenOptions::new().write(true).create_new(true).open(path).map_err(unopened(path))?;
     let mut out = BufWriter::new(file);
-    let outcome = write(&mut out, &head, &entrants, &draw, ranking, allocation.as_ref()).await;
+    let outcome = write(&mut out, &head, &entrants, ranking, allocation).await;
     let outcome = match outcome {
         Ok(written) => written.and_then(|()| out.flush()).map_err(disk(path)),
         Err(failure) => Err(failure.into()),
@@ -75,15 +75,13 @@ async fn write(
     out: &mut impl Write,
     head: &Head,
     entrants: &LedgerEntrants<'_>,
-    draw: &DrawState,
     ranking: Option<Ranking>,
-    allocation: Option<&Allocation>,
+    allocation: Option<Allocation>,
 ) -> Result<std::io::Result<()>, Failure> {
     let mut written = serde_json::to_writer(&mut *out, head).map_err(Into::into).and_then(|()| writeln!(out));
     let mut line = |pseudonym: Pseudonym, choices: String| {
-        let rank = ranking.as_ref().zip(draw.drawn.as_ref());
-        let rank = rank.and_then(|(ranking, drawn)| ranking.rank(drawn.seed.ticket(&pseudonym), &pseudonym));
-        let model = allocation.and_then(|allocation| allocation.models.get(&pseudonym));
+        let rank = ranking.as_ref().and_then(|ranking| ranking.rank(&pseudonym));
+        let model = allocation.as_ref().and_then(|allocation| allocation.models.get(&pseudonym));
         let rank = rank.map_or("-".to_owned(), |rank| rank.to_string());
         writeln!(out, "{pseudonym} {choices} {rank} {}", model.map_or("-", String::as_str))
     };
@@ -108,7 +106,7 @@ struct Allocation {
 
 impl Allocation {
     /// `None`: it is not over.
-    async fn read(admin: &Admin, sale: &str, draw: &DrawState) -> Result<Option<Self>, Failure> {
+    async fn read(admin: &Admin, sale: &str, secret: &Secret) -> Result<Option<Self>, Failure> {
         let (keys, mut conn) = admin.open(sale).await?;
         let (mut at, mut has_begun) = (0, false);
         let mut found = Self { stock: BTreeMap::new(), models: HashMap::new() };
@@ -129,7 +127,7 @@ impl Allocation {
                 let reservations = reservations.ok_or_else(|| journal::unreadable(&keys, value))?;
                 for r in reservations.into_iter().filter(|r| r.fingerprint == DRAWN) {
                     has_begun = true;
-                    found.models.insert(draw.secret.pseudonym(&r.buyer), r.model);
+                    found.models.insert(secret.pseudonym(&r.buyer), r.model);
                 }
                 // What comes while it goes on is for those who wait.
                 let totals = if has_begun { Vec::new() } else { entry.totals() };

@@ -70,7 +70,7 @@ pub fn verify(path: &Path) -> Result<Verified, FileError> {
         check_unknown(&all, |line| line.rank.is_none() && line.model.is_none())?;
         return Ok(Verified { head, holds: None });
     };
-    let order = check_ranks(&all, &seed)?;
+    let order = check_ranks(&all, seed)?;
     let Some(stock) = head.stock.clone() else {
         check_unknown(&all, |line| line.model.is_none())?;
         return Ok(Verified { head, holds: None });
@@ -155,12 +155,12 @@ fn seed(head: &Head) -> Result<Option<Seed>, FileError> {
 }
 
 /// The indexes of all lines in order of rank.
-fn check_ranks(all: &[Line], seed: &Seed) -> Result<Vec<usize>, FileError> {
-    let tickets = all.iter().map(|line| (seed.ticket(&line.pseudonym), line.pseudonym)).collect();
-    let ranking = Ranking::new(*seed, tickets);
+fn check_ranks(all: &[Line], seed: Seed) -> Result<Vec<usize>, FileError> {
+    let pseudonyms: Vec<_> = all.iter().map(|line| line.pseudonym).collect();
+    let ranking = Ranking::new(seed, &pseudonyms);
     let mut order = vec![0; all.len()];
     for (index, line) in all.iter().enumerate() {
-        let rank = ranking.rank(seed.ticket(&line.pseudonym), &line.pseudonym);
+        let rank = ranking.rank(&line.pseudonym);
         if rank != line.rank {
             let text = |rank: Option<u64>| rank.map_or("none".to_owned(), |rank| rank.to_string());
             let (found, said) = (text(rank), text(line.rank));

@@ -7,7 +7,7 @@ use crate::manage::admin::{AcknowledgedChange, Actor, Admin, DrawOutcome, unread
 use crate::projection::read_model::DrawState;
 use crate::store::keys::Keys;
 use crate::store::reply::text;
-use crate::store::scripts::{Failure, Refusal, Script};
+use crate::store::scripts::{Failure, Script};
 
 /// Why the terms of a draw are refused once sign-up is open.
 pub const LATE_DRAW: &str =
@@ -28,8 +28,8 @@ impl Admin {
     pub async fn draw_state(&self, sale: &str) -> Result<Option<(DrawTerms, DrawState)>, Failure> {
         let shown = self.show(sale).await?;
         let Some(terms) = shown.definition.draw else { return Ok(None) };
-        let damaged = |field| Refusal::Damaged(format!("{} has no text in {field}", Keys::of(sale).state()));
-        Ok(Some((terms, DrawState::from_state(&shown.snapshot.state).map_err(damaged)?)))
+        let draw = shown.snapshot.parse_draw(&Keys::of(sale))?;
+        Ok(draw.map(|draw| (terms, draw)))
     }
 
     /// Draws. Repeating it with the same reveal and beacon is harmless.

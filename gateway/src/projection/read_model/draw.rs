@@ -136,10 +136,7 @@ impl Sale {
     pub fn drawn_place(&self, sub: &str) -> Option<(Pseudonym, Option<u64>)> {
         let draw = self.read_model().draw.clone()?;
         let pseudonym = draw.secret.pseudonym(sub);
-        let rank = || {
-            let seed = draw.drawn.as_ref()?.seed;
-            self.ranking(seed)?.rank(seed.ticket(&pseudonym), &pseudonym)
-        };
+        let rank = || self.ranking(draw.drawn.as_ref()?.seed)?.rank(&pseudonym);
         Some((pseudonym, rank()))
     }
 }

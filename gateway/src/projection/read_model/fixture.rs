@@ -17,13 +17,9 @@ impl Sale {
         let definition = Definition::from_json(definition.as_bytes()).expect("a definition");
         let terms = &definition.sale;
         let controls = SaleControls {
-            paused: false,
-            frozen: false,
-            closed: false,
-            suspended: false,
-            is_drawing: false,
             opens: terms.opens_at.as_millisecond(),
             closes: terms.closes_at.as_millisecond(),
+            ..SaleControls::default()
         };
         let catalogue = Arc::new(Catalogue::new(definition, 1));
         let items = catalogue.items().iter();

@@ -157,7 +157,7 @@ if #losers > 0 then
     lines[i] = subs[n] .. ' ' .. choice.word
     changed[buyers[n]] = format_place({sub = subs[n], state = 'waiting', choice = choice.word, number = s.last_place,
       sequence = integer(s.sequence + 1)})
-    members[#members + 1], members[#members + 2] = 0, queue_member(choice.model:sub(7), s.last_place, buyers[n])
+    members[i] = queue_member(choice.model:sub(7), s.last_place, buyers[n])
   end
   s.waiting = s.waiting + #losers
   local entry, state = note({'first', integer(place), 'places', table.concat(lines, '\n')},
@@ -166,9 +166,7 @@ if #losers > 0 then
   if was_empty then state.swept_grants = s.sequence end
   commit(s, 'join', entry, {}, {}, state)
   store_pairs(STANDBY, flat(changed))
-  for from = 1, #members, CHUNK do
-    redis.call('ZADD', QUEUE, unpack(members, from, math.min(from + CHUNK - 1, #members)))
-  end
+  enqueue(members)
 elseif #won == 0 and #buyers > 0 then
   commit(s, 'allocate', {'allocated', integer(done)}, {}, {}, {allocated = done})
 end

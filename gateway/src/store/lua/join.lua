@@ -125,14 +125,7 @@ if #lines > 0 then
   commit(s, 'join', {'first', integer(first), 'places', table.concat(lines, '\n')}, {}, {}, state)
   store_pairs(STANDBY, flat(changed))
   unqueue(removed)
-  local members = {}
-  for member in pairs(added) do
-    members[#members + 1] = 0
-    members[#members + 1] = member
-  end
-  for from = 1, #members, CHUNK do
-    redis.call('ZADD', QUEUE, unpack(members, from, math.min(from + CHUNK - 1, #members)))
-  end
+  enqueue(list_of(added))
 elseif went_by_time then
   note_clocks(s)
 end

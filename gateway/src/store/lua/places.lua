@@ -54,6 +54,22 @@ end
 -- The key of the reservation that a buyer is granted in the next entry: 12 characters of its id.
 local function grant_key(s, buyer) return redis.sha1hex(STATE .. ' ' .. buyer .. ' ' .. integer(s.sequence + 1)):sub(1, 12) end
 
+-- The members of a set, as a list.
+local function list_of(set)
+  local list = {}
+  for member in pairs(set) do list[#list + 1] = member end
+  return list
+end
+
+-- Puts members into the queue, some thousands at most.
+local function enqueue(members)
+  local args = {}
+  for i, member in ipairs(members) do args[2 * i - 1], args[2 * i] = 0, member end
+  for from = 1, #args, CHUNK do
+    redis.call('ZADD', QUEUE, unpack(args, from, math.min(from + CHUNK - 1, #args)))
+  end
+end
+
 -- Removes members from the queue, some thousands at most.
 local function unqueue(members)
   for from = 1, #members, CHUNK do

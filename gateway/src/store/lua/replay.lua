@@ -190,8 +190,8 @@ local function replay_places(e, named)
     if p.state == 'waiting' then added[queue_member(p.model, p.number, buyer)] = true end
     store_pairs(STANDBY, {buyer, format_place(p)})
   end
-  for member in pairs(removed) do redis.call('ZREM', QUEUE, member) end
-  for member in pairs(added) do redis.call('ZADD', QUEUE, 0, member) end
+  unqueue(list_of(removed))
+  enqueue(list_of(added))
 end
 
 -- The places of those who are granted or skipped, by buyer, and their members of the queue; or nil and the reason. Who was only shown

@@ -309,27 +309,44 @@ impl Model {
         if !gone.is_empty() && !tap.partial {
             return Decision::SoldOut { items: gone, is_final };
         }
-        let left = |item: String| !gone.contains(&item);
+        let id = reservation_id(&self.definition.sale.id, tap.buyer, tap.key);
+        let is = self.hold(id, tap.clone(), packages, gone, self.definition.sale.hold_ms);
+        Decision::Won(Box::new(is), Header::default())
+    }
+
+    /// Whether an item is in the definition, and can be had.
+    fn is_there(&self, item: &str) -> bool {
+        self.totals.contains_key(item) && !self.is_gone(item)
+    }
+
+    /// Takes of what is wanted the model, and packages and store as far as they are there.
+    fn hold(
+        &mut self,
+        id: String,
+        want: Tap,
+        packages: Vec<String>,
+        unavailable: Vec<String>,
+        hold_ms: u64,
+    ) -> Reservation {
         let is = Reservation {
-            id: reservation_id(&self.definition.sale.id, tap.buyer, tap.key),
+            id,
             buyer: "".into(),
             number: self.claims.len() as u64 + 1,
             version: 1,
             state: State::Held,
-            model: tap.model.into(),
-            packages: packages.into_iter().filter(|id| left(format!("package:{id}"))).collect(),
-            store: tap.store.map(str::to_owned).filter(|id| left(format!("store:{id}"))),
-            unavailable: gone.clone(),
+            model: want.model.into(),
+            packages: packages.into_iter().filter(|id| self.is_there(&format!("package:{id}"))).collect(),
+            store: want.store.map(str::to_owned).filter(|id| self.is_there(&format!("store:{id}"))),
+            unavailable,
             fingerprint: String::new(),
             held_at: self.now(),
-            deadline: self.sale_clock() + signed(self.definition.sale.hold_ms),
+            deadline: self.sale_clock() + signed(hold_ms),
             payment: None,
             changes: Vec::new(),
         };
         self.ever_taken.extend(is.items());
-        let won = Decision::Won(Box::new(is.clone()), Header::default());
-        self.claims.push(Claim { sub: tap.buyer, want: tap.clone(), is });
-        won
+        self.claims.push(Claim { sub: want.buyer, want, is: is.clone() });
+        is
     }
 
     /// What must hold whatever happened.

@@ -1,14 +1,14 @@
 //! The draw of the model: a sorted list of entrants, and how many of them were served.
 
+use gateway::domain::choice::Choice;
 use gateway::domain::draw::merkle::{MerkleTree, leaf};
 use gateway::domain::draw::{Hash, Pseudonym, Secret, Seed};
 use gateway::domain::hex;
 use gateway::domain::identity::buyer_part;
-use gateway::domain::reservation::{Reservation, State};
 use gateway::domain::signup::choices_to_word;
 use gateway::manage::admin::DrawOutcome;
 
-use super::{Claim, Model, signed};
+use super::Model;
 use crate::model::plan::{BUYERS, JoinRequest, MODELS, PACKAGES, STORES, Tap};
 
 /// A draw.
@@ -153,8 +153,8 @@ impl Model {
             return;
         }
         let choices = self.sign_up_of(buyer).unwrap().choices;
-        let is_there = |item: String| self.totals.contains_key(&item) && !self.is_gone(&item);
-        let Some(choice) = choices.iter().find(|choice| is_there(format!("model:{}", choice.model))) else {
+        let is_free = |choice: &&Choice| self.is_there(&format!("model:{}", choice.model));
+        let Some(choice) = choices.iter().find(is_free) else {
             let first = &choices[0];
             let wants = JoinRequest {
                 buyer,
@@ -172,28 +172,6 @@ impl Model {
         // What the definition has no more is left off in silence.
         let unavailable: Vec<String> =
             extras.filter(|item| self.totals.contains_key(item) && self.is_gone(item)).collect();
-        let is = Reservation {
-            id,
-            buyer: "".into(),
-            number: self.claims.len() as u64 + 1,
-            version: 1,
-            state: State::Held,
-            model: choice.model.clone(),
-            packages: choice
-                .packages
-                .iter()
-                .filter(|id| is_there(format!("package:{id}")))
-                .cloned()
-                .collect(),
-            store: choice.store.clone().filter(|id| is_there(format!("store:{id}"))),
-            unavailable,
-            fingerprint: String::new(),
-            held_at: self.now(),
-            deadline: self.sale_clock() + signed(self.definition.sale.hold_ms),
-            payment: None,
-            changes: Vec::new(),
-        };
-        self.ever_taken.extend(is.items());
         // No request has made it.
         let want = Tap {
             buyer,
@@ -203,6 +181,6 @@ impl Model {
             store: choice.store.as_ref().map(|id| known(&STORES, id)),
             partial: true,
         };
-        self.claims.push(Claim { sub: buyer, want, is });
+        self.hold(id, want, choice.packages.clone(), unavailable, self.definition.sale.hold_ms);
     }
 }

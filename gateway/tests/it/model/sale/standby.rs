@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use gateway::domain::decision::{Decision, PurchaseLimit};
 use gateway::domain::identity::buyer_part;
-use gateway::domain::reservation::{Reservation, State};
+use gateway::domain::reservation::Reservation;
 use gateway::domain::standby::PlaceState;
 use gateway::projection::read_model::PlaceNow;
 use gateway::reserve::batch::JoinDecision;
 
-use super::{Claim, Model, owned, signed};
+use super::{Model, owned};
 use crate::model::plan::{JoinRequest, Tap};
 
 /// Who was ever in a queue.
@@ -126,30 +126,12 @@ impl Model {
         // Of the entry that this grant makes.
         let key = redis::Script::new(&format!("lg:{{{sale}}}:state {part} {}", self.sequence + 1));
         let key = key.get_hash()[..12].to_owned();
-        let is_there = |item: &String| self.totals.contains_key(item) && !self.is_gone(item);
         let mut unavailable: Vec<String> = wants.packages.iter().map(|id| format!("package:{id}")).collect();
         unavailable.extend(wants.store.map(|id| format!("store:{id}")));
-        unavailable.retain(|item| !is_there(item));
-        let left = |item: String| !unavailable.contains(&item);
-        let is = Reservation {
-            id: format!("{part}{key}"),
-            buyer: "".into(),
-            number: self.claims.len() as u64 + 1,
-            version: 1,
-            state: State::Held,
-            model: wants.model.into(),
-            packages: owned(&wants.packages).into_iter().filter(|id| left(format!("package:{id}"))).collect(),
-            store: wants.store.map(str::to_owned).filter(|id| left(format!("store:{id}"))),
-            unavailable: unavailable.clone(),
-            fingerprint: String::new(),
-            held_at: self.now(),
-            deadline: self.sale_clock() + signed(self.definition.sale.granted_hold_ms()),
-            payment: None,
-            changes: Vec::new(),
-        };
-        self.ever_taken.extend(is.items());
+        unavailable.retain(|item| !self.is_there(item));
+        let id = format!("{part}{key}");
         let place = self.standby.places.get_mut(buyer).unwrap();
-        (place.state, place.id) = (PlaceState::Granted, Some(is.id.clone()));
+        (place.state, place.id) = (PlaceState::Granted, Some(id.clone()));
         // No request has made it.
         let want = Tap {
             buyer,
@@ -159,7 +141,8 @@ impl Model {
             store: wants.store,
             partial: true,
         };
-        self.claims.push(Claim { sub: buyer, want, is });
+        let packages = owned(&want.packages);
+        self.hold(id, want, packages, unavailable, self.definition.sale.granted_hold_ms());
     }
 
     /// A batch of requests to join, each in its turn.
