@@ -30,7 +30,7 @@ pub use base::failure::Failure;
 pub use base::outcome::Outcome;
 pub use base::scenario::{Arrive, Scenario};
 pub use load::history::{Amend, Exchange, ExchangeLog, Hold, SoldOut, Step, TapHistory, WantedChange};
-pub use load::session::SalePage;
+pub use load::session::{SalePage, TurnEnd};
 pub use load::verbs::{BuyerView, Settled, Stop, Verbs};
 pub use plan::selection::Selection;
 pub use program::Program;

@@ -116,6 +116,10 @@ pub(crate) struct PlanRequest<'a> {
     pub(crate) hold_lasts: Duration,
     /// How many buyers, if neither the command line nor the arrivals set it.
     pub(crate) buyers_default: usize,
+    /// How long buyers can sign up.
+    pub(crate) sign_up_lasts: Duration,
+    /// How long a buyer may wait for a draw, or in a queue.
+    pub(crate) turn_lasts: Duration,
     /// How long a try of a request and the pause after it take at most, and how many tries there are.
     pub(crate) try_takes: Duration,
     pub(crate) tries: u32,
@@ -172,6 +176,7 @@ impl PlanRequest<'_> {
         match (self.schedule(scenario, own, all), scenario.arrive()) {
             (Some(schedule), _) => schedule.offsets(own, &mut rng),
             (None, Arrive::BeforeOpening) => Offsets::listed(self.crowd(own, &mut rng)),
+            (None, Arrive::DuringSignUp) => Offsets::listed(self.signing_up(own, &mut rng)),
             (None, _) => Offsets::listed(vec![0; own]),
         }
     }
@@ -219,6 +224,14 @@ impl PlanRequest<'_> {
         offsets
     }
 
+    /// As chance has it, and not at the very end: some change or withdraw what they have signed up for.
+    fn signing_up(&self, own: usize, rng: &mut Rng) -> Vec<i64> {
+        let span = self.profile.signup.within.0.min(self.sign_up_lasts / 2).as_secs_f64();
+        let mut offsets: Vec<i64> = (0..own).map(|_| (span * rng.f64() * 1e6) as i64).collect();
+        offsets.sort_unstable();
+        offsets
+    }
+
     /// The first wave follows the arrivals; the second comes when the first wave's holds have
     /// expired.
     fn two_waves(&self, own: usize, all: usize) -> [Vec<i64>; 2] {
@@ -251,6 +264,7 @@ impl PlanRequest<'_> {
         let (takes, at_once_max) = match scenario {
             Scenario::LOOK => (self.try_takes, LOOKS_AT_ONCE_MAX),
             Scenario::BOTS => (self.profile.bots.lasts.0 + journey, AT_ONCE_MAX),
+            Scenario::DRAW_DAY | Scenario::CROWD => (self.turn_lasts + journey, AT_ONCE_MAX),
             _ => (journey, AT_ONCE_MAX),
         };
         Line::new(starts, takes, at_once_max)

@@ -182,11 +182,14 @@ impl ViolationReport {
 }
 
 fn equation(item: &AuditItem) -> String {
-    let AuditItem { item, total, free, held, confirmed, drift } = item;
+    let AuditItem { item, total, free, aside, held, confirmed, drift } = item;
     let drift = drift.unwrap_or(0);
+    let aside = aside.map(|aside| format!(" + aside {aside}")).unwrap_or_default();
     match (total, free) {
         (Some(total), Some(free)) => {
-            format!("{item}: free {free} + held {held} + confirmed {confirmed} = {total}, drift {drift}")
+            format!(
+                "{item}: free {free}{aside} + held {held} + confirmed {confirmed} = {total}, drift {drift}"
+            )
         }
         _ => format!("{item}: held {held} + confirmed {confirmed}, no limit, drift {drift}"),
     }

@@ -11,7 +11,7 @@ use std::process::{Command, ExitStatus, Stdio};
 pub use client::{ANSWER, Client, Reply, client, send, service_token, token};
 use rustix::process::Signal;
 use serde_json::Value;
-pub use setup::{GatewaySetup, random_text, write_secrets};
+pub use setup::{GatewaySetup, random_text, usual_options, write_secrets};
 use tempfile::TempDir;
 
 use crate::Failed;

@@ -7,7 +7,7 @@ use gateway::serve::Gateway;
 use gateway::store::scripts::Scripts;
 use tempfile::TempDir;
 
-use crate::gateway::{Client, OPS_TOKEN, SECRET, write_secrets};
+use crate::gateway::{Client, OPS_TOKEN, SECRET, usual_options, write_secrets};
 use crate::redis::Redis;
 
 /// Its threads end with the process.
@@ -31,7 +31,8 @@ impl Inside {
         let path = |name: &str| files.path().join(name).display().to_string();
         write_secrets(files.path(), SECRET, OPS_TOKEN).unwrap();
         let options = format!(
-            "listen = \"127.0.0.1:0\"\nops-listen = \"127.0.0.1:0\"\nworkers = 1\nredis = {:?}\nauth-secret-file = {:?}\nops-token-file = {:?}\n",
+            "{}redis = {:?}\nauth-secret-file = {:?}\nops-token-file = {:?}\n",
+            usual_options(),
             redis.url(),
             path("secret"),
             path("ops"),

@@ -7,13 +7,41 @@ pub(crate) const RESERVE: &str = "reserve";
 pub(crate) const AMEND: &str = "amend";
 pub(crate) const CONFIRM: &str = "confirm";
 pub(crate) const CANCEL: &str = "cancel";
+/// Of a sign-up: to sign up or to change it, to withdraw it, to look at it.
+pub(crate) const SIGN_UP: &str = "signup";
+pub(crate) const WITHDRAW: &str = "withdraw";
+pub(crate) const MY_SIGN_UP: &str = "my-signup";
+/// How far the draw is.
+pub(crate) const DRAW: &str = "draw";
+/// Of a place in a queue: to join or to change it, to leave, to look at it.
+pub(crate) const JOIN: &str = "join";
+pub(crate) const LEAVE: &str = "leave";
+pub(crate) const MY_PLACE: &str = "my-place";
+/// A look at a reservation that no tap has made.
+pub(crate) const MY_RESERVATION: &str = "my-reservation";
 /// What bots try with expired and forged tokens.
 pub(crate) const BAD_TOKEN: &str = "bad-token";
 /// Ends the names of a bot's requests.
 const BY_BOTS: &str = "-by-bots";
 
 /// The requests that buyers make.
-pub(crate) const REQUESTS: &[&str] = &[LOOK, TIME, STORES, RESERVE, AMEND, CONFIRM, CANCEL];
+pub(crate) const REQUESTS: &[&str] = &[
+    LOOK,
+    TIME,
+    STORES,
+    RESERVE,
+    AMEND,
+    CONFIRM,
+    CANCEL,
+    SIGN_UP,
+    WITHDRAW,
+    MY_SIGN_UP,
+    DRAW,
+    JOIN,
+    LEAVE,
+    MY_PLACE,
+    MY_RESERVATION,
+];
 
 /// The name of a bot's request: bots are limited with good reason, so their requests are counted apart.
 pub(crate) fn by_bots(name: &str) -> String {

@@ -19,6 +19,8 @@ pub enum Arrive {
     BeforeOpening,
     /// From the opening on, without preparation.
     AfterOpening,
+    /// While buyers can sign up, by the profile's `[signup]`; what is called the opening is the start of sign-up.
+    DuringSignUp,
 }
 
 /// The scenarios that this program adds: set once, before the command line is read.
@@ -39,6 +41,10 @@ impl Scenario {
     pub const BOTS: Scenario = Scenario("bots");
     /// A steady mix for hours; stock comes back.
     pub const SOAK: Scenario = Scenario("soak");
+    /// Buyers sign up; some change their choices, some withdraw.
+    pub const SIGN_UP: Scenario = Scenario("signup");
+    /// A sale by a draw: sign-up, the draw, holds and queues.
+    pub const DRAW_DAY: Scenario = Scenario("draw-day");
     /// Only looks: one read of the sale's status an arrival.
     pub const LOOK: Scenario = Scenario("look");
 
@@ -46,7 +52,7 @@ impl Scenario {
     pub const REPLAY: Scenario = Scenario("replay");
 
     /// In the order of `--help`.
-    pub(crate) const BUILT_IN: [Scenario; 8] = [
+    pub(crate) const BUILT_IN: [Scenario; 10] = [
         Scenario::SPIKE,
         Scenario::CROWD,
         Scenario::CUSTOMISE,
@@ -54,6 +60,8 @@ impl Scenario {
         Scenario::RETRY_STORM,
         Scenario::BOTS,
         Scenario::SOAK,
+        Scenario::SIGN_UP,
+        Scenario::DRAW_DAY,
         Scenario::LOOK,
     ];
 
@@ -66,12 +74,16 @@ impl Scenario {
     pub(crate) fn about(self) -> &'static str {
         match self {
             Scenario::SPIKE => "All buyers wait for the opening and tap at once",
-            Scenario::CROWD => "The whole day: buyers arrive, look, wait, tap, retry, give up",
+            Scenario::CROWD => "The whole day: buyers arrive, look, wait, tap, retry, queue or give up",
             Scenario::CUSTOMISE => "Winners change store and packages, then pay",
             Scenario::ABANDON => "Holds expire and their stock returns; a second wave gets it",
             Scenario::RETRY_STORM => "Impatient clients that give up after 300 ms and retry",
             Scenario::BOTS => "Few accounts on many connections, with stale and forged tokens, too",
             Scenario::SOAK => "A steady mix for hours; stock comes back",
+            Scenario::SIGN_UP => "Buyers sign up; some change their choices, some withdraw",
+            Scenario::DRAW_DAY => {
+                "A sale by a draw: sign-up, the draw, winners who pay or not, queues that move"
+            }
             Scenario::LOOK => "Only looks: one read of the sale's status an arrival",
             Scenario::REPLAY => "Recorded requests, of a HAR file or a request log, at their recorded times",
             _ => "A scenario of this program",
@@ -98,11 +110,17 @@ impl Scenario {
         match self {
             Scenario::SPIKE | Scenario::RETRY_STORM => Arrive::AtOpening,
             Scenario::CROWD => Arrive::BeforeOpening,
+            Scenario::SIGN_UP | Scenario::DRAW_DAY => Arrive::DuringSignUp,
             own => OWN
                 .get()
                 .and_then(|all| all.iter().find(|(added, _)| *added == own))
                 .map_or(Arrive::AfterOpening, |(_, arrive)| *arrive),
         }
+    }
+
+    /// Whether its buyers tap.
+    pub(crate) fn taps(self) -> bool {
+        !matches!(self, Scenario::LOOK | Scenario::SIGN_UP | Scenario::DRAW_DAY)
     }
 
     /// Bots are not buyers: a threshold counts their waits and refusals only if it names them.

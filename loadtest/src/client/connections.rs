@@ -67,7 +67,7 @@ impl Connections {
     /// measure connects, and use up the local ports.
     pub(crate) fn of(asked: Option<Connections>, scenario: Scenario) -> Connections {
         asked.unwrap_or(match scenario {
-            Scenario::LOOK | Scenario::SOAK => Connections::Shared(None),
+            Scenario::LOOK | Scenario::SOAK | Scenario::SIGN_UP => Connections::Shared(None),
             _ => Connections::Own,
         })
     }

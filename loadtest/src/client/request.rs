@@ -51,6 +51,19 @@ impl Request {
         }
     }
 
+    /// A look at what is the caller's own.
+    pub(crate) fn get_as(path: String, bearer: &str) -> Request {
+        Request { bearer: Some(bearer.to_owned()), ..Request::get(path) }
+    }
+
+    pub(crate) fn put(path: String, bearer: &str, body: String) -> Request {
+        Request { method: Method::PUT, ..Request::post(path, bearer, Some(body)) }
+    }
+
+    pub(crate) fn delete(path: String, bearer: &str) -> Request {
+        Request { method: Method::DELETE, ..Request::post(path, bearer, None) }
+    }
+
     pub(crate) fn post(path: String, bearer: &str, body: Option<String>) -> Request {
         Request { method: Method::POST, bearer: Some(bearer.to_owned()), body, ..Request::get(path) }
     }

@@ -64,7 +64,7 @@ fn bounds(load: &Load) -> RunBounds {
 /// How often a session taps at most; `None`: as often as there is time for.
 fn taps_of_a_start(scenario: Scenario, profile: &Profile) -> Option<u64> {
     match scenario {
-        Scenario::LOOK => Some(0),
+        scenario if !scenario.taps() => Some(0),
         Scenario::SPIKE | Scenario::CUSTOMISE | Scenario::SOAK => Some(1),
         Scenario::CROWD => Some(1 + u64::from(profile.crowd.looks_again)),
         Scenario::ABANDON | Scenario::RETRY_STORM => Some(KEYS_OF_A_SESSION),

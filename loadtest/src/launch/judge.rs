@@ -11,6 +11,7 @@ use survey::Survey;
 
 use crate::base::console;
 use crate::base::failure::Failure;
+use crate::base::scenario::Scenario;
 use crate::cli::MergeOptions;
 use crate::figures::Figures;
 use crate::launch::comparison::Baseline;
@@ -19,8 +20,9 @@ use crate::load::output::{Output, is_same};
 use crate::plan::profile::Profile;
 use crate::plan::profile::difference::{ProfileDifference, differences};
 use crate::proof::admin::Admin;
+use crate::proof::ledger::{Journal, WaitingLine, WaitingStep};
 use crate::proof::reconcile::chart::stock_over_time;
-use crate::proof::reconcile::{ReconcileInput, reconcile};
+use crate::proof::reconcile::{ReconcileInput, SaleDraw, reconcile};
 use crate::proof::run_record::RunRecord;
 use crate::report;
 use crate::self_monitoring::SEND_SOONER;
@@ -82,6 +84,13 @@ pub(crate) async fn judge(
         audit: &audit,
         changes,
         operator_actions: &journal.operator_actions,
+        waiting: &journal.waiting,
+        signup: sale.definition.signup.as_ref(),
+        draw: sale
+            .definition
+            .draw
+            .as_ref()
+            .map(|draw| SaleDraw { sale: &run.sale, commitment: &draw.commitment }),
         history,
         support: &support,
     })?;
@@ -96,6 +105,7 @@ pub(crate) async fn judge(
             found.foreign_reservations
         ));
     }
+    notes.extend(found.odds);
     notes.extend(survey.older_note());
     notes.extend(lost_note(&run_record.figures));
     notes.extend(survey.refused_notes());
@@ -106,6 +116,7 @@ pub(crate) async fn judge(
     let findings = Findings {
         violations: found.violations,
         unknown_held: unknown_held as u64,
+        undrawn: undrawn(run_record, &journal),
         generator: generator(run_record, profile, &thresholds),
         thresholds,
         regressions: regressions.map(Difference::words).collect(),
@@ -226,6 +237,24 @@ fn changed_terms(recorded: &toml::Table, profile: &Profile) -> Result<Option<Str
             words.join("; ")
         )
     }))
+}
+
+/// Why a run with sign-up has not come to its end.
+fn undrawn(run_record: &RunRecord, journal: &Journal) -> Option<&'static str> {
+    let is_over = journal.waiting.iter().any(|line| line.step == WaitingStep::Allocated);
+    let is_drawn = journal.waiting.iter().any(|line| matches!(line.step, WaitingStep::Draw { .. }));
+    let plays = |scenario: Scenario| run_record.run.scenario.contains(scenario.name());
+    let is_new = |line: &&WaitingLine| line.sequence > run_record.run.started_after;
+    let signed_up = |line: &WaitingLine| matches!(line.step, WaitingStep::SignUp { .. });
+    if plays(Scenario::DRAW_DAY) && !is_drawn {
+        Some("nobody drew before the end: run `gateway draw` between the end of sign-up and the opening")
+    } else if plays(Scenario::DRAW_DAY) && !is_over {
+        Some("the allocation of the draw was not over before the end: raise --deadline")
+    } else if plays(Scenario::SIGN_UP) && !journal.waiting.iter().filter(is_new).any(signed_up) {
+        Some("nobody could sign up")
+    } else {
+        None
+    }
 }
 
 /// Requests without an answer, by why.

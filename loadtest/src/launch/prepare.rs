@@ -6,11 +6,11 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::base::clock::{self, ServerClock};
 use crate::base::failure::Failure;
-use crate::base::scenario::Scenario;
+use crate::base::scenario::{Arrive, Scenario};
 use crate::base::timer::Timer;
 use crate::base::{console, span};
 use crate::client::Client;
@@ -73,6 +73,8 @@ pub(crate) type NotStarted = (Run, String);
 struct Sight {
     sale: AdminSale,
     shown: PublicSale,
+    /// What buyers wait for: the opening of the sale, or of sign-up.
+    opens_at: Timestamp,
     clock: ServerClock,
     catalogue: Catalogue,
 }
@@ -101,11 +103,11 @@ pub(crate) async fn prepare(
     // Drawn, so that two that are started at once have not the same; short enough for any program that reads JSON.
     let seed = target.seed.unwrap_or_else(|| fastrand::u64(..1 << 48));
     let probe = Client::probe(target)?;
-    let sight = look(target, admin, &probe, &profile).await?;
+    let sight = look(target, admin, &probe, &profile, begins_with_sign_up(&mix)?).await?;
     let (targets, differences) = targets::collect(&probe, admin).await;
     let RunCourse { plan, recording, moments, deadline, opens } =
         plan_it(wanted, &profile, &mix, &sight, seed)?;
-    let taps = plan.lines.iter().any(|line| line.scenario != Scenario::LOOK);
+    let taps = plan.lines.iter().any(|line| line.scenario.taps());
     if taps && !sight.catalogue.has_stores() {
         return Err(Failure::Usage(format!(
             "{} has no store, so that no tap can win: apply a definition with [stores]",
@@ -123,8 +125,8 @@ pub(crate) async fn prepare(
     });
     let tokens = tokens::gather(target, seed, plan.accounts(), until(deadline), works)?;
     check_tokens(&probe, target, &tokens).await?;
-    let Sight { sale, shown, clock, catalogue } = sight;
-    let opening = moments.map_or(shown.opens_at, |moments| clock.at(moments.opening));
+    let Sight { sale, shown, opens_at, clock, catalogue } = sight;
+    let opening = moments.map_or(opens_at, |moments| clock.at(moments.opening));
     let run = Run {
         identity: identity::of_this_run(&profile.identity),
         scenario: mix_in_words(&mix),
@@ -145,7 +147,7 @@ pub(crate) async fn prepare(
         profile: profile.table().clone(),
         arrivals: digest(wanted)?,
         ended_early: None,
-        notes: notes(&profile, &sale, &shown, &client, &plan, opens, tokens.service.is_some())
+        notes: notes(&profile, &sale, (&shown, opens_at), &client, &plan, opens, tokens.service.is_some())
             .into_iter()
             .chain(differences)
             .chain(recording.as_ref().and_then(Recording::left_out))
@@ -155,7 +157,7 @@ pub(crate) async fn prepare(
         return Ok(Err((run, "the sale was closed before the start".to_owned())));
     }
     let Some(moments) = moments else {
-        return Ok(Err((run, format!("the sale opens at {}, the deadline is before that", shown.opens_at))));
+        return Ok(Err((run, format!("the opening is at {opens_at}, the deadline is before that"))));
     };
     announce(&run, &client, &plan);
     let monitor = SelfMonitor::start(profile.generator, client.traffic.clone(), profile.stalled_after())?;
@@ -169,7 +171,7 @@ pub(crate) async fn prepare(
         client,
         clock,
         sale: run.sale.clone(),
-        opens_at: opens.then_some(shown.opens_at),
+        opens_at: opens.then_some(opens_at),
         tokens,
         seed,
         moments,
@@ -190,6 +192,7 @@ async fn look(
     admin: &Admin,
     probe: &Arc<Client>,
     profile: &Profile,
+    begins_with_sign_up: bool,
 ) -> Result<Sight, Failure> {
     targets::check_ops(admin).await?;
     let sale = admin.sale().await?;
@@ -203,7 +206,37 @@ async fn look(
     let shown = wait_until_shown(probe, &target.ledger.sale, sale.definition.sale.opens_at).await?;
     let stores = read_stores(probe, &target.ledger.sale).await?;
     let catalogue = Catalogue::new(&sale.definition, &profile.buyers, stores).map_err(Failure::Usage)?;
-    Ok(Sight { sale, shown, clock, catalogue })
+    let opens_at = match &sale.definition.signup {
+        Some(signup) if begins_with_sign_up && signup.closes_at <= clock.at(Instant::now()) => {
+            return Err(Failure::Usage(format!(
+                "sign-up of {} ended at {}: apply it with another id and times to come",
+                target.ledger.sale, signup.closes_at
+            )));
+        }
+        Some(signup) if begins_with_sign_up => signup.opens_at,
+        None if begins_with_sign_up => {
+            return Err(Failure::Usage(format!(
+                "{} takes no sign-ups: apply a definition with [signup]",
+                target.ledger.sale
+            )));
+        }
+        _ => shown.opens_at,
+    };
+    Ok(Sight { sale, shown, opens_at, clock, catalogue })
+}
+
+/// Whether the mix waits for the start of sign-up rather than for the opening of the sale.
+fn begins_with_sign_up(mix: &BTreeMap<Scenario, u32>) -> Result<bool, Failure> {
+    let played = || mix.iter().filter(|(_, weight)| **weight > 0).map(|(scenario, _)| *scenario);
+    match played().filter(|scenario| scenario.arrive() == Arrive::DuringSignUp).count() {
+        0 => Ok(false),
+        begin if begin == played().count() => Ok(true),
+        _ => Err(Failure::Usage(
+            "some scenarios of the mix begin with sign-up, like signup and draw-day, and others with the opening: play them in \
+             two runs"
+                .to_owned(),
+        )),
+    }
 }
 
 /// Makes the plan twice: the earliest arrival depends on how many buyers need preparation.
@@ -227,6 +260,8 @@ fn plan_it(
         // And the second within which an expired hold's stock is free again.
         hold_lasts: terms.hold + terms.grace + Duration::from_secs(1),
         buyers_default: tokens::at_hand(target)?.unwrap_or(BUYERS_DEFAULT),
+        sign_up_lasts: sign_up_lasts(sight),
+        turn_lasts: turn_lasts(sight, profile),
         try_takes: target.timeout + TRY_SPARE,
         tries: target.tries,
     };
@@ -243,15 +278,19 @@ fn plan_it(
     let users: usize = first.users().sum();
     let now = Instant::now();
     // The clock's error is waited out: a tap that is early by the server's clock is refused.
-    let opening = sight.clock.instant_of(sight.shown.opens_at) + sight.clock.error;
-    let lasts = opening.saturating_duration_since(now) + first.lasts() + profile.bots.lasts.0 + TAIL;
+    let opening = sight.clock.instant_of(sight.opens_at) + sight.clock.error;
+    let lasts = opening.saturating_duration_since(now)
+        + request.turn_lasts
+        + first.lasts()
+        + profile.bots.lasts.0
+        + TAIL;
     let deadline = now + target.deadline.unwrap_or(DEADLINE_DEFAULT.max(lasts));
     let moments = RunInstants::new(now, opening, users, first.waiting(), deadline);
     let opens = moments.is_some_and(|moments| moments.opening == opening);
     if wanted.shard.is_some() && !opens {
         return Err(Failure::Usage(format!(
             "the parts of a run meet at the opening, and {} opened at {}: apply it with an opening that is at least a minute away",
-            target.ledger.sale, sight.shown.opens_at
+            target.ledger.sale, sight.opens_at
         )));
     }
     request.lead_max = moments.map_or(Duration::ZERO, |moments| moments.lead_max(users));
@@ -259,6 +298,22 @@ fn plan_it(
         recording.leave_out_before(request.lead_max);
     }
     Ok(RunCourse { plan: planned(&recording, &request)?, recording, moments, deadline, opens })
+}
+
+/// How long buyers can still sign up; nothing without sign-up.
+fn sign_up_lasts(sight: &Sight) -> Duration {
+    let Some(signup) = &sight.sale.definition.signup else { return Duration::ZERO };
+    let from = signup.opens_at.max(sight.clock.at(Instant::now()));
+    Duration::try_from(signup.closes_at.duration_since(from)).unwrap_or_default()
+}
+
+/// How long a buyer may be at work who waits for a draw, or in a queue.
+fn turn_lasts(sight: &Sight, profile: &Profile) -> Duration {
+    let patience = profile.standby.patience.0;
+    let is_drawn = sight.sale.definition.draw.is_some();
+    let until_opening = sight.shown.opens_at.duration_since(sight.opens_at);
+    let waits = Duration::try_from(until_opening).ok().filter(|_| is_drawn).unwrap_or_default();
+    waits + patience
 }
 
 /// The same for the same schedule, or the same recording, by the same program; `None`: the profile's schedules.
@@ -311,7 +366,7 @@ fn mix_in_words(mix: &BTreeMap<Scenario, u32>) -> String {
 fn notes(
     profile: &Profile,
     sale: &AdminSale,
-    shown: &PublicSale,
+    (shown, opens_at): (&PublicSale, Timestamp),
     client: &Client,
     plan: &Plan,
     opens: bool,
@@ -320,8 +375,7 @@ fn notes(
     let mut notes = Vec::new();
     if !opens {
         notes.push(format!(
-            "no opening was tested: the sale's is {}, which is over, or was before the buyers were ready; what is called opening is when they were",
-            shown.opens_at
+            "no opening was tested: it is {opens_at}, which is over, or was before the buyers were ready; what is called opening is when they were"
         ));
     }
     if shown.phase == "sold_out" || sale.phase == "sold_out" {

@@ -124,6 +124,25 @@ pub(crate) fn to_tap(reply: &Result<Reply, Lost>) -> AnswerReading<Outcome> {
     AnswerReading { result, ends, hold: None, problem, word, class, retry_after, findings }
 }
 
+/// Reads the answer to a request of a buyer who signs up or waits; `done` are the statuses of what is done.
+pub(crate) fn to_wait(
+    reply: &Result<Reply, Lost>,
+    done: &[u16],
+    allowed: &[Refusal],
+    what: &str,
+) -> AnswerReading<Step> {
+    match reply {
+        Err(_) => AnswerReading::new(Step::Unknown, false, "lost"),
+        Ok(reply) if done.contains(&reply.status) => AnswerReading::new(Step::Done, true, "done"),
+        Ok(reply) => to_step(reply, allowed, what),
+    }
+}
+
+/// Whether it says that a buyer has none of what was asked for.
+pub(crate) fn is_none(reply: &Reply, problem: &str) -> bool {
+    reply.status == 404 && read_problem(reply).0.name() == problem
+}
+
 /// Reads the answer to a confirm, a cancel or an amendment.
 pub(crate) fn to_change(reply: &Result<Reply, Lost>, expect: Expect) -> AnswerReading<Step> {
     let Ok(reply) = reply else {
@@ -146,19 +165,32 @@ pub(crate) fn to_change(reply: &Result<Reply, Lost>, expect: Expect) -> AnswerRe
         let class = class_of(200, "", &findings);
         return AnswerReading { hold, findings, class, ..AnswerReading::new(Step::Done, true, "done") };
     }
+    let own: &[Refusal] = match expect {
+        CONFIRMED => &[(409, "payment-conflict")],
+        Expect::Amended => &[(409, "sold-out")],
+        Expect::State(_) => &[],
+    };
+    let allowed = [&[(409, "reservation-not-held"), (409, "reservation-changed")], own].concat();
+    to_step(reply, &allowed, &expect.words())
+}
+
+/// A refusal for good: the status and the problem.
+pub(crate) type Refusal = (u16, &'static str);
+
+/// Reads the answer to a request that does something, where it is not done. `what` it was, in words.
+pub(crate) fn to_step(reply: &Reply, allowed: &[Refusal], what: &str) -> AnswerReading<Step> {
     let (problem, mut findings) = read_problem(reply);
     let refused = |why: &str| Step::Refused(why.to_owned());
     let (result, ends, word) = match (reply.status, problem.name()) {
-        (409, name @ ("reservation-not-held" | "reservation-changed")) => (refused(name), true, "refused"),
-        (409, name @ "payment-conflict") if expect == CONFIRMED => (refused(name), true, "refused"),
-        (409, name @ "sold-out") if expect == Expect::Amended => (refused(name), true, "sold-out"),
+        (status, name) if allowed.contains(&(status, name)) => {
+            (refused(name), true, if name == "sold-out" { "sold-out" } else { "refused" })
+        }
         // Certainly not done: retry later.
         (429, "quota-exceeded") => (refused(LIMITED), false, LIMITED),
         (503, "temporary-reduced-capacity") => (refused(SHED), false, SHED),
         (502..=504, _) => (Step::Unknown, false, "unknown"),
         (status, name) => {
-            findings
-                .push(format!("{status} {name:?} to {}, which the contract does not allow", expect.words()));
+            findings.push(format!("{status} {name:?} to {what}, which the contract does not allow"));
             // After a 500 the result is unknown.
             if status >= 500 { (Step::Unknown, false, "wrong") } else { (refused(name), true, "wrong") }
         }

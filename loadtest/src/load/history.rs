@@ -1,6 +1,7 @@
 //! Records what each buyer was acknowledged; the proof compares it with the ledger.
 
 pub(crate) mod packed;
+pub(crate) mod waiting;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -10,6 +11,7 @@ use crate::base::scenario::Scenario;
 use crate::client::trace::Trace;
 use crate::plan::price_list::Price;
 use crate::plan::selection::Selection;
+use waiting::Waiting;
 
 /// A reservation as a 200 or 201 showed it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -299,6 +301,9 @@ pub struct TapHistory {
     pub(crate) payment: String,
     /// Answers that the contract does not allow.
     pub(crate) findings: Vec<String>,
+    /// What a buyer did who signed up or waited: then there was no tap, and `holds` are of a draw or granted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) waiting: Option<Box<Waiting>>,
     /// Requests and answers.
     pub log: ExchangeLog,
 }
@@ -322,6 +327,7 @@ impl TapHistory {
             refused: Vec::new(),
             settled: Vec::new(),
             findings: Vec::new(),
+            waiting: None,
             log: ExchangeLog::default(),
         }
     }

@@ -9,6 +9,7 @@ use serde_json::json;
 use crate::base::outcome::Outcome;
 use crate::base::scenario::Scenario;
 use crate::load::replay;
+use crate::load::session::TurnEnd;
 use crate::load::verbs::{Settled, Verbs};
 
 /// How often a buyer of `abandon`'s second wave asks again: holds of the first one expire one by one.
@@ -43,10 +44,12 @@ fn built_in(scenario: Scenario) -> Option<GooseScenario> {
             of(vec![transaction!(tap).set_name("tap"), transaction!(settle).set_name("settle")])
         }
         // A whole day. Buyers arrive before the opening, poll as the server asks, and tap at the opening; others come later.
-        // After "sold out" some retry; winners pay, cancel or let the hold expire.
+        // After "sold out" some look again and some of those wait in the queue; who gets a hold pays, cancels or lets it
+        // expire.
         Scenario::CROWD => of(vec![
             transaction!(look_and_wait).set_name("look and wait"),
             transaction!(tap_and_look_again).set_name("tap and look again"),
+            transaction!(wait_for_what_comes_back).set_name("wait in the queue"),
             transaction!(settle).set_name("settle"),
         ]),
         // Buyers reserve with `accept_partial`, browse the stores of their city, change store and packages, and pay for the
@@ -76,6 +79,18 @@ fn built_in(scenario: Scenario) -> Option<GooseScenario> {
             transaction!(look).set_name("look"),
             transaction!(tap_to_give_back).set_name("tap"),
             transaction!(give_back).set_name("give back"),
+        ]),
+        // Buyers sign up, some of them twice; some change their choices, some withdraw.
+        Scenario::SIGN_UP => of(vec![
+            transaction!(sign_up).set_name("sign up"),
+            transaction!(look_at_sign_up).set_name("look at it"),
+        ]),
+        // Buyers sign up. The operator draws. Winners pay, cancel or let the hold expire, and so do those who are granted
+        // in the queues what comes back.
+        Scenario::DRAW_DAY => of(vec![
+            transaction!(sign_up).set_name("sign up"),
+            transaction!(wait_for_draw).set_name("wait for the draw"),
+            transaction!(settle).set_name("settle"),
         ]),
         Scenario::LOOK => of(vec![transaction!(look).set_name("look")]),
         Scenario::REPLAY => replay::scenario(),
@@ -112,6 +127,44 @@ async fn tap_and_look_again(user: &mut GooseUser) -> TransactionResult {
             break;
         }
         outcome = user.tap().await?;
+    }
+    Ok(())
+}
+
+/// Of those who are refused as sold out.
+async fn wait_for_what_comes_back(user: &mut GooseUser) -> TransactionResult {
+    if user.buyer().await?.may_join() && user.join_queue().await? {
+        user.wait_in_queue().await?;
+    }
+    Ok(())
+}
+
+async fn sign_up(user: &mut GooseUser) -> TransactionResult {
+    let mut is_in = user.sign_up().await?;
+    let (changes, withdraws) = {
+        let mut buyer = user.buyer().await?;
+        let (roll, signup) = (buyer.rng().u32(0..100), &buyer.profile().signup);
+        (roll < signup.change, (signup.change..signup.change + signup.withdraw).contains(&roll))
+    };
+    if changes {
+        user.think().await?;
+        is_in = user.sign_up().await?;
+    } else if withdraws {
+        user.think().await?;
+        user.withdraw().await?;
+        is_in = false;
+    }
+    if is_in { Ok(()) } else { user.leave().await }
+}
+
+async fn look_at_sign_up(user: &mut GooseUser) -> TransactionResult {
+    user.think().await?;
+    user.look_at_sign_up().await
+}
+
+async fn wait_for_draw(user: &mut GooseUser) -> TransactionResult {
+    if user.wait_for_draw().await? == TurnEnd::Waits {
+        user.wait_in_queue().await?;
     }
     Ok(())
 }

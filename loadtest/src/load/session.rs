@@ -1,11 +1,13 @@
 //! Runs one buyer's session: its waits, its pauses and its journey. `session/read.rs` has what it reads, `session/tap.rs`
-//! the tap, `session/settle.rs` what winners do, `session/record.rs` what is counted of all of it.
+//! the tap, `session/wait.rs` sign-ups and queues, `session/settle.rs` what winners do, `session/record.rs` what is
+//! counted of all of it.
 
 mod bad_token;
 mod read;
 mod record;
 mod settle;
 mod tap;
+mod wait;
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
@@ -27,6 +29,7 @@ use crate::plan::Start;
 pub use read::SalePage;
 pub(crate) use read::{PublicTime, escaped};
 pub(crate) use tap::TapPolicy;
+pub use wait::TurnEnd;
 
 /// A buyer's way through a scenario.
 pub(crate) struct Session {
@@ -40,6 +43,8 @@ pub(crate) struct Session {
     requests: Mutex<Vec<GooseRequest>>,
     /// The first request of the session may be sent.
     turn: Option<Turn>,
+    /// The history of a buyer who signs up or waits.
+    waiting: Option<usize>,
     /// The sale's page as last seen, and its tag.
     page: Option<(SalePage, Option<String>)>,
     /// When the journey was to begin; `None`: it has not begun.
@@ -85,6 +90,7 @@ impl Session {
             overdue,
             requests: Mutex::default(),
             turn: None,
+            waiting: None,
             page: None,
             intended: None,
             due: Instant::now(),

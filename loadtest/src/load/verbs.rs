@@ -12,7 +12,7 @@ use tokio::sync::{OwnedMappedMutexGuard, OwnedMutexGuard};
 use crate::base::outcome::Outcome;
 use crate::load::buyer::After;
 use crate::load::journey::{Journey, report};
-use crate::load::session::{SalePage, Session, TapPolicy};
+use crate::load::session::{SalePage, Session, TapPolicy, TurnEnd};
 use crate::plan::profile::Profile;
 use crate::plan::recording::Deed;
 use crate::plan::selection::Selection;
@@ -77,6 +77,25 @@ pub trait Verbs {
     /// hold.
     fn settle(&mut self) -> impl Future<Output = Result<Settled, Stop>> + Send;
 
+    /// Signs up for a draw, or before a launch, with choices of the profile; for a buyer who has signed up, changes the
+    /// choices. Whether the buyer is signed up then.
+    fn sign_up(&mut self) -> impl Future<Output = Result<bool, Stop>> + Send;
+
+    /// Withdraws the sign-up.
+    fn withdraw(&mut self) -> impl Future<Output = Result<(), Stop>> + Send;
+
+    /// Looks at the sign-up.
+    fn look_at_sign_up(&mut self) -> impl Future<Output = Result<(), Stop>> + Send;
+
+    /// Waits until the allocation of the draw is over: there is a hold, or a place in a queue.
+    fn wait_for_draw(&mut self) -> impl Future<Output = Result<TurnEnd, Stop>> + Send;
+
+    /// Joins the queue of the model that the latest tap asked for, and tells whether the buyer waits there.
+    fn join_queue(&mut self) -> impl Future<Output = Result<bool, Stop>> + Send;
+
+    /// Waits in the queue for as long as the profile says, and then leaves it, unless there is a hold before.
+    fn wait_in_queue(&mut self) -> impl Future<Output = Result<TurnEnd, Stop>> + Send;
+
     /// Pauses for a think time of the profile. Pauses are not counted as waiting.
     fn think(&mut self) -> impl Future<Output = Result<(), Stop>> + Send;
 
@@ -131,6 +150,14 @@ impl BuyerView<'_> {
     /// Whether the buyer belongs to the second wave of `abandon`.
     pub(crate) fn is_of_second_wave(&self) -> bool {
         self.session.is_of_second_wave()
+    }
+
+    /// Whether the buyer was refused as sold out, and queues rather than give up: where the sale has queues, in the share of
+    /// the profile.
+    pub(crate) fn may_join(&mut self) -> bool {
+        self.session.is_refused_as_sold_out()
+            && self.session.may_queue()
+            && self.rng().u32(0..100) < self.profile().standby.join
     }
 
     /// For how long the journey has gone on.
@@ -256,6 +283,40 @@ impl Verbs for GooseUser {
             After::Confirm => self.confirm().await.map(|()| Settled::Confirmed),
             After::Cancel | After::Abandon => self.cancel().await.map(|()| Settled::Cancelled),
         }
+    }
+
+    async fn sign_up(&mut self) -> Result<bool, Stop> {
+        verb!(self, session => {
+            let choices = session.choose();
+            // As a thumb does that touches the button twice.
+            for _ in 0..=u8::from(session.buyer.twice) {
+                session.sign_up(choices.clone()).await;
+            }
+            session.is_signed_up()
+        })
+    }
+
+    async fn withdraw(&mut self) -> Result<(), Stop> {
+        verb!(self, session => session.withdraw().await)
+    }
+
+    async fn look_at_sign_up(&mut self) -> Result<(), Stop> {
+        verb!(self, session => _ = session.look_at_sign_up().await)
+    }
+
+    async fn wait_for_draw(&mut self) -> Result<TurnEnd, Stop> {
+        verb!(self, session => session.wait_for_draw().await)
+    }
+
+    async fn join_queue(&mut self) -> Result<bool, Stop> {
+        verb!(self, session => session.join().await)
+    }
+
+    async fn wait_in_queue(&mut self) -> Result<TurnEnd, Stop> {
+        verb!(self, session => {
+            let patience = session.load.profile.standby.patience.0;
+            session.wait_in_queue(patience).await
+        })
     }
 
     async fn think(&mut self) -> Result<(), Stop> {

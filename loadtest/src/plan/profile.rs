@@ -41,6 +41,8 @@ pub(crate) struct Profile {
     pub(crate) mix: BTreeMap<Scenario, u32>,
     pub(crate) buyers: Behaviour,
     pub(crate) crowd: Crowd,
+    pub(crate) signup: SignUpProfile,
+    pub(crate) standby: StandbyProfile,
     pub(crate) retry_storm: RetryStorm,
     pub(crate) abandon: Abandon,
     pub(crate) bots: Bots,
@@ -95,6 +97,21 @@ pub(crate) struct Crowd {
     pub(crate) at_opening: u32,
     pub(crate) tail: Span,
     pub(crate) looks_again: u32,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SignUpProfile {
+    pub(crate) within: Span,
+    pub(crate) change: u32,
+    pub(crate) withdraw: u32,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct StandbyProfile {
+    pub(crate) join: u32,
+    pub(crate) patience: Span,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -202,6 +219,8 @@ impl Profile {
             ("buyers.accept_partial", self.buyers.accept_partial),
             ("buyers.twice", self.buyers.twice),
             ("crowd.at_opening", self.crowd.at_opening),
+            ("signup.change and signup.withdraw together", self.signup.change + self.signup.withdraw),
+            ("standby.join", self.standby.join),
             ("retry-storm.new_key", self.retry_storm.new_key),
             ("abandon.second_wave", self.abandon.second_wave),
             ("bots.stale and bots.forged together", self.bots.stale + self.bots.forged),

@@ -14,10 +14,26 @@ use crate::plan::profile::Behaviour;
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Definition {
     pub(crate) sale: SaleTerms,
+    pub(crate) signup: Option<SignUpTerms>,
+    pub(crate) draw: Option<DrawTerms>,
     #[serde(default)]
     model: Vec<Model>,
     #[serde(default)]
     package: Vec<Package>,
+}
+
+/// When buyers sign up.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct SignUpTerms {
+    pub(crate) opens_at: Timestamp,
+    pub(crate) closes_at: Timestamp,
+}
+
+/// What fixes the chance of a draw before anybody signs up.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct DrawTerms {
+    /// The SHA-256 of the reveal, in hexadecimal.
+    pub(crate) commitment: String,
 }
 
 /// The sale's own part of the definition.
@@ -43,6 +59,14 @@ pub(crate) struct SaleTerms {
     pub(crate) hold: Duration,
     #[serde(default, deserialize_with = "crate::base::span::text::deserialize")]
     pub(crate) grace: Duration,
+    /// Buyers can wait for what is sold out.
+    #[serde(default)]
+    pub(crate) standby: bool,
+    /// How long a hold lasts that was granted to a buyer who waited; zero: as long as others.
+    #[serde(default, deserialize_with = "crate::base::span::text::deserialize")]
+    pub(crate) standby_hold: Duration,
+    /// Places in each queue; `None`: as many as there are buyers.
+    pub(crate) standby_max: Option<u64>,
 }
 
 fn one() -> u64 {
@@ -54,10 +78,15 @@ fn five() -> u64 {
 }
 
 impl SaleTerms {
+    /// How long a hold lasts.
+    pub(crate) fn hold_of(&self, is_granted: bool) -> Duration {
+        if is_granted && !self.standby_hold.is_zero() { self.standby_hold } else { self.hold }
+    }
+
     /// The shortest time from reservation to expiry: Redis's `TIME` is never slower than the sale
     /// clock. One millisecond less, because both instants are cut to milliseconds.
-    pub(crate) fn lapses_after_ms(&self) -> i64 {
-        let after = (self.hold + self.grace).as_millis();
+    pub(crate) fn lapses_after_ms(&self, is_granted: bool) -> i64 {
+        let after = (self.hold_of(is_granted) + self.grace).as_millis();
         i64::try_from(after).unwrap_or(i64::MAX).saturating_sub(1)
     }
 }
@@ -128,6 +157,32 @@ pub struct Selection {
     pub accept_partial: bool,
 }
 
+/// What a buyer signs up or waits for. The gateway leaves off packages and a store that are gone.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(crate) struct Choice {
+    pub(crate) model: String,
+    #[serde(default)]
+    pub(crate) packages: Vec<String>,
+    /// `None`: of no store in particular.
+    #[serde(default)]
+    pub(crate) store: Option<String>,
+}
+
+impl Choice {
+    /// As the published file of a draw has it: `MODEL/PACKAGE,PACKAGE/STORE`, with sorted packages.
+    pub(crate) fn in_a_word(&self) -> String {
+        let mut packages: Vec<&str> = self.packages.iter().map(String::as_str).collect();
+        packages.sort_unstable();
+        format!("{}/{}/{}", self.model, packages.join(","), self.store.as_deref().unwrap_or_default())
+    }
+
+    /// What a hold of it can have.
+    pub(crate) fn selection(&self) -> Selection {
+        let Choice { model, packages, store } = self.clone();
+        Selection { model, packages, store, accept_partial: true }
+    }
+}
+
 /// What a buyer chooses from.
 #[derive(Clone, Debug)]
 pub(crate) struct Catalogue {
@@ -156,6 +211,8 @@ pub(crate) struct StorePage {
 }
 
 const PACKAGES_MAX: usize = 16;
+/// Of a sign-up.
+const CHOICES_MAX: usize = 3;
 /// Of a package that the profile does not name.
 const WANTED_DEFAULT: u32 = 30;
 
@@ -214,6 +271,18 @@ impl Catalogue {
             .and_then(|city| self.stores.get(city))
             .and_then(|stores| rng.choice(stores));
         Selection { model, packages, store: store.cloned(), accept_partial: rng.u32(0..100) < accept_partial }
+    }
+
+    /// Chooses what a buyer signs up for, first choice first: up to three models.
+    pub(crate) fn choose_for_draw(&self, rng: &mut Rng) -> Vec<Choice> {
+        let mut choices: Vec<Choice> = Vec::new();
+        for _ in 0..rng.usize(1..=CHOICES_MAX) {
+            let Selection { model, packages, store, .. } = self.choose(rng, 0);
+            if choices.iter().all(|choice| choice.model != model) {
+                choices.push(Choice { model, packages, store });
+            }
+        }
+        choices
     }
 
     pub(crate) fn has_store(&self, id: &str) -> bool {

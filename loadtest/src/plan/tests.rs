@@ -13,6 +13,8 @@ fn request<'a>(profile: &'a Profile, mix: &'a BTreeMap<Scenario, u32>, buyers: u
         lead_max: Duration::from_secs(5),
         hold_lasts: Duration::from_secs(20),
         buyers_default: 1,
+        sign_up_lasts: Duration::from_secs(20),
+        turn_lasts: Duration::from_secs(120),
         try_takes: Duration::from_secs(12),
         tries: 10,
     }

@@ -42,12 +42,15 @@ pub(crate) struct Audit {
     pub(crate) problems: Vec<serde_json::Value>,
 }
 
-/// One item's ledger equation: free + held + confirmed − total = drift.
+/// One item's ledger equation: free + aside + held + confirmed − total = drift.
 #[derive(Clone, Debug, Deserialize, serde::Serialize)]
 pub(crate) struct AuditItem {
     pub(crate) item: String,
     pub(crate) total: Option<i64>,
     pub(crate) free: Option<i64>,
+    /// Set aside for buyers who wait.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) aside: Option<i64>,
     pub(crate) held: i64,
     pub(crate) confirmed: i64,
     pub(crate) drift: Option<i64>,

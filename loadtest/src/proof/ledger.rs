@@ -1,9 +1,10 @@
 //! Parses the journal's lines of the admin API: changes to reservations and operator actions.
-//! `ledger/book.rs` adds them up.
+//! `ledger/book.rs` adds them up; `ledger/waiting.rs` has those of buyers without a reservation.
 
 mod book;
 #[cfg(test)]
 pub(crate) mod tests;
+mod waiting;
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -15,13 +16,19 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 pub(crate) use book::{Book, Entry, State};
+pub(crate) use waiting::{WaitingLine, WaitingStep};
 
 /// What a journal line does to a reservation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Kind {
-    #[serde(alias = "grant")]
+    /// A tap has won.
     Reserve,
+    /// An entrant of a draw got it in the allocation. The journal's word is `reserve`, too.
+    #[serde(skip_deserializing)]
+    Draw,
+    /// A buyer got it who waited in a queue.
+    Grant,
     Amend,
     Confirm,
     Cancel,
@@ -79,6 +86,7 @@ pub(crate) struct OperatorAction {
 pub(crate) struct Journal {
     pub(crate) changes: Vec<Change>,
     pub(crate) operator_actions: Vec<OperatorAction>,
+    pub(crate) waiting: Vec<WaitingLine>,
 }
 
 /// Reads a journal line by line; what lines have in common is kept once.
@@ -89,6 +97,15 @@ pub(crate) struct JournalReader {
     subjects: HashMap<u64, Arc<Subject>>,
     selected: HashSet<Arc<Selected>>,
     hasher: RandomState,
+    /// A draw was made whose allocation is not over: nobody can tap.
+    is_allocating: bool,
+}
+
+impl Kind {
+    /// Whether it makes a reservation.
+    pub(crate) fn takes(self) -> bool {
+        matches!(self, Kind::Reserve | Kind::Draw | Kind::Grant)
+    }
 }
 
 /// Something with a counted stock, without the text that its name would cost.
@@ -190,11 +207,21 @@ impl JournalReader {
             "reserve" | "amend" | "confirm" | "cancel" | "expire" | "refuse" | "grant"
                 if head.reservation.is_some() =>
             {
-                let change = self.change(serde_json::from_str(line)?);
+                let mut change = self.change(serde_json::from_str(line)?);
+                if self.is_allocating && change.kind == Kind::Reserve {
+                    change.kind = Kind::Draw;
+                }
                 self.journal.changes.push(change);
             }
-            // No buyer of a load test signs up, enters a draw or waits. A grant without a reservation only gives units back.
-            "signup" | "withdraw" | "entrants" | "draw" | "allocate" | "join" | "leave" | "grant" => {}
+            "signup" | "withdraw" | "entrants" | "draw" | "allocate" | "join" | "leave" | "grant" => {
+                let line = WaitingLine::read(line)?;
+                match line.as_ref().map(|line| &line.step) {
+                    Some(WaitingStep::Draw { .. }) => self.is_allocating = true,
+                    Some(WaitingStep::Allocated) => self.is_allocating = false,
+                    _ => {}
+                }
+                self.journal.waiting.extend(line);
+            }
             kind => {
                 let mut line: serde_json::Map<_, _> = serde_json::from_str(line)?;
                 // Other lines may have members of these names that are not stock: the `was` of `adopt`

@@ -7,13 +7,17 @@ use std::time::Duration;
 use amends::Amends;
 use owner::SharedReservations;
 use stock::Times;
+use waiting::draw::{self, ShownDraw};
+use waiting::odds::ShownOdds;
+use waiting::queues::{self, Queues};
+use waiting::sign_ups::SignUps;
 
 use crate::base::failure::Failure;
 use crate::load::history::packed::PackedHistories;
 use crate::plan::price_list::PriceList;
-use crate::plan::selection::SaleTerms;
+use crate::plan::selection::{SaleTerms, SignUpTerms};
 use crate::proof::admin::Audit;
-use crate::proof::ledger::{Book, Change, OperatorAction};
+use crate::proof::ledger::{Book, Change, OperatorAction, WaitingLine};
 use crate::proof::rules::{Rule, Violation};
 
 pub(crate) mod chart;
@@ -29,6 +33,7 @@ mod shown;
 mod stock;
 #[cfg(test)]
 mod tests;
+mod waiting;
 
 /// All that the verdict rests on.
 pub(crate) struct ReconcileInput<'a> {
@@ -43,9 +48,20 @@ pub(crate) struct ReconcileInput<'a> {
     pub(crate) audit: &'a Audit,
     pub(crate) changes: &'a [Change],
     pub(crate) operator_actions: &'a [OperatorAction],
+    pub(crate) waiting: &'a [WaitingLine],
+    pub(crate) signup: Option<&'a SignUpTerms>,
+    pub(crate) draw: Option<SaleDraw<'a>>,
     pub(crate) history: &'a PackedHistories,
     /// Reservation ids that the support lookup shows for buyers with an unknown outcome.
     pub(crate) support: &'a HashMap<String, Vec<String>>,
+}
+
+/// What a draw follows from, besides the journal.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SaleDraw<'a> {
+    pub(crate) sale: &'a str,
+    /// See [`crate::plan::selection::DrawTerms`].
+    pub(crate) commitment: &'a str,
 }
 
 /// What came out.
@@ -54,6 +70,8 @@ pub(crate) struct Found {
     pub(crate) violations: Vec<Violation>,
     /// Reservations of this run by buyers without a history here.
     pub(crate) foreign_reservations: usize,
+    /// How the odds of those who waited came true.
+    pub(crate) odds: Option<String>,
 }
 
 /// A gateway's estimate of Redis's clock is late by a round trip, which may be slow under load;
@@ -86,6 +104,7 @@ struct Facts<'a> {
     input: &'a ReconcileInput<'a>,
     book: Book<'a>,
     times: Times<'a>,
+    queues: Queues<'a>,
 }
 
 /// What the histories of all partitions break, by the order in which it is reported.
@@ -105,7 +124,10 @@ pub(crate) fn reconcile(input: &ReconcileInput<'_>) -> Result<Found, Failure> {
     stock::check_audit(input, &mut found);
     let (times, book) = Times::replay(input, &mut found);
     check_journal(input, &book, &mut found);
-    let facts = Facts { input, book, times };
+    let queues = Queues::replay(input, &mut found);
+    let sign_ups = SignUps::replay(input, &mut found);
+    let facts = Facts { input, book, times, queues };
+    let (mut shown, mut odds) = (ShownDraw::default(), ShownOdds::default());
     let is_of_the_run = |change: &Change| change.sequence > input.started_after;
     let mut foreign_reservations =
         facts.book.entries.values().filter(|entry| is_of_the_run(entry.reserve())).count();
@@ -119,6 +141,12 @@ pub(crate) fn reconcile(input: &ReconcileInput<'_>) -> Result<Found, Failure> {
             refusals::check(&facts, history, &mut own);
             changes::check(&facts, history, &mut own);
             phases::check(input, history, &mut own);
+            if let Some(waiting) = history.waiting.as_deref() {
+                sign_ups.check(input, history, waiting, &mut own);
+                queues::check(&facts, history, waiting, &mut own);
+                shown.note(&history.buyer, waiting);
+                odds.note(&facts, &history.buyer, waiting);
+            }
             by_order.of_keys.extend(own.into_iter().map(|violation| (*place, violation)));
         }
         let owners = owner::by_buyer(histories.iter().map(|(_, history)| history));
@@ -133,7 +161,10 @@ pub(crate) fn reconcile(input: &ReconcileInput<'_>) -> Result<Found, Failure> {
     shared.check(input.history, &mut by_order.of_shared)?;
     amends.check_unacknowledged(&mut by_order.of_unacknowledged_amends);
     found.extend(by_order.in_order());
-    Ok(Found { violations: found, foreign_reservations })
+    if let Some(draw) = &input.draw {
+        draw::check(input, draw, &sign_ups, &shown, &mut found);
+    }
+    Ok(Found { violations: found, foreign_reservations, odds: odds.words() })
 }
 
 impl FoundByOrder {

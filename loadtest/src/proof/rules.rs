@@ -46,6 +46,20 @@ pub enum Rule {
     StepsAsAcknowledged,
     /// The ledger has the acknowledged amendments, and no others.
     AmendAsAcknowledged,
+    /// Sign-ups are numbered 1, 2, 3 … in the journal's order, and none comes after the entrants are fixed.
+    SignUpsInOrder,
+    /// The ledger has a buyer's sign-up as it was acknowledged.
+    SignUpAsAcknowledged,
+    /// Commitment, entrants, root, seed and ranks of a draw follow from each other.
+    DrawFollows,
+    /// No entrant got what one of a better rank wanted and did not get.
+    AllocatedByRank,
+    /// Places of queues are numbered 1, 2, 3 … in the journal's order, and granted in this order.
+    QueueInOrder,
+    /// Nobody else got a model that a buyer waited for.
+    NotPassedOver,
+    /// A place, its position and its end were shown as the ledger has them.
+    PlaceAsShown,
     /// The support lookup agrees with the journal.
     SupportLookupAgrees,
     /// `server_time` is the instant of its answer, by the buyer's estimate of the server's clock.

@@ -44,6 +44,7 @@ fn findings() -> Findings {
     Findings {
         violations: Vec::new(),
         unknown_held: 0,
+        undrawn: None,
         thresholds: Vec::new(),
         generator: Vec::new(),
         baseline: Vec::new(),
@@ -184,6 +185,7 @@ fn a_verdict_has_the_documented_members() {
         item: item.to_owned(),
         total: Some(3),
         free: Some(1),
+        aside: None,
         held: 1,
         confirmed: 1,
         drift: Some(0),

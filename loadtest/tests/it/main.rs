@@ -21,6 +21,7 @@ mod stage;
 mod together;
 mod transport;
 mod verdicts;
+mod waiting;
 
 use stage::{Stage, definition};
 

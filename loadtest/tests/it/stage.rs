@@ -153,7 +153,8 @@ impl Stage {
         self.gateways[n].signal(signal);
     }
 
-    fn redis_url(&self) -> String {
+    /// Where its Redis is.
+    pub(crate) fn redis_url(&self) -> String {
         self.redis.url()
     }
 

@@ -44,6 +44,15 @@ const DEFAULTS: [(&str, &str); 7] = [
     ("--queue-delay-max-ms", "60000"),
 ];
 
+/// The same as a file that `--config` reads.
+pub fn usual_options() -> String {
+    let line = |(flag, value): (&str, &str)| match value.parse::<u64>() {
+        Ok(number) => format!("{} = {number}\n", &flag[2..]),
+        Err(_) => format!("{} = {value:?}\n", &flag[2..]),
+    };
+    DEFAULTS.into_iter().map(line).collect()
+}
+
 /// So many of them are ports.
 const PORTS: usize = 2;
 

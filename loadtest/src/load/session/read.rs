@@ -21,6 +21,9 @@ pub struct SalePage {
     #[serde(default)]
     pub poll_after_ms: u64,
     models: Vec<Shown>,
+    /// Buyers can wait for what is sold out.
+    #[serde(default)]
+    pub standby: bool,
 }
 
 #[derive(Clone, Debug, Deserialize)]

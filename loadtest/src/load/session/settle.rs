@@ -2,8 +2,8 @@
 
 use crate::base::outcome::StepEnd;
 use crate::base::requests::{AMEND, CANCEL, CONFIRM};
-use crate::client::Request;
-use crate::load::answer::{Expect, to_change};
+use crate::client::{Answer, Lost, Reply, Request};
+use crate::load::answer::{AnswerReading, Expect, to_change};
 use crate::load::buyer::After;
 use crate::load::history::{Amend, Hold, Step, TapHistory};
 use crate::load::refused::refused_change;
@@ -44,7 +44,7 @@ impl Session {
         let payment = self.winner().map(|history| history.payment.clone()).unwrap_or_default();
         let body = serde_json::json!({"payment": payment, "version": hold.version}).to_string();
         let request = Request::post(format!("{}/confirm", self.path_of(&hold)), &service, Some(body));
-        let (step, shown) = self.retry_until_answered(&request, CONFIRM, Expect::State("confirmed")).await;
+        let (step, shown) = self.change(&request, CONFIRM, Expect::State("confirmed")).await;
         self.change_winner(|history| {
             history.confirm = step;
             history.settled.extend(shown);
@@ -60,7 +60,7 @@ impl Session {
             (false, _) => self.buyer.bearer.clone(),
         };
         let request = Request::post(format!("{}/cancel", self.path_of(&hold)), &bearer, None);
-        let (step, shown) = self.retry_until_answered(&request, CANCEL, Expect::State("cancelled")).await;
+        let (step, shown) = self.change(&request, CANCEL, Expect::State("cancelled")).await;
         self.change_winner(|history| {
             history.cancel = step;
             history.settled.extend(shown);
@@ -71,7 +71,7 @@ impl Session {
     pub(crate) async fn amend(&mut self, change: &serde_json::Value) {
         let Some(hold) = self.hold() else { return };
         let request = Request::patch(self.path_of(&hold), &self.buyer.bearer, change.to_string());
-        let (step, shown) = self.retry_until_answered(&request, AMEND, Expect::Amended).await;
+        let (step, shown) = self.change(&request, AMEND, Expect::Amended).await;
         // A body that can't be read is refused, so nothing can be missing in the answer.
         let wanted = serde_json::from_value(change.clone()).unwrap_or_default();
         self.change_winner(|history| {
@@ -95,36 +95,52 @@ impl Session {
         }
     }
 
-    /// Sends a confirm, a cancel or an amendment until there is an answer that counts.
-    async fn retry_until_answered(
+    /// Changes the reservation of the latest win.
+    async fn change(
         &mut self,
         request: &Request,
         name: &'static str,
         expect: Expect,
     ) -> (Step, Option<Hold>) {
-        let mut ending = Step::NotTried;
+        let Some(place) = self.place_of_hold() else { return (Step::NotTried, None) };
+        let read = |reply: &Result<Reply, Lost>| to_change(reply, expect);
+        let Ended { step, last, after_lost } = self.retry_until_answered(place, request, name, read).await;
+        let Some((answer, reading)) = last else { return (step, None) };
+        if let Some(refused) = refused_change(&self.load, (name, request), &answer, &reading, after_lost) {
+            self.change_winner(|history| history.refuse(refused));
+        }
+        (step, reading.hold.map(|hold| self.stamped(hold, &answer)))
+    }
+
+    /// Sends a request that does something until there is an answer that counts; all goes into the history at this place.
+    pub(super) async fn retry_until_answered(
+        &mut self,
+        place: usize,
+        request: &Request,
+        name: &'static str,
+        read: impl Fn(&Result<Reply, Lost>) -> AnswerReading<Step>,
+    ) -> Ended {
+        let mut step = Step::NotTried;
         for attempt in 0..self.load.tries {
             let gateway = self.buyer.number + attempt as usize;
             let (timeout, deadline) = (self.load.timeout, self.load.moments.deadline);
-            let answer = self.caller.send(None, gateway, request, timeout, deadline).await;
-            let reading = to_change(&answer.reply, expect);
+            let answer = self.caller.send(self.turn.take(), gateway, request, timeout, deadline).await;
+            let mut reading = read(&answer.reply);
             self.record((name, reading.word), request, &answer, reading.class);
             let exchange = exchange(&self.load, request, &answer);
-            let refused =
-                refused_change(&self.load, (name, request), &answer, &reading, ending == Step::Unknown);
-            self.change_winner(|history| {
-                refused.into_iter().for_each(|refused| history.refuse(refused));
+            if let Some(history) = self.buyer.history.get_mut(place) {
                 history.log.push(exchange);
-                history.findings.extend(reading.findings);
-            });
-            // After an answer that was lost, "not held" may be what our own request brought about, and a shed
-            // retry does not decide the earlier try.
-            if ending != Step::Unknown || !matches!(reading.result, Step::Refused(_)) {
-                ending = reading.result;
+                history.findings.append(&mut reading.findings);
+            }
+            // After an answer that was lost, a refusal may be what our own request brought about, and a shed retry does
+            // not decide the earlier try.
+            let after_lost = step == Step::Unknown;
+            if !after_lost || !matches!(reading.result, Step::Refused(_)) {
+                step = reading.result.clone();
             }
             if reading.ends {
-                self.step_ended(name, ending.end());
-                return (ending, reading.hold.map(|hold| self.stamped(hold, &answer)));
+                self.step_ended(name, step.end());
+                return Ended { step, last: Some((answer, reading)), after_lost };
             }
             let pause = pause_before(reading.retry_after, attempt, &mut self.buyer.rng);
             if attempt + 1 == self.load.tries || !self.pause(pause).await {
@@ -135,6 +151,15 @@ impl Session {
         if !self.is_cut_short() {
             self.step_ended(name, StepEnd::Undecided);
         }
-        (ending, None)
+        Ended { step, last: None, after_lost: false }
     }
+}
+
+/// How a request ended that was sent until there was an answer that counts.
+pub(super) struct Ended {
+    pub(super) step: Step,
+    /// The answer that ended it.
+    pub(super) last: Option<(Answer, AnswerReading<Step>)>,
+    /// An earlier try has no answer.
+    pub(super) after_lost: bool,
 }

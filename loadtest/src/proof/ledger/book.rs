@@ -51,6 +51,11 @@ impl<'a> Entry<'a> {
         self.versions[0]
     }
 
+    /// A buyer got it who waited.
+    pub(crate) fn is_granted(&self) -> bool {
+        self.reserve().kind == Kind::Grant
+    }
+
     /// What it asked for at this version.
     pub(crate) fn at_version(&self, version: u64) -> Option<&'a Change> {
         self.versions.iter().copied().find(|change| change.version() == version)
@@ -148,7 +153,7 @@ impl<'a> Book<'a> {
     }
 
     fn apply(&mut self, change: &'a Change, terms: &SaleTerms, touched: &mut Vec<Item<'a>>) {
-        if change.kind == Kind::Reserve {
+        if change.kind.takes() {
             return self.reserve(change, terms, touched);
         }
         let Some(entry) = self.entries.get_mut(change.reservation()) else {
@@ -184,17 +189,17 @@ impl<'a> Book<'a> {
             Kind::Cancel => entry.cancelled = Some(change),
             Kind::Expire | Kind::Refuse => {
                 entry.is_refused = change.kind == Kind::Refuse;
-                let (lasted, least) = (entry.age_at(change), terms.lapses_after_ms());
+                let (lasted, least) = (entry.age_at(change), terms.lapses_after_ms(entry.is_granted()));
                 if before == State::Held && lasted < least {
                     let what = format!(
                         "expired {lasted} ms after it was taken, hold and grace are {} ms; right only if the clock of \
                          Redis was set back meanwhile",
-                        (terms.hold + terms.grace).as_millis()
+                        least + 1
                     );
                     misstep = Some((Rule::NotExpiredEarly, what));
                 }
             }
-            Kind::Reserve => {}
+            Kind::Reserve | Kind::Draw | Kind::Grant => {}
         }
         let is = entry.latest();
         self.held -= u64::from(before == State::Held);
@@ -252,11 +257,11 @@ impl<'a> Book<'a> {
             .collect();
         owner.alive_peak = owner.alive_peak.max(alive.len() as u64);
         // An overdue hold does not count, even before its sweep.
-        let least = terms.lapses_after_ms();
-        let surely = alive
-            .iter()
-            .filter(|entry| entry.state == State::Confirmed || entry.age_at(change) < least)
-            .count();
+        let is_sure = |entry: &&&Entry<'a>| {
+            entry.state == State::Confirmed
+                || entry.age_at(change) < terms.lapses_after_ms(entry.is_granted())
+        };
+        let surely = alive.iter().filter(is_sure).count();
         if surely as u64 > terms.per_buyer {
             let what = format!("the buyer has {surely} reservations, the sale allows {}", terms.per_buyer);
             self.misstep(change, Rule::PerBuyer, what);

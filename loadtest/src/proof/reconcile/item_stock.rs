@@ -141,6 +141,13 @@ impl Intervals {
         }
     }
 
+    /// Whether it went on at any moment between these.
+    pub(crate) fn touch(&self, from_ms: i64, to_ms: i64) -> bool {
+        let next = self.over.partition_point(|(_, ended)| *ended < from_ms);
+        self.over.get(next).is_some_and(|(began, _)| *began <= to_ms)
+            || self.since.is_some_and(|since| since <= to_ms)
+    }
+
     /// Whether it went on all the time from one instant to another, with both of them inside.
     pub(crate) fn cover(&self, from_ms: i64, to_ms: i64) -> bool {
         if self.since.is_some_and(|since| since < from_ms) {

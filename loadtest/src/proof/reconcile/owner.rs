@@ -7,7 +7,7 @@ use crate::base::failure::Failure;
 use crate::base::outcome::Outcome;
 use crate::load::history::TapHistory;
 use crate::load::history::packed::PackedHistories;
-use crate::proof::ledger::{Book, Entry};
+use crate::proof::ledger::{Book, Entry, Kind};
 use crate::proof::reconcile::refusals::was_surely_known;
 use crate::proof::reconcile::{Facts, ReconcileInput};
 use crate::proof::rules::{Rule, Violation, of};
@@ -26,12 +26,18 @@ pub(crate) fn by_buyer<'a>(history: impl Iterator<Item = &'a TapHistory>) -> Own
 pub(crate) fn check(facts: &Facts<'_>, buyer: &str, history: &[&TapHistory], found: &mut Vec<Violation>) {
     let mut console = |rule, reservation: Option<&str>, what| found.push(of(buyer, rule, reservation, what));
     let Facts { input, book, .. } = facts;
-    let own: Vec<(&str, &Entry<'_>)> = book
+    let all: Vec<(&str, &Entry<'_>)> = book
         .reservations_of(buyer)
         .map(|entry| (entry.reserve().reservation(), entry))
         .filter(|(_, entry)| entry.reserve().sequence > input.started_after)
         .collect();
 
+    // A draw or a grant gives what no key asked for, and it need not have been shown.
+    let own: Vec<(&str, &Entry<'_>)> =
+        all.iter().copied().filter(|(_, entry)| entry.reserve().kind == Kind::Reserve).collect();
+    let history: Vec<&TapHistory> =
+        history.iter().copied().filter(|history| history.waiting.is_none()).collect();
+    let history = &history[..];
     if own.len() > history.len() {
         let ids: Vec<&str> = own.iter().map(|(id, _)| *id).collect();
         let what = format!("{} bought {}", keys_in_words(history), ids.join(" and "));
@@ -59,7 +65,7 @@ pub(crate) fn check(facts: &Facts<'_>, buyer: &str, history: &[&TapHistory], fou
     }
 
     if let Some(seen) = input.support.get(buyer) {
-        for (id, _) in own.iter().filter(|(id, _)| !seen.iter().any(|seen| seen == id)) {
+        for (id, _) in all.iter().filter(|(id, _)| !seen.iter().any(|seen| seen == id)) {
             let what = "in the journal, but missing in the support lookup".to_owned();
             console(Rule::SupportLookupAgrees, Some(id), what);
         }

@@ -1,9 +1,9 @@
 //! Checks refusals by the sale's phase: it was paused, closed or not open at some moment between request and answer.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::load::history::{PhaseRefusal, TapHistory};
-use crate::proof::ledger::OperatorAction;
+use crate::proof::ledger::{OperatorAction, WaitingStep};
 use crate::proof::reconcile::ReconcileInput;
 use crate::proof::rules::{Rule, Violation, of};
 
@@ -24,12 +24,12 @@ pub(crate) fn check(input: &ReconcileInput<'_>, history: &TapHistory, found: &mu
 }
 
 /// In words why the sale was in another phase.
-fn untrue(input: &ReconcileInput<'_>, refusal: &PhaseRefusal) -> Option<String> {
+pub(super) fn untrue(input: &ReconcileInput<'_>, refusal: &PhaseRefusal) -> Option<String> {
     let (asked, answered) = (refusal.asked.as_millisecond(), refusal.answered.as_millisecond());
     let (from, to) = (asked - input.doubt_ms(), answered + input.doubt_ms());
     let ms = |at: Option<Timestamp>| at.map(|at| at.as_millisecond());
     match refusal.phase.as_str() {
-        "not-open" if ms(input.terms.opens_at).is_some_and(|opens| from > opens) => {
+        "not-open" if ms(opens_at(input)).is_some_and(|opens| from > opens) => {
             Some("but it had opened".to_owned())
         }
         "closed" if ms(input.terms.closes_at).is_some_and(|closes| to < closes) && !was_closed(input, to) => {
@@ -40,7 +40,16 @@ fn untrue(input: &ReconcileInput<'_>, refusal: &PhaseRefusal) -> Option<String> 
     }
 }
 
-fn was_closed(input: &ReconcileInput<'_>, by_ms: i64) -> bool {
+/// A sale that sells by a draw opens to taps when its allocation is over.
+fn opens_at(input: &ReconcileInput<'_>) -> Option<Timestamp> {
+    let allocated = || input.waiting.iter().find(|line| line.step == WaitingStep::Allocated);
+    match input.draw {
+        Some(_) => allocated().map(|line| line.at + SignedDuration::from_millis(READ_MODEL_MS)),
+        None => input.terms.opens_at,
+    }
+}
+
+pub(super) fn was_closed(input: &ReconcileInput<'_>, by_ms: i64) -> bool {
     input.operator_actions.iter().any(|action| action.kind == "close" && action.at.as_millisecond() <= by_ms)
 }
 

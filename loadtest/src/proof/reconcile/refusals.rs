@@ -51,7 +51,7 @@ pub(crate) fn untrue_sold_out(
     sold_out: &SoldOut,
     wanted: &[String],
 ) -> Vec<(Rule, String)> {
-    let Facts { input, times, .. } = facts;
+    let Facts { input, times, queues, .. } = facts;
     let (asked, answered) = (sold_out.asked.as_millisecond(), sold_out.answered.as_millisecond());
     let (from, to) = (asked - input.doubt_ms(), answered + input.doubt_ms());
     let mut untrue = Vec::new();
@@ -60,7 +60,7 @@ pub(crate) fn untrue_sold_out(
             format!("reported {item} sold out, which the sale does not have")
         } else if !wanted.contains(item) {
             format!("reported {item} sold out, which was not asked for: {}", wanted.join(", "))
-        } else if times.was_free(item, from, to) {
+        } else if times.was_free(item, from, to) && !queues.may_set_aside(item, from, to) {
             format!(
                 "reported {item} sold out at {}, but some was free from {} ms before that on",
                 sold_out.answered,
@@ -91,7 +91,7 @@ pub(crate) fn was_surely_known(input: &ReconcileInput<'_>, sold_out: &SoldOut, e
 
 /// Explains why a buyer was not at a purchase limit. The instant of the refusal is unknown, so the
 /// buyer's maximum counts.
-fn reached_no_limit(input: &ReconcileInput<'_>, book: &Book<'_>, buyer: &str) -> Option<String> {
+pub(super) fn reached_no_limit(input: &ReconcileInput<'_>, book: &Book<'_>, buyer: &str) -> Option<String> {
     let terms = input.terms;
     let Some(owner) = book.owners.get(buyer) else {
         return Some("refused by a purchase limit without ever having reserved".to_owned());

@@ -62,7 +62,7 @@ fn wrong_times(hold: &Hold, entry: &Entry<'_>, input: &ReconcileInput<'_>) -> Op
     // The 201 shows the instant in which the hold was taken. A later answer may show a later deadline, since an outage or
     // a freeze gives its time back, but never more than a whole hold from then on; and an earlier one by a tick that came
     // late, or where Redis's clock was set back.
-    let lasts = i64::try_from(input.terms.hold.as_millis()).unwrap_or(i64::MAX / 4);
+    let lasts = i64::try_from(input.terms.hold_of(entry.is_granted()).as_millis()).unwrap_or(i64::MAX / 4);
     let [held_at, answered, expires_at] = [held_at, answered, expires_at].map(|at| at.as_millisecond());
     let earliest = held_at + lasts - if hold.is_new { 1 } else { TICK_MS + CLOCK_STEP_MS };
     let latest =

@@ -72,6 +72,11 @@ impl<'a> Times<'a> {
         self.free.get(&Item::named(item)).is_some_and(|spells| spells.cover(from_ms, to_ms))
     }
 
+    /// Whether an item was sold out all the time between these, as far as is known.
+    pub(crate) fn was_taken(&self, item: &str, from_ms: i64, to_ms: i64) -> bool {
+        self.free.get(&Item::named(item)).is_some_and(|spells| !spells.touch(from_ms, to_ms))
+    }
+
     /// Whether the sale had this item at all, as far as is known.
     pub(crate) fn may_have_had(&self, item: &str) -> bool {
         self.defined > 0 || self.known.contains(&Item::named(item))
@@ -167,7 +172,7 @@ pub(crate) fn check_audit(input: &ReconcileInput<'_>, found: &mut Vec<Violation>
         console(Rule::AuditBalanced, format!("the audit shows: {problem}"));
     }
     let then = Book::replay(input.changes, input.terms, audit.sequence);
-    for AuditItem { item: name, total, free, held, confirmed, drift } in &audit.items {
+    for AuditItem { item: name, total, free, aside, held, confirmed, drift } in &audit.items {
         let mut unbalanced = |what| console(Rule::AuditBalanced, what);
         if let Some(drift) = drift.filter(|drift| *drift != 0) {
             unbalanced(format!("{name} drifts by {drift}"));
@@ -180,9 +185,10 @@ pub(crate) fn check_audit(input: &ReconcileInput<'_>, found: &mut Vec<Violation>
         }
         // Do not trust the audit's own `balanced`: add up again.
         if let (Some(total), Some(free)) = (total, free)
-            && free + held + confirmed != *total
+            && free + aside.unwrap_or(0) + held + confirmed != *total
         {
-            unbalanced(format!("{name}: {free} + {held} + {confirmed} is not {total}"));
+            let aside = aside.map(|aside| format!(" + {aside} aside")).unwrap_or_default();
+            unbalanced(format!("{name}: {free}{aside} + {held} + {confirmed} is not {total}"));
         }
         let journal = then.taken(name);
         if [journal.held, journal.confirmed].map(i64::try_from) != [Ok(*held), Ok(*confirmed)] {

@@ -22,14 +22,18 @@ use crate::proof::ledger::tests::{at, change, restock, selected, terms};
 
 /// A good run: b1 paid, b2 cancelled, b3 abandoned, b4 was refused as sold out, b5's answer was
 /// lost and b6 had bought before.
-struct Case {
-    terms: SaleTerms,
-    totals_before: BTreeMap<String, Option<u64>>,
-    audit: Audit,
-    changes: Vec<Change>,
-    operator_actions: Vec<OperatorAction>,
-    history: Vec<TapHistory>,
-    support: HashMap<String, Vec<String>>,
+pub(super) struct Case {
+    pub(super) terms: SaleTerms,
+    pub(super) totals_before: BTreeMap<String, Option<u64>>,
+    pub(super) audit: Audit,
+    pub(super) changes: Vec<Change>,
+    pub(super) operator_actions: Vec<OperatorAction>,
+    pub(super) waiting: Vec<WaitingLine>,
+    pub(super) signup: Option<SignUpTerms>,
+    /// The commitment.
+    pub(super) draw: Option<String>,
+    pub(super) history: Vec<TapHistory>,
+    pub(super) support: HashMap<String, Vec<String>>,
 }
 
 fn selection() -> Selection {
@@ -90,12 +94,20 @@ fn sold_out(buyer: &str, last: bool) -> TapHistory {
     }
 }
 
-fn audited(item: &str, total: i64, held: i64, confirmed: i64) -> AuditItem {
+pub(super) fn audited(item: &str, total: i64, held: i64, confirmed: i64) -> AuditItem {
     let free = Some(total - held - confirmed);
-    AuditItem { item: item.to_owned(), total: Some(total), free, held, confirmed, drift: Some(0) }
+    AuditItem {
+        item: item.to_owned(),
+        total: Some(total),
+        free,
+        aside: None,
+        held,
+        confirmed,
+        drift: Some(0),
+    }
 }
 
-fn clean() -> Case {
+pub(super) fn clean() -> Case {
     let mut paid = change(15, Kind::Confirm, "r1", "b1", 2);
     paid.payment = Some("pay-b1".into());
     let changes = vec![
@@ -112,6 +124,9 @@ fn clean() -> Case {
     Case {
         terms: terms(),
         operator_actions: vec![],
+        waiting: vec![],
+        signup: None,
+        draw: None,
         totals_before: items.iter().map(|item| ((*item).to_owned(), Some(5))).collect(),
         audit: Audit {
             sequence: 20,
@@ -158,13 +173,16 @@ impl Case {
             audit: &self.audit,
             changes: &self.changes,
             operator_actions: &self.operator_actions,
+            waiting: &self.waiting,
+            signup: self.signup.as_ref(),
+            draw: self.draw.as_deref().map(|commitment| SaleDraw { sale: "small", commitment }),
             history: &history,
             support: &self.support,
         };
         reconcile(&input).unwrap()
     }
 
-    fn broken(&self) -> Vec<Rule> {
+    pub(super) fn broken(&self) -> Vec<Rule> {
         let rules: BTreeSet<_> =
             self.found().violations.into_iter().map(|violation| violation.rule).collect();
         rules.into_iter().collect()

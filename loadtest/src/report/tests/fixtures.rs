@@ -127,6 +127,7 @@ pub(crate) fn verdict(figures: &Figures, text: &str) -> Verdict {
         item: format!("{item}{text}"),
         total: Some(3_000),
         free: Some(12),
+        aside: None,
         held: 40,
         confirmed: 2_948,
         drift: Some(0),
@@ -153,6 +154,7 @@ pub(crate) fn verdict(figures: &Figures, text: &str) -> Verdict {
     let findings = Findings {
         violations: (0..12).map(violation).collect(),
         unknown_held: 17,
+        undrawn: None,
         thresholds: vec![threshold("winners.p99", Some(false)), threshold("losers.p99", None)],
         generator: Vec::new(),
         regressions: Vec::new(),

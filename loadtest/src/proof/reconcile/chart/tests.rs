@@ -12,7 +12,7 @@ fn courses(
     let totals = totals.into_iter().map(|(item, total)| (item.to_owned(), total)).collect();
     let terms = serde_json::from_value(serde_json::json!({})).unwrap();
     let opening = "2026-11-09T12:00:10Z".parse().unwrap();
-    stock_over_time(&Journal { changes, operator_actions }, &terms, &totals, 1, opening)
+    stock_over_time(&Journal { changes, operator_actions, waiting: Vec::new() }, &terms, &totals, 1, opening)
 }
 
 #[test]

@@ -120,7 +120,7 @@ fn show_another_number(case: &mut Case, rng: &mut Rng) -> Option<()> {
 }
 
 fn expire_early(case: &mut Case, rng: &mut Rng) -> Option<()> {
-    let least = SignedDuration::from_millis(case.terms.lapses_after_ms());
+    let least = SignedDuration::from_millis(case.terms.lapses_after_ms(false));
     let early = any(rng, case.changes.iter_mut().filter(|change| change.kind == Kind::Expire))?;
     let (id, at) = (early.reservation().to_owned(), early.at);
     let taken = case.changes.iter().find(|change| change.reservation() == id)?.at;

@@ -74,6 +74,9 @@ pub(crate) fn history(seed: u64, faults: Faults) -> Case {
         audit: Audit { sequence: 0, verdict: "balanced".to_owned(), items: vec![], problems: vec![] },
         changes: vec![],
         operator_actions: vec![],
+        waiting: vec![],
+        signup: None,
+        draw: None,
         history: vec![],
         support: HashMap::new(),
     };

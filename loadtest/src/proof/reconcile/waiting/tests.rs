@@ -1,0 +1,365 @@
+//! Tests planted violations of the rules about sign-ups, draws and queues.
+
+use jiff::SignedDuration;
+
+use crate::base::scenario::Scenario;
+use crate::load::history::waiting::{Join, ShownPlace, ShownSignUp, SignUp, Waiting};
+use crate::load::history::{Step, TapHistory};
+use crate::plan::selection::{Choice, SignUpTerms};
+use crate::proof::ledger::tests::{at, change, define, restock, selected};
+use crate::proof::ledger::{Kind, OperatorAction, WaitingLine, WaitingStep};
+use crate::proof::reconcile::tests::{Case, audited, clean, hold};
+use crate::proof::rules::Rule;
+
+fn line(sequence: u64, step: WaitingStep) -> WaitingLine {
+    WaitingLine { sequence, at: at(sequence), step }
+}
+
+fn choice(model: &str) -> Choice {
+    Choice { model: model.to_owned(), packages: vec!["p".to_owned()], store: Some("s".to_owned()) }
+}
+
+fn joins(sequence: u64, buyer: &str, number: u64) -> WaitingLine {
+    line(sequence, WaitingStep::Join { buyer: buyer.into(), number, choice: choice("a") })
+}
+
+/// Half a second after an entry.
+fn after(sequence: u64) -> Option<(jiff::Timestamp, jiff::Timestamp)> {
+    let then = at(sequence) + SignedDuration::from_millis(500);
+    Some((then, then + SignedDuration::from_millis(5)))
+}
+
+fn place(sequence: u64, state: &str, position: Option<u64>, reservation: Option<&str>) -> ShownPlace {
+    ShownPlace {
+        model: "a".to_owned(),
+        state: state.to_owned(),
+        position,
+        odds: position.map(|_| 0.5),
+        reservation: reservation.map(str::to_owned),
+        exchanged: after(sequence),
+    }
+}
+
+fn history(buyer: &str, waiting: Waiting) -> TapHistory {
+    let selection = choice("a").selection();
+    let new = TapHistory::new(buyer.to_owned(), format!("{buyer}-key"), Scenario::CROWD, selection);
+    TapHistory { waiting: Some(Box::new(waiting)), ..new }
+}
+
+fn joined(sequence: u64, places: Vec<ShownPlace>) -> Waiting {
+    let join = Join { wants: Some(choice("a")), step: Step::Done, exchanged: after(sequence) };
+    Waiting { joins: vec![join], places, ..Waiting::default() }
+}
+
+/// As `clean`, but two buyers wait when b2 cancels: w1 is granted what comes back.
+fn queue() -> Case {
+    let mut case = clean();
+    case.changes.retain(|change| change.sequence < 15);
+    let mut paid = change(20, Kind::Confirm, "r1", "b1", 2);
+    paid.payment = Some("pay-b1".into());
+    case.changes.extend([
+        change(17, Kind::Cancel, "r2", "b2", 3),
+        change(18, Kind::Grant, "g1", "w1", 6),
+        paid,
+    ]);
+    case.waiting = vec![joins(15, "w1", 1), joins(16, "w2", 2)];
+    case.audit.sequence = 21;
+    let items = ["model:a", "package:p", "store:s"];
+    case.audit.items = items.iter().map(|item| audited(item, 5, 4, 1)).collect();
+    let mut granted = hold("g1", 6);
+    (granted.held_at, granted.server_time) = (Some(at(18)), Some(at(18)));
+    granted.expires_at = Some(at(23));
+    let first = joined(15, vec![place(15, "waiting", Some(1), None), place(18, "granted", None, Some("g1"))]);
+    case.history.push(TapHistory { holds: vec![granted], ..history("w1", first) });
+    let second = joined(16, vec![place(16, "waiting", Some(2), None), place(21, "waiting", Some(1), None)]);
+    case.history.push(history("w2", second));
+    case
+}
+
+fn waiting<'a>(case: &'a mut Case, buyer: &str) -> &'a mut Waiting {
+    let history = case.history.iter_mut().find(|history| history.buyer == buyer).unwrap();
+    history.waiting.as_mut().unwrap()
+}
+
+fn in_queue(plant: impl FnOnce(&mut Case)) -> Vec<Rule> {
+    let mut case = queue();
+    plant(&mut case);
+    case.broken()
+}
+
+#[test]
+fn a_queue_that_moves_passes() {
+    assert_eq!(queue().broken(), []);
+    // Who was granted something need not have seen it.
+    let unseen = in_queue(|case| {
+        case.history.retain(|history| history.buyer != "w1");
+        case.history.push(history("w1", joined(15, vec![])));
+    });
+    assert_eq!(unseen, []);
+}
+
+#[test]
+fn a_grant_out_of_order() {
+    let to_the_second = |case: &mut Case| {
+        case.changes[6] = change(18, Kind::Grant, "g1", "w2", 6);
+        case.history.retain(|history| history.waiting.is_none());
+    };
+    assert_eq!(in_queue(to_the_second), [Rule::QueueInOrder]);
+    let to_nobody = |case: &mut Case| {
+        case.changes[6] = change(18, Kind::Grant, "g1", "w3", 6);
+        case.history.retain(|history| history.waiting.is_none());
+    };
+    assert_eq!(in_queue(to_nobody), [Rule::QueueInOrder]);
+    let skipped = |case: &mut Case| {
+        case.waiting.push(line(19, WaitingStep::Skip { buyer: "w2".into() }));
+        case.waiting.insert(2, joins(17, "w0", 3));
+        waiting(case, "w2").places.pop();
+    };
+    assert_eq!(in_queue(skipped), [], "the first of those who are left");
+    assert_eq!(in_queue(|case| case.waiting[1] = joins(16, "w2", 3)), [Rule::QueueInOrder], "a gap");
+    // A recovery repeats what gateways have, in an order of its own.
+    let recovered = in_queue(|case| {
+        to_the_second(case);
+        case.operator_actions.push(OperatorAction { kind: "adopt".to_owned(), ..define(19) });
+    });
+    assert_eq!(recovered, []);
+}
+
+#[test]
+fn a_tap_that_wins_what_others_wait_for() {
+    let by_tap = |case: &mut Case| case.changes[6] = change(18, Kind::Reserve, "g1", "w1", 6);
+    assert!(in_queue(by_tap).contains(&Rule::NotPassedOver));
+    let by_patch = in_queue(|case| {
+        let mut other = change(17, Kind::Amend, "r3", "b3", 4);
+        (other.version, other.selected) = (2, selected("a", &["p"], Some("s")));
+        case.changes[3].selected = selected("b", &["p"], Some("s"));
+        case.changes.insert(6, other);
+    });
+    assert!(by_patch.contains(&Rule::NotPassedOver), "{by_patch:?}");
+}
+
+#[test]
+fn a_place_that_is_shown_otherwise() {
+    let shown = |change: fn(&mut Waiting)| in_queue(|case| change(waiting(case, "w2")));
+    assert_eq!(shown(|w2| w2.places[0].position = Some(1)), [Rule::PlaceAsShown]);
+    assert_eq!(shown(|w2| w2.places[1].position = Some(2)), [Rule::PlaceAsShown], "long after the grant");
+    assert_eq!(shown(|w2| w2.places[1].exchanged = after(18)), [], "soon after it");
+    assert_eq!(shown(|w2| w2.places[0].odds = Some(1.5)), [Rule::PlaceAsShown]);
+    assert_eq!(shown(|w2| w2.places[0].model = "b".to_owned()), [Rule::PlaceAsShown]);
+    assert_eq!(shown(|w2| w2.places[1] = place(21, "granted", None, Some("g1"))), [Rule::PlaceAsShown]);
+    assert_eq!(shown(|w2| w2.places[1] = place(21, "skipped", None, None)), [Rule::PlaceAsShown]);
+    assert_eq!(shown(|w2| w2.places[1] = place(21, "ended", None, None)), [Rule::PlaceAsShown]);
+    assert_eq!(shown(|w2| w2.places[1].state = "lost".to_owned()), [Rule::PlaceAsShown]);
+    let closed = in_queue(|case| {
+        case.operator_actions.push(OperatorAction { kind: "close".to_owned(), ..define(20) });
+        waiting(case, "w2").places[1] = place(21, "ended", None, None);
+    });
+    assert_eq!(closed, []);
+}
+
+#[test]
+fn joins_and_departures_that_are_not_in_the_ledger() {
+    assert_eq!(in_queue(|case| drop(case.waiting.pop())), [Rule::PlaceAsShown]);
+    let left = |step| Join { wants: None, step, exchanged: after(20) };
+    assert_eq!(in_queue(|case| waiting(case, "w2").joins.push(left(Step::Done))), [Rule::PlaceAsShown]);
+    assert_eq!(in_queue(|case| waiting(case, "w2").joins.push(left(Step::Unknown))), []);
+    let gone = in_queue(|case| {
+        waiting(case, "w2").joins.push(left(Step::Done));
+        waiting(case, "w2").places.pop();
+        case.waiting.push(line(19, WaitingStep::Leave { buyer: "w2".into() }));
+    });
+    assert_eq!(gone, []);
+}
+
+#[test]
+fn refusals_of_those_who_could_have_joined() {
+    let refused = |why: &str, sequence: u64| {
+        in_queue(|case| {
+            let step = Step::Refused(why.to_owned());
+            let join = Join { wants: Some(choice("a")), step, exchanged: after(sequence) };
+            case.history.push(history("w3", Waiting { joins: vec![join], ..Waiting::default() }));
+        })
+    };
+    // All of a was taken from entry 14 on; a look may be two seconds old.
+    assert_eq!(refused("not-sold-out", 13), []);
+    assert_eq!(refused("not-sold-out", 20), [Rule::PlaceAsShown]);
+    assert_eq!(refused("standby-full", 20), [Rule::PlaceAsShown]);
+    assert_eq!(refused("purchase-limit", 20), [Rule::PlaceAsShown]);
+    assert_eq!(refused("sale-paused", 20), [Rule::PlaceAsShown]);
+}
+
+#[test]
+fn what_is_set_aside_is_neither_free_nor_sold_out_wrongly() {
+    // Two more of a, set aside for w2 and others: a tap is refused although some is left.
+    let refused = |with_queue: bool| {
+        in_queue(|case| {
+            case.operator_actions.push(restock(19, "model:a", 7, 5));
+            case.audit.items[0].total = Some(7);
+            (case.audit.items[0].free, case.audit.items[0].aside) = (Some(0), Some(2));
+            let sold_out = case.history[3].sold_out.first_mut().unwrap();
+            (sold_out.asked, sold_out.answered) = after(21).unwrap();
+            if !with_queue {
+                case.waiting.pop();
+                case.history.pop();
+            }
+        })
+    };
+    assert_eq!(refused(true), []);
+    assert_eq!(refused(false), [Rule::SoldOutWasTrue]);
+}
+
+const ROOT: &str = "dcd4e177d681b7e0f385f88257fd3df024cdf809a6056c398cd0356dee326412";
+const COMMITMENT: &str = "fba8d2ce2e61bbcf928c74938cc66db7edd4b8a84b9fb9f49b59761c726dde0e";
+const REVEAL: &str = "612072657665616c206f6620736f6d65206279746573";
+const SEED: &str = "32e9f3822e254d3bc2cf097a8b094c13fa310f7445730d5b3934b7af14ea7f80";
+
+fn signs_up(sequence: u64, buyer: &str, number: u64) -> WaitingLine {
+    let choices = Box::new([choice("a")]);
+    line(sequence, WaitingStep::SignUp { buyer: buyer.into(), number, choices })
+}
+
+fn entrant(buyer: &str, number: u64, pseudonym: u8, rank: u64) -> TapHistory {
+    let shown = ShownSignUp {
+        number,
+        choices: vec![choice("a")],
+        pseudonym: Some(format!("{pseudonym:02x}").repeat(16)),
+        rank: None,
+        reservation: None,
+    };
+    let sign_up = SignUp {
+        choices: Some(vec![choice("a")]),
+        step: Step::Done,
+        shown: Some(shown.clone()),
+        is_new: true,
+        exchanged: after(10 + number),
+    };
+    let looks = vec![ShownSignUp { rank: Some(rank), ..shown }];
+    let seed = Some(SEED.to_owned());
+    history(buyer, Waiting { sign_ups: vec![sign_up], looks, seed, ..Waiting::default() })
+}
+
+/// Two of a for three entrants, computed with Python's hashlib by the words of `draw.md`: e2, e3 and e1 is the order. e4 has
+/// withdrawn.
+fn drawn() -> Case {
+    let mut case = clean();
+    case.terms.standby = true;
+    case.changes = vec![
+        change(5, Kind::Reserve, "old", "b6", 1),
+        change(18, Kind::Draw, "d2", "e2", 2),
+        change(19, Kind::Draw, "d3", "e3", 3),
+    ];
+    let [reveal, beacon, seed] = [REVEAL, "482913", SEED].map(str::to_owned);
+    case.waiting = vec![
+        signs_up(11, "e1", 1),
+        signs_up(12, "e2", 2),
+        signs_up(13, "e3", 3),
+        signs_up(14, "e4", 4),
+        line(15, WaitingStep::Withdraw { buyer: "e4".into() }),
+        line(16, WaitingStep::Entrants { root: ROOT.to_owned(), count: 3 }),
+        line(17, WaitingStep::Draw { reveal, beacon, seed }),
+        joins(20, "e1", 1),
+        line(20, WaitingStep::Allocated),
+    ];
+    case.draw = Some(COMMITMENT.to_owned());
+    case.signup = Some(SignUpTerms { opens_at: at(10), closes_at: at(15) });
+    let items = ["model:a", "package:p", "store:s"];
+    case.totals_before = items.iter().map(|item| ((*item).to_owned(), Some(3))).collect();
+    case.audit.items = items.iter().map(|item| audited(item, 3, 3, 0)).collect();
+    case.history = vec![entrant("e1", 1, 0x30, 3), entrant("e2", 2, 0x10, 1), entrant("e3", 3, 0x20, 2)];
+    let mut withdrawn = entrant("e4", 4, 0x40, 1);
+    let waiting = withdrawn.waiting.as_mut().unwrap();
+    waiting.looks.clear();
+    let withdraw = SignUp { choices: None, shown: None, is_new: false, ..waiting.sign_ups[0].clone() };
+    waiting.sign_ups.push(withdraw);
+    case.history.push(withdrawn);
+    case.support.clear();
+    case
+}
+
+fn in_draw(plant: impl FnOnce(&mut Case)) -> Vec<Rule> {
+    let mut case = drawn();
+    plant(&mut case);
+    case.broken()
+}
+
+#[test]
+fn a_draw_that_follows_passes() {
+    assert_eq!(drawn().broken(), []);
+    // Of an entrant who is not of this run only the order of the others is known.
+    assert_eq!(in_draw(|case| drop(case.history.remove(1))), []);
+}
+
+#[test]
+fn a_draw_that_does_not_follow() {
+    let drawn = |change: fn(&mut String, &mut String, &mut String)| {
+        in_draw(|case| {
+            if let WaitingStep::Draw { reveal, beacon, seed } = &mut case.waiting[6].step {
+                change(reveal, beacon, seed);
+            }
+        })
+    };
+    assert_eq!(drawn(|reveal, _, _| *reveal = "00".to_owned()), [Rule::DrawFollows]);
+    assert_eq!(drawn(|_, beacon, _| *beacon = "482914".to_owned()), [Rule::DrawFollows]);
+    assert_eq!(drawn(|_, _, seed| *seed = "00".repeat(32)), [Rule::DrawFollows]);
+    assert_eq!(drawn(|_, beacon, _| *beacon = "48291".to_owned()), [Rule::DrawFollows]);
+    let fixed = |root: &str, count| {
+        in_draw(|case| {
+            case.waiting[5] = line(16, WaitingStep::Entrants { root: root.to_owned(), count });
+        })
+    };
+    assert_eq!(fixed(&"00".repeat(32), 3), [Rule::DrawFollows]);
+    assert_eq!(fixed(ROOT, 4), [Rule::DrawFollows]);
+    assert_eq!(in_draw(|case| case.draw = Some("00".repeat(32))), [Rule::DrawFollows]);
+    assert_eq!(in_draw(|case| waiting(case, "e2").looks[0].rank = Some(2)), [Rule::DrawFollows]);
+    assert_eq!(in_draw(|case| waiting(case, "e1").seed = Some("00".repeat(32))), [Rule::DrawFollows]);
+    let again = in_draw(|case| {
+        let again = WaitingLine { sequence: 18, ..case.waiting[6].clone() };
+        case.waiting.insert(7, again);
+    });
+    assert_eq!(again, [Rule::DrawFollows]);
+}
+
+#[test]
+fn an_allocation_against_the_ranks() {
+    let swapped = in_draw(|case| {
+        case.changes[1] = change(18, Kind::Draw, "d1", "e1", 2);
+        case.waiting[7] = joins(20, "e2", 1);
+    });
+    assert_eq!(swapped, [Rule::AllocatedByRank]);
+    let other_order = in_draw(|case| {
+        case.changes[1] = change(18, Kind::Draw, "d3", "e3", 2);
+        case.changes[2] = change(19, Kind::Draw, "d2", "e2", 3);
+    });
+    assert_eq!(other_order, [Rule::AllocatedByRank]);
+    let forgotten = |case: &mut Case| drop(case.waiting.remove(7));
+    assert_eq!(in_draw(forgotten), [Rule::AllocatedByRank]);
+    let full = in_draw(|case| {
+        forgotten(case);
+        case.terms.standby_max = Some(1);
+    });
+    assert_eq!(full, [], "a queue that is full");
+}
+
+#[test]
+fn sign_ups_out_of_order_or_too_late() {
+    assert_eq!(in_draw(|case| case.waiting[3] = signs_up(14, "e4", 5)).first(), Some(&Rule::SignUpsInOrder));
+    let late = in_draw(|case| case.waiting.insert(6, line(16, WaitingStep::Withdraw { buyer: "e3".into() })));
+    assert!(late.contains(&Rule::SignUpsInOrder) && late.contains(&Rule::DrawFollows), "{late:?}");
+}
+
+#[test]
+fn sign_ups_that_are_shown_otherwise() {
+    let shown = |change: fn(&mut Waiting)| in_draw(|case| change(waiting(case, "e1")));
+    assert_eq!(shown(|e1| e1.looks[0].number = 2), [Rule::SignUpAsAcknowledged]);
+    assert_eq!(shown(|e1| e1.looks[0].choices = vec![choice("b")]), [Rule::SignUpAsAcknowledged]);
+    assert_eq!(shown(|e1| e1.sign_ups[0].choices = Some(vec![choice("b")])), [Rule::SignUpAsAcknowledged]);
+    assert_eq!(shown(|e1| e1.sign_ups[0].is_new = false), [Rule::SignUpAsAcknowledged]);
+    assert_eq!(
+        shown(|e1| e1.sign_ups[0].step = Step::Refused("signup-closed".to_owned())),
+        [Rule::SignUpAsAcknowledged]
+    );
+    let back = in_draw(|case| {
+        waiting(case, "e4").sign_ups.pop();
+    });
+    assert_eq!(back, [Rule::SignUpAsAcknowledged], "a withdrawal that nobody asked for");
+}
