@@ -264,8 +264,14 @@ impl PlanRequest<'_> {
         let (takes, at_once_max) = match scenario {
             Scenario::LOOK => (self.try_takes, LOOKS_AT_ONCE_MAX),
             Scenario::BOTS => (self.profile.bots.lasts.0 + journey, AT_ONCE_MAX),
-            Scenario::DRAW_DAY | Scenario::CROWD => (self.turn_lasts + journey, AT_ONCE_MAX),
-            _ => (journey, AT_ONCE_MAX),
+            Scenario::SPIKE
+            | Scenario::CUSTOMISE
+            | Scenario::ABANDON
+            | Scenario::RETRY_STORM
+            | Scenario::SOAK
+            | Scenario::SIGN_UP => (journey, AT_ONCE_MAX),
+            // Scenarios of a program's own may wait for draws and queues, too.
+            _ => (self.turn_lasts + journey, AT_ONCE_MAX),
         };
         Line::new(starts, takes, at_once_max)
     }

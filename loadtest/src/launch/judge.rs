@@ -11,6 +11,7 @@ use survey::Survey;
 
 use crate::base::console;
 use crate::base::failure::Failure;
+use crate::base::requests::SIGN_UP;
 use crate::base::scenario::Scenario;
 use crate::cli::MergeOptions;
 use crate::figures::Figures;
@@ -20,7 +21,7 @@ use crate::load::output::{Output, is_same};
 use crate::plan::profile::Profile;
 use crate::plan::profile::difference::{ProfileDifference, differences};
 use crate::proof::admin::Admin;
-use crate::proof::ledger::{Journal, WaitingLine, WaitingStep};
+use crate::proof::ledger::{Journal, WaitingStep};
 use crate::proof::reconcile::chart::stock_over_time;
 use crate::proof::reconcile::{ReconcileInput, SaleDraw, reconcile};
 use crate::proof::run_record::RunRecord;
@@ -243,14 +244,14 @@ fn changed_terms(recorded: &toml::Table, profile: &Profile) -> Result<Option<Str
 fn undrawn(run_record: &RunRecord, journal: &Journal) -> Option<&'static str> {
     let is_over = journal.waiting.iter().any(|line| line.step == WaitingStep::Allocated);
     let is_drawn = journal.waiting.iter().any(|line| matches!(line.step, WaitingStep::Draw { .. }));
-    let plays = |scenario: Scenario| run_record.run.scenario.contains(scenario.name());
-    let is_new = |line: &&WaitingLine| line.sequence > run_record.run.started_after;
-    let signed_up = |line: &WaitingLine| matches!(line.step, WaitingStep::SignUp { .. });
+    let plays =
+        |scenario: Scenario| run_record.run.scenario.split([' ', ',']).any(|word| word == scenario.name());
+    let signed_up = run_record.figures.requests.get(SIGN_UP).map_or(0, |of| of.steps.done);
     if plays(Scenario::DRAW_DAY) && !is_drawn {
         Some("nobody drew before the end: run `gateway draw` between the end of sign-up and the opening")
     } else if plays(Scenario::DRAW_DAY) && !is_over {
         Some("the allocation of the draw was not over before the end: raise --deadline")
-    } else if plays(Scenario::SIGN_UP) && !journal.waiting.iter().filter(is_new).any(signed_up) {
+    } else if plays(Scenario::SIGN_UP) && signed_up == 0 {
         Some("nobody could sign up")
     } else {
         None

@@ -307,13 +307,13 @@ fn sign_up_lasts(sight: &Sight) -> Duration {
     Duration::try_from(signup.closes_at.duration_since(from)).unwrap_or_default()
 }
 
-/// How long a buyer may be at work who waits for a draw, or in a queue.
+/// How long a buyer may be at work who waits for a draw, or in a queue; nothing where the sale has neither.
 fn turn_lasts(sight: &Sight, profile: &Profile) -> Duration {
-    let patience = profile.standby.patience.0;
-    let is_drawn = sight.sale.definition.draw.is_some();
+    let definition = &sight.sale.definition;
+    let patience = if definition.sale.standby { profile.standby.patience.0 } else { Duration::ZERO };
     let until_opening = sight.shown.opens_at.duration_since(sight.opens_at);
-    let waits = Duration::try_from(until_opening).ok().filter(|_| is_drawn).unwrap_or_default();
-    waits + patience
+    let waits = Duration::try_from(until_opening).ok().filter(|_| definition.draw.is_some());
+    waits.unwrap_or_default() + patience
 }
 
 /// The same for the same schedule, or the same recording, by the same program; `None`: the profile's schedules.

@@ -15,6 +15,8 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
+use crate::plan::selection::Choice;
+
 pub(crate) use book::{Book, Entry, State};
 pub(crate) use waiting::{WaitingLine, WaitingStep};
 
@@ -66,6 +68,15 @@ pub(crate) struct Selected {
     pub(crate) model: String,
     pub(crate) packages: Vec<String>,
     pub(crate) store: Option<String>,
+}
+
+impl Selected {
+    /// Whether it is what was wanted, or that without some of the packages or the store.
+    pub(crate) fn is_of(&self, wanted: &Choice) -> bool {
+        self.model == wanted.model
+            && self.packages.iter().all(|id| wanted.packages.contains(id))
+            && (self.store.is_none() || self.store == wanted.store)
+    }
 }
 
 /// A journal line about the sale: a definition, a restock, an operator action.

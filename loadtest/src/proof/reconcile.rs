@@ -7,8 +7,9 @@ use std::time::Duration;
 use amends::Amends;
 use owner::SharedReservations;
 use stock::Times;
-use waiting::draw::{self, ShownDraw};
+use waiting::draw::{self, DrawAsShown};
 use waiting::odds::ShownOdds;
+use waiting::places;
 use waiting::queues::{self, Queues};
 use waiting::sign_ups::SignUps;
 
@@ -85,6 +86,16 @@ impl<'a> ReconcileInput<'a> {
         self.operator_actions.iter().filter(move |action| action.sequence() > started_after)
     }
 
+    /// Whether a definition was applied during the run: it may have changed terms that are not locked.
+    fn may_have_other_terms(&self) -> bool {
+        self.actions_of_the_run().any(OperatorAction::defines)
+    }
+
+    /// Whether Redis ever lost changes: gateways then repeat what they have, in an order of its own and with gaps.
+    fn is_recovered(&self) -> bool {
+        self.operator_actions.iter().any(|action| matches!(action.kind.as_str(), "adopt" | "lost"))
+    }
+
     /// How far a buyer's time and the journal's may be apart for one instant.
     fn doubt_ms(&self) -> i64 {
         i64::try_from(self.clock_error.as_millis()).unwrap_or(i64::MAX / 4).min(i64::MAX / 4)
@@ -127,7 +138,8 @@ pub(crate) fn reconcile(input: &ReconcileInput<'_>) -> Result<Found, Failure> {
     let queues = Queues::replay(input, &mut found);
     let sign_ups = SignUps::replay(input, &mut found);
     let facts = Facts { input, book, times, queues };
-    let (mut shown, mut odds) = (ShownDraw::default(), ShownOdds::default());
+    queues::check_idle(&facts, &mut found);
+    let (mut shown, mut odds) = (DrawAsShown::default(), ShownOdds::default());
     let is_of_the_run = |change: &Change| change.sequence > input.started_after;
     let mut foreign_reservations =
         facts.book.entries.values().filter(|entry| is_of_the_run(entry.reserve())).count();
@@ -143,7 +155,7 @@ pub(crate) fn reconcile(input: &ReconcileInput<'_>) -> Result<Found, Failure> {
             phases::check(input, history, &mut own);
             if let Some(waiting) = history.waiting.as_deref() {
                 sign_ups.check(input, history, waiting, &mut own);
-                queues::check(&facts, history, waiting, &mut own);
+                places::check(&facts, history, waiting, &mut own);
                 shown.note(&history.buyer, waiting);
                 odds.note(&facts, &history.buyer, waiting);
             }

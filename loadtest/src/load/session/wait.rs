@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use crate::base::clock::to_the_ms;
@@ -11,19 +11,12 @@ use crate::base::outcome::Outcome;
 use crate::base::requests::{DRAW, JOIN, LEAVE, MY_PLACE, MY_RESERVATION, MY_SIGN_UP, SIGN_UP, WITHDRAW};
 use crate::client::{Answer, Lost, Reply, Request};
 use crate::load::answer::{Refusal, is_none, to_wait};
-use crate::load::history::waiting::{Join, ShownPlace, ShownSignUp, SignUp, Waiting};
+use crate::load::history::waiting::{Join, ShownDraw, ShownPlace, ShownSignUp, SignUp, SignUpLook, Waiting};
 use crate::load::history::{Hold, Step, TapHistory};
 use crate::load::session::Session;
 use crate::load::session::record::exchange;
 use crate::load::session::settle::Ended;
 use crate::plan::selection::Choice;
-
-/// The answer of `GET …/draw`.
-#[derive(Clone, Debug, Deserialize)]
-pub(crate) struct ShownDraw {
-    stage: String,
-    seed: Option<String>,
-}
 
 /// What became of a buyer who waited for a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,8 +29,10 @@ pub enum TurnEnd {
     Nothing,
 }
 
-const LATE: [Refusal; 2] = [(409, "signup-not-open"), (410, "signup-closed")];
-const JOIN_REFUSALS: [Refusal; 7] = [
+const SIGN_UP_REFUSALS: [Refusal; 3] =
+    [(409, "signup-not-open"), (410, "signup-closed"), (422, "unknown-item")];
+const JOIN_REFUSALS: [Refusal; 8] = [
+    (422, "unknown-item"),
     (403, "not-signed-up"),
     (409, "not-sold-out"),
     (409, "standby-full"),
@@ -60,11 +55,17 @@ impl Session {
     }
 
     /// Notes something in that history.
-    fn note(&mut self, note: impl FnOnce(&mut Waiting)) {
+    fn note<T: Default>(&mut self, note: impl FnOnce(&mut Waiting) -> T) -> T {
         let place = self.place_of_waiting();
         let history = self.buyer.history.get_mut(place);
-        if let Some(waiting) = history.and_then(|history| history.waiting.as_mut()) {
-            note(waiting);
+        history.and_then(|history| history.waiting.as_mut()).map(|waiting| note(waiting)).unwrap_or_default()
+    }
+
+    /// Notes a look, with its exchange if it shows something new.
+    fn note_look(&mut self, (request, answer): (&Request, &Answer), see: impl FnOnce(&mut Waiting) -> bool) {
+        if self.note(see) {
+            let (place, exchange) = (self.place_of_waiting(), exchange(&self.load, request, answer));
+            self.buyer.history[place].log.push(exchange);
         }
     }
 
@@ -95,7 +96,7 @@ impl Session {
     pub(crate) async fn sign_up(&mut self, choices: Vec<Choice>) {
         let body = json!({ "choices": choices }).to_string();
         let request = Request::put(self.path_of_sale("signup"), &self.buyer.bearer, body);
-        let (step, answer) = self.do_waiting(&request, SIGN_UP, &LATE).await;
+        let (step, answer) = self.do_waiting(&request, SIGN_UP, &SIGN_UP_REFUSALS).await;
         let exchanged = answer.as_ref().map(|answer| self.exchanged(answer));
         let reply = answer.and_then(|answer| answer.reply.ok()).filter(|_| step == Step::Done);
         let is_new = reply.as_ref().is_some_and(|reply| reply.status == 201);
@@ -114,7 +115,7 @@ impl Session {
     /// Withdraws the sign-up.
     pub(crate) async fn withdraw(&mut self) {
         let request = Request::delete(self.path_of_sale("signup"), &self.buyer.bearer);
-        let (step, answer) = self.do_waiting(&request, WITHDRAW, &LATE).await;
+        let (step, answer) = self.do_waiting(&request, WITHDRAW, &SIGN_UP_REFUSALS).await;
         let exchanged = answer.as_ref().map(|answer| self.exchanged(answer));
         self.note(|waiting| {
             waiting.sign_ups.push(SignUp { choices: None, step, shown: None, is_new: false, exchanged })
@@ -124,8 +125,10 @@ impl Session {
     /// Looks at the sign-up.
     pub(crate) async fn look_at_sign_up(&mut self) -> Option<ShownSignUp> {
         let request = Request::get_as(self.path_of_sale("signup"), &self.buyer.bearer);
-        let shown: ShownSignUp = self.look_at_own(MY_SIGN_UP, &request, "signup-not-found").await?.0;
-        self.note(|waiting| waiting.see_sign_up(shown.clone()));
+        let (shown, answer) =
+            self.look_at_own::<ShownSignUp>(MY_SIGN_UP, &request, "signup-not-found").await?;
+        let look = SignUpLook { shown: shown.clone(), exchanged: self.exchanged(&answer) };
+        self.note_look((&request, &answer), |waiting| waiting.see_sign_up(look));
         Some(shown)
     }
 
@@ -135,12 +138,13 @@ impl Session {
         let (shown, answer) = self.look_at_own::<ShownPlace>(MY_PLACE, &request, "standby-not-found").await?;
         let exchanged = Some(self.exchanged(&answer));
         let shown = ShownPlace { exchanged, ..shown };
-        self.note(|waiting| waiting.see_place(shown.clone()));
+        let look = shown.clone();
+        self.note_look((&request, &answer), |waiting| waiting.see_place(look));
         Some(shown)
     }
 
     /// Reads what is the buyer's own; none of it is a good answer, too.
-    async fn look_at_own<T: serde::de::DeserializeOwned>(
+    async fn look_at_own<T: DeserializeOwned>(
         &mut self,
         name: &'static str,
         request: &Request,
@@ -190,32 +194,33 @@ impl Session {
             let answer = self.send(&request).await;
             let shown: Option<ShownDraw> = answer.json();
             self.record_read(DRAW, &request, &answer, shown.is_some());
-            if let Some(seed) = shown.as_ref().and_then(|shown| shown.seed.clone()) {
-                self.note(|waiting| waiting.seed = Some(seed));
-            }
-            if shown.is_some_and(|shown| shown.stage == "allocated") {
-                break;
+            if let Some(shown) = shown {
+                let is_over = shown.stage == "allocated";
+                self.note_look((&request, &answer), |waiting| waiting.see_draw(shown));
+                if is_over {
+                    break;
+                }
             }
             // The page says how often to ask.
             self.look().await;
-            let pause = self.poll_pause();
-            if !self.rest(pause).await {
+            if !self.poll_again().await {
                 return TurnEnd::Nothing;
             }
         }
-        let reservation = loop {
-            // A gateway that has just started ranks first.
+        loop {
             match self.look_at_sign_up().await {
-                Some(shown) if shown.rank.is_some() => break shown.reservation,
-                Some(_) if self.poll_again().await => {}
-                _ => return TurnEnd::Nothing,
+                Some(ShownSignUp { reservation: Some(id), .. }) => {
+                    if self.take_over(&id).await {
+                        return TurnEnd::Holds;
+                    }
+                }
+                Some(ShownSignUp { rank: Some(_), .. }) => return TurnEnd::Waits,
+                // The answer was lost, or a gateway that has just started ranks first.
+                _ => {}
             }
-        };
-        match reservation {
-            Some(id) if self.take_over(&id).await => TurnEnd::Holds,
-            Some(_) => TurnEnd::Nothing,
-            None if self.look_at_place().await.is_some() => TurnEnd::Waits,
-            None => TurnEnd::Nothing,
+            if !self.poll_again().await {
+                return TurnEnd::Nothing;
+            }
         }
     }
 
@@ -231,8 +236,13 @@ impl Session {
         let body = json!(wants).to_string();
         let request = Request::put(self.path_of_sale("standby"), &self.buyer.bearer, body);
         let (step, answer) = self.do_waiting(&request, JOIN, &JOIN_REFUSALS).await;
-        let (is_in, exchanged) = (step == Step::Done, answer.as_ref().map(|answer| self.exchanged(answer)));
-        self.note(|waiting| waiting.joins.push(Join { wants: Some(wants), step, exchanged }));
+        let exchanged = answer.as_ref().map(|answer| self.exchanged(answer));
+        let reply = answer.and_then(|answer| answer.reply.ok()).filter(|_| step == Step::Done);
+        let shown: Option<ShownPlace> = reply.and_then(|reply| serde_json::from_str(&reply.body).ok());
+        self.find_unless(step != Step::Done || shown.is_some(), "a place without a readable answer");
+        let is_in = shown.as_ref().is_some_and(|shown| shown.state == "waiting");
+        let shown = shown.map(|shown| ShownPlace { exchanged, ..shown });
+        self.note(|waiting| waiting.joins.push(Join { wants: Some(wants), step, shown, exchanged }));
         is_in
     }
 
@@ -242,9 +252,12 @@ impl Session {
         loop {
             match self.look_at_place().await {
                 Some(ShownPlace { state, reservation: Some(id), .. }) if state == "granted" => {
-                    return if self.take_over(&id).await { TurnEnd::Holds } else { TurnEnd::Nothing };
+                    if self.take_over(&id).await {
+                        return TurnEnd::Holds;
+                    }
                 }
                 Some(shown) if shown.state != "waiting" => return TurnEnd::Nothing,
+                // The answer was lost, or there is no place: the queue was full.
                 _ => {}
             }
             self.look().await;
@@ -262,7 +275,7 @@ impl Session {
         let request = Request::delete(self.path_of_sale("standby"), &self.buyer.bearer);
         let (step, answer) = self.do_waiting(&request, LEAVE, &[]).await;
         let exchanged = answer.as_ref().map(|answer| self.exchanged(answer));
-        self.note(|waiting| waiting.joins.push(Join { wants: None, step, exchanged }));
+        self.note(|waiting| waiting.joins.push(Join { wants: None, step, shown: None, exchanged }));
     }
 
     /// Whether the latest tap was refused as sold out.

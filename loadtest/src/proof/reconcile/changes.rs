@@ -2,7 +2,7 @@
 
 use crate::base::requests::{AMEND, CANCEL};
 use crate::load::history::{RefusedChange, Step, TapHistory};
-use crate::proof::ledger::{Change, Entry};
+use crate::proof::ledger::{Change, Entry, Kind};
 use crate::proof::reconcile::{Facts, refusals};
 use crate::proof::rules::{Rule, Violation, of};
 
@@ -69,12 +69,16 @@ fn surely_held(
 ) -> Option<String> {
     let terms = facts.input.terms;
     // A buyer's change needs a hold before its deadline; a payment and a cancel have the grace, too.
+    let hold = terms.hold_of(entry.is_granted());
     let (lasts, is_used_up) = match refused.request.as_str() {
-        AMEND => (terms.hold, entry.versions.len() > CHANGES_MAX),
-        _ => (terms.hold + terms.grace, false),
+        AMEND => (hold, entry.versions.len() > CHANGES_MAX),
+        _ => (hold + terms.grace, false),
     };
-    // It was taken after the first request for it had left.
-    let began = refused.began?.as_millisecond();
+    // A tap's was taken after the first request for it had left; no request has made one of a draw or a queue.
+    let began = match entry.reserve().kind {
+        Kind::Draw | Kind::Grant => entry.reserve().at.as_millisecond() - facts.input.doubt_ms(),
+        _ => refused.began?.as_millisecond(),
+    };
     let age = refused.answer.answered.as_millisecond() - began + TICK_MS;
     let is_of_the_run = entry.reserve().sequence > facts.input.started_after;
     let has_ended = entry.cancelled.is_some() && (refused.after_settling || history.cancel == Step::NotTried);

@@ -148,6 +148,23 @@ impl Intervals {
             || self.since.is_some_and(|since| since <= to_ms)
     }
 
+    /// The times during which both went on, until this one.
+    pub(crate) fn common(&self, other: &Intervals, until_ms: i64) -> Vec<(i64, i64)> {
+        let all = |of: &Intervals| -> Vec<(i64, i64)> {
+            of.over.iter().copied().chain(of.since.map(|since| (since, until_ms))).collect()
+        };
+        let (own, other) = (all(self), all(other));
+        let (mut common, mut next) = (Vec::new(), 0);
+        for (from, to) in own {
+            while other.get(next).is_some_and(|(_, ended)| *ended < from) {
+                next += 1;
+            }
+            let meet = other[next..].iter().take_while(|(began, _)| *began <= to);
+            common.extend(meet.map(|(began, ended)| (from.max(*began), to.min(*ended))));
+        }
+        common
+    }
+
     /// Whether it went on all the time from one instant to another, with both of them inside.
     pub(crate) fn cover(&self, from_ms: i64, to_ms: i64) -> bool {
         if self.since.is_some_and(|since| since < from_ms) {

@@ -3,18 +3,14 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::load::history::{PhaseRefusal, TapHistory};
-use crate::proof::ledger::{OperatorAction, WaitingStep};
+use crate::proof::ledger::WaitingStep;
 use crate::proof::reconcile::ReconcileInput;
 use crate::proof::rules::{Rule, Violation, of};
 
 /// A gateway's read model may be so much older than the ledger.
-const READ_MODEL_MS: i64 = 2_000;
+pub(super) const READ_MODEL_MS: i64 = 2_000;
 
 pub(crate) fn check(input: &ReconcileInput<'_>, history: &TapHistory, found: &mut Vec<Violation>) {
-    // A definition during the run may have moved the opening and the closing.
-    if input.actions_of_the_run().any(OperatorAction::defines) {
-        return;
-    }
     for refusal in &history.by_phase {
         if let Some(why) = untrue(input, refusal) {
             let what = format!("refused as {} at {}, {why}", refusal.phase, refusal.answered);
@@ -25,6 +21,10 @@ pub(crate) fn check(input: &ReconcileInput<'_>, history: &TapHistory, found: &mu
 
 /// In words why the sale was in another phase.
 pub(super) fn untrue(input: &ReconcileInput<'_>, refusal: &PhaseRefusal) -> Option<String> {
+    // It may have moved the opening and the closing.
+    if input.may_have_other_terms() {
+        return None;
+    }
     let (asked, answered) = (refusal.asked.as_millisecond(), refusal.answered.as_millisecond());
     let (from, to) = (asked - input.doubt_ms(), answered + input.doubt_ms());
     let ms = |at: Option<Timestamp>| at.map(|at| at.as_millisecond());

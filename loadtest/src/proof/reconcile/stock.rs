@@ -72,6 +72,11 @@ impl<'a> Times<'a> {
         self.free.get(&Item::named(item)).is_some_and(|spells| spells.cover(from_ms, to_ms))
     }
 
+    /// What follows from the times at which some of an item was not taken, if they are known.
+    pub(crate) fn of_free<T>(&self, item: &str, look: impl FnOnce(&Intervals) -> T) -> Option<T> {
+        self.free.get(&Item::named(item)).map(look)
+    }
+
     /// Whether an item was sold out all the time between these, as far as is known.
     pub(crate) fn was_taken(&self, item: &str, from_ms: i64, to_ms: i64) -> bool {
         self.free.get(&Item::named(item)).is_some_and(|spells| !spells.touch(from_ms, to_ms))

@@ -2,10 +2,8 @@
 
 pub(super) mod draw;
 pub(super) mod odds;
+pub(super) mod places;
 pub(super) mod queues;
 pub(super) mod sign_ups;
 #[cfg(test)]
 mod tests;
-
-/// A gateway's read model may be so much older than the ledger.
-const READ_MODEL_MS: i64 = 2_000;

@@ -1,30 +1,47 @@
 //! Checks a draw: what follows from commitment, entrants, reveal and beacon, computed once more, and who got what.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use sha2::{Digest, Sha256};
 
-use crate::load::history::waiting::Waiting;
+use crate::load::history::waiting::{ShownDraw, SignUpLook, Waiting};
 use crate::plan::selection::Choice;
-use crate::proof::ledger::{Kind, WaitingLine, WaitingStep};
+use crate::proof::ledger::{Change, Kind, WaitingLine, WaitingStep};
+use crate::proof::reconcile::phases::READ_MODEL_MS;
 use crate::proof::reconcile::waiting::sign_ups::SignUps;
 use crate::proof::reconcile::{ReconcileInput, SaleDraw};
 use crate::proof::rules::{Rule, Violation};
 
-/// What buyers were shown of the draw.
+/// What all buyers were shown of the draw.
 #[derive(Debug, Default)]
-pub(crate) struct ShownDraw {
-    /// Pseudonym and rank, by buyer.
-    entrants: HashMap<String, (String, Option<u64>)>,
-    seeds: HashSet<String>,
+pub(crate) struct DrawAsShown {
+    entrants: HashMap<String, EntrantAsShown>,
+    draws: HashSet<ShownDraw>,
 }
 
-impl ShownDraw {
+/// What one buyer was shown of it.
+#[derive(Debug, Default)]
+struct EntrantAsShown {
+    pseudonyms: BTreeSet<String>,
+    ranks: BTreeSet<u64>,
+    /// When the latest look was sent, in ms, and the reservation that it showed.
+    latest: Option<(i64, Option<String>)>,
+}
+
+impl DrawAsShown {
     pub(crate) fn note(&mut self, buyer: &str, waiting: &Waiting) {
-        if let Some((pseudonym, rank)) = waiting.entrant() {
-            self.entrants.insert(buyer.to_owned(), (pseudonym.to_owned(), rank));
+        self.draws.extend(waiting.draws.iter().cloned());
+        if waiting.shown_sign_ups().all(|shown| shown.pseudonym.is_none()) {
+            return;
         }
-        self.seeds.extend(waiting.seed.clone());
+        let entrant = self.entrants.entry(buyer.to_owned()).or_default();
+        for shown in waiting.shown_sign_ups() {
+            entrant.pseudonyms.extend(shown.pseudonym.clone());
+            entrant.ranks.extend(shown.rank);
+        }
+        if let Some(SignUpLook { shown, exchanged: (asked, _) }) = waiting.looks.last() {
+            entrant.latest = Some((asked.as_millisecond(), shown.reservation.clone()));
+        }
     }
 }
 
@@ -34,12 +51,11 @@ struct Entrant<'a> {
     pseudonym: [u8; 16],
     buyer: &'a str,
     choices: &'a [Choice],
-    /// As it was shown.
-    rank: Option<u64>,
+    shown: &'a EntrantAsShown,
 }
 
 /// What the journal has of a draw.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 struct Drawn<'a> {
     root: &'a str,
     count: u64,
@@ -52,7 +68,7 @@ pub(crate) fn check(
     input: &ReconcileInput<'_>,
     draw: &SaleDraw<'_>,
     sign_ups: &SignUps<'_>,
-    shown: &ShownDraw,
+    shown: &DrawAsShown,
     found: &mut Vec<Violation>,
 ) {
     let mut broken = |rule, what| found.push(Violation { rule, buyer: None, reservation: None, what });
@@ -64,14 +80,14 @@ pub(crate) fn check(
         // All ranks would be others.
         Err(what) => return broken_draw(what),
     };
-    if let Some(other) = shown.seeds.iter().find(|shown| *shown != drawn.seed) {
-        broken_draw(format!("the seed is {}, and a buyer was shown {other}", drawn.seed));
+    if let Some(other) = shown.draws.iter().find(|shown| !drawn.is_shown_by(draw, shown)) {
+        broken_draw(format!("{other:?} was shown, the ledger has {drawn:?}"));
     }
     let known = entrants.iter().filter_map(|(buyer, choices)| {
-        let (text, rank) = shown.entrants.get(*buyer)?;
-        let pseudonym: [u8; 16] = bytes(text)?.try_into().ok()?;
+        let shown = shown.entrants.get(*buyer)?;
+        let pseudonym: [u8; 16] = bytes(shown.pseudonyms.first()?)?.try_into().ok()?;
         let hash = Sha256::new().chain_update(own_seed).chain_update(pseudonym).finalize();
-        Some(Entrant { ticket: *hash.first_chunk()?, pseudonym, buyer, choices, rank: *rank })
+        Some(Entrant { ticket: *hash.first_chunk()?, pseudonym, buyer, choices, shown })
     });
     let mut known: Vec<Entrant<'_>> = known.collect();
     // Of entrants that are not this run's the pseudonyms are not known.
@@ -85,7 +101,25 @@ pub(crate) fn check(
     }
     known.sort_unstable_by_key(|entrant| (entrant.ticket, entrant.pseudonym));
     check_ranks(&known, are_all, &mut broken_draw);
-    check_allocation(input, &known, &mut |what| broken(Rule::AllocatedByRank, what));
+    check_holds(input, sign_ups, &mut |what| broken(Rule::AllocatedByRank, what));
+    if !input.is_recovered() {
+        check_allocation(input, &known, &mut |what| broken(Rule::AllocatedByRank, what));
+    }
+    check_reservations(input, &known, &mut |what| broken(Rule::SignUpAsAcknowledged, what));
+}
+
+impl Drawn<'_> {
+    /// Whether this is what was shown, as far as it was there.
+    fn is_shown_by(self, draw: &SaleDraw<'_>, shown: &ShownDraw) -> bool {
+        let Drawn { root, count, reveal, beacon, seed } = self;
+        let is = |shown: &Option<String>, own: &str| shown.as_ref().is_none_or(|shown| shown == own);
+        shown.commitment == draw.commitment
+            && is(&shown.root, root)
+            && shown.entrants.is_none_or(|shown| shown == count)
+            && is(&shown.reveal, reveal)
+            && is(&shown.beacon, beacon)
+            && is(&shown.seed, seed)
+    }
 }
 
 /// What was drawn; `None` before that.
@@ -130,14 +164,56 @@ fn own_seed(draw: &SaleDraw<'_>, drawn: Drawn<'_>) -> Result<[u8; 32], String> {
 /// Ranks are the places among all tickets, or at least in their order.
 fn check_ranks(known: &[Entrant<'_>], are_all: bool, broken: &mut impl FnMut(String)) {
     let mut last = 0;
-    for (place, Entrant { buyer, rank, .. }) in (1_u64..).zip(known) {
-        let Some(rank) = *rank else { continue };
-        if if are_all { rank != place } else { rank <= last } {
-            let what =
-                format!("{buyer} was shown the rank {rank}, and has place {place} among {}", known.len());
-            broken(what);
+    for (place, Entrant { buyer, shown, .. }) in (1_u64..).zip(known) {
+        if shown.pseudonyms.len() > 1 {
+            broken(format!("{buyer} was shown the pseudonyms {:?}", shown.pseudonyms));
         }
-        last = rank;
+        for rank in &shown.ranks {
+            if if are_all { *rank != place } else { *rank <= last } {
+                let all = known.len();
+                broken(format!("{buyer} was shown the rank {rank}, and has place {place} among {all}"));
+            }
+        }
+        last = shown.ranks.last().copied().unwrap_or(last);
+    }
+}
+
+/// Each hold of the draw is an entrant's, one for each, and of what was signed up for.
+fn check_holds(input: &ReconcileInput<'_>, sign_ups: &SignUps<'_>, broken: &mut impl FnMut(String)) {
+    let entrants: HashMap<&str, &[Choice]> = sign_ups.entrants().collect();
+    let mut served = HashSet::new();
+    for change in input.changes.iter().filter(|change| change.kind == Kind::Draw) {
+        let buyer = change.buyer();
+        let choices = entrants.get(buyer).copied().unwrap_or_default();
+        if !choices.iter().any(|choice| change.selected.is_of(choice)) {
+            broken(format!("{buyer} got {:?}, and signed up for {choices:?}", change.selected));
+        }
+        if !served.insert(buyer) {
+            broken(format!("{buyer} got two holds"));
+        }
+    }
+}
+
+/// A sign-up shows the reservation that the draw or a queue gave, and no other.
+fn check_reservations(input: &ReconcileInput<'_>, known: &[Entrant<'_>], broken: &mut impl FnMut(String)) {
+    let over = input.waiting.iter().find(|line| line.step == WaitingStep::Allocated);
+    let settled_ms =
+        over.map_or(i64::MAX, |line| line.at.as_millisecond() + READ_MODEL_MS + input.doubt_ms());
+    let mut given: HashMap<&str, Vec<&Change>> = HashMap::new();
+    for change in input.changes.iter().filter(|change| matches!(change.kind, Kind::Draw | Kind::Grant)) {
+        given.entry(change.buyer()).or_default().push(change);
+    }
+    for Entrant { buyer, shown, .. } in known {
+        let own = given.get(buyer).map_or(&[][..], Vec::as_slice);
+        let Some((asked_ms, reservation)) = &shown.latest else { continue };
+        let is_right = match reservation {
+            Some(id) => own.iter().any(|change| change.reservation() == id),
+            None => *asked_ms < settled_ms || own.iter().all(|change| change.kind != Kind::Draw),
+        };
+        if !is_right {
+            let own: Vec<&str> = own.iter().map(|change| change.reservation()).collect();
+            broken(format!("{buyer} was shown the reservation {reservation:?}, the ledger has {own:?}"));
+        }
     }
 }
 
@@ -172,7 +248,8 @@ fn check_allocation(input: &ReconcileInput<'_>, known: &[Entrant<'_>], broken: &
     let last_of = known.iter().enumerate();
     let last_of: HashMap<&str, usize> =
         last_of.filter_map(|(place, entrant)| Some((*got.get(entrant.buyer)?, place))).collect();
-    let may_have_nothing = input.terms.standby_max.is_some() || !input.terms.standby;
+    let may_have_nothing =
+        input.terms.standby_max.is_some() || !input.terms.standby || input.may_have_other_terms();
     for (place, Entrant { buyer, choices, .. }) in known.iter().enumerate() {
         let got = got.get(buyer).copied();
         let wanted = choices.iter().map(|choice| choice.model.as_str());
@@ -184,9 +261,6 @@ fn check_allocation(input: &ReconcileInput<'_>, known: &[Entrant<'_>], broken: &
                     "{buyer} got {what}, and {other}, of a worse rank, got {model}, wanted by both"
                 ));
             }
-        }
-        if let Some(got) = got.filter(|got| !wanted.clone().any(|model| model == *got)) {
-            broken(format!("{buyer} got {got}, and did not want it"));
         }
         if got.is_none() && !waits.contains(buyer) && !may_have_nothing {
             broken(format!("{buyer} has neither a hold nor a place in a queue"));

@@ -1,32 +1,31 @@
-//! Checks queues: places in order, granted in order, nobody passed over, and shown as they are.
+//! Follows queues: places in order, granted in order, and nobody passed over. `places.rs` has what buyers were shown.
 
 use std::collections::{BTreeMap, HashMap};
 
-use jiff::Timestamp;
-
-use crate::load::history::waiting::{ShownPlace, Waiting};
-use crate::load::history::{PhaseRefusal, Step, TapHistory};
 use crate::plan::selection::Choice;
 use crate::proof::ledger::{Change, Kind, WaitingLine, WaitingStep};
 use crate::proof::reconcile::item_stock::Intervals;
-use crate::proof::reconcile::phases::{self, was_closed};
-use crate::proof::reconcile::refusals::reached_no_limit;
-use crate::proof::reconcile::waiting::READ_MODEL_MS;
+use crate::proof::reconcile::phases::{READ_MODEL_MS, was_closed};
 use crate::proof::reconcile::{Facts, ReconcileInput};
 use crate::proof::rules::{Rule, Violation, of};
+
+/// Units that come back are granted within a second or two; a machine may be slow.
+const IDLE_MS_MAX: i64 = 15_000;
 
 /// A buyer's place.
 #[derive(Debug)]
 pub(crate) struct Place<'a> {
     number: u64,
     /// What was wanted there, one after the other: always of one model.
-    choices: Vec<&'a Choice>,
-    joined: (u64, i64),
-    /// The position at first.
+    pub(super) choices: Vec<&'a Choice>,
+    /// The sequence and the time of joining.
+    pub(super) joined: (u64, i64),
+    /// The position at first, and how many places of the queue had ended by then.
     position: u64,
+    ends_before: usize,
     pub(crate) end: PlaceEnd<'a>,
     /// When it ended; the largest number as long as it waits.
-    ended_ms: i64,
+    pub(super) ended_ms: i64,
 }
 
 /// What became of a place.
@@ -46,14 +45,18 @@ pub(crate) struct Queues<'a> {
     places: HashMap<&'a str, Vec<Place<'a>>>,
     by_model: HashMap<&'a str, Queue<'a>>,
     last_number: u64,
+    /// Skips of the entry that is followed: who was passed over, at which place.
+    skipped: Vec<(&'a str, &'a str, u64)>,
+    /// While grants are suspended, or a draw allocates: units are set aside although nobody waits.
+    all_aside: Intervals,
 }
 
 #[derive(Debug, Default)]
 struct Queue<'a> {
     /// Who waits, by the numbers of the places.
     waiting: BTreeMap<u64, &'a str>,
-    /// Sequences and times at which places ended, with their numbers.
-    ends: Vec<(u64, i64, u64)>,
+    /// When places ended, in ms, and their numbers.
+    ends: Vec<(i64, u64)>,
     /// The grant to the place of the highest number, and its time.
     granted_last: Option<(u64, i64)>,
     /// While somebody waits.
@@ -67,7 +70,26 @@ enum Event<'a> {
     Line(&'a WaitingLine),
 }
 
+impl Event<'_> {
+    fn sequence(&self) -> u64 {
+        match self {
+            Event::Change(change) => change.sequence,
+            Event::Line(line) => line.sequence,
+        }
+    }
+}
+
 impl<'a> Place<'a> {
+    pub(super) fn in_words(&self) -> String {
+        let end = match self.end {
+            PlaceEnd::Waits => "waiting".to_owned(),
+            PlaceEnd::Granted(id) => format!("granted {id}"),
+            PlaceEnd::Skipped => "skipped".to_owned(),
+            PlaceEnd::Left => "left".to_owned(),
+        };
+        format!("place {} for {}, {end} (journal {}-0)", self.number, self.model(), self.joined.0)
+    }
+
     pub(crate) fn model(&self) -> &'a str {
         self.choices[0].model.as_str()
     }
@@ -75,11 +97,16 @@ impl<'a> Place<'a> {
 
 impl<'a> Queues<'a> {
     pub(crate) fn replay(input: &ReconcileInput<'a>, found: &mut Vec<Violation>) -> Queues<'a> {
-        let mut queues = Queues::default();
+        let mut queues = Queues { all_aside: all_aside(input), ..Queues::default() };
+        let mut sequence = 0;
         // Which model each reservation has.
         let mut models: HashMap<&str, &str> = HashMap::new();
         let mut broken = Vec::new();
         for event in in_order(input) {
+            if event.sequence() != sequence {
+                sequence = event.sequence();
+                queues.check_skipped(&mut broken);
+            }
             match event {
                 Event::Line(line) => queues.follow(line, &mut broken),
                 Event::Change(change) => {
@@ -98,9 +125,8 @@ impl<'a> Queues<'a> {
                 }
             }
         }
-        // What a recovery repeats is in the order of the gateways' reports.
-        let is_recovered = input.actions_of_the_run().any(|action| matches!(&*action.kind, "adopt" | "lost"));
-        if !is_recovered {
+        queues.check_skipped(&mut broken);
+        if !input.is_recovered() {
             found.append(&mut broken);
         }
         queues
@@ -122,7 +148,7 @@ impl<'a> Queues<'a> {
                     return;
                 }
                 // A place in another queue is given up.
-                self.end(buyer, PlaceEnd::Left, (*sequence, at_ms));
+                self.end(buyer, PlaceEnd::Left, at_ms);
                 if *number != self.last_number + 1 {
                     let what = format!("place {number} follows place {}", self.last_number);
                     broken.push(of(buyer, Rule::QueueInOrder, None, what));
@@ -136,15 +162,18 @@ impl<'a> Queues<'a> {
                     choices: vec![choice],
                     joined: (*sequence, at_ms),
                     position: queue.waiting.len() as u64,
+                    ends_before: queue.ends.len(),
                     end: PlaceEnd::Waits,
                     ended_ms: i64::MAX,
                 };
                 self.places.entry(buyer).or_default().push(place);
             }
-            WaitingStep::Leave { buyer } => _ = self.end(buyer, PlaceEnd::Left, (*sequence, at_ms)),
+            WaitingStep::Leave { buyer } => _ = self.end(buyer, PlaceEnd::Left, at_ms),
             WaitingStep::Skip { buyer } => {
-                self.check_first(buyer, "was passed over", broken);
-                self.end(buyer, PlaceEnd::Skipped, (*sequence, at_ms));
+                let number = self.last_place(buyer).map_or(0, |place| place.number);
+                if let Some(model) = self.end(buyer, PlaceEnd::Skipped, at_ms) {
+                    self.skipped.push((buyer, model, number));
+                }
             }
             _ => {}
         }
@@ -153,11 +182,27 @@ impl<'a> Queues<'a> {
     fn grant(&mut self, change: &'a Change, broken: &mut Vec<Violation>) {
         let what = format!("got {} (journal {}-0)", change.selected.model, change.sequence);
         self.check_first(change.buyer(), &what, broken);
-        let when = (change.sequence, change.at.as_millisecond());
-        let model = self.end(change.buyer(), PlaceEnd::Granted(change.reservation()), when);
-        if model != Some(&change.selected.model) {
-            let what = format!("{what}, and waited for {}", model.unwrap_or("nothing"));
+        let end = PlaceEnd::Granted(change.reservation());
+        let waited = self.end(change.buyer(), end, change.at.as_millisecond());
+        let wanted = self.last_place(change.buyer()).and_then(|place| place.choices.last());
+        let wanted = wanted.filter(|_| waited.is_some());
+        if !wanted.is_some_and(|wanted| change.selected.is_of(wanted)) {
+            let wanted = wanted.map_or("nothing".to_owned(), |wanted| wanted.in_a_word());
+            let what = format!("{what}, and waited for {wanted}");
             broken.push(of(change.buyer(), Rule::QueueInOrder, Some(change.reservation()), what));
+        }
+    }
+
+    /// Whoever was passed over in an entry was before all who still wait after it.
+    fn check_skipped(&mut self, broken: &mut Vec<Violation>) {
+        for (buyer, model, number) in std::mem::take(&mut self.skipped) {
+            let first = self.by_model.get(model).and_then(|queue| queue.waiting.first_key_value());
+            if let Some((before, other)) = first.filter(|(before, _)| **before < number) {
+                let what = format!(
+                    "was passed over at place {number}, and {other} waited before, at place {before}"
+                );
+                broken.push(of(buyer, Rule::QueueInOrder, None, what));
+            }
         }
     }
 
@@ -184,7 +229,7 @@ impl<'a> Queues<'a> {
     }
 
     /// Ends the place of a buyer who waits; which model it was for.
-    fn end(&mut self, buyer: &str, end: PlaceEnd<'a>, (sequence, at_ms): (u64, i64)) -> Option<&'a str> {
+    fn end(&mut self, buyer: &str, end: PlaceEnd<'a>, at_ms: i64) -> Option<&'a str> {
         let place = self.places.get_mut(buyer)?.last_mut()?;
         if place.end != PlaceEnd::Waits {
             return None;
@@ -193,7 +238,7 @@ impl<'a> Queues<'a> {
         let (number, model) = (place.number, place.model());
         let queue = self.by_model.entry(model).or_default();
         queue.waiting.remove(&number);
-        queue.ends.push((sequence, at_ms, number));
+        queue.ends.push((at_ms, number));
         if matches!(end, PlaceEnd::Granted(_)) && queue.granted_last.is_none_or(|(last, _)| last < number) {
             queue.granted_last = Some((number, at_ms));
         }
@@ -201,9 +246,19 @@ impl<'a> Queues<'a> {
         Some(model)
     }
 
+    /// The places of a buyer, in the order in which they were taken.
+    pub(super) fn of(&self, buyer: &str) -> &[Place<'a>] {
+        self.places.get(buyer).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether units were set aside at this instant whoever waited.
+    pub(super) fn are_all_aside(&self, at_ms: i64) -> bool {
+        self.all_aside.touch(at_ms, at_ms)
+    }
+
     /// The latest place of a buyer.
     pub(crate) fn last_place(&self, buyer: &str) -> Option<&Place<'a>> {
-        self.places.get(buyer)?.last()
+        self.of(buyer).last()
     }
 
     /// Whether one who came later was granted after this place was left.
@@ -212,123 +267,86 @@ impl<'a> Queues<'a> {
         granted.is_some_and(|(number, at_ms)| number > place.number && at_ms >= place.ended_ms)
     }
 
-    /// Whether units of this item may have been set aside for buyers who waited, and so were neither free nor taken.
+    /// Whether units of this item may have been set aside, and so were neither free nor taken. What is set aside is granted,
+    /// or free again, with the next tick.
     pub(crate) fn may_set_aside(&self, item: &str, from_ms: i64, to_ms: i64) -> bool {
-        let queue = item.strip_prefix("model:").and_then(|model| self.by_model.get(model));
-        queue.is_some_and(|queue| queue.busy.touch(from_ms, to_ms))
+        let Some(model) = item.strip_prefix("model:") else { return false };
+        let from_ms = from_ms - READ_MODEL_MS;
+        self.all_aside.touch(from_ms, to_ms)
+            || self.by_model.get(model).is_some_and(|queue| queue.busy.touch(from_ms, to_ms))
     }
 
-    /// In words how a place was shown otherwise than the ledger has it.
-    fn differs(&self, input: &ReconcileInput<'_>, own: &[Place<'_>], shown: &ShownPlace) -> Option<String> {
-        let (asked, answered) = shown.exchanged?;
-        let (from, to) =
-            (asked.as_millisecond() - input.doubt_ms(), answered.as_millisecond() + input.doubt_ms());
-        let mut all = own.iter().filter(|place| place.model() == shown.model);
-        if shown.odds.is_some_and(|odds| !(0.0..=1.0).contains(&odds)) {
-            return Some("and odds are 0 to 1".to_owned());
-        }
-        let is_right = match shown.state.as_str() {
-            "granted" => all.any(|place| {
-                place.end == PlaceEnd::Granted(shown.reservation.as_deref().unwrap_or_default())
-            }),
-            "skipped" => all.any(|place| place.end == PlaceEnd::Skipped),
-            "ended" => {
-                let closes = input.terms.closes_at.map_or(i64::MAX, |at| at.as_millisecond());
-                !own.is_empty() && (to >= closes || was_closed(input, to))
-            }
-            "waiting" => {
-                let since = from - READ_MODEL_MS;
-                let then = all.find(|place| place.joined.1 <= to && place.ended_ms >= since);
-                let Some(place) = then else {
-                    return Some(format!("and the ledger has {own:?}"));
-                };
-                let (nearest, farthest) = (self.position(place, to), self.position(place, since));
-                if shown.position.is_some_and(|position| (nearest..=farthest).contains(&position)) {
-                    return None;
-                }
-                return Some(format!("and by the ledger the position was {nearest} to {farthest}"));
-            }
-            _ => false,
-        };
-        (!is_right).then(|| format!("and the ledger has {own:?}"))
+    /// How long units of this model were there for nobody while somebody waited, at most: since the wait began, or since the
+    /// last place ended. `free`: while the model was not all taken.
+    fn idle_ms(&self, model: &str, free: &Intervals, until_ms: i64) -> i64 {
+        let Some(queue) = self.by_model.get(model) else { return 0 };
+        let spells = queue.busy.common(free, until_ms);
+        let longest = spells.into_iter().map(|(from, to)| {
+            let ends = queue.ends.iter().map(|(at, _)| *at).filter(|at| (from..=to).contains(at));
+            let mut moments: Vec<i64> = [from].into_iter().chain(ends).chain([to]).collect();
+            moments.sort_unstable();
+            moments
+                .windows(2)
+                .filter(|two| !self.all_aside.touch(two[0], two[1]))
+                .map(|two| two[1] - two[0])
+                .max()
+        });
+        longest.flatten().max().unwrap_or(0)
     }
 
     /// The position of a place at an instant, as if it still waited then.
-    fn position(&self, place: &Place<'_>, at_ms: i64) -> u64 {
+    pub(super) fn position(&self, place: &Place<'_>, at_ms: i64) -> u64 {
         let ends = self.by_model.get(place.model()).map_or(&[][..], |queue| queue.ends.as_slice());
-        let since = ends.partition_point(|(sequence, ..)| *sequence <= place.joined.0);
-        let gone = ends[since..].iter().take_while(|(_, at, _)| *at <= at_ms);
-        let before = gone.filter(|(.., number)| *number < place.number).count() as u64;
+        let gone = ends.iter().skip(place.ends_before).take_while(|(at, _)| *at <= at_ms);
+        let before = gone.filter(|(_, number)| *number < place.number).count() as u64;
         place.position.saturating_sub(before).max(1)
     }
 }
 
-/// Checks what a buyer was shown of places.
-pub(crate) fn check(facts: &Facts<'_>, history: &TapHistory, waiting: &Waiting, found: &mut Vec<Violation>) {
-    let Facts { input, queues, .. } = facts;
-    let own = queues.places.get(history.buyer.as_str()).map_or(&[][..], Vec::as_slice);
-    let mut console = |what| found.push(of(&history.buyer, Rule::PlaceAsShown, None, what));
-    for join in &waiting.joins {
-        match (&join.step, &join.wants) {
-            (Step::Done, Some(wants)) => {
-                let is_it = |choice: &&Choice| choice.in_a_word() == wants.in_a_word();
-                if !own.iter().flat_map(|place| &place.choices).any(is_it) {
-                    console(format!("joined for {}, and the ledger has no such place", wants.in_a_word()));
-                }
-            }
-            (Step::Done, None) => {
-                let waits = own.last().is_some_and(|place| place.end == PlaceEnd::Waits);
-                if waits && history.log.lost == 0 {
-                    console("left the queue, and the ledger still has the place".to_owned());
-                }
-            }
-            (Step::Refused(why), Some(wants)) => {
-                if let Some(what) = untrue_refusal(facts, &history.buyer, why, wants, join.exchanged) {
-                    console(format!("refused as {why}, {what}"));
-                }
-            }
-            _ => {}
-        }
+/// Checks that what came back went to those who waited.
+pub(crate) fn check_idle(facts: &Facts<'_>, found: &mut Vec<Violation>) {
+    let Facts { input, queues, times, .. } = facts;
+    let last =
+        input.changes.iter().map(|change| change.at).chain(input.waiting.iter().map(|line| line.at)).max();
+    let until_ms = last.map_or(0, |at| at.as_millisecond());
+    if input.is_recovered() || input.may_have_other_terms() {
+        return;
     }
-    for shown in &waiting.places {
-        if let Some(what) = queues.differs(input, own, shown) {
-            console(format!("{shown:?} was shown, {what}"));
+    for model in queues.by_model.keys() {
+        let item = format!("model:{model}");
+        let idle_ms = times.of_free(&item, |free| queues.idle_ms(model, free, until_ms)).unwrap_or(0);
+        if idle_ms > IDLE_MS_MAX && !was_closed(input, until_ms) {
+            let what = format!("some of {item} was there for {idle_ms} ms while buyers waited for it");
+            found.push(Violation { rule: Rule::NotPassedOver, buyer: None, reservation: None, what });
         }
     }
 }
 
-/// In words why a buyer could have joined.
-fn untrue_refusal(
-    facts: &Facts<'_>,
-    buyer: &str,
-    why: &str,
-    wants: &Choice,
-    exchanged: Option<(Timestamp, Timestamp)>,
-) -> Option<String> {
-    let Facts { input, book, times, .. } = facts;
-    let (asked, answered) = exchanged?;
-    match why {
-        "not-sold-out" => {
-            let (from, to) = (asked.as_millisecond(), answered.as_millisecond());
-            let (from, to) = (from - input.doubt_ms() - READ_MODEL_MS, to + input.doubt_ms());
-            let item = format!("model:{}", wants.model);
-            times.was_taken(&item, from, to).then(|| format!("and {item} was sold out"))
-        }
-        "standby-full" if input.terms.standby_max.is_none() => Some("and the queue has no limit".to_owned()),
-        "purchase-limit" => reached_no_limit(input, book, buyer),
-        "sale-not-open" | "sale-paused" | "sale-closed" => {
-            let phase = why.trim_start_matches("sale-").to_owned();
-            phases::untrue(input, &PhaseRefusal { phase, asked, answered })
-        }
+/// While units are set aside although nobody waits.
+fn all_aside(input: &ReconcileInput<'_>) -> Intervals {
+    let actions = input.operator_actions.iter().filter_map(|action| match action.kind.as_str() {
+        "standby-suspend" => Some((action.at, true)),
+        "standby-resume" => Some((action.at, false)),
         _ => None,
-    }
+    });
+    let lines = input.waiting.iter().filter_map(|line| match line.step {
+        WaitingStep::Draw { .. } => Some((line.at, true)),
+        WaitingStep::Allocated => Some((line.at, false)),
+        _ => None,
+    });
+    let mut moments: Vec<_> = actions.chain(lines).collect();
+    moments.sort_by_key(|(at, _)| *at);
+    let mut aside = Intervals::default();
+    moments.into_iter().for_each(|(at, is_aside)| aside.note(at.as_millisecond(), is_aside));
+    aside
 }
 
 /// Changes and lines about buyers who wait, in the journal's order.
 fn in_order<'a>(input: &ReconcileInput<'a>) -> impl Iterator<Item = Event<'a>> + use<'a> {
     let (mut changes, mut lines) = (input.changes.iter().peekable(), input.waiting.iter().peekable());
     std::iter::from_fn(move || match (changes.peek(), lines.peek()) {
-        (Some(change), Some(line)) if line.sequence < change.sequence => lines.next().map(Event::Line),
+        // Only skips share an entry with changes: the grants to those behind them.
+        (Some(change), Some(line)) if line.sequence <= change.sequence => lines.next().map(Event::Line),
         (Some(_), _) => changes.next().map(Event::Change),
         (None, _) => lines.next().map(Event::Line),
     })

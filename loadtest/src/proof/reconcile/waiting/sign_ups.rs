@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use crate::load::history::waiting::{ShownSignUp, SignUp, Waiting};
 use crate::load::history::{Step, TapHistory};
 use crate::plan::selection::Choice;
-use crate::proof::ledger::{OperatorAction, WaitingLine, WaitingStep};
+use crate::proof::ledger::{WaitingLine, WaitingStep};
 use crate::proof::reconcile::ReconcileInput;
 use crate::proof::reconcile::phases::was_closed;
 use crate::proof::rules::{Rule, Violation, of};
@@ -22,8 +22,8 @@ pub(crate) struct SignedUp<'a> {
 /// All sign-ups.
 #[derive(Debug, Default)]
 pub(crate) struct SignUps<'a> {
-    /// What each buyer's sign-ups were, one after the other; `None`: withdrawn.
-    by_buyer: HashMap<&'a str, Vec<Option<SignedUp<'a>>>>,
+    /// What each buyer's sign-ups were, one after the other, with the sequences; `None`: withdrawn.
+    by_buyer: HashMap<&'a str, Vec<(u64, Option<SignedUp<'a>>)>>,
     /// Until when they could change: the sequence of the entry `entrants`.
     fixed: Option<u64>,
 }
@@ -45,10 +45,12 @@ impl<'a> SignUps<'a> {
                 _ => continue,
             };
             let own = sign_ups.by_buyer.entry(buyer).or_default();
-            let before = own.last().copied().flatten();
+            let before = own.last().and_then(|(_, before)| *before);
             let mut misstep = |what| {
-                let what = format!("{what} (journal {sequence}-0)");
-                found.push(of(buyer, Rule::SignUpsInOrder, None, what));
+                if !input.is_recovered() {
+                    let what = format!("{what} (journal {sequence}-0)");
+                    found.push(of(buyer, Rule::SignUpsInOrder, None, what));
+                }
             };
             match (before, now) {
                 (Some(before), Some(now)) if before.number != now.number => {
@@ -64,17 +66,17 @@ impl<'a> SignUps<'a> {
                 misstep("a sign-up changed after the entrants were fixed".to_owned());
             }
             last = now.map_or(last, |now| last.max(now.number));
-            own.push(now);
+            own.push((*sequence, now));
         }
         sign_ups
     }
 
     /// All who are signed up, with their choices.
     pub(crate) fn entrants(&self) -> impl Iterator<Item = (&'a str, &'a [Choice])> + '_ {
-        self.by_buyer.iter().filter_map(|(buyer, own)| Some((*buyer, (*own.last()?)?.choices)))
+        self.by_buyer.iter().filter_map(|(buyer, own)| Some((*buyer, own.last()?.1?.choices)))
     }
 
-    fn of(&self, buyer: &str) -> &[Option<SignedUp<'a>>] {
+    fn of(&self, buyer: &str) -> &[(u64, Option<SignedUp<'a>>)] {
         self.by_buyer.get(buyer).map_or(&[], Vec::as_slice)
     }
 
@@ -90,10 +92,10 @@ impl<'a> SignUps<'a> {
         let mut console = |what| found.push(of(&history.buyer, Rule::SignUpAsAcknowledged, None, what));
         let has = |shown: &ShownSignUp| {
             let ShownSignUp { number, choices, .. } = shown;
-            ledger.iter().flatten().any(|there| there.number == *number && is_same(there.choices, choices))
+            let all = ledger.iter().filter_map(|(_, there)| *there);
+            all.into_iter().any(|there| there.number == *number && is_same(there.choices, choices))
         };
-        let answers = waiting.sign_ups.iter().filter_map(|sign_up| sign_up.shown.as_ref());
-        for shown in answers.chain(&waiting.looks) {
+        for shown in waiting.shown_sign_ups() {
             if !has(shown) {
                 console(format!("{shown:?} was shown, the ledger has {ledger:?}"));
             }
@@ -108,7 +110,8 @@ impl<'a> SignUps<'a> {
         let untrue = waiting.sign_ups.iter().filter_map(|sign_up| untrue_refusal(input, sign_up));
         untrue.for_each(&mut console);
         // The first answer that counts makes it new, as long as none was lost.
-        let mut was_in = false;
+        let before = ledger.iter().rfind(|(sequence, _)| *sequence <= input.started_after);
+        let mut was_in = before.is_some_and(|(_, before)| before.is_some());
         for SignUp { choices, step, is_new, .. } in &waiting.sign_ups {
             match step {
                 Step::Done if history.log.lost == 0 && choices.is_some() && *is_new == was_in => {
@@ -123,12 +126,13 @@ impl<'a> SignUps<'a> {
             was_in = if *step == Step::Done { choices.is_some() } else { was_in };
         }
         let Some(last) = waiting.sign_ups.iter().rev().find(|sign_up| sign_up.step == Step::Done) else {
-            if !ledger.is_empty() && history.log.lost == 0 {
+            let is_new = ledger.iter().any(|(sequence, _)| *sequence > input.started_after);
+            if is_new && history.log.lost == 0 {
                 console(format!("no sign-up was acknowledged, the ledger has {ledger:?}"));
             }
             return;
         };
-        let now = ledger.last().copied().flatten();
+        let now = ledger.last().and_then(|(_, now)| *now);
         let is_right = match (&last.choices, now) {
             (Some(choices), Some(now)) => is_same(choices, now.choices),
             (None, None) => true,
@@ -145,8 +149,8 @@ fn untrue_refusal(input: &ReconcileInput<'_>, SignUp { step, exchanged, .. }: &S
     let (Step::Refused(why), Some((asked, answered)), Some(terms)) = (step, exchanged, input.signup) else {
         return None;
     };
-    // A definition during the run may have moved the times.
-    if input.actions_of_the_run().any(OperatorAction::defines) {
+    // It may have moved the times, or removed an item.
+    if input.may_have_other_terms() {
         return None;
     }
     let ms = |at: Timestamp| at.as_millisecond();
@@ -154,6 +158,7 @@ fn untrue_refusal(input: &ReconcileInput<'_>, SignUp { step, exchanged, .. }: &S
     let is_untrue = match why.as_str() {
         "signup-not-open" => from > ms(terms.opens_at),
         "signup-closed" => to < ms(terms.closes_at) && !was_closed(input, to),
+        "unknown-item" => true,
         _ => false,
     };
     is_untrue.then(|| {

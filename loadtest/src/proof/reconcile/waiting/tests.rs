@@ -3,7 +3,7 @@
 use jiff::SignedDuration;
 
 use crate::base::scenario::Scenario;
-use crate::load::history::waiting::{Join, ShownPlace, ShownSignUp, SignUp, Waiting};
+use crate::load::history::waiting::{Join, ShownDraw, ShownPlace, ShownSignUp, SignUp, SignUpLook, Waiting};
 use crate::load::history::{Step, TapHistory};
 use crate::plan::selection::{Choice, SignUpTerms};
 use crate::proof::ledger::tests::{at, change, define, restock, selected};
@@ -47,7 +47,9 @@ fn history(buyer: &str, waiting: Waiting) -> TapHistory {
 }
 
 fn joined(sequence: u64, places: Vec<ShownPlace>) -> Waiting {
-    let join = Join { wants: Some(choice("a")), step: Step::Done, exchanged: after(sequence) };
+    let position = places.first().and_then(|first| first.position);
+    let shown = Some(place(sequence, "waiting", position.or(Some(1)), None));
+    let join = Join { wants: Some(choice("a")), step: Step::Done, shown, exchanged: after(sequence) };
     Waiting { joins: vec![join], places, ..Waiting::default() }
 }
 
@@ -115,7 +117,20 @@ fn a_grant_out_of_order() {
         case.waiting.insert(2, joins(17, "w0", 3));
         waiting(case, "w2").places.pop();
     };
-    assert_eq!(in_queue(skipped), [], "the first of those who are left");
+    // In one entry: w1 is passed over, and w2 is granted what comes back. Only who is at a limit is passed over.
+    let in_one_entry = |case: &mut Case| {
+        case.terms.attempts = 0;
+        case.waiting.insert(2, line(18, WaitingStep::Skip { buyer: "w1".into() }));
+        case.changes[6] = change(18, Kind::Grant, "g1", "w2", 6);
+        case.history.retain(|history| history.waiting.is_none());
+    };
+    assert_eq!(in_queue(in_one_entry), []);
+    let not_the_first = |case: &mut Case| {
+        case.waiting.insert(2, line(17, WaitingStep::Skip { buyer: "w2".into() }));
+        case.history.retain(|history| history.waiting.is_none());
+    };
+    assert_eq!(in_queue(not_the_first), [Rule::QueueInOrder]);
+    assert_eq!(in_queue(skipped), [Rule::PlaceAsShown], "no limit was reached");
     assert_eq!(in_queue(|case| case.waiting[1] = joins(16, "w2", 3)), [Rule::QueueInOrder], "a gap");
     // A recovery repeats what gateways have, in an order of its own.
     let recovered = in_queue(|case| {
@@ -160,7 +175,7 @@ fn a_place_that_is_shown_otherwise() {
 #[test]
 fn joins_and_departures_that_are_not_in_the_ledger() {
     assert_eq!(in_queue(|case| drop(case.waiting.pop())), [Rule::PlaceAsShown]);
-    let left = |step| Join { wants: None, step, exchanged: after(20) };
+    let left = |step| Join { wants: None, step, shown: None, exchanged: after(20) };
     assert_eq!(in_queue(|case| waiting(case, "w2").joins.push(left(Step::Done))), [Rule::PlaceAsShown]);
     assert_eq!(in_queue(|case| waiting(case, "w2").joins.push(left(Step::Unknown))), []);
     let gone = in_queue(|case| {
@@ -169,6 +184,17 @@ fn joins_and_departures_that_are_not_in_the_ledger() {
         case.waiting.push(line(19, WaitingStep::Leave { buyer: "w2".into() }));
     });
     assert_eq!(gone, []);
+    let by_itself = in_queue(|case| {
+        waiting(case, "w2").places.pop();
+        case.waiting.push(line(19, WaitingStep::Leave { buyer: "w2".into() }));
+    });
+    assert_eq!(by_itself, [Rule::PlaceAsShown], "nobody asked to leave");
+    let refused = in_queue(|case| {
+        let join = &mut waiting(case, "w2").joins[0];
+        (join.step, join.shown) = (Step::Refused("sale-closed".to_owned()), None);
+        case.operator_actions.push(OperatorAction { kind: "close".to_owned(), ..define(16) });
+    });
+    assert_eq!(refused, [Rule::PlaceAsShown], "a refusal that left a place");
 }
 
 #[test]
@@ -176,7 +202,7 @@ fn refusals_of_those_who_could_have_joined() {
     let refused = |why: &str, sequence: u64| {
         in_queue(|case| {
             let step = Step::Refused(why.to_owned());
-            let join = Join { wants: Some(choice("a")), step, exchanged: after(sequence) };
+            let join = Join { wants: Some(choice("a")), step, shown: None, exchanged: after(sequence) };
             case.history.push(history("w3", Waiting { joins: vec![join], ..Waiting::default() }));
         })
     };
@@ -186,6 +212,27 @@ fn refusals_of_those_who_could_have_joined() {
     assert_eq!(refused("standby-full", 20), [Rule::PlaceAsShown]);
     assert_eq!(refused("purchase-limit", 20), [Rule::PlaceAsShown]);
     assert_eq!(refused("sale-paused", 20), [Rule::PlaceAsShown]);
+    assert_eq!(refused("unknown-item", 20), [Rule::PlaceAsShown]);
+}
+
+#[test]
+fn units_that_nobody_gets_while_buyers_wait() {
+    // Two more of a, and w2 still waits: for a second, for twenty, and while grants are suspended.
+    let more = |last: u64, suspended: bool| {
+        in_queue(|case| {
+            case.operator_actions.push(restock(19, "model:a", 7, 5));
+            case.audit.items[0].total = Some(7);
+            (case.audit.items[0].free, case.audit.items[0].aside) = (Some(0), Some(2));
+            case.changes.push(change(last, Kind::Expire, "r5", "b5", 5));
+            if suspended {
+                let suspend = OperatorAction { kind: "standby-suspend".to_owned(), ..define(18) };
+                case.operator_actions.insert(0, suspend);
+            }
+        })
+    };
+    assert_eq!(more(22, false), []);
+    assert_eq!(more(40, false), [Rule::NotPassedOver]);
+    assert_eq!(more(40, true), []);
 }
 
 #[test]
@@ -233,9 +280,15 @@ fn entrant(buyer: &str, number: u64, pseudonym: u8, rank: u64) -> TapHistory {
         is_new: true,
         exchanged: after(10 + number),
     };
-    let looks = vec![ShownSignUp { rank: Some(rank), ..shown }];
-    let seed = Some(SEED.to_owned());
-    history(buyer, Waiting { sign_ups: vec![sign_up], looks, seed, ..Waiting::default() })
+    let reservation = (rank < 3).then(|| format!("d{number}"));
+    let shown = ShownSignUp { rank: Some(rank), reservation, ..shown };
+    let looks = vec![SignUpLook { shown, exchanged: after(30).unwrap() }];
+    let [commitment, root, reveal, beacon, seed] =
+        [COMMITMENT, ROOT, REVEAL, "482913", SEED].map(str::to_owned);
+    let (root, reveal, beacon, seed) = (Some(root), Some(reveal), Some(beacon), Some(seed));
+    let stage = "allocated".to_owned();
+    let draws = vec![ShownDraw { stage, commitment, root, entrants: Some(3), reveal, beacon, seed }];
+    history(buyer, Waiting { sign_ups: vec![sign_up], looks, draws, ..Waiting::default() })
 }
 
 /// Two of a for three entrants, computed with Python's hashlib by the words of `draw.md`: e2, e3 and e1 is the order. e4 has
@@ -310,8 +363,17 @@ fn a_draw_that_does_not_follow() {
     assert_eq!(fixed(&"00".repeat(32), 3), [Rule::DrawFollows]);
     assert_eq!(fixed(ROOT, 4), [Rule::DrawFollows]);
     assert_eq!(in_draw(|case| case.draw = Some("00".repeat(32))), [Rule::DrawFollows]);
-    assert_eq!(in_draw(|case| waiting(case, "e2").looks[0].rank = Some(2)), [Rule::DrawFollows]);
-    assert_eq!(in_draw(|case| waiting(case, "e1").seed = Some("00".repeat(32))), [Rule::DrawFollows]);
+    let shown = |change: fn(&mut ShownDraw)| in_draw(|case| change(&mut waiting(case, "e1").draws[0]));
+    assert_eq!(shown(|draw| draw.seed = Some("00".repeat(32))), [Rule::DrawFollows]);
+    assert_eq!(shown(|draw| draw.root = Some("00".repeat(32))), [Rule::DrawFollows]);
+    assert_eq!(shown(|draw| draw.commitment = "00".repeat(32)), [Rule::DrawFollows]);
+    assert_eq!(shown(|draw| draw.entrants = Some(4)), [Rule::DrawFollows]);
+    assert_eq!(shown(|draw| (draw.root, draw.seed) = (None, None)), [], "before it was drawn");
+    let seen = |change: fn(&mut ShownSignUp)| in_draw(|case| change(&mut waiting(case, "e2").looks[0].shown));
+    assert_eq!(seen(|e2| e2.rank = Some(2)), [Rule::DrawFollows]);
+    assert_eq!(seen(|e2| e2.pseudonym = Some("40".repeat(16))), [Rule::DrawFollows]);
+    assert_eq!(seen(|e2| e2.reservation = Some("d3".to_owned())), [Rule::SignUpAsAcknowledged]);
+    assert_eq!(seen(|e2| e2.reservation = None), [Rule::SignUpAsAcknowledged], "it is hidden");
     let again = in_draw(|case| {
         let again = WaitingLine { sequence: 18, ..case.waiting[6].clone() };
         case.waiting.insert(7, again);
@@ -324,13 +386,15 @@ fn an_allocation_against_the_ranks() {
     let swapped = in_draw(|case| {
         case.changes[1] = change(18, Kind::Draw, "d1", "e1", 2);
         case.waiting[7] = joins(20, "e2", 1);
+        waiting(case, "e1").looks[0].shown.reservation = Some("d1".to_owned());
+        waiting(case, "e2").looks[0].shown.reservation = None;
     });
     assert_eq!(swapped, [Rule::AllocatedByRank]);
-    let other_order = in_draw(|case| {
+    let other_hands = |case: &mut Case| {
         case.changes[1] = change(18, Kind::Draw, "d3", "e3", 2);
         case.changes[2] = change(19, Kind::Draw, "d2", "e2", 3);
-    });
-    assert_eq!(other_order, [Rule::AllocatedByRank]);
+    };
+    assert_eq!(in_draw(other_hands), [Rule::AllocatedByRank]);
     let forgotten = |case: &mut Case| drop(case.waiting.remove(7));
     assert_eq!(in_draw(forgotten), [Rule::AllocatedByRank]);
     let full = in_draw(|case| {
@@ -338,6 +402,15 @@ fn an_allocation_against_the_ranks() {
         case.terms.standby_max = Some(1);
     });
     assert_eq!(full, [], "a queue that is full");
+    let stranger = in_draw(|case| case.changes.push(change(19, Kind::Draw, "d9", "e9", 4)));
+    assert!(stranger.contains(&Rule::AllocatedByRank), "{stranger:?}");
+    let more = in_draw(|case| case.changes[1].selected = selected("a", &["p", "q"], Some("s")));
+    assert!(more.contains(&Rule::AllocatedByRank), "a package that was not asked for: {more:?}");
+    let recovered = in_draw(|case| {
+        other_hands(case);
+        case.operator_actions.push(OperatorAction { kind: "adopt".to_owned(), ..define(3) });
+    });
+    assert_eq!(recovered, []);
 }
 
 #[test]
@@ -350,8 +423,8 @@ fn sign_ups_out_of_order_or_too_late() {
 #[test]
 fn sign_ups_that_are_shown_otherwise() {
     let shown = |change: fn(&mut Waiting)| in_draw(|case| change(waiting(case, "e1")));
-    assert_eq!(shown(|e1| e1.looks[0].number = 2), [Rule::SignUpAsAcknowledged]);
-    assert_eq!(shown(|e1| e1.looks[0].choices = vec![choice("b")]), [Rule::SignUpAsAcknowledged]);
+    assert_eq!(shown(|e1| e1.looks[0].shown.number = 2), [Rule::SignUpAsAcknowledged]);
+    assert_eq!(shown(|e1| e1.looks[0].shown.choices = vec![choice("b")]), [Rule::SignUpAsAcknowledged]);
     assert_eq!(shown(|e1| e1.sign_ups[0].choices = Some(vec![choice("b")])), [Rule::SignUpAsAcknowledged]);
     assert_eq!(shown(|e1| e1.sign_ups[0].is_new = false), [Rule::SignUpAsAcknowledged]);
     assert_eq!(
