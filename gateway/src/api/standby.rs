@@ -106,7 +106,7 @@ pub(crate) fn view(sale: &Sale, place: PlaceNow) -> StandbyView {
     if state != PlaceState::Waiting {
         return StandbyView { model, position: None, odds: None, state, reservation };
     }
-    let odds = read_model.outlook(&model).and_then(|outlook| outlook.odds(position));
+    let odds = sale.outlook(&model).and_then(|outlook| outlook.odds(position));
     StandbyView { model, position: Some(position), odds, state, reservation: None }
 }
 

@@ -1,7 +1,10 @@
 //! A buyer's place in a standby queue, and the odds of getting something there.
 
+mod hold_times;
+
 use std::fmt::Write;
 
+pub use hold_times::{HoldTimes, Outcomes};
 use special::Beta;
 
 use crate::domain::choice::Choice;
@@ -62,9 +65,11 @@ impl PlaceChange {
 
 /// Odds are null until so many holds have ended: before, their share says little.
 const ENDED_MIN: u64 = 20;
+/// No share is nearer to 0 or 1.
+const SHARE_MIN: f64 = 1e-9;
 
-/// What the odds follow from, at one sequence: nothing of it changes when buyers poll.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What the odds follow from: nothing of it changes when buyers poll.
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Outlook {
     /// Units of the model that are set aside for its queue.
     pub aside: u64,
@@ -74,28 +79,34 @@ pub struct Outlook {
     pub paid: u64,
     /// Holds of the sale that ended without.
     pub unpaid: u64,
+    /// What becomes of holds by their age; `None`: not known, and so all end as those did that have ended.
+    pub outcomes: Option<Outcomes>,
 }
 
 impl Outlook {
     /// The probability that so many units come back as a place at this position needs, in steps of 0.01.
     ///
-    /// Every hold ends without a payment with some share, and then the next of the queue holds the unit, who may not pay
-    /// either. So the number of returns until the `held` units are paid is distributed as the failures before the `held`th
-    /// success: P(returns ≥ n) is the regularised incomplete beta function I(share; n, held). The share is not known, but
-    /// estimated from the holds that have ended (Jeffreys' prior): with m = n + held − 1 holds to come and s of the past,
-    /// the variance of their unpaid share is that of m (s + 1) / (m + s) holds with a known one, and both counts are
-    /// scaled by that. A test plays a thousand sales: without the scaling, odds of 0.14 came true in a third of the cases.
+    /// An outstanding hold ends without a payment with one probability, and then the next of the queue holds the unit, who
+    /// may not pay either, with another one. If both are the same, the number of returns until the `held` units are paid is
+    /// distributed as the failures before the `held`th success, so that P(returns ≥ n) is the regularised incomplete beta
+    /// function I(share; n, held). Otherwise it is that of the negative binomial distribution, or of the binomial one, with
+    /// the mean and the variance of the returns.
+    ///
+    /// The shares are not known, but estimated from the holds that have ended (Jeffreys' prior): with m = n + held − 1 holds
+    /// to come and s of the past, the variance of their unpaid share is that of m (s + 1) / (m + s) holds with a known one,
+    /// and both counts are scaled by that. A test plays a thousand sales: without the scaling, odds of 0.14 came true in a
+    /// third of the cases.
     ///
     /// ```
     /// use gateway::domain::standby::Outlook;
-    /// let outlook = Outlook { aside: 0, held: 100, paid: 70, unpaid: 30 };
+    /// let outlook = Outlook { aside: 0, held: 100, paid: 70, unpaid: 30, outcomes: None };
     /// assert_eq!(outlook.odds(1), Some(1.0));
     /// assert_eq!(outlook.odds(43), Some(0.52));
     /// assert_eq!(outlook.odds(90), Some(0.0));
     /// assert_eq!(Outlook { paid: 10, unpaid: 9, ..outlook }.odds(1), None);
     /// ```
     pub fn odds(self, position: u64) -> Option<f64> {
-        let Self { aside, held, paid, unpaid } = self;
+        let Self { aside, held, paid, unpaid, outcomes } = self;
         if paid + unpaid < ENDED_MIN {
             return None;
         }
@@ -105,10 +116,27 @@ impl Outlook {
         }
         #[expect(clippy::cast_precision_loss, reason = "they are far below 2^53")]
         let [unpaid, past, needed, held] = [unpaid, paid + unpaid, needed, held].map(|n| n as f64);
-        let (share, past) = ((unpaid + 0.5) / (past + 1.0), past + 1.0);
+        let share = (unpaid + 0.5) / (past + 1.0);
+        let alike = Outcomes { granted: share, outstanding: share, variance: share * (1.0 - share) };
+        let Outcomes { granted, outstanding, variance } = outcomes.unwrap_or(alike);
+        // No share is certain.
+        let [granted, outstanding] = [granted, outstanding].map(|of| of.clamp(SHARE_MIN, 1.0 - SHARE_MIN));
+        let past = past + 1.0;
         let scale = (past + 1.0) / (needed + held - 1.0 + past);
-        let (returns, payments) = (needed * scale, held * scale);
-        let probability = share.inc_beta(returns, payments, returns.ln_beta(payments));
+        let mean = held * outstanding / (1.0 - granted);
+        let spread = (outstanding * granted + variance) / (outstanding * (1.0 - granted));
+        let at_least = |probability: f64, returns: f64, others: f64| {
+            let (returns, others) = (returns * scale, others * scale);
+            probability.inc_beta(returns, others, returns.ln_beta(others))
+        };
+        let probability = if spread > 1.0 {
+            let probability = 1.0 - 1.0 / spread;
+            at_least(probability, needed, mean * (1.0 - probability) / probability)
+        } else {
+            let probability = (1.0 - spread).max(SHARE_MIN);
+            let others = mean / probability - needed + 1.0;
+            if others > 0.0 { at_least(probability, needed, others) } else { 0.0 }
+        };
         Some((probability.clamp(0.0, 1.0) * 100.0).round() / 100.0)
     }
 }

@@ -359,6 +359,7 @@ impl JournalConsumer<'_> {
             sale.add_buyers(entry.buyers().filter_map(buyer_mark));
             sale.add_sign_ups(marks_of(&sale.id, entry));
             sale.note_places(entry);
+            sale.note_holds(entry);
             if sale.lock_tail().note(entry) {
                 tail::log_action_of_cli(&sale.id, entry);
             }

@@ -9,6 +9,7 @@ mod drift;
 mod faults;
 #[cfg(test)]
 mod fixture;
+mod holds;
 mod incarnation;
 mod pending;
 mod signed_up;
@@ -29,6 +30,7 @@ use draw::LocalDraw;
 pub use draw::{DrawState, Drawn, Entrants};
 pub use drift::Counters;
 use faults::LedgerFault;
+use holds::Holds;
 pub(crate) use incarnation::{INCARNATION, ledger_identity, new_incarnation};
 use pending::Pending;
 pub(crate) use pending::PendingTap;
@@ -129,6 +131,7 @@ pub struct Sale {
     buyers: Buyers,
     signed_up: ArcSwap<SignedUpBuyers>,
     standby: ArcSwap<StandbyQueues>,
+    holds: Holds,
     draw: LocalDraw,
     pending: Pending,
     /// The highest sequence that this process may have acknowledged.
@@ -261,6 +264,7 @@ impl Sale {
             buyers: Buyers::of(buyers),
             signed_up: ArcSwap::from_pointee(signed_up),
             standby: ArcSwap::from_pointee(standby),
+            holds: Holds::default(),
             draw: LocalDraw::default(),
             pending: Pending::default(),
             complete_at: Mutex::default(),

@@ -157,7 +157,7 @@ pub(crate) async fn prepare(
         return Ok(Err((run, "the sale was closed before the start".to_owned())));
     }
     let Some(moments) = moments else {
-        return Ok(Err((run, format!("the opening is at {opens_at}, the deadline is before that"))));
+        return Ok(Err((run, format!("the opening would be at {opens_at}, the deadline is before that"))));
     };
     announce(&run, &client, &plan);
     let monitor = SelfMonitor::start(profile.generator, client.traffic.clone(), profile.stalled_after())?;

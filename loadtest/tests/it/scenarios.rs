@@ -8,8 +8,9 @@ use std::time::Duration;
 use crate::proxy::Proxy;
 use crate::stage::{Run, Stage, definition};
 
-/// Short think times.
-const BRISK: [&str; 2] = ["--set", "buyers.think=[\"0s\",\"100ms\"]"];
+/// Short think times, and nobody waits in queues for long.
+const BRISK: [&str; 4] =
+    ["--set", "buyers.think=[\"0s\",\"100ms\"]", "--set", "standby={join=30,patience=\"2s\"}"];
 
 fn stage(gateways: usize, opens_in_s: i64) -> Stage {
     let stage = Stage::set(gateways);

@@ -85,7 +85,7 @@ fn an_opening_after_the_deadline_is_not_waited_for() {
     let stage = Stage::set(1);
     stage.apply(&definition(60, true));
     let run = stage.spike(&["--buyers", "5", "--deadline", "10s"]);
-    assert_invalid(&run, &["the sale opens at", "the deadline is before that"]);
+    assert_invalid(&run, &["the opening would be at", "the deadline is before that"]);
     assert_refused(&stage, &run, 4, &["INVALID: "]);
 }
 

@@ -136,6 +136,7 @@ impl JournalConsumer<'_> {
             None => Arc::new(Sale::new(id, &incarnation, read_model, buyers, signed_up, standby)),
         };
         *sale.lock_tail() = tail;
+        sale.restart_holds(&entries);
         sale.acknowledged().reset(sequence, entries);
         sale.set_consumed_sequence(sequence);
         sale.note_read(sequence, &self.shared.scripts);

@@ -2,6 +2,7 @@
 
 use std::sync::{PoisonError, RwLock};
 
+use redis::Value;
 use rustc_hash::FxHashMap;
 
 use crate::domain::identity::{BUYER_CHARS, BuyerHash};
@@ -266,6 +267,26 @@ impl Sale {
     pub(crate) fn note_places(&self, entry: &Entry) {
         self.standby.load().apply(&self.id, entry);
     }
+
+    /// What the odds of those who wait for this model follow from.
+    pub fn outlook(&self, model: &str) -> Option<Outlook> {
+        let read_model = self.read_model();
+        let outcomes = self.holds.outcomes(self.best_time());
+        Some(Outlook { outcomes, ..read_model.outlook(model)? })
+    }
+
+    /// Notes how the holds of an entry begin or end, in sales with queues.
+    pub(crate) fn note_holds(&self, entry: &Entry) {
+        if self.read_model().catalogue.definition.sale.standby {
+            self.holds.note(entry);
+        }
+    }
+
+    /// Forgets all holds but those of these entries, the latest of the journal.
+    pub(crate) fn restart_holds(&self, entries: &[Value]) {
+        self.holds.restart(&self.read_model().catalogue.definition.sale);
+        entries.iter().filter_map(Entry::parse).for_each(|entry| self.note_holds(&entry));
+    }
 }
 
 impl ReadModel {
@@ -274,8 +295,8 @@ impl ReadModel {
         self.aside.get(place).copied().unwrap_or(0)
     }
 
-    /// What the odds of those who wait for this model follow from.
-    pub fn outlook(&self, model: &str) -> Option<Outlook> {
+    /// What the odds of those who wait for this model follow from, without the ages of holds.
+    fn outlook(&self, model: &str) -> Option<Outlook> {
         let place = self.catalogue.index_of_id("model", model)?;
         let [_, confirmed, cancelled, expired] = self.counts;
         let count = |n: i64| u64::try_from(n).unwrap_or(0);
@@ -284,6 +305,7 @@ impl ReadModel {
             held: count(self.held(place)),
             paid: confirmed,
             unpaid: cancelled + expired,
+            outcomes: None,
         })
     }
 }

@@ -209,12 +209,10 @@ impl Session {
         }
         loop {
             match self.look_at_sign_up().await {
-                Some(ShownSignUp { reservation: Some(id), .. }) => {
-                    if self.take_over(&id).await {
-                        return TurnEnd::Holds;
-                    }
+                Some(ShownSignUp { reservation: Some(id), .. }) if self.take_over(&id).await => {
+                    return TurnEnd::Holds;
                 }
-                Some(ShownSignUp { rank: Some(_), .. }) => return TurnEnd::Waits,
+                Some(ShownSignUp { rank: Some(_), reservation: None, .. }) => return TurnEnd::Waits,
                 // The answer was lost, or a gateway that has just started ranks first.
                 _ => {}
             }
@@ -251,12 +249,12 @@ impl Session {
         let until = Instant::now() + patience;
         loop {
             match self.look_at_place().await {
-                Some(ShownPlace { state, reservation: Some(id), .. }) if state == "granted" => {
-                    if self.take_over(&id).await {
-                        return TurnEnd::Holds;
-                    }
+                Some(ShownPlace { reservation: Some(id), .. }) if self.take_over(&id).await => {
+                    return TurnEnd::Holds;
                 }
-                Some(shown) if shown.state != "waiting" => return TurnEnd::Nothing,
+                Some(ShownPlace { state, .. }) if state == "skipped" || state == "ended" => {
+                    return TurnEnd::Nothing;
+                }
                 // The answer was lost, or there is no place: the queue was full.
                 _ => {}
             }

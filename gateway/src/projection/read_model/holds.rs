@@ -1,0 +1,69 @@
+//! The ages of a sale's holds as this process follows them.
+
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use crate::domain::definition::Terms;
+use crate::domain::standby::{HoldTimes, Outcomes};
+use crate::projection::read_model::lock;
+use crate::store::journal::Entry;
+
+/// So old may what is shown be: it takes a look at all ages.
+const OUTCOMES_AGE_MAX: Duration = Duration::from_millis(500);
+
+/// The ages of all holds. Those that began before this process followed the sale are not known.
+#[derive(Default)]
+pub(crate) struct Holds(Mutex<Followed>);
+
+#[derive(Default)]
+struct Followed {
+    /// `None`: nothing is followed.
+    times: Option<HoldTimes>,
+    /// The latest entry: a repeated one changes nothing.
+    sequence: u64,
+    outcomes: Option<Outcomes>,
+    computed: Option<Instant>,
+}
+
+impl Holds {
+    /// Knows nothing any more.
+    pub(super) fn restart(&self, terms: &Terms) {
+        let times = Some(HoldTimes::new(terms.hold_ms, terms.granted_hold_ms()));
+        *lock(&self.0) = Followed { times, ..Followed::default() };
+    }
+
+    /// Notes an entry of the journal; one that can't be read changes nothing, and the audit reports it.
+    pub(super) fn note(&self, entry: &Entry) {
+        let is_paid = match entry.kind.as_str() {
+            "reserve" | "grant" => None,
+            "confirm" => Some(true),
+            "cancel" | "expire" => Some(false),
+            _ => return,
+        };
+        let mut followed = lock(&self.0);
+        if entry.sequence <= followed.sequence {
+            return;
+        }
+        followed.sequence = entry.sequence;
+        let Some(times) = followed.times.as_mut() else { return };
+        for reservation in entry.reservations().unwrap_or_default() {
+            let (taken, is_granted) = (reservation.held_at, reservation.is_granted());
+            match is_paid {
+                None => times.take(taken, is_granted, 1),
+                // What was paid before is refunded: its hold has ended long ago.
+                Some(false) if reservation.payment.is_some() => {}
+                Some(is_paid) => times.end(taken, is_granted, entry.at, is_paid),
+            }
+        }
+    }
+
+    /// What becomes of holds at this time of Redis; `None`: not known.
+    pub(super) fn outcomes(&self, time: i64) -> Option<Outcomes> {
+        let mut followed = lock(&self.0);
+        if followed.computed.is_none_or(|computed| computed.elapsed() > OUTCOMES_AGE_MAX) {
+            followed.outcomes = followed.times.as_ref().and_then(|times| times.outcomes(time));
+            followed.computed = Some(Instant::now());
+        }
+        followed.outcomes
+    }
+}
