@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fs::{read_dir, read_to_string};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use testkit::definition::{apply, apply_file, known, with, write};
@@ -21,7 +22,9 @@ pub(super) const STATUS_READS_MAX: f64 = 4.0;
 const WARM_UP: usize = 500;
 /// The least of some rounds counts: what else runs on the host only adds to a round.
 const ROUNDS: usize = 4;
-const TRIES: usize = 6;
+const TRIES: u32 = 15;
+/// Before the second try, and longer before each later one: what else runs may end meanwhile.
+const PAUSE: Duration = Duration::from_millis(300);
 /// Reads of a round.
 const COUNT: usize = 3_000;
 /// Changes while so many reads are answered, at least: a few dozen new read models.
@@ -98,6 +101,7 @@ impl Reads<'_> {
             // What else runs on the host makes everything dearer: a ratio that is too high is measured again, with a
             // status read just before it.
             if n > 0 {
+                std::thread::sleep(PAUSE * n);
                 self.status_read = cost(self.gateway, "/wide")?;
             }
             let cost = match change {

@@ -142,3 +142,17 @@ fn odds_come_true_where_those_who_pay_do_it_early() {
     let [said, was] = [sum, came_true as f64].map(|of| of / places as f64);
     assert!((said - was).abs() < 0.05, "odds of {said:.3} came true in {was:.3} of {places}");
 }
+
+#[test]
+fn the_ages_of_holds_tell_what_becomes_of_the_others() {
+    let mut times = HoldTimes::new(1_000, 1_000);
+    (0..100).for_each(|_| times.end(5, false, 9, true));
+    assert_eq!(times.outcomes(10), None, "the ends of holds whose beginning was not seen");
+    times.take(0, false, 40);
+    (0..20).for_each(|_| times.end(0, false, 100, true));
+    // Half of them paid at a tenth of their time, and nobody since: the others will not, and of new ones every other.
+    let Outcomes { granted, outstanding, .. } = times.outcomes(900).unwrap();
+    assert!(outstanding > 0.99 && (granted - 0.5).abs() < 0.01, "{outstanding} {granted}");
+    let long_after = times.outcomes(10_000).unwrap();
+    assert_eq!(long_after.outstanding, long_after.granted, "what must be over does not count");
+}

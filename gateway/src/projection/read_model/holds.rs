@@ -4,6 +4,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use crate::domain::definition::Terms;
+use crate::domain::reservation::Reservation;
 use crate::domain::standby::{HoldTimes, Outcomes};
 use crate::projection::read_model::lock;
 use crate::store::journal::Entry;
@@ -34,26 +35,24 @@ impl Holds {
 
     /// Notes an entry of the journal; one that can't be read changes nothing, and the audit reports it.
     pub(super) fn note(&self, entry: &Entry) {
-        let is_paid = match entry.kind.as_str() {
-            "reserve" | "grant" => None,
-            "confirm" => Some(true),
-            "cancel" | "expire" => Some(false),
-            _ => return,
-        };
+        if !matches!(entry.kind.as_str(), "reserve" | "grant" | "confirm" | "cancel" | "expire") {
+            return;
+        }
         let mut followed = lock(&self.0);
         if entry.sequence <= followed.sequence {
             return;
         }
         followed.sequence = entry.sequence;
         let Some(times) = followed.times.as_mut() else { return };
-        for reservation in entry.reservations().unwrap_or_default() {
-            let (taken, is_granted) = (reservation.held_at, reservation.is_granted());
-            match is_paid {
-                None => times.take(taken, is_granted, 1),
-                // What was paid before is refunded: its hold has ended long ago.
-                Some(false) if reservation.payment.is_some() => {}
-                Some(is_paid) => times.end(taken, is_granted, entry.at, is_paid),
-            }
+        if matches!(entry.kind.as_str(), "reserve" | "grant") {
+            let is_granted = entry.kind == "grant";
+            return times.take(entry.at, is_granted, entry.buyers().count() as u64);
+        }
+        let is_paid = entry.kind == "confirm";
+        // What was paid before is refunded: its hold has ended long ago.
+        let ended = |r: &Reservation| is_paid || r.payment.is_none();
+        for reservation in entry.reservations().unwrap_or_default().iter().filter(|r| ended(r)) {
+            times.end(reservation.held_at, reservation.is_granted(), entry.at, is_paid);
         }
     }
 
