@@ -160,7 +160,8 @@ impl Intervals {
                 next += 1;
             }
             let meet = other[next..].iter().take_while(|(began, _)| *began <= to);
-            common.extend(meet.map(|(began, ended)| (from.max(*began), to.min(*ended))));
+            let meet = meet.map(|(began, ended)| (from.max(*began), to.min(*ended).min(until_ms)));
+            common.extend(meet.filter(|(from, to)| from < to));
         }
         common
     }

@@ -308,7 +308,8 @@ pub(crate) fn check_idle(facts: &Facts<'_>, found: &mut Vec<Violation>) {
     let Facts { input, queues, times, .. } = facts;
     let last =
         input.changes.iter().map(|change| change.at).chain(input.waiting.iter().map(|line| line.at)).max();
-    let until_ms = last.map_or(0, |at| at.as_millisecond());
+    // A sale that has closed grants nothing.
+    let until_ms = last.into_iter().chain(input.terms.closes_at).min().map_or(0, |at| at.as_millisecond());
     if input.is_recovered() || input.may_have_other_terms() {
         return;
     }

@@ -233,6 +233,14 @@ fn units_that_nobody_gets_while_buyers_wait() {
     assert_eq!(more(22, false), []);
     assert_eq!(more(40, false), [Rule::NotPassedOver]);
     assert_eq!(more(40, true), []);
+    let closed = in_queue(|case| {
+        case.terms.closes_at = Some(at(22));
+        case.operator_actions.push(restock(19, "model:a", 7, 5));
+        case.audit.items[0].total = Some(7);
+        (case.audit.items[0].free, case.audit.items[0].aside) = (Some(0), Some(2));
+        case.changes.push(change(60, Kind::Expire, "r5", "b5", 5));
+    });
+    assert_eq!(closed, [], "nothing is granted once it is over");
 }
 
 #[test]
