@@ -173,7 +173,6 @@ pub(crate) fn reconcile(input: &ReconcileInput<'_>) -> Result<Found, Failure> {
     shared.check(input.history, &mut by_order.of_shared)?;
     amends.check_unacknowledged(&mut by_order.of_unacknowledged_amends);
     found.extend(by_order.in_order());
-    odds.check(&mut found);
     if let Some(draw) = &input.draw {
         draw::check(input, draw, &sign_ups, &shown, &mut found);
     }

@@ -60,8 +60,6 @@ pub enum Rule {
     NotPassedOver,
     /// A place, its position and its end were shown as the ledger has them.
     PlaceAsShown,
-    /// The odds that were shown came true, within five points.
-    OddsCameTrue,
     /// The support lookup agrees with the journal.
     SupportLookupAgrees,
     /// `server_time` is the instant of its answer, by the buyer's estimate of the server's clock.

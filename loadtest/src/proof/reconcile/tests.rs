@@ -157,7 +157,7 @@ pub(super) fn broken_by_hold(change: impl FnOnce(&mut Hold)) -> Vec<Rule> {
 }
 
 impl Case {
-    fn found(&self) -> Found {
+    pub(super) fn found(&self) -> Found {
         self.found_in(3)
     }
 

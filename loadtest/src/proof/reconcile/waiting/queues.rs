@@ -57,8 +57,8 @@ struct Queue<'a> {
     waiting: BTreeMap<u64, &'a str>,
     /// When places ended, in ms, and their numbers.
     ends: Vec<(i64, u64)>,
-    /// The grant to the place of the highest number, and its time.
-    granted_last: Option<(u64, i64)>,
+    /// When places were granted, in ms.
+    grants: Vec<i64>,
     /// While somebody waits.
     busy: Intervals,
 }
@@ -239,8 +239,8 @@ impl<'a> Queues<'a> {
         let queue = self.by_model.entry(model).or_default();
         queue.waiting.remove(&number);
         queue.ends.push((at_ms, number));
-        if matches!(end, PlaceEnd::Granted(_)) && queue.granted_last.is_none_or(|(last, _)| last < number) {
-            queue.granted_last = Some((number, at_ms));
+        if matches!(end, PlaceEnd::Granted(_)) {
+            queue.grants.push(at_ms);
         }
         queue.busy.note(at_ms, !queue.waiting.is_empty());
         Some(model)
@@ -261,10 +261,10 @@ impl<'a> Queues<'a> {
         self.of(buyer).last()
     }
 
-    /// Whether one who came later was granted after this place was left.
-    pub(crate) fn would_be_granted(&self, place: &Place<'_>) -> bool {
-        let granted = self.by_model.get(place.model()).and_then(|queue| queue.granted_last);
-        granted.is_some_and(|(number, at_ms)| number > place.number && at_ms >= place.ended_ms)
+    /// How many places of a queue were granted after this instant.
+    pub(crate) fn granted_after(&self, model: &str, at_ms: i64) -> u64 {
+        let grants = self.by_model.get(model).map_or(&[][..], |queue| queue.grants.as_slice());
+        (grants.len() - grants.partition_point(|granted| *granted <= at_ms)) as u64
     }
 
     /// Whether units of this item may have been set aside, and so were neither free nor taken. What is set aside is granted,
