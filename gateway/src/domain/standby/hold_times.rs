@@ -38,8 +38,13 @@ pub struct Outcomes {
 impl HoldTimes {
     /// Of a sale whose holds last so long, and those that are granted in a queue, in ms.
     pub fn new(hold_ms: u64, granted_hold_ms: u64) -> Self {
-        let lengths = [hold_ms, granted_hold_ms].map(|ms| i64::try_from(ms).unwrap_or(i64::MAX).max(1));
+        let lengths = lengths(hold_ms, granted_hold_ms);
         Self { lengths, outstanding: Default::default(), paid: [0; PARTS], unpaid: [0; PARTS] }
+    }
+
+    /// Whether it is of a sale whose holds last so long.
+    pub fn is_of(&self, hold_ms: u64, granted_hold_ms: u64) -> bool {
+        self.lengths == lengths(hold_ms, granted_hold_ms)
     }
 
     /// Notes new holds.
@@ -131,4 +136,8 @@ impl HoldTimes {
         }
         unpaid
     }
+}
+
+fn lengths(hold_ms: u64, granted_hold_ms: u64) -> [i64; 2] {
+    [hold_ms, granted_hold_ms].map(|ms| i64::try_from(ms).unwrap_or(i64::MAX).max(1))
 }

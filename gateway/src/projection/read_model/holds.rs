@@ -18,7 +18,7 @@ pub(crate) struct Holds(Mutex<Followed>);
 
 #[derive(Default)]
 struct Followed {
-    /// `None`: nothing is followed.
+    /// `None`: no hold was seen.
     times: Option<HoldTimes>,
     /// The latest entry: a repeated one changes nothing.
     sequence: u64,
@@ -28,13 +28,13 @@ struct Followed {
 
 impl Holds {
     /// Knows nothing any more.
-    pub(super) fn restart(&self, terms: &Terms) {
-        let times = Some(HoldTimes::new(terms.hold_ms, terms.granted_hold_ms()));
-        *lock(&self.0) = Followed { times, ..Followed::default() };
+    pub(super) fn clear(&self) {
+        *lock(&self.0) = Followed::default();
     }
 
-    /// Notes an entry of the journal; one that can't be read changes nothing, and the audit reports it.
-    pub(super) fn note(&self, entry: &Entry) {
+    /// Notes an entry of the journal; one that can't be read changes nothing, and the audit reports it. A definition that
+    /// changes how long holds last makes it begin anew.
+    pub(super) fn note(&self, entry: &Entry, terms: &Terms) {
         if !matches!(entry.kind.as_str(), "reserve" | "grant" | "confirm" | "cancel" | "expire") {
             return;
         }
@@ -43,7 +43,9 @@ impl Holds {
             return;
         }
         followed.sequence = entry.sequence;
-        let Some(times) = followed.times.as_mut() else { return };
+        let (hold_ms, granted_ms) = (terms.hold_ms, terms.granted_hold_ms());
+        let known = followed.times.take().filter(|times| times.is_of(hold_ms, granted_ms));
+        let times = followed.times.insert(known.unwrap_or_else(|| HoldTimes::new(hold_ms, granted_ms)));
         if matches!(entry.kind.as_str(), "reserve" | "grant") {
             let is_granted = entry.kind == "grant";
             return times.take(entry.at, is_granted, entry.buyers().count() as u64);

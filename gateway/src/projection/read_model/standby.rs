@@ -277,15 +277,19 @@ impl Sale {
 
     /// Notes how the holds of an entry begin or end, in sales with queues.
     pub(crate) fn note_holds(&self, entry: &Entry) {
-        if self.read_model().catalogue.definition.sale.standby {
-            self.holds.note(entry);
+        let read_model = self.read_model();
+        let terms = &read_model.catalogue.definition.sale;
+        if terms.standby {
+            self.holds.note(entry, terms);
         }
     }
 
     /// Forgets all holds but those of these entries, the latest of the journal.
     pub(crate) fn restart_holds(&self, entries: &[Value]) {
-        self.holds.restart(&self.read_model().catalogue.definition.sale);
-        entries.iter().filter_map(Entry::parse).for_each(|entry| self.note_holds(&entry));
+        self.holds.clear();
+        if self.read_model().catalogue.definition.sale.standby {
+            entries.iter().filter_map(Entry::parse).for_each(|entry| self.note_holds(&entry));
+        }
     }
 }
 
