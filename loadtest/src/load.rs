@@ -20,11 +20,11 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use crate::base::clock::{ServerClock, between};
+use crate::base::clock::{ServerClock, between, to_the_ms};
 use crate::base::scenario::Scenario;
 use crate::base::timer::Timer;
-use crate::client::Client;
 use crate::client::tokens::Tokens;
+use crate::client::{Answer, Client};
 use crate::figures::Figures;
 use crate::load::history::packed::{Packed, PackedHistories};
 use crate::load::history::{ExchangesKept, TapHistory};
@@ -122,6 +122,12 @@ impl Load {
     /// An instant in µs after the opening.
     pub(crate) fn us(&self, instant: Instant) -> i64 {
         i64::try_from(between(self.moments.opening, instant).as_micros()).unwrap_or(i64::MAX)
+    }
+
+    /// When a request was sent and its answer arrived, by the estimate of the server's clock.
+    pub(crate) fn exchanged(&self, answer: &Answer) -> (Timestamp, Timestamp) {
+        let at = |instant| to_the_ms(self.clock.at(instant));
+        (at(answer.sent), at(answer.sent + answer.took))
     }
 
     /// The buyer that comes to this start.

@@ -141,7 +141,7 @@ pub(crate) struct Findings {
     pub(crate) violations: Vec<Violation>,
     pub(crate) unknown_held: u64,
     /// Why a run with sign-up has not come to its end.
-    pub(crate) undrawn: Option<&'static str>,
+    pub(crate) unfinished: Option<&'static str>,
     pub(crate) thresholds: Vec<Judged>,
     /// Why the generator, not the server, was the limit.
     pub(crate) generator: Vec<String>,

@@ -76,6 +76,7 @@ pub(crate) async fn judge(
     for buyer in survey.unknown.iter().take(SUPPORT_LOOKUPS_MAX) {
         support.insert(buyer.clone(), admin.look_up_support(buyer).await?);
     }
+    let draw = sale.definition.draw.as_ref();
     let found = reconcile(&ReconcileInput {
         terms: &sale.definition.sale,
         prices: &sale.definition.prices(),
@@ -87,11 +88,7 @@ pub(crate) async fn judge(
         operator_actions: &journal.operator_actions,
         waiting: &journal.waiting,
         signup: sale.definition.signup.as_ref(),
-        draw: sale
-            .definition
-            .draw
-            .as_ref()
-            .map(|draw| SaleDraw { sale: &run.sale, commitment: &draw.commitment }),
+        draw: draw.map(|draw| SaleDraw::new(&run.sale, &draw.commitment, &journal.waiting)),
         history,
         support: &support,
     })?;
@@ -117,7 +114,7 @@ pub(crate) async fn judge(
     let findings = Findings {
         violations: found.violations,
         unknown_held: unknown_held as u64,
-        undrawn: undrawn(run_record, &journal),
+        unfinished: unfinished(run_record, &journal),
         generator: generator(run_record, profile, &thresholds),
         thresholds,
         regressions: regressions.map(Difference::words).collect(),
@@ -241,7 +238,7 @@ fn changed_terms(recorded: &toml::Table, profile: &Profile) -> Result<Option<Str
 }
 
 /// Why a run with sign-up has not come to its end.
-fn undrawn(run_record: &RunRecord, journal: &Journal) -> Option<&'static str> {
+fn unfinished(run_record: &RunRecord, journal: &Journal) -> Option<&'static str> {
     let is_over = journal.waiting.iter().any(|line| line.step == WaitingStep::Allocated);
     let is_drawn = journal.waiting.iter().any(|line| matches!(line.step, WaitingStep::Draw { .. }));
     let plays =

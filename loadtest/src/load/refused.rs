@@ -2,7 +2,6 @@
 
 use serde::Deserialize;
 
-use crate::base::clock::to_the_ms;
 use crate::client::{Answer, Request};
 use crate::load::Load;
 use crate::load::answer::AnswerReading;
@@ -26,7 +25,7 @@ pub(crate) fn refused_change(
     after_lost: bool,
 ) -> Option<RefusedChange> {
     let Step::Refused(why) = &reading.result else { return None };
-    let at = |instant| to_the_ms(load.clock.at(instant));
+    let (asked, answered) = load.exchanged(answer);
     let change: Change =
         request.body.as_deref().and_then(|body| serde_json::from_str(body).ok()).unwrap_or_default();
     reading.ends.then(|| RefusedChange {
@@ -38,8 +37,8 @@ pub(crate) fn refused_change(
         answer: SoldOut {
             items: reading.problem.items.clone(),
             last: reading.problem.r#final,
-            asked: at(answer.sent),
-            answered: at(answer.sent + answer.took),
+            asked,
+            answered,
         },
         after_lost,
         after_settling: false,

@@ -18,7 +18,7 @@ use crate::load::history::packed::PackedHistories;
 use crate::plan::price_list::PriceList;
 use crate::plan::selection::{SaleTerms, SignUpTerms};
 use crate::proof::admin::Audit;
-use crate::proof::ledger::{Book, Change, OperatorAction, WaitingLine};
+use crate::proof::ledger::{Book, Change, OperatorAction, WaitingLine, WaitingStep};
 use crate::proof::rules::{Rule, Violation};
 
 pub(crate) mod chart;
@@ -63,6 +63,15 @@ pub(crate) struct SaleDraw<'a> {
     pub(crate) sale: &'a str,
     /// See [`crate::plan::selection::DrawTerms`].
     pub(crate) commitment: &'a str,
+    /// The end of its allocation.
+    pub(crate) allocated: Option<&'a WaitingLine>,
+}
+
+impl<'a> SaleDraw<'a> {
+    pub(crate) fn new(sale: &'a str, commitment: &'a str, waiting: &'a [WaitingLine]) -> SaleDraw<'a> {
+        let allocated = waiting.iter().find(|line| line.step == WaitingStep::Allocated);
+        SaleDraw { sale, commitment, allocated }
+    }
 }
 
 /// What came out.

@@ -66,8 +66,8 @@ fn without_a_miss(run: &Run, figures: &Figures, findings: &Findings) -> (Word, V
         "no tap was decided"
     } else if run.taps && of(Outcome::holds) + findings.unknown_held == 0 {
         "no buyer got a reservation"
-    } else if let Some(undrawn) = findings.undrawn {
-        undrawn
+    } else if let Some(unfinished) = findings.unfinished {
+        unfinished
     } else if !run.taps && requests().all(|requests| requests.answered_count() == 0) {
         "no request was answered"
     } else if !findings.thresholds.is_empty() && findings.thresholds.iter().all(|judged| judged.met.is_none())

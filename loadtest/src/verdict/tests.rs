@@ -44,7 +44,7 @@ fn findings() -> Findings {
     Findings {
         violations: Vec::new(),
         unknown_held: 0,
-        undrawn: None,
+        unfinished: None,
         thresholds: Vec::new(),
         generator: Vec::new(),
         baseline: Vec::new(),

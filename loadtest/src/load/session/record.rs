@@ -91,8 +91,7 @@ impl Session {
 
     /// A reservation with the instants of the exchange that showed it.
     pub(super) fn stamped(&self, hold: Hold, answer: &Answer) -> Hold {
-        let at = |instant| to_the_ms(self.load.clock.at(instant));
-        Hold { exchanged: Some((at(answer.sent), at(answer.sent + answer.took))), ..hold }
+        Hold { exchanged: Some(self.load.exchanged(answer)), ..hold }
     }
 
     /// Counts a step: a request with its retries.

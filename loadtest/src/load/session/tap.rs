@@ -4,7 +4,6 @@ use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 
-use crate::base::clock::to_the_ms;
 use crate::base::outcome::{Outcome, StepEnd};
 use crate::base::requests::RESERVE;
 use crate::client::{Request, Turn};
@@ -114,8 +113,7 @@ impl Session {
             history.findings.extend(reading.findings);
             let answered = answer.sent + answer.took;
             if reading.result == Outcome::Refused {
-                let [asked, answered] =
-                    [answer.sent, answered].map(|instant| to_the_ms(load.clock.at(instant)));
+                let (asked, answered) = load.exchanged(&answer);
                 history.refuse_by_phase(reading.word, asked, answered);
             }
             let mut pause = pause_before(reading.retry_after, attempt, &mut rng);
@@ -131,8 +129,7 @@ impl Session {
                     history.outcome = Some(if resolved { Outcome::Resolved } else { outcome });
                     history.holds.extend(reading.hold.map(|hold| self.stamped(hold, &answer)));
                     if outcome == Outcome::SoldOut {
-                        let [asked, answered] =
-                            [answer.sent, answered].map(|instant| to_the_ms(load.clock.at(instant)));
+                        let (asked, answered) = load.exchanged(&answer);
                         let (items, last) = (reading.problem.items, reading.problem.r#final);
                         history.sold_out.push(SoldOut { items, last, asked, answered });
                     }

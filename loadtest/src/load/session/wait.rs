@@ -2,11 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use crate::base::clock::to_the_ms;
 use crate::base::outcome::Outcome;
 use crate::base::requests::{DRAW, JOIN, LEAVE, MY_PLACE, MY_RESERVATION, MY_SIGN_UP, SIGN_UP, WITHDRAW};
 use crate::client::{Answer, Lost, Reply, Request};
@@ -97,7 +95,7 @@ impl Session {
         let body = json!({ "choices": choices }).to_string();
         let request = Request::put(self.path_of_sale("signup"), &self.buyer.bearer, body);
         let (step, answer) = self.do_waiting(&request, SIGN_UP, &SIGN_UP_REFUSALS).await;
-        let exchanged = answer.as_ref().map(|answer| self.exchanged(answer));
+        let exchanged = answer.as_ref().map(|answer| self.load.exchanged(answer));
         let reply = answer.and_then(|answer| answer.reply.ok()).filter(|_| step == Step::Done);
         let is_new = reply.as_ref().is_some_and(|reply| reply.status == 201);
         let shown: Option<ShownSignUp> = reply.and_then(|reply| serde_json::from_str(&reply.body).ok());
@@ -116,7 +114,7 @@ impl Session {
     pub(crate) async fn withdraw(&mut self) {
         let request = Request::delete(self.path_of_sale("signup"), &self.buyer.bearer);
         let (step, answer) = self.do_waiting(&request, WITHDRAW, &SIGN_UP_REFUSALS).await;
-        let exchanged = answer.as_ref().map(|answer| self.exchanged(answer));
+        let exchanged = answer.as_ref().map(|answer| self.load.exchanged(answer));
         self.note(|waiting| {
             waiting.sign_ups.push(SignUp { choices: None, step, shown: None, is_new: false, exchanged })
         });
@@ -127,7 +125,7 @@ impl Session {
         let request = Request::get_as(self.path_of_sale("signup"), &self.buyer.bearer);
         let (shown, answer) =
             self.look_at_own::<ShownSignUp>(MY_SIGN_UP, &request, "signup-not-found").await?;
-        let look = SignUpLook { shown: shown.clone(), exchanged: self.exchanged(&answer) };
+        let look = SignUpLook { shown: shown.clone(), exchanged: self.load.exchanged(&answer) };
         self.note_look((&request, &answer), |waiting| waiting.see_sign_up(look));
         Some(shown)
     }
@@ -136,7 +134,7 @@ impl Session {
     pub(crate) async fn look_at_place(&mut self) -> Option<ShownPlace> {
         let request = Request::get_as(self.path_of_sale("standby"), &self.buyer.bearer);
         let (shown, answer) = self.look_at_own::<ShownPlace>(MY_PLACE, &request, "standby-not-found").await?;
-        let exchanged = Some(self.exchanged(&answer));
+        let exchanged = Some(self.load.exchanged(&answer));
         let shown = ShownPlace { exchanged, ..shown };
         let look = shown.clone();
         self.note_look((&request, &answer), |waiting| waiting.see_place(look));
@@ -173,11 +171,6 @@ impl Session {
         history.log.push(exchange);
         history.holds.push(hold);
         true
-    }
-
-    fn exchanged(&self, answer: &Answer) -> (Timestamp, Timestamp) {
-        let at = |instant| to_the_ms(self.load.clock.at(instant));
-        (at(answer.sent), at(answer.sent + answer.took))
     }
 
     fn find_unless(&mut self, is_right: bool, finding: &str) {
@@ -234,7 +227,7 @@ impl Session {
         let body = json!(wants).to_string();
         let request = Request::put(self.path_of_sale("standby"), &self.buyer.bearer, body);
         let (step, answer) = self.do_waiting(&request, JOIN, &JOIN_REFUSALS).await;
-        let exchanged = answer.as_ref().map(|answer| self.exchanged(answer));
+        let exchanged = answer.as_ref().map(|answer| self.load.exchanged(answer));
         let reply = answer.and_then(|answer| answer.reply.ok()).filter(|_| step == Step::Done);
         let shown: Option<ShownPlace> = reply.and_then(|reply| serde_json::from_str(&reply.body).ok());
         self.find_unless(step != Step::Done || shown.is_some(), "a place without a readable answer");
@@ -272,7 +265,7 @@ impl Session {
     async fn leave_queue(&mut self) {
         let request = Request::delete(self.path_of_sale("standby"), &self.buyer.bearer);
         let (step, answer) = self.do_waiting(&request, LEAVE, &[]).await;
-        let exchanged = answer.as_ref().map(|answer| self.exchanged(answer));
+        let exchanged = answer.as_ref().map(|answer| self.load.exchanged(answer));
         self.note(|waiting| waiting.joins.push(Join { wants: None, step, shown: None, exchanged }));
     }
 

@@ -3,7 +3,6 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::load::history::{PhaseRefusal, TapHistory};
-use crate::proof::ledger::WaitingStep;
 use crate::proof::reconcile::ReconcileInput;
 use crate::proof::rules::{Rule, Violation, of};
 
@@ -42,9 +41,8 @@ pub(super) fn untrue(input: &ReconcileInput<'_>, refusal: &PhaseRefusal) -> Opti
 
 /// A sale that sells by a draw opens to taps when its allocation is over.
 fn opens_at(input: &ReconcileInput<'_>) -> Option<Timestamp> {
-    let allocated = || input.waiting.iter().find(|line| line.step == WaitingStep::Allocated);
     match input.draw {
-        Some(_) => allocated().map(|line| line.at + SignedDuration::from_millis(READ_MODEL_MS)),
+        Some(draw) => draw.allocated.map(|line| line.at + SignedDuration::from_millis(READ_MODEL_MS)),
         None => input.terms.opens_at,
     }
 }

@@ -96,15 +96,8 @@ fn sold_out(buyer: &str, last: bool) -> TapHistory {
 
 pub(super) fn audited(item: &str, total: i64, held: i64, confirmed: i64) -> AuditItem {
     let free = Some(total - held - confirmed);
-    AuditItem {
-        item: item.to_owned(),
-        total: Some(total),
-        free,
-        aside: None,
-        held,
-        confirmed,
-        drift: Some(0),
-    }
+    let (item, total) = (item.to_owned(), Some(total));
+    AuditItem { item, total, free, aside: None, held, confirmed, drift: Some(0) }
 }
 
 pub(super) fn clean() -> Case {
@@ -175,7 +168,7 @@ impl Case {
             operator_actions: &self.operator_actions,
             waiting: &self.waiting,
             signup: self.signup.as_ref(),
-            draw: self.draw.as_deref().map(|commitment| SaleDraw { sale: "small", commitment }),
+            draw: self.draw.as_deref().map(|commitment| SaleDraw::new("small", commitment, &self.waiting)),
             history: &history,
             support: &self.support,
         };

@@ -154,7 +154,7 @@ pub(crate) fn verdict(figures: &Figures, text: &str) -> Verdict {
     let findings = Findings {
         violations: (0..12).map(violation).collect(),
         unknown_held: 17,
-        undrawn: None,
+        unfinished: None,
         thresholds: vec![threshold("winners.p99", Some(false)), threshold("losers.p99", None)],
         generator: Vec::new(),
         regressions: Vec::new(),

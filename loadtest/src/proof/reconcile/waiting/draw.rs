@@ -103,9 +103,9 @@ pub(crate) fn check(
     check_ranks(&known, are_all, &mut broken_draw);
     check_holds(input, sign_ups, &mut |what| broken(Rule::AllocatedByRank, what));
     if !input.is_recovered() {
-        check_allocation(input, &known, &mut |what| broken(Rule::AllocatedByRank, what));
+        check_allocation(input, draw, &known, &mut |what| broken(Rule::AllocatedByRank, what));
     }
-    check_reservations(input, &known, &mut |what| broken(Rule::SignUpAsAcknowledged, what));
+    check_reservations(input, draw, &known, &mut |what| broken(Rule::SignUpAsAcknowledged, what));
 }
 
 impl Drawn<'_> {
@@ -195,10 +195,14 @@ fn check_holds(input: &ReconcileInput<'_>, sign_ups: &SignUps<'_>, broken: &mut 
 }
 
 /// A sign-up shows the reservation that the draw or a queue gave, and no other.
-fn check_reservations(input: &ReconcileInput<'_>, known: &[Entrant<'_>], broken: &mut impl FnMut(String)) {
-    let over = input.waiting.iter().find(|line| line.step == WaitingStep::Allocated);
+fn check_reservations(
+    input: &ReconcileInput<'_>,
+    draw: &SaleDraw<'_>,
+    known: &[Entrant<'_>],
+    broken: &mut impl FnMut(String),
+) {
     let settled_ms =
-        over.map_or(i64::MAX, |line| line.at.as_millisecond() + READ_MODEL_MS + input.doubt_ms());
+        draw.allocated.map_or(i64::MAX, |line| line.at.as_millisecond() + READ_MODEL_MS + input.doubt_ms());
     let mut given: HashMap<&str, Vec<&Change>> = HashMap::new();
     for change in input.changes.iter().filter(|change| matches!(change.kind, Kind::Draw | Kind::Grant)) {
         given.entry(change.buyer()).or_default().push(change);
@@ -219,8 +223,13 @@ fn check_reservations(input: &ReconcileInput<'_>, known: &[Entrant<'_>], broken:
 
 /// Nobody of a worse rank got what an entrant wanted rather than what he got: of each model, the draw's last hold comes
 /// before all of these.
-fn check_allocation(input: &ReconcileInput<'_>, known: &[Entrant<'_>], broken: &mut impl FnMut(String)) {
-    let Some(over) = input.waiting.iter().find(|line| line.step == WaitingStep::Allocated) else { return };
+fn check_allocation(
+    input: &ReconcileInput<'_>,
+    draw: &SaleDraw<'_>,
+    known: &[Entrant<'_>],
+    broken: &mut impl FnMut(String),
+) {
+    let Some(over) = draw.allocated else { return };
     let holds = input.changes.iter().filter(|change| change.kind == Kind::Draw);
     let holds: Vec<(&str, &str)> =
         holds.map(|change| (change.buyer(), change.selected.model.as_str())).collect();

@@ -24,14 +24,12 @@ pub(crate) struct SignedUp<'a> {
 pub(crate) struct SignUps<'a> {
     /// What each buyer's sign-ups were, one after the other, with the sequences; `None`: withdrawn.
     by_buyer: HashMap<&'a str, Vec<(u64, Option<SignedUp<'a>>)>>,
-    /// Until when they could change: the sequence of the entry `entrants`.
-    fixed: Option<u64>,
 }
 
 impl<'a> SignUps<'a> {
     pub(crate) fn replay(input: &ReconcileInput<'a>, found: &mut Vec<Violation>) -> SignUps<'a> {
         let mut sign_ups = SignUps::default();
-        let mut last = 0;
+        let (mut last, mut are_fixed) = (0, false);
         for WaitingLine { sequence, step, .. } in input.waiting {
             let (buyer, now) = match step {
                 WaitingStep::SignUp { buyer, number, choices } => {
@@ -39,7 +37,7 @@ impl<'a> SignUps<'a> {
                 }
                 WaitingStep::Withdraw { buyer } => (&**buyer, None),
                 WaitingStep::Entrants { .. } => {
-                    sign_ups.fixed = Some(*sequence);
+                    are_fixed = true;
                     continue;
                 }
                 _ => continue,
@@ -62,7 +60,7 @@ impl<'a> SignUps<'a> {
                 (None, None) => misstep("withdrawn before there was a sign-up".to_owned()),
                 _ => {}
             }
-            if sign_ups.fixed.is_some() {
+            if are_fixed {
                 misstep("a sign-up changed after the entrants were fixed".to_owned());
             }
             last = now.map_or(last, |now| last.max(now.number));
